@@ -1,0 +1,72 @@
+# Works with GNU make 3.81 (macOS) and newer. Needs only Python >= 3.10 with pip.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INPUTS := pyproject.toml constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install --constraint constraints.txt --editable
+
+.PHONY: help demo test lint format types bench clean
+
+help:
+	@echo "make demo    run the demonstration on the embedded model"
+	@echo "make test    linter, type checker and all tests"
+	@echo "make lint    linter and formatter, check only"
+	@echo "make format  mend what the linter and formatter can mend"
+	@echo "make types   type checker"
+	@echo "make bench   run the benchmarks"
+	@echo "make clean   remove $(VENV), builds and caches"
+	@echo
+	@echo "What is needed is installed into $(VENV) first, once. To choose another Python: make test PYTHON=python3.12"
+	@echo "On Linux, PyPI's torch brings CUDA (gigabytes). To do without:"
+	@echo "    make test PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"
+
+demo: $(VENV)/.demo
+	$(BIN)/s1-hf demo
+
+test: lint types
+	@echo "==> Tests"
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto --maxprocesses 8
+
+lint: $(VENV)/.dev
+	@echo "==> Linter"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.dev
+	@echo "==> Type checker"
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	@set -e; for script in benchmarks/*.py; do echo "==> $$script"; $(BIN)/python "$$script"; done
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: a step is repeated only when its inputs have changed or it did not finish.
+$(VENV)/.demo: $(INPUTS) | $(VENV)/.pip
+	@echo "==> Installing s1-hf with its extras cli and plot into $(VENV)"
+	$(PIP_INSTALL) ".[cli,plot]"
+	@touch $@
+
+$(VENV)/.dev: $(INPUTS) | $(VENV)/.pip
+	@echo "==> Installing s1-hf with its extras cli, data, plot, train and the development tools into $(VENV)"
+	$(PIP_INSTALL) ".[cli,data,plot,train]" --group dev
+	@touch $@
+
+# Debian's python3 without python3-venv has no ensurepip; there pip installs pip. Dependency groups need pip >= 25.1.
+$(VENV)/.pip:
+	@echo "==> Creating $(VENV) with $(PYTHON)"
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("s1-hf needs Python 3.10 or newer, but $(PYTHON) is %d.%d. Name another: make ... PYTHON=python3.12" % sys.version_info[:2])'
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+	    $(PYTHON) -m venv $(VENV); \
+	else \
+	    $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install pip; \
+	fi
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@touch $@
