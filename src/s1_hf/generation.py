@@ -1,0 +1,279 @@
+"""Budget forcing in one line: the arguments for `model.generate`, and a helper from prompts to completions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from transformers import GenerationConfig, GenerationMixin, LogitsProcessorList, StoppingCriteriaList
+
+from s1_hf.budget import LoopGuard
+from s1_hf.criteria import AnswerLengthCriteria, SequenceObserver
+from s1_hf.formats import ThinkingFormat
+from s1_hf.processor import BudgetForcingLogitsProcessor
+from s1_hf.report import Report
+from s1_hf.vocabulary import encode
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers.generation.streamers import BaseStreamer
+
+Message = Mapping[str, Any]
+Prompt = str | Sequence[Message]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One generated row.
+
+    Args:
+        thinking (`str`): the generated text between the delimiters, without the space around it; empty if none.
+        answer (`str`): the text behind the closing delimiter, likewise; everything if the model never thought.
+        text (`str`): everything that was generated, delimiters included, without the end of sequence.
+        token_ids (`tuple[int, ...]`): all generated ids, the end of sequence included, padding not.
+        forced (`tuple[bool, ...]`): for each of these, whether it was forced.
+        report ([`Report`]): what budget forcing did.
+    """
+
+    thinking: str
+    answer: str
+    text: str
+    token_ids: tuple[int, ...]
+    forced: tuple[bool, ...]
+    report: Report
+
+
+def budget_forcing(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    format: ThinkingFormat | str | None = None,
+    max_thinking_tokens: int | Literal["auto"] | None | Sequence[int | None] = None,
+    min_thinking_tokens: int | Sequence[int] = 0,
+    num_ignores: int | Sequence[int] = 0,
+    wait_text: str | Sequence[str] | None = "Wait",
+    answer_prefix: str | None = "Final Answer:",
+    loop_guard: LoopGuard | None = None,
+    max_answer_tokens: int | None = None,
+    generation_config: GenerationConfig | None = None,
+    **generate_kwargs: Any,
+) -> dict[str, Any]:
+    """The arguments for `model.generate` that give exact budget forcing in the decoding mode they say.
+
+    Args:
+        model ([`PreTrainedModel`]): a decoder-only language model; its `generation_config` fills what is not given.
+        format, max_thinking_tokens, min_thinking_tokens, num_ignores, wait_text, answer_prefix, loop_guard: see
+            [`BudgetForcingLogitsProcessor`].
+        max_answer_tokens (`int`, *optional*): see [`AnswerLengthCriteria`].
+        generation_config ([`GenerationConfig`], *optional*) and **generate_kwargs: what `generate` takes. Processors
+            and criteria of your own are kept, and come before ours. Without any length limit generation may fill the
+            model's context, instead of `generate`'s default of 20 tokens.
+
+    Returns:
+        `dict`: for `model.generate(**inputs, **kwargs)`. The processor is `kwargs["logits_processor"][-1]`; its
+        `reports()` needs the outputs of `generate` for beam search alone.
+
+    Raises:
+        ValueError: a setting is out of range, the tokenizer lacks the delimiters, or the model or decoding mode is not
+            supported. TypeError: an argument is not of its type.
+
+    Example:
+
+    ```python
+    >>> from s1_hf import budget_forcing, embedded
+    >>> model, tokenizer = embedded.load()
+    >>> chat = [{"role": "user", "content": embedded.Problem(2, 7, 3, 8).question}]
+    >>> inputs = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    >>> kwargs = budget_forcing(model, tokenizer, max_thinking_tokens=16, do_sample=True, max_new_tokens=100)
+    >>> out = model.generate(**inputs, **kwargs)
+    >>> kwargs["logits_processor"][-1].reports()[0].thinking_tokens
+    16
+
+    ```
+    """
+    _check_model(model)
+    _check_mode(generate_kwargs)
+    kwargs = dict(generate_kwargs)
+    own = {"logits_processor", "stopping_criteria", "streamer", "assistant_model", "tokenizer", "assistant_tokenizer"}
+    settings = {k: v for k, v in kwargs.items() if k not in own}
+    config, _ = model._prepare_generation_config(generation_config, **settings)
+    given = [generation_config, model.generation_config, GenerationConfig(**_lengths(kwargs))]
+    if not any(c is not None and (c.max_new_tokens is not None or c.max_length not in (None, 20)) for c in given):
+        kwargs["max_length"] = config.max_length = _context(model)
+    for name in ("eos_token_id", "pad_token_id"):
+        if getattr(config, name) is None and getattr(tokenizer, name) is not None:
+            kwargs[name] = getattr(tokenizer, name)
+            setattr(config, name, kwargs[name])
+    if generation_config is not None:  # `generate` wants a configuration or arguments, not both
+        known = set(config.to_dict()) & set(kwargs)
+        kwargs = {k: v for k, v in kwargs.items() if k not in known} | {"generation_config": config}
+    processor = BudgetForcingLogitsProcessor(
+        tokenizer,
+        format=format,
+        max_thinking_tokens=max_thinking_tokens,
+        min_thinking_tokens=min_thinking_tokens,
+        num_ignores=num_ignores,
+        wait_text=wait_text,
+        answer_prefix=answer_prefix,
+        loop_guard=loop_guard,
+        generation_config=config,
+    )
+    criteria = [*(kwargs.get("stopping_criteria") or []), SequenceObserver(processor)]
+    if max_answer_tokens is not None:
+        criteria.append(AnswerLengthCriteria(max_answer_tokens, tokenizer, format=processor.format))
+    kwargs["logits_processor"] = LogitsProcessorList([*(kwargs.get("logits_processor") or []), processor])
+    kwargs["stopping_criteria"] = StoppingCriteriaList(criteria)
+    return kwargs
+
+
+def generate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Prompt | Sequence[Prompt],
+    *,
+    streamer: BaseStreamer | None = None,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
+    **budgets_and_generate_kwargs: Any,
+) -> list[Completion]:
+    """Generate from prompts under a budget, as one batch padded on the left.
+
+    Args:
+        prompts: a text, a chat (a list of messages with `role` and `content`), or a list of these. A text becomes a
+            user message if the tokenizer has a chat template. A chat that ends with an assistant message is continued.
+        streamer ([`BaseStreamer`], *optional*): for a single prompt; an ignored end never reaches it.
+        chat_template_kwargs (`dict`, *optional*): for the chat template, such as `{"enable_thinking": False}`.
+        **budgets_and_generate_kwargs: see [`budget_forcing`].
+
+    Returns:
+        `list[Completion]`: one per prompt, or `num_return_sequences` per prompt, one prompt after the other.
+
+    Raises:
+        ValueError, TypeError: as [`budget_forcing`], or a prompt is none.
+
+    Example:
+
+    ```python
+    >>> from s1_hf import embedded, generate
+    >>> model, tokenizer = embedded.load()
+    >>> completion, = generate(model, tokenizer, embedded.Problem(2, 7, 3, 8).question, max_thinking_tokens=16)
+    >>> completion.report.ended, completion.answer.startswith("Final Answer:")
+    ('cut', True)
+
+    ```
+    """
+    kwargs = budget_forcing(model, tokenizer, **budgets_and_generate_kwargs)
+    processor = kwargs["logits_processor"][-1]
+    rows = [_prompt_ids(tokenizer, prompt, chat_template_kwargs or {}) for prompt in _as_list(prompts)]
+    config = processor.generation_config
+    if streamer is not None and len(rows) * (config.num_return_sequences or 1) > 1:
+        raise ValueError(f"`streamer` has to have a single prompt, as in `generate`, but there are {len(rows)} rows.")
+    inputs = _left_padded(rows, 0 if config.pad_token_id is None else config.pad_token_id)
+    inputs = {k: v.to(model.device) for k, v in inputs.items()}
+    outputs = model.generate(**inputs, streamer=streamer, **kwargs)
+    outputs = getattr(outputs, "sequences", outputs)
+    reports = processor.reports(outputs)
+    copies = len(reports) // len(rows)
+    generated = outputs[:, inputs["input_ids"].shape[1] :].tolist()
+    return [
+        _completion(tokenizer, processor, rows[r // copies], generated[r][: len(report.forced)], report)
+        for r, report in enumerate(reports)
+    ]
+
+
+def _completion(
+    tokenizer: PreTrainedTokenizerBase,
+    processor: BudgetForcingLogitsProcessor,
+    prompt: list[int],
+    ids: list[int],
+    report: Report,
+) -> Completion:
+    body = ids[:-1] if ids and ids[-1] in processor.eos_token_ids else ids
+    opened, begins, closed = processor.automaton.split(prompt, body)
+    return Completion(
+        thinking=tokenizer.decode(body[opened:begins], skip_special_tokens=False).strip(),
+        answer=tokenizer.decode(body[closed:], skip_special_tokens=True).strip(),
+        text=tokenizer.decode(body, skip_special_tokens=False),
+        token_ids=tuple(ids),
+        forced=report.forced,
+        report=report,
+    )
+
+
+def _as_list(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
+    if isinstance(prompts, str) or (isinstance(prompts, Sequence) and prompts and isinstance(prompts[0], Mapping)):
+        return [prompts]  # type: ignore[list-item]
+    if not isinstance(prompts, Sequence) or not prompts:
+        raise ValueError(
+            f"`prompts` has to be a text, a chat, or a list of these with at least one, but is {prompts!r}."
+        )
+    return list(prompts)  # type: ignore[arg-type]
+
+
+def _prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, options: Mapping[str, Any]) -> list[int]:
+    if isinstance(prompt, str) and not tokenizer.chat_template:
+        text = prompt
+    else:
+        chat = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+        if not isinstance(chat, Sequence) or not chat or not all(isinstance(m, Mapping) and "role" in m for m in chat):
+            raise ValueError(
+                "A prompt has to be a text or a chat, a list of messages such as {'role': 'user', 'content': '...'}, "
+                f"but is {prompt!r}."
+            )
+        if not tokenizer.chat_template:
+            raise ValueError("A chat needs a chat template, which this tokenizer does not have. Pass texts instead.")
+        continues = chat[-1]["role"] == "assistant"
+        text = tokenizer.apply_chat_template(
+            list(chat),
+            tokenize=False,
+            add_generation_prompt=not continues,
+            continue_final_message=continues,
+            **options,
+        )
+    ids = list(encode(tokenizer, text))
+    if not ids:
+        raise ValueError(f"A prompt has to be at least one token, but {prompt!r} is none.")
+    return ids
+
+
+def _left_padded(rows: list[list[int]], pad: int) -> dict[str, torch.Tensor]:
+    width = max(map(len, rows))
+    return {
+        "input_ids": torch.tensor([[pad] * (width - len(row)) + row for row in rows]),
+        "attention_mask": torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows]),
+    }
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, GenerationMixin):
+        raise TypeError(
+            f"`model` has to be a transformers model that can generate, but is {type(model).__name__}. Load it with "
+            "`AutoModelForCausalLM.from_pretrained(...)`."
+        )
+    if model.config.is_encoder_decoder:
+        raise ValueError(
+            f"`model` has to be decoder-only, but {type(model).__name__} is an encoder-decoder model: its thinking is "
+            "not in the prompt that budget forcing reads."
+        )
+
+
+def _check_mode(kwargs: Mapping[str, Any]) -> None:
+    if kwargs.get("custom_generate") is not None:
+        raise ValueError("Budget forcing does not know what `custom_generate` does with the scores. Leave it out.")
+    if kwargs.get("cache_implementation") == "paged" or kwargs.get("continuous_batching"):
+        raise ValueError(
+            "Budget forcing has to see whole sequences, which continuous batching does not hand over (transformers "
+            "builds its processors from the generation config alone). Use `generate` without it."
+        )
+
+
+def _lengths(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: kwargs[k] for k in ("max_new_tokens", "max_length") if kwargs.get(k) is not None}
+
+
+def _context(model: PreTrainedModel) -> int:
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if context is None:
+        raise ValueError("`max_new_tokens` has to be given: this model's configuration does not say its context size.")
+    return int(context)

@@ -1,0 +1,155 @@
+"""State that follows each row's own prefix, not its index or the number of calls.
+
+Beam search reorders rows, assisted decoding tries tokens and takes them back, and a processor is used again for
+another batch. The record keeps, for every length, one state per row with a hash of the row's ids; a row is found again
+by its hash at the length before. Matching is one pass over the ids and never waits for the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(eq=False)
+class Step:
+    """All rows at one length."""
+
+    hashes: torch.Tensor  # (batch_size,) int64, of the ids
+    parents: torch.Tensor  # (batch_size,) the row at the length before
+    state: torch.Tensor  # (fields, batch_size) int64, to which the next token will be added
+    pick: torch.Tensor | None = None  # (batch_size,) the token that the decision looked at
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """The steps that led to some finished rows, on the CPU; entry `[i, r]` is the row's step at `prompt_length + i`."""
+
+    states: torch.Tensor  # (steps, fields, rows)
+    picks: torch.Tensor  # (steps, rows)
+    final: torch.Tensor  # (fields, rows): after the last token
+
+
+class PrefixRecord:
+    """Keeps the state of every row during one call of `generate`, and begins anew with the next call.
+
+    A prefix that was never seen is read as a prompt. One that was seen goes on from its record, wherever its row
+    stands now and whatever was tried behind it since.
+
+    Args:
+        read (`Callable`): `(prompts)` to the states, of shape `(fields, batch_size)`, of rows that were never seen,
+            as lists of ids.
+        advance (`Callable`): `(state, tokens)` to the state after one more token in every row.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[list[list[int]]], torch.Tensor],
+        advance: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    ) -> None:
+        self._read, self._advance = read, advance
+        self._steps: dict[int, Step] = {}
+        self._factors = _odd_numbers(1024)
+        self._last_length = -1
+        self.prompt_length = -1
+        self.runs = 0  # how many calls of `generate` were seen
+        self.is_linear = True  # whether no token was ever taken back
+        self.lost: torch.Tensor | None = None  # whether a row was met whose prefix is not known
+
+    def follow(self, input_ids: torch.Tensor) -> Step:
+        """The rows of `input_ids`, of shape `(batch_size, length)`, as a new step."""
+        length = input_ids.shape[1]
+        step = self._grow(input_ids)
+        if step is None:
+            _, hashes = self._hashes(input_ids)
+            rows = torch.arange(input_ids.shape[0], device=input_ids.device)
+            self._steps = {}
+            self.prompt_length, self.runs, self.is_linear, self.lost = length, self.runs + 1, True, None
+            step = Step(hashes, rows, self._read(input_ids.tolist()).to(input_ids.device))
+        elif length != self._last_length + 1:
+            self.is_linear = False
+        self._steps[length] = step
+        self._last_length = length
+        return step
+
+    def _grow(self, input_ids: torch.Tensor) -> Step | None:
+        """The step after the one at the length before; `None` if the rows do not come from there."""
+        parent = self._steps.get(input_ids.shape[1] - 1)
+        if parent is None or parent.hashes.shape != input_ids.shape[:1] or parent.hashes.device != input_ids.device:
+            return None
+        before, hashes = self._hashes(input_ids)
+        # Rows with equal ids can differ (a Wait may be forced or the model's own): the same row goes first.
+        same = before[:, None] == parent.hashes
+        eye = torch.eye(len(same), dtype=torch.bool, device=same.device)
+        found, parents = (same.byte() + (same & eye).byte()).max(1)
+        follows = input_ids.shape[1] == self._last_length + 1
+        if follows and input_ids.device.type != "cpu":  # asking would wait for the device; `trace` asks
+            lost = (found == 0).any()
+            self.lost = lost if self.lost is None else self.lost | lost
+        elif not found.cpu().numpy().all():
+            return None
+        return Step(hashes, parents, self._advance(parent.state[:, parents], input_ids[:, -1]))
+
+    def _hashes(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hashes of the rows without and with their last token: a random odd factor a position, sums modulo 2^64.
+
+        Two rows that differ in one position never collide; others do with a probability below 2^-45 a pair.
+        """
+        length = input_ids.shape[1]
+        if length > len(self._factors):
+            self._factors = _odd_numbers(2 * length)
+        if self._factors.device != input_ids.device:
+            self._factors = self._factors.to(input_ids.device)
+        before = (input_ids[:, :-1] * self._factors[: length - 1]).sum(1)
+        return before, before + input_ids[:, -1] * self._factors[length - 1]
+
+    def trace(self, sequences: torch.Tensor, lengths: list[int]) -> Trace:
+        """The steps behind `sequences`, of shape `(rows, length)`, of which row `r` ends after `lengths[r]` tokens.
+
+        Raises:
+            RuntimeError: a row is none that was recorded.
+        """
+        if self.lost is not None and bool(self.lost):
+            raise RuntimeError(
+                "A row came whose prefix is not known: the processor was used for another call of `generate`, with a "
+                "prompt just one token longer than the last call's output. Use a new processor for every call."
+            )
+        sequences = sequences.cpu()
+        top = max(lengths) - 1
+        steps = [self._steps[t] for t in range(self.prompt_length, top + 1) if t in self._steps]
+        if self.prompt_length < 0 or len(steps) != top + 1 - self.prompt_length:
+            raise RuntimeError("The sequences are longer than, or not, what this processor has seen being generated.")
+        states = torch.stack([s.state for s in steps]).cpu()
+        picks = torch.stack([s.state[0] if s.pick is None else s.pick for s in steps]).cpu()
+        parents = torch.stack([s.parents for s in steps]).cpu()
+        hashes = torch.stack([s.hashes for s in steps]).cpu()
+        self._factors = self._factors.cpu()
+        row = torch.tensor([self._locate(sequences[r], r, n, hashes) for r, n in enumerate(lengths)])
+        ends = torch.tensor(lengths) - 1 - self.prompt_length
+        everyone = torch.arange(len(lengths))
+        last = states[ends, :, row].T
+        final = self._advance(last, sequences[everyone, torch.tensor(lengths) - 1])
+        rows = torch.empty(len(steps), len(lengths), dtype=torch.long)
+        for i in range(len(steps) - 1, -1, -1):
+            rows[i] = row
+            row = torch.where(ends >= i, parents[i, row], row)
+        states = states.gather(2, rows[:, None, :].expand(-1, states.shape[1], -1))
+        return Trace(states, picks.gather(1, rows), final)
+
+    def _locate(self, ids: torch.Tensor, index: int, length: int, hashes: torch.Tensor) -> int:
+        """The row in which the first `length - 1` of `ids` were met."""
+        _, seen = self._hashes(ids[None, : length - 1])
+        rows = (hashes[length - 1 - self.prompt_length] == seen).nonzero()[:, 0].tolist()
+        if not rows:
+            raise RuntimeError(
+                f"Row {index} of the sequences is not what this processor has seen being generated. Pass what the "
+                "last `generate` returned, as it was returned."
+            )
+        return index if index in rows else rows[0]
+
+
+def _odd_numbers(count: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(2501_19393)
+    return torch.randint(-(2**62), 2**62, (count,), generator=generator) * 2 + 1

@@ -1,0 +1,30 @@
+"""What budget forcing did to one row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Report:
+    """What budget forcing did to one row of a batch; all counts are in tokens.
+
+    Args:
+        thinking_tokens (`int`): tokens after the opening and before the closing delimiter, Waits included; also those
+            that the prompt itself had thought already.
+        ended (`str`): `"natural"` (an end attempt was let through), `"cut"` (by the cap), `"looped"` (by the loop
+            guard), `"unfinished"` (generation stopped while thinking) or `"never_started"` (nothing was thought: the
+            model answered at once, or the prompt had closed thinking).
+        ends_ignored (`int`): end attempts that were not let through, those below the minimum included.
+        forced (`tuple[bool, ...]`): for each generated token, up to and including the end of sequence, whether it was
+            forced; `False` tokens are the model's own.
+        answer_tokens (`int`): tokens after the closing delimiter, a forced answer prefix included and the end of
+            sequence not; all tokens if thinking never started.
+    """
+
+    thinking_tokens: int
+    ended: Literal["natural", "cut", "looped", "unfinished", "never_started"]
+    ends_ignored: int
+    forced: tuple[bool, ...]
+    answer_tokens: int

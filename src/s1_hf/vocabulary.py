@@ -1,0 +1,60 @@
+"""What a tokenizer's ids stand for: their texts, and which ids exist at all."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Texts of all token ids of one tokenizer; `texts[i]` is `None` where the tokenizer has no token `i`.
+
+    A model's embedding may have more rows than this (Qwen2.5: 151,665 tokens, 152,064 rows): those ids are nobody's
+    and are never generated.
+    """
+
+    texts: tuple[str | None, ...]
+    single: dict[str, int]  # every token by its own text, added and special tokens included
+    special: frozenset[int]  # special tokens, and added tokens, which the tokenizer never splits or merges
+
+    @property
+    def unused(self) -> list[int]:
+        return [i for i, text in enumerate(self.texts) if text is None]
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
+        """Read the vocabulary of `tokenizer` (under a second for 150,000 tokens); read again only if it has grown."""
+        known = _known.get(tokenizer)
+        if known is None or known[0] != len(tokenizer):
+            known = (len(tokenizer), cls._read(tokenizer))
+            _known[tokenizer] = known
+        return known[1]
+
+    @classmethod
+    def _read(cls, tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
+        ids = sorted(set(tokenizer.get_vocab().values()))
+        # A token alone may lose its leading space when decoded; behind another token it cannot.
+        lead = tokenizer.encode("a", add_special_tokens=False)
+        skip = len(tokenizer.decode(lead))
+        options = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
+        texts: list[str | None] = [None] * (ids[-1] + 1)
+        for i, text in zip(ids, tokenizer.batch_decode([[*lead, i] for i in ids], **options), strict=True):
+            texts[i] = text[skip:]
+        return cls(
+            texts=tuple(texts),
+            single=dict(tokenizer.get_vocab()),
+            special=frozenset(tokenizer.all_special_ids) | frozenset(tokenizer.get_added_vocab().values()),
+        )
+
+
+_known: weakref.WeakKeyDictionary[PreTrainedTokenizerBase, tuple[int, Vocabulary]] = weakref.WeakKeyDictionary()
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
+    """Token ids of `text` as it stands, with no BOS or EOS put around it."""
+    return tuple(tokenizer.encode(text, add_special_tokens=False))

@@ -1,0 +1,140 @@
+"""Small tokenizers in the shape of real families, and models whose every logit is known. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from torch import nn
+from transformers import GenerationConfig, GenerationMixin, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.modeling_outputs import CausalLMOutput
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}"
+    "{% if not (loop.last and continue_final_message) %}<|im_end|>\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+CHATML_OPENED = CHATML.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
+HARMONY = (
+    "{% for m in messages %}<|start|>{{ m['role'] }}<|message|>{{ m['content'] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant{% endif %}"
+)
+MAGISTRAL = (
+    "{% for m in messages %}{% if m['role'] == 'user' %}[INST]{{ m['content'] }}[/INST]"
+    "{% else %}{{ m['content'] }}</s>{% endif %}{% endfor %}"
+)
+# Every word is a token of its own, every byte is one too; "Wait" and the role names must be single tokens.
+WORDS = [
+    "Wait",
+    "think",
+    "answer",
+    "assistant",
+    "user",
+    "system",
+    "Final",
+    "Hmm",
+    "analysis",
+    "final",
+    "</",
+    "ĊĊ",
+    ">Ċ",
+]
+
+FAMILIES: dict[str, dict] = {
+    "s1": {"special": ["<|im_start|>", "<|im_end|>"], "eos": "<|im_end|>", "template": CHATML},
+    "think": {"special": ["<|im_start|>", "<|im_end|>"], "added": ["<think>", "</think>"], "eos": "<|im_end|>"}
+    | {"template": CHATML},
+    "opened": {"special": ["<|im_start|>", "<|im_end|>"], "added": ["<think>", "</think>"], "eos": "<|im_end|>"}
+    | {"template": CHATML_OPENED},
+    "plain": {"special": ["<|im_start|>", "<|im_end|>"], "eos": "<|im_end|>", "template": CHATML_OPENED},
+    "harmony": {
+        "special": ["<|start|>", "<|end|>", "<|channel|>", "<|message|>", "<|return|>"],
+        "eos": "<|return|>",
+        "template": HARMONY,
+    },
+    "magistral": {"special": ["[INST]", "[/INST]", "[THINK]", "[/THINK]", "</s>"], "eos": "</s>"}
+    | {"template": MAGISTRAL},
+    "seed": {"special": ["<seed:think>", "</seed:think>", "<eos>"], "eos": "<eos>", "template": None},
+}
+
+
+def toy_tokenizer(family: str) -> PreTrainedTokenizerFast:
+    """A byte-level tokenizer with the special tokens and the kind of chat template of `family`."""
+    spec = FAMILIES[family]
+    vocab: dict[str, int] = {}
+    merges: list[tuple[str, str]] = []
+    for byte in sorted(pre_tokenizers.ByteLevel.alphabet()):
+        vocab[byte] = len(vocab)
+    for word in WORDS:
+        for k in range(2, len(word) + 1):
+            if word[:k] not in vocab:
+                vocab[word[:k]] = len(vocab)
+                merges.append((word[: k - 1], word[k - 1]))
+    core = Tokenizer(models.BPE(vocab=vocab, merges=merges))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    core.decoder = decoders.ByteLevel()
+    core.add_special_tokens([AddedToken(t, special=True) for t in ["<|pad|>", *spec["special"]]])
+    core.add_tokens([AddedToken(t, special=False, normalized=False) for t in spec.get("added", [])])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token=spec["eos"], pad_token="<|pad|>")
+    tokenizer.chat_template = spec["template"]
+    return tokenizer
+
+
+class ToyConfig(PretrainedConfig):
+    model_type = "s1_hf_toy"
+
+    def __init__(self, vocab_size: int = 320, seed: int = 0, max_position_embeddings: int = 4096, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.vocab_size, self.seed, self.max_position_embeddings = vocab_size, seed, max_position_embeddings
+        self.num_hidden_layers = 1
+
+
+class ToyModel(PreTrainedModel, GenerationMixin):
+    """Logits from tables: of the last token, the one before it, and the position. Padding on the left is not seen.
+
+    `bias` is added everywhere; raising it at a few ids makes a model that often tries to end, or to write Wait.
+    """
+
+    config_class = ToyConfig
+    main_input_name = "input_ids"
+    _supports_cache_class = False
+
+    def __init__(self, config: ToyConfig) -> None:
+        super().__init__(config)
+        g = torch.Generator().manual_seed(config.seed)
+        size = config.vocab_size
+        self.last = nn.Parameter(torch.randn(size, size, generator=g), requires_grad=False)
+        self.before = nn.Parameter(torch.randn(size, size, generator=g), requires_grad=False)
+        self.place = nn.Parameter(torch.randn(13, size, generator=g), requires_grad=False)
+        self.bias = nn.Parameter(torch.zeros(size), requires_grad=False)
+        self.generation_config = GenerationConfig(use_cache=False)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        pass
+
+    def forward(self, input_ids, attention_mask=None, **kwargs) -> CausalLMOutput:
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        place = attention_mask.cumsum(-1) % 13
+        before = torch.nn.functional.pad(input_ids, (1, 0))[:, :-1]
+        real = torch.nn.functional.pad(attention_mask, (1, 0))[:, :-1].bool()
+        logits = self.last[input_ids] + self.place[place] + self.bias
+        logits = logits + torch.where(real[..., None], self.before[before], 0.0)
+        return CausalLMOutput(logits=logits)
+
+    def next_logits(self, ids: list[int]) -> torch.Tensor:
+        """Logits of the token after `ids`, of shape `(vocab_size,)`."""
+        return self(torch.tensor([ids])).logits[0, -1]
+
+    def prepare_inputs_for_generation(self, input_ids, attention_mask=None, **kwargs):
+        return {"input_ids": input_ids, "attention_mask": attention_mask}
+
+
+def toy_model(vocab_size: int, seed: int = 0, likely: dict[int, float] | None = None, only: list[int] | None = None):
+    """A [`ToyModel`] with `likely[id]` added to the logit of an id; all ids but `only` are unlikely."""
+    model = ToyModel(ToyConfig(vocab_size=vocab_size, seed=seed)).eval()
+    if only is not None:
+        model.bias.data[:] = -30.0
+        model.bias.data[only] = 0.0
+    for token, value in (likely or {}).items():
+        model.bias.data[token] += value
+    return model
