@@ -8,10 +8,10 @@ closing sequences is in the tables built here; everything about budgets is in `d
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from s1_hf.formats import ThinkingFormat
+
+
+Pattern = str | tuple[int, ...]  # a delimiter, found by its text or by its ids
 
 
 class Ended(IntEnum):
@@ -89,7 +92,9 @@ class Tables:
     has_wait: bool
 
     def to(self, device: torch.device) -> Tables:
-        return Tables(**{k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in vars(self).items()})
+        """The same tables on `device`."""
+        moved: dict[str, Any] = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, torch.Tensor)}
+        return replace(self, **moved)
 
     def clamp(self, ids: torch.Tensor) -> torch.Tensor:
         """Ids made safe to look up: those beyond the tokenizer become the last, classless entry."""
@@ -205,8 +210,8 @@ class Automaton:
     def _build(self) -> None:
         fmt = self.format
         plain = fmt.plain or (len(fmt.start) > 1 and fmt.start[0] not in self.vocabulary.special)
-        start: Hashable = fmt.start_text if plain else fmt.start
-        close: Hashable = fmt.close_text if plain else fmt.close
+        start: Pattern = fmt.start_text if plain else fmt.start
+        close: Pattern = fmt.close_text if plain else fmt.close
         find_start, find_close = self._search(start), self._search(close)
         # An interleaved format may open thinking again; otherwise both delimiters are watched to be banned.
         find_again = find_start if fmt.interleaved else self._search(start, close) if plain else self._search()
@@ -263,8 +268,8 @@ class Automaton:
         stays = {-1: Effect(self.think, thinks=1)}
         self._set(cell, Cell(thinking=1, natural=natural, cut=cut, cut_line=cut_line), {**stays, **stop, **rows})
 
-    def _search(self, *patterns: Hashable) -> _Search:
-        return _Search([p for p in patterns if isinstance(p, (str, tuple))], self.vocabulary)
+    def _search(self, *patterns: Pattern) -> _Search:
+        return _Search(list(patterns), self.vocabulary)
 
     def _reserve(self, count: int) -> int:
         first = len(self.cells)
@@ -356,17 +361,17 @@ class _Search:
     (`>` and the newline behind it). A token counts as part of the pattern if none of its text stands before it.
     """
 
-    def __init__(self, patterns: list[str] | list[tuple[int, ...]] | list, vocabulary: Vocabulary) -> None:
+    def __init__(self, patterns: list[Pattern], vocabulary: Vocabulary) -> None:
         self.patterns = patterns
-        self.prefixes = [p[:0] for p in patterns[:1]] or [()]
+        self.prefixes: list[Any] = [p[:0] for p in patterns[:1]] or [()]
         self.prefixes += sorted({p[:k] for p in patterns for k in range(1, len(p))}, key=lambda p: (len(p), p))
         self.size = len(self.prefixes)
         self._index = {prefix: i for i, prefix in enumerate(self.prefixes)}
         self.moves: dict[tuple[int, int], _Move] = {}
         if patterns and isinstance(patterns[0], str):
-            pieces: Iterable = [(i, t) for i, t in enumerate(vocabulary.texts) if t]
+            pieces: list[tuple[int, Any]] = [(i, t) for i, t in enumerate(vocabulary.texts) if t]
         else:
-            pieces = [(i, (i,)) for i in sorted(set().union(*patterns))]
+            pieces = [(i, (i,)) for i in sorted({i for p in patterns for i in p if isinstance(i, int)})]
         firsts = {p[0] for p in patterns}
         expected = [firsts | self._expected(prefix) for prefix in self.prefixes]
         for token, piece in pieces:
@@ -377,16 +382,16 @@ class _Search:
                     if move.state or move.found:
                         self.moves[state, token] = move
 
-    def rest(self, state: int) -> Sequence:
+    def rest(self, state: int) -> Pattern:
         """What is missing of the pattern when `state` of it has been seen (for a single pattern)."""
         return self.patterns[0][len(self.prefixes[state]) :]
 
-    def _expected(self, seen: Sequence) -> set[Hashable]:
+    def _expected(self, seen: Any) -> set[Any]:
         """What may come next if the end of `seen` is to be the beginning of a pattern."""
         tails = [seen[k:] for k in range(len(seen))]
         return {p[len(tail)] for p in self.patterns for tail in tails if p[: len(tail)] == tail}
 
-    def _move(self, state: int, piece: Sequence) -> _Move:
+    def _move(self, state: int, piece: Any) -> _Move:
         seen = self.prefixes[state]
         text = seen + piece
         for pattern in self.patterns:
@@ -398,7 +403,7 @@ class _Search:
                 return _Move(self._index[text[k:]], False, *self._counted(seen, piece, k))
         return _Move(0, False, 0, 0)
 
-    def _counted(self, seen: Sequence, piece: Sequence, at: int) -> tuple[int, int]:
+    def _counted(self, seen: Any, piece: Any, at: int) -> tuple[int, int]:
         """(keeps, begins) for a match that begins at `at` of what was seen before and the piece."""
         if isinstance(piece, tuple):  # ids: one token an element, so the length of the match is its tokens
             return 0, len(seen) + len(piece) - at
@@ -407,5 +412,5 @@ class _Search:
         return 0, int(at >= len(seen) and at - len(seen) == 0)
 
 
-def _find(text: Sequence, pattern: Sequence) -> int:
+def _find(text: Any, pattern: Any) -> int:
     return next((i for i in range(len(text) - len(pattern) + 1) if text[i : i + len(pattern)] == pattern), -1)

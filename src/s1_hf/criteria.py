@@ -76,8 +76,7 @@ class ThinkingEndCriteria(_FormatCriteria):
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
         """Which rows of `input_ids`, of shape `(batch_size, sequence_length)`, are done: bool, `(batch_size,)`."""
         cell, *_ = self._state(input_ids)
-        in_answer = (cell >= self._automaton.answer) & (cell < self._automaton.done)
-        return in_answer  # type: ignore[return-value]
+        return (cell >= self._automaton.answer) & (cell < self._automaton.done)
 
 
 class AnswerLengthCriteria(_FormatCriteria):

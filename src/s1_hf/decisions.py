@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from s1_hf.budget import LoopGuard
 
 Rule = Literal["greedy", "sample", "beam"]
+Draw = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]  # scores to probabilities and a token a row
 
 
 class Field(IntEnum):
@@ -76,7 +77,7 @@ def decide(
     input_ids: torch.Tensor,
     scores: torch.Tensor,
     rule: Rule = "greedy",
-    draw: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    draw: Draw | None = None,
     loop_guard: LoopGuard | None = None,
 ) -> Decision:
     """Apply the contract's rules to the next token of every row.
@@ -87,8 +88,8 @@ def decide(
             looked at, and the last few by the loop guard.
         scores (`torch.FloatTensor` of shape `(batch_size, vocab_size)`): of the next token; left as they are.
         rule (`str`): how the next token will be chosen, see the contract's "End attempt" and rule 8.
-        draw (`Callable`, *optional*): for `"sample"`, turns scores into final probabilities and one draw of each row:
-            `(probabilities, tokens)`.
+        draw (`Callable`, *optional*): for `"sample"`: turns scores into the final probabilities, of the same shape, and
+            one token a row drawn from them.
     """
     cell, thinking, pending, used, ignored, ended, answer = state.unbind()
     _, free, bans, natural, cut, cut_line = tables.cells[cell].unbind(1)

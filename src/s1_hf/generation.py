@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from transformers import GenerationConfig, GenerationMixin, LogitsProcessorList, StoppingCriteriaList
+from transformers import GenerationConfig, GenerationMixin, LogitsProcessorList, PreTrainedModel, StoppingCriteriaList
 
 from s1_hf.budget import LoopGuard
 from s1_hf.criteria import AnswerLengthCriteria, SequenceObserver
@@ -17,7 +17,7 @@ from s1_hf.report import Report
 from s1_hf.vocabulary import encode
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
     from transformers.generation.streamers import BaseStreamer
 
 Message = Mapping[str, Any]
@@ -98,7 +98,7 @@ def budget_forcing(
     kwargs = dict(generate_kwargs)
     own = {"logits_processor", "stopping_criteria", "streamer", "assistant_model", "tokenizer", "assistant_tokenizer"}
     settings = {k: v for k, v in kwargs.items() if k not in own}
-    config, _ = model._prepare_generation_config(generation_config, **settings)
+    config, _ = model._prepare_generation_config(generation_config, **settings)  # type: ignore[operator]
     given = [generation_config, model.generation_config, GenerationConfig(**_lengths(kwargs))]
     if not any(c is not None and (c.max_new_tokens is not None or c.max_length not in (None, 20)) for c in given):
         kwargs["max_length"] = config.max_length = _context(model)
@@ -171,7 +171,7 @@ def generate(
         raise ValueError(f"`streamer` has to have a single prompt, as in `generate`, but there are {len(rows)} rows.")
     inputs = _left_padded(rows, 0 if config.pad_token_id is None else config.pad_token_id)
     inputs = {k: v.to(model.device) for k, v in inputs.items()}
-    outputs = model.generate(**inputs, streamer=streamer, **kwargs)
+    outputs = model.generate(**inputs, streamer=streamer, **kwargs)  # type: ignore[operator]
     outputs = getattr(outputs, "sequences", outputs)
     reports = processor.reports(outputs)
     copies = len(reports) // len(rows)
@@ -192,9 +192,9 @@ def _completion(
     body = ids[:-1] if ids and ids[-1] in processor.eos_token_ids else ids
     opened, begins, closed = processor.automaton.split(prompt, body)
     return Completion(
-        thinking=tokenizer.decode(body[opened:begins], skip_special_tokens=False).strip(),
-        answer=tokenizer.decode(body[closed:], skip_special_tokens=True).strip(),
-        text=tokenizer.decode(body, skip_special_tokens=False),
+        thinking=str(tokenizer.decode(body[opened:begins], skip_special_tokens=False)).strip(),
+        answer=str(tokenizer.decode(body[closed:], skip_special_tokens=True)).strip(),
+        text=str(tokenizer.decode(body, skip_special_tokens=False)),
         token_ids=tuple(ids),
         forced=report.forced,
         report=report,
@@ -224,12 +224,14 @@ def _prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, options: Map
         if not tokenizer.chat_template:
             raise ValueError("A chat needs a chat template, which this tokenizer does not have. Pass texts instead.")
         continues = chat[-1]["role"] == "assistant"
-        text = tokenizer.apply_chat_template(
-            list(chat),
-            tokenize=False,
-            add_generation_prompt=not continues,
-            continue_final_message=continues,
-            **options,
+        text = str(
+            tokenizer.apply_chat_template(
+                [dict(message) for message in chat],
+                tokenize=False,
+                add_generation_prompt=not continues,
+                continue_final_message=continues,
+                **options,
+            )
         )
     ids = list(encode(tokenizer, text))
     if not ids:
@@ -246,7 +248,7 @@ def _left_padded(rows: list[list[int]], pad: int) -> dict[str, torch.Tensor]:
 
 
 def _check_model(model: Any) -> None:
-    if not isinstance(model, GenerationMixin):
+    if not (isinstance(model, PreTrainedModel) and isinstance(model, GenerationMixin)):
         raise TypeError(
             f"`model` has to be a transformers model that can generate, but is {type(model).__name__}. Load it with "
             "`AutoModelForCausalLM.from_pretrained(...)`."

@@ -174,22 +174,30 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
                 of the kind that `generation_config` said.
         """
         ids = self._sequences(sequences)
-        prompt_length = self._record.prompt_length
+        start = self._record.prompt_length
         rows = ids.tolist()
-        lengths = [self._length(row, prompt_length) for row in rows]
+        lengths = [self._length(row, start) for row in rows]
         trace = self._record.trace(ids, lengths)
-        self._check_followed(rows, lengths, trace)
-        forced = self._cpu_tables.cells[:, 0][trace.states[:, Field.CELL]] >= 0
-        return [
-            Report(
-                thinking_tokens=int(trace.final[Field.THINKING, r]),
-                ended=Ended(int(trace.final[Field.ENDED, r])).name.lower(),  # type: ignore[arg-type]
-                ends_ignored=int(trace.final[Field.IGNORED, r]),
-                forced=tuple(forced[: lengths[r] - prompt_length, r].tolist()),
-                answer_tokens=int(trace.final[Field.ANSWER, r]),
+        tokens = self._cpu_tables.cells[:, 0][trace.states[:, Field.CELL]]
+        reports = []
+        for r, row in enumerate(rows):
+            if self.rule == "beam" and set(row[start:]) == {self._pad}:
+                # Where only one continuation is allowed, beam search fills the beams it lacks with padding.
+                reports.append(Report(0, "never_started", 0, (), 0))
+                continue
+            n = lengths[r] - start
+            self._check_followed(r, torch.tensor(row[start : lengths[r]]), tokens[:n, r], trace)
+            final = trace.final[:, r].tolist()
+            reports.append(
+                Report(
+                    thinking_tokens=final[Field.THINKING],
+                    ended=Ended(final[Field.ENDED]).name.lower(),  # type: ignore[arg-type]
+                    ends_ignored=final[Field.IGNORED],
+                    forced=tuple((tokens[:n, r] >= 0).tolist()),
+                    answer_tokens=final[Field.ANSWER],
+                )
             )
-            for r in range(len(rows))
-        ]
+        return reports
 
     # -- one call of generate -----------------------------------------------------------------------------------
 
@@ -293,25 +301,22 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             )
         return room - needed
 
-    def _check_followed(self, rows: list[list[int]], lengths: list[int], trace: Trace) -> None:
-        """Whether `generate` took the tokens that were forced, and decoded as it was said to."""
-        fixed = self._cpu_tables.cells[trace.states[:, Field.CELL]]
-        for r, row in enumerate(rows):
-            n = lengths[r] - self._record.prompt_length
-            tokens = torch.tensor(row[lengths[r] - n : lengths[r]])
-            token, thinking, pick = fixed[:n, r, 0], fixed[:n, r, 1].bool(), trace.picks[:n, r]
-            if bool(((token >= 0) & (token != tokens)).any()):
-                raise RuntimeError(
-                    f"Row {r} does not have the tokens that were forced: something behind this processor changed "
-                    "them. Put it last in `logits_processor`."
-                )
-            ends = self._cpu_tables.is_end[self._cpu_tables.clamp(pick)]
-            if self.rule == "greedy" and bool((thinking & ~ends & (tokens != pick)).any()):
-                raise RuntimeError(
-                    f"Row {r} was not decoded greedily, so that end attempts were not seen where they happened. Give "
-                    "the processor the `generation_config` that `generate` uses, or take all arguments from "
-                    "`budget_forcing(model, tokenizer, ...)`; and put it last in `logits_processor`."
-                )
+    def _check_followed(self, r: int, taken: torch.Tensor, forced: torch.Tensor, trace: Trace) -> None:
+        """Whether `generate` took the tokens that were forced in row `r`, and decoded as it was said to."""
+        if bool(((forced >= 0) & (forced != taken)).any()):
+            raise RuntimeError(
+                f"Row {r} does not have the tokens that were forced: something behind this processor changed them. "
+                "Put it last in `logits_processor`."
+            )
+        pick = trace.picks[: len(taken), r]
+        thinking = self._cpu_tables.cells[:, 1][trace.states[: len(taken), Field.CELL, r]].bool()
+        skipped = self._cpu_tables.is_end[self._cpu_tables.clamp(pick)]
+        if self.rule == "greedy" and bool((thinking & ~skipped & (taken != pick)).any()):
+            raise RuntimeError(
+                f"Row {r} was not decoded greedily, so that end attempts were not seen where they happened. Give the "
+                "processor the `generation_config` that `generate` uses, or take all arguments from "
+                "`budget_forcing(model, tokenizer, ...)`; and put it last in `logits_processor`."
+            )
 
     def _sequences(self, sequences: Any) -> torch.Tensor:
         if self._last is None:
@@ -361,20 +366,19 @@ def resolve_format(tokenizer: PreTrainedTokenizerBase, format: ThinkingFormat | 
 def _decoding_rule(config: GenerationConfig | None) -> Rule:
     if config is None:
         return "greedy"
-    unsupported = {
-        "num_beam_groups": (config, 1),
-        "penalty_alpha": (config, None),
-        "dola_layers": (config, None),
-        "watermarking_config": (config, None),
+    off: dict[str, Any] = {
+        "num_beam_groups": 1,
+        "penalty_alpha": None,
+        "dola_layers": None,
+        "watermarking_config": None,
     }
     if config.do_sample:
-        unsupported |= {"typical_p": (config, 1.0), "epsilon_cutoff": (config, 0.0), "eta_cutoff": (config, 0.0)}
-        unsupported |= {"top_h": (config, None)}
-    bad = [name for name, (c, off) in unsupported.items() if getattr(c, name, None) not in (None, off)]
+        off |= {"typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0, "top_h": None}
+    bad = [f"{n}={getattr(config, n)!r}" for n in off if getattr(config, n, None) not in (None, off[n])]
     if bad:
         raise ValueError(
-            f"Budget forcing is exact for greedy decoding, beam search, and sampling with temperature, top_k, top_p "
-            f"and min_p; not supported is {', '.join(f'{n}={getattr(config, n)!r}' for n in bad)}. Unset it."
+            "Budget forcing is exact for greedy decoding, beam search, and sampling with temperature, top_k, top_p and "
+            f"min_p; not supported is {', '.join(bad)}. Unset it."
         )
     if (config.num_beams or 1) > 1:
         return "beam"
