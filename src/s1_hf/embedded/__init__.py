@@ -1,0 +1,41 @@
+"""A small model that ships with the package: a toy that really reasons, in s1's format, on a laptop.
+
+It was taught to solve the two-lamps problems of `s1_hf.embedded.problems` by search, to stop early, and to go on after
+"Wait". What it shows of budget forcing was built in by its training and says nothing about other models;
+`model/README.md` says how it was made and what it scores.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s1_hf.embedded.problems import Problem
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
+
+__all__ = ["BASE_PATH", "MODEL_PATH", "Problem", "load", "load_base"]
+
+MODEL_PATH = Path(__file__).with_name("model")
+"""The folder of the fine-tuned model, for `from_pretrained` and commands that take a model's name."""
+
+BASE_PATH = Path(__file__).with_name("base")
+"""The folder of the base from which it was fine-tuned."""
+
+
+def load() -> "tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast]":
+    """The fine-tuned model, float32 and in evaluation mode, and its tokenizer."""
+    return _load(MODEL_PATH)
+
+
+def load_base() -> "tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast]":
+    """The pre-trained base, which answers without thinking, float32 and in evaluation mode, and the same tokenizer."""
+    return _load(BASE_PATH)
+
+
+def _load(folder: Path) -> "tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast]":
+    import torch
+    from transformers import AutoTokenizer, Qwen2ForCausalLM
+
+    model = Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return model.eval(), tokenizer
