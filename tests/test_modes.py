@@ -44,7 +44,7 @@ def budgets(case: dict) -> dict:
     }
 
 
-def tiny_qwen2(case: dict, seed: int) -> Qwen2ForCausalLM:
+def tiny_qwen2(case: dict, seed: int, initializer_range: float = 1.0) -> Qwen2ForCausalLM:
     """A random transformer with a real KV cache, biased as the case's toy model is."""
     config = Qwen2Config(
         vocab_size=case["model"].config.vocab_size,
@@ -53,11 +53,11 @@ def tiny_qwen2(case: dict, seed: int) -> Qwen2ForCausalLM:
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
-        initializer_range=1.0,
+        initializer_range=initializer_range,
     )
     generator_state = torch.get_rng_state()
     torch.manual_seed(seed)
-    model = Qwen2ForCausalLM(config).eval()
+    model = Qwen2ForCausalLM(config).eval().requires_grad_(False)
     torch.set_rng_state(generator_state)
     model.lm_head.bias = torch.nn.Parameter(case["model"].bias.data * 4, requires_grad=False)
     return model

@@ -111,13 +111,14 @@ class ToyModel(PreTrainedModel, GenerationMixin):
     def _init_weights(self, module: nn.Module) -> None:
         pass
 
-    def forward(self, input_ids, attention_mask=None, **kwargs) -> CausalLMOutput:
+    def forward(self, input_ids, attention_mask=None, logits_to_keep: int = 0, **kwargs) -> CausalLMOutput:
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         place = attention_mask.cumsum(-1) % 13
         before = torch.nn.functional.pad(input_ids, (1, 0))[:, :-1]
         real = torch.nn.functional.pad(attention_mask, (1, 0))[:, :-1].bool()
-        logits = self.last[input_ids] + self.place[place] + self.bias
+        ids, place, before, real = (x[:, -logits_to_keep:] for x in (input_ids, place, before, real))
+        logits = self.last[ids] + self.place[place] + self.bias
         logits = logits + torch.where(real[..., None], self.before[before], 0.0)
         return CausalLMOutput(logits=logits)
 

@@ -169,7 +169,8 @@ def _ban(tables: Tables, scores: torch.Tensor, bans: torch.Tensor) -> torch.Tens
     """New scores without the ids that are no token and without those banned in each row."""
     scores = scores.clone()
     scores[:, tables.num_ids :] = -torch.inf
-    scores[:, tables.unused_ids] = -torch.inf
+    if len(tables.unused_ids):
+        scores.index_fill_(1, tables.unused_ids, -torch.inf)
     scores[:, tables.banned_ids] = scores[:, tables.banned_ids].masked_fill(bans, -torch.inf)
     return scores
 

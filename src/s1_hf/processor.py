@@ -120,7 +120,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             self._check_auto()
         self._cpu_tables = self.automaton.tables()
         self._tables: dict[torch.device, Tables] = {torch.device("cpu"): self._cpu_tables}
-        self._record = PrefixRecord(self._read, lambda state, tokens: advance(self._on(state.device), state, tokens))
+        self._record = PrefixRecord(self._read, self._advance, reorders=self.rule == "beam")
         self._run = 0
         self._limits: Limits
         self._uniforms: dict[int, torch.Tensor] = {}
@@ -248,6 +248,9 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
 
     def _read(self, prompts: list[list[int]]) -> torch.Tensor:
         return first_state([self.automaton.enter(ids) for ids in prompts])
+
+    def _advance(self, state: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        return advance(self._on(state.device), state, tokens)
 
     def _on(self, device: torch.device) -> Tables:
         if device not in self._tables:

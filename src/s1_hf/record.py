@@ -18,7 +18,7 @@ class Step:
     """All rows at one length."""
 
     hashes: torch.Tensor  # (batch_size,) int64, of the ids
-    parents: torch.Tensor  # (batch_size,) the row at the length before
+    parents: torch.Tensor | None  # (batch_size,) the row at the length before; None: the same row
     state: torch.Tensor  # (fields, batch_size) int64, to which the next token will be added
     pick: torch.Tensor | None = None  # (batch_size,) the token that the decision looked at
 
@@ -48,8 +48,9 @@ class PrefixRecord:
         self,
         read: Callable[[list[list[int]]], torch.Tensor],
         advance: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        reorders: bool = True,
     ) -> None:
-        self._read, self._advance = read, advance
+        self._read, self._advance, self._reorders = read, advance, reorders
         self._steps: dict[int, Step] = {}
         self._factors = _odd_numbers(1024)
         self._last_length = -1
@@ -64,10 +65,9 @@ class PrefixRecord:
         step = self._grow(input_ids)
         if step is None:
             _, hashes = self._hashes(input_ids)
-            rows = torch.arange(input_ids.shape[0], device=input_ids.device)
             self._steps = {}
             self.prompt_length, self.runs, self.is_linear, self.lost = length, self.runs + 1, True, None
-            step = Step(hashes, rows, self._read(input_ids.tolist()).to(input_ids.device))
+            step = Step(hashes, None, self._read(input_ids.tolist()).to(input_ids.device))
         elif length != self._last_length + 1:
             self.is_linear = False
         self._steps[length] = step
@@ -80,17 +80,20 @@ class PrefixRecord:
         if parent is None or parent.hashes.shape != input_ids.shape[:1] or parent.hashes.device != input_ids.device:
             return None
         before, hashes = self._hashes(input_ids)
-        # Rows with equal ids can differ (a Wait may be forced or the model's own): the same row goes first.
-        same = before[:, None] == parent.hashes
-        eye = torch.eye(len(same), dtype=torch.bool, device=same.device)
-        found, parents = (same.byte() + (same & eye).byte()).max(1)
+        same = before == parent.hashes
         follows = input_ids.shape[1] == self._last_length + 1
         if follows and input_ids.device.type != "cpu":  # asking would wait for the device; `trace` asks
-            lost = (found == 0).any()
+            parents, found = _match(before, parent.hashes, same) if self._reorders else (None, same)
+            lost = ~found.all()
             self.lost = lost if self.lost is None else self.lost | lost
-        elif not found.cpu().numpy().all():
-            return None
-        return Step(hashes, parents, self._advance(parent.state[:, parents], input_ids[:, -1]))
+        elif same.cpu().numpy().all():  # on the CPU there is nothing to wait for
+            parents = None
+        else:
+            parents, found = _match(before, parent.hashes, same)
+            if not found.cpu().numpy().all():
+                return None
+        state = parent.state if parents is None else parent.state[:, parents]
+        return Step(hashes, parents, self._advance(state, input_ids[:, -1]))
 
     def _hashes(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Hashes of the rows without and with their last token: a random odd factor a position, sums modulo 2^64.
@@ -113,8 +116,9 @@ class PrefixRecord:
         """
         if self.lost is not None and bool(self.lost):
             raise RuntimeError(
-                "A row came whose prefix is not known: the processor was used for another call of `generate`, with a "
-                "prompt just one token longer than the last call's output. Use a new processor for every call."
+                "A row came whose prefix is not known: the rows changed places although no beam search was announced "
+                "in `generation_config`, or the processor was used for another call of `generate` whose prompt is as "
+                "long as the last call's output. Use a new processor for every call."
             )
         sequences = sequences.cpu()
         top = max(lengths) - 1
@@ -123,14 +127,14 @@ class PrefixRecord:
             raise RuntimeError("The sequences are longer than, or not, what this processor has seen being generated.")
         states = torch.stack([s.state for s in steps]).cpu()
         picks = torch.stack([s.state[0] if s.pick is None else s.pick for s in steps]).cpu()
-        parents = torch.stack([s.parents for s in steps]).cpu()
+        everyone = torch.arange(states.shape[2])
+        parents = torch.stack([everyone if s.parents is None else s.parents.cpu() for s in steps])
         hashes = torch.stack([s.hashes for s in steps]).cpu()
         self._factors = self._factors.cpu()
         row = torch.tensor([self._locate(sequences[r], r, n, hashes) for r, n in enumerate(lengths)])
         ends = torch.tensor(lengths) - 1 - self.prompt_length
-        everyone = torch.arange(len(lengths))
-        last = states[ends, :, row].T
-        final = self._advance(last, sequences[everyone, torch.tensor(lengths) - 1])
+        last = states[ends, :, row].T.contiguous()
+        final = self._advance(last, sequences[torch.arange(len(lengths)), torch.tensor(lengths) - 1])
         rows = torch.empty(len(steps), len(lengths), dtype=torch.long)
         for i in range(len(steps) - 1, -1, -1):
             rows[i] = row
@@ -148,6 +152,17 @@ class PrefixRecord:
                 "last `generate` returned, as it was returned."
             )
         return index if index in rows else rows[0]
+
+
+def _match(before: torch.Tensor, hashes: torch.Tensor, same: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """For each row the one of `hashes` it comes from, and whether there is one.
+
+    Rows with equal ids can differ (a Wait may be forced or the model's own): the row of the same index goes first.
+    """
+    ordered, rows = hashes.sort()
+    at = torch.searchsorted(ordered, before).clamp(max=len(rows) - 1)
+    own = torch.arange(len(rows), device=rows.device)
+    return torch.where(same, own, rows[at]), same | (ordered[at] == before)
 
 
 def _odd_numbers(count: int) -> torch.Tensor:

@@ -1,0 +1,129 @@
+"""The paper's main result on the embedded toy: accuracy over thinking tokens, by caps and by ignored ends.
+
+Straight runs, one a setting. Printing and progress are the command line's (`s1_hf.cli`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import TYPE_CHECKING, Any, Literal
+
+from s1_hf import embedded
+from s1_hf.embedded.problems import Problem, extract_answer
+from s1_hf.generation import Completion, generate
+from s1_hf.plots import ScalingPoint
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+MAX_NEW_TOKENS = 768
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A budget, with the name it has in tables and figures."""
+
+    label: str
+    kind: Literal["cap", "none", "ignore"]
+    budget: dict[str, int]
+
+
+SETTINGS = (
+    *(Setting(f"cap {n}", "cap", {"max_thinking_tokens": n}) for n in (16, 24, 32, 48)),
+    Setting("no intervention", "none", {}),
+    *(Setting(f"Wait x{n}", "ignore", {"num_ignores": n}) for n in (1, 2, 4, 6)),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One setting on all problems; `completions[i]` belongs to `problems[i]`."""
+
+    setting: Setting
+    problems: Sequence[Problem]
+    completions: Sequence[Completion]
+
+    @property
+    def correct(self) -> list[bool]:
+        """Whether each answer is right; text inside the thinking is never graded."""
+        pairs = zip(self.problems, self.completions, strict=True)
+        return [extract_answer(c.answer) == p.answer for p, c in pairs]
+
+    @property
+    def thinking_tokens(self) -> float:
+        """Mean over the problems."""
+        return sum(c.report.thinking_tokens for c in self.completions) / len(self.completions)
+
+    @property
+    def ended(self) -> Counter[str]:
+        """How often thinking ended in which way."""
+        return Counter(c.report.ended for c in self.completions)
+
+    @property
+    def point(self) -> ScalingPoint:
+        """For the figure: accuracy in percent with a 95 % Wilson interval."""
+        right, total = sum(self.correct), len(self.problems)
+        low, high = wilson(right, total)
+        label = self.setting.label.replace("no intervention", "").replace("Wait ", "")
+        return ScalingPoint(
+            self.thinking_tokens,
+            100 * right / total,
+            100 * low,
+            100 * high,
+            self.setting.kind,
+            label.replace("cap ", ""),
+        )
+
+
+def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson score interval of a share; `z=1.96` for 95 %."""
+    share, spread = right / total, z * z / total
+    middle = (share + spread / 2) / (1 + spread)
+    half = z * sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def evaluate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    problems: Sequence[Problem],
+    setting: Setting,
+    batch_size: int = 100,
+    progress: Callable[[int], Any] = lambda done: None,
+) -> Result:
+    """Run one setting greedily; `progress` is told the number of problems done after each batch."""
+    completions: list[Completion] = []
+    for i in range(0, len(problems), batch_size):
+        batch = [p.question for p in problems[i : i + batch_size]]
+        completions += generate(model, tokenizer, batch, max_new_tokens=MAX_NEW_TOKENS, **setting.budget)
+        progress(len(batch))
+    return Result(setting, problems, completions)
+
+
+def draw_problems(count: int, seed: int) -> list[Problem]:
+    """`count` held-out problems; none of them was in any training."""
+    from s1_hf.embedded.problems import held_out, held_out_sample
+
+    most = len(held_out())
+    if not 1 <= count <= most:
+        raise ValueError(f"`problems` has to be from 1 to {most}, the held-out problems that exist, but is {count}.")
+    return held_out_sample(count, seed)
+
+
+def showcase(results: Sequence[Result]) -> tuple[Problem, Completion]:
+    """A transcript worth reading: one where a Wait turned a wrong answer into a right one, if there is any."""
+    plain = next(r for r in results if r.setting.kind == "none")
+    waited = [r for r in results if r.setting.kind == "ignore"]
+    for result in waited[:2]:
+        for i, (before, after) in enumerate(zip(plain.correct, result.correct, strict=True)):
+            if after and not before:
+                return result.problems[i], result.completions[i]
+    return waited[0].problems[0], waited[0].completions[0]
+
+
+def load() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The embedded model and its tokenizer."""
+    return embedded.load()

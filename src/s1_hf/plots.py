@@ -1,0 +1,74 @@
+"""Figures: numbers and axes in, axes out; nothing is shown or saved here. Needs the `plot` extra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from s1_hf._lazy import require
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe-Ito colours: told apart by colour-blind readers, and in grey by their markers.
+_STYLES = {
+    "cap": {"color": "#0072B2", "marker": "o", "label": "thinking cut at a cap"},
+    "none": {"color": "#000000", "marker": "D", "label": "no intervention"},
+    "ignore": {"color": "#D55E00", "marker": "s", "label": 'ends ignored ("Wait")'},
+}
+
+
+@dataclass(frozen=True)
+class ScalingPoint:
+    """One setting: mean thinking tokens, accuracy and its interval in percent, and what was done."""
+
+    thinking_tokens: float
+    accuracy: float
+    low: float
+    high: float
+    kind: Literal["cap", "none", "ignore"]
+    label: str
+
+
+def scaling(points: Sequence[ScalingPoint], ax: Axes | None = None) -> Axes:
+    """Accuracy over thinking tokens, as in figure 1 of the paper (https://arxiv.org/abs/2501.19393).
+
+    Args:
+        points (`Sequence[ScalingPoint]`): drawn with their intervals, connected in the order of thinking tokens.
+        ax (`matplotlib.axes.Axes`, *optional*): a new figure's, if absent.
+
+    Returns:
+        `matplotlib.axes.Axes`: with a log2 axis of thinking tokens.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed. ValueError: there are no points.
+    """
+    pyplot = require("matplotlib.pyplot", "plot")
+    if not points:
+        raise ValueError("`points` has to hold at least one setting, but is empty.")
+    axes: Axes = pyplot.subplots(figsize=(5.2, 3.6), layout="constrained")[1] if ax is None else ax
+    ordered = sorted(points, key=lambda p: p.thinking_tokens)
+    axes.plot([p.thinking_tokens for p in ordered], [p.accuracy for p in ordered], color="0.7", linewidth=1, zorder=1)
+    for kind, style in _STYLES.items():
+        own = [p for p in ordered if p.kind == kind]
+        if own:
+            axes.errorbar(
+                [p.thinking_tokens for p in own],
+                [p.accuracy for p in own],
+                yerr=[[p.accuracy - p.low for p in own], [p.high - p.accuracy for p in own]],
+                linestyle="none",
+                capsize=2,
+                markersize=5,
+                **style,
+            )
+        for p in own:
+            axes.annotate(p.label, (p.thinking_tokens, p.accuracy), (6, -11), textcoords="offset points", fontsize=8)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    axes.set_xlabel("mean thinking tokens (log scale)")
+    axes.set_ylabel("accuracy (%)")
+    axes.set_ylim(0, 100)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left", fontsize=8, frameon=False)
+    return axes

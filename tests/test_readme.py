@@ -1,0 +1,18 @@
+"""Every Python block of README runs, in order, as one program."""
+
+import re
+from pathlib import Path
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_python_blocks_of_readme_run(capsys):
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len(blocks) >= 4
+    names: dict = {}
+    for block in blocks:
+        exec(compile(block, str(README), "exec"), names)
+    assert names["processor"].reports()[0].ends_ignored == 2
+    assert names["first"].report.ended == "cut"
+    assert len(names["reports"]) == 4
+    assert "Report(" in capsys.readouterr().out
