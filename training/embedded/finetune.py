@@ -7,6 +7,7 @@ cores need one to two minutes.
 """
 
 import argparse
+import shutil
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from trl import SFTConfig, SFTTrainer
 from s1_hf.embedded.problems import Trace, training_traces, write_training_file
 
 EMBEDDED = Path(__file__).parents[2] / "src/s1_hf/embedded"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
 def example(trace: Trace, tokenizer: PreTrainedTokenizerFast) -> dict[str, str]:
@@ -64,8 +66,10 @@ def main() -> None:
     trainer.train()
 
     model.generation_config = generation_config
+    model.config.use_cache = True  # the trainer turns it off
     model.to(torch.bfloat16).save_pretrained(args.output)
-    tokenizer.save_pretrained(args.output)
+    for name in TOKENIZER_FILES:
+        shutil.copy(args.base / name, args.output)
     write_training_file()
 
 
