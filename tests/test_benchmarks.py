@@ -1,0 +1,46 @@
+"""The benchmarks run, on toy sizes, and give their rows; nothing here looks at a time."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def run(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import run
+
+    return run
+
+
+def test_step_cost_has_a_row_for_every_method_and_size(run, tmp_path):
+    run.main(["--only", "step_cost", "--quick", "--results", str(tmp_path)])
+    result = json.loads((tmp_path / "step_cost.json").read_text())
+    assert {(r["batch_size"], r["context"]) for r in result["rows"] if r["device"] == "cpu"} == {(1, 256), (2, 256)}
+    methods = [r["method"] for r in result["rows"] if (r["device"], r["batch_size"]) == ("cpu", 1)]
+    assert len(methods) == len(set(methods)) == 8
+    assert all(r["quartile_1_us"] <= r["median_us"] <= r["quartile_3_us"] for r in result["rows"])
+    assert {"cpu", "torch_threads", "load", "versions", "date", "command"} <= result["machine"].keys()
+
+
+def test_ignores_gives_equal_tokens_and_spares_the_prefills_of_all_rounds_but_the_first(run, tmp_path, capsys):
+    run.main(["--only", "ignores", "--quick", "--results", str(tmp_path)])
+    rows = json.loads((tmp_path / "ignores.json").read_text())["rows"]
+    rows = {(r["ignores"], r["way"]): r for r in rows if r["model"].startswith("random")}
+    assert rows.keys() == {(n, way) for n in (0, 2) for way in ("one pass", "prompt again")}
+    for n in (0, 2):
+        assert rows[n, "one pass"]["generated_tokens"] == rows[n, "prompt again"]["generated_tokens"]
+    first = rows[0, "one pass"]["prefill_tokens"]
+    assert rows[2, "one pass"]["prefill_tokens"] == first
+    assert rows[2, "prompt again"]["prefill_tokens"] > 3 * first
+    assert "| random" in capsys.readouterr().out
+
+
+def test_unequal_tokens_are_an_error(run):
+    import ignores
+
+    with pytest.raises(AssertionError, match="Row 1 differs .* token 2 on"):
+        ignores.check_equal([[1], [1, 2, 3]], [[1], [1, 2]])
