@@ -103,15 +103,13 @@ def _table(results: list[Result]) -> Table:
 
 
 def _draw(results: list[Result], path: Path) -> Path:
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("agg")
     from s1_hf.plots import scaling
 
-    axes = scaling([result.point for result in results])
+    figure = Figure(figsize=(5.2, 3.6), layout="constrained")  # drawn without a window or a global backend
+    axes = scaling([result.point for result in results], figure.add_subplot())
     axes.set_title(f"Budget forcing on the embedded toy, n = {len(results[0].problems)}, 95 % intervals", fontsize=9)
-    figure = axes.get_figure()
-    assert figure is not None
     figure.savefig(path, dpi=200)
     return path
 

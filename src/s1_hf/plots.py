@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from s1_hf._lazy import require
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Okabe-Ito colours: told apart by colour-blind readers, and in grey by their markers.
-_STYLES = {
+_STYLES: dict[str, dict[str, Any]] = {
     "cap": {"color": "#0072B2", "marker": "o", "label": "thinking cut at a cap"},
     "none": {"color": "#000000", "marker": "D", "label": "no intervention"},
     "ignore": {"color": "#D55E00", "marker": "s", "label": 'ends ignored ("Wait")'},
