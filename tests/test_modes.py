@@ -341,6 +341,28 @@ def test_no_step_waits_for_the_device(seed, sample):
     steps(processor, ids, case["model"], 25)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("sample", [False, True])
+def test_no_step_waits_for_a_gpu(sample):
+    """The same under CUDA's own check."""
+    case = case_of(3)
+    tokenizer, _, _ = setting(case["family"])
+    config = GenerationConfig(do_sample=sample, top_k=20, top_p=0.9, temperature=0.7)
+    processor = processor_for(case, generation_config=config)
+    model = case["model"].cuda()
+    ids = padded(case["prompts"], tokenizer.pad_token_id)["input_ids"].cuda()
+    ids = steps(processor, ids, model, 2)
+    for _ in range(10):
+        scores = model(ids).logits[:, -1].clone()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            scores = processor(ids, scores)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        ids = torch.cat([ids, scores.argmax(-1)[:, None]], 1)
+
+
 def test_the_check_for_waiting_can_fail():
     with pytest.raises(AssertionError, match="waits for the device"), NoWaiting():
         torch.ones(1).item()

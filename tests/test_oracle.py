@@ -7,6 +7,7 @@ import itertools
 import os
 import random
 
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -180,5 +181,15 @@ def run(case: dict, processor: BudgetForcingLogitsProcessor) -> torch.Tensor:
 def test_greedy_equals_stop_and_reprompt(seed):
     """Ids, forced mask and report of every row are the oracle's: batches, budgets, formats, prompts, Waits."""
     case = case_of(seed)
+    processor = processor_for(case)
+    check(case, processor, run(case, processor))
+
+
+@pytest.mark.long
+@settings(max_examples=20_000, **common)
+@given(seeds)
+def test_greedy_equals_stop_and_reprompt_on_many_more(seed):
+    """The same on 20,000 other cases: `pytest -m long`."""
+    case = case_of(seed ^ 0x51)
     processor = processor_for(case)
     check(case, processor, run(case, processor))

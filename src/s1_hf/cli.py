@@ -42,7 +42,7 @@ def demo(
     Example: s1-hf demo --problems 400 --output results
     """
     from s1_hf._lazy import require
-    from s1_hf.demo import SETTINGS, evaluate, load, showcase, draw_problems
+    from s1_hf.demo import SETTINGS, draw_problems, evaluate, load, showcase
 
     try:
         require("matplotlib", "plot")
@@ -51,6 +51,9 @@ def demo(
     except (ValueError, OSError, ModuleNotFoundError) as error:
         console.print(f"[red]Error:[/red] {error}", soft_wrap=True)
         raise typer.Exit(2) from None
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # of loading 1.7 MB
     model, tokenizer = load()
     console.print(
         f"Embedded toy model ({model.num_parameters():,} parameters, taught to stop early and to go on after Wait), "
@@ -87,7 +90,7 @@ def _show_transcript(tokenizer: PreTrainedTokenizerBase, problem: Problem, compl
 
 def _table(results: list[Result]) -> Table:
     table = Table(title=f"{len(results[0].problems)} problems, 95 % Wilson intervals", title_justify="left")
-    table.add_column("setting")
+    table.add_column("setting", no_wrap=True)
     for name in ("thinking tokens", "accuracy %", "interval", "natural", "cut", "unfinished"):
         table.add_column(name, justify="right")
     for result in results:

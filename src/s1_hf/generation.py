@@ -213,7 +213,7 @@ def _as_list(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
 
 def _prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, options: Mapping[str, Any]) -> list[int]:
     if isinstance(prompt, str) and not tokenizer.chat_template:
-        text = prompt
+        ids = list(tokenizer(prompt)["input_ids"])  # with its BOS, which a chat template would have written
     else:
         chat = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
         if not isinstance(chat, Sequence) or not chat or not all(isinstance(m, Mapping) and "role" in m for m in chat):
@@ -233,7 +233,7 @@ def _prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, options: Map
                 **options,
             )
         )
-    ids = list(encode(tokenizer, text))
+        ids = list(encode(tokenizer, text))
     if not ids:
         raise ValueError(f"A prompt has to be at least one token, but {prompt!r} is none.")
     return ids
