@@ -38,6 +38,11 @@ class Row:
     ends_ignored: int = 0
     used: int = 0
     waited: bool = False  # the last token completed a Wait
+    answer_from: int = -1  # index at which the answer begins, if it does
+
+    def answer_tokens(self, eos: list[int]) -> int:
+        own = self.ids[max(self.answer_from, self.prompt_length) :] if self.answer_from >= 0 else []
+        return len([t for t in own if t not in eos])
 
     @property
     def new(self) -> list[int]:
@@ -140,6 +145,7 @@ def stop_and_reprompt(
             if closes_here(row.ids[opened : i + 1], d.close, d.close_text, d):
                 state = "closed"
                 row.thinking_tokens, row.ended = 0, "never_started"
+                row.answer_from = i + 1
     if state == "before" and d.force_start:
         have = next(
             k for k in range(len(d.start) - 1, -1, -1) if row.ids[max(where, len(row.ids) - k) :] == d.start[:k]
@@ -158,6 +164,9 @@ def stop_and_reprompt(
             for token in d.close[have:]:
                 emit(token, True)
             state = "closed"
+            row.answer_from = len(prompt) + len(d.close) - have
+    if state == "before":
+        row.answer_from = len(prompt)
 
     while not full():
         if state == "before":
@@ -167,7 +176,7 @@ def stop_and_reprompt(
                 return row
             if closes_here(row.ids[where:], d.start, d.start_text, d):
                 state, opened = "thinking", len(row.ids)
-                row.ended = "unfinished"
+                row.ended, row.answer_from = "unfinished", -1
         elif state == "thinking":
             if row.thinking_tokens >= cap:
                 row.ended = "cut"
@@ -184,7 +193,7 @@ def stop_and_reprompt(
                 row.thinking_tokens += 1
                 if d.plain and closes_here(row.ids[opened:], d.close, d.close_text, d):
                     row.thinking_tokens -= delimiter_tokens(row.ids[opened:], d.close_text, d)
-                    row.ended, state = "natural", "closed"
+                    row.ended, state, row.answer_from = "natural", "closed", len(row.ids)
                 continue
             wait = encode(waits[row.ends_ignored % len(waits)]) if waits else []
             room = row.thinking_tokens + len(wait) < cap
@@ -238,5 +247,6 @@ def close(row: Row, d: Delimiters, encode, emit, opened: int, newline: bool = Tr
         tokens = d.close
         if newline and not d.texts[row.ids[-1]].endswith("\n"):
             tokens = [*encode("\n"), *tokens]
+    row.answer_from = len(row.ids) + len(tokens)
     for token in tokens:
         emit(token, True)

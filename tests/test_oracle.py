@@ -144,11 +144,9 @@ def check(case: dict, processor: BudgetForcingLogitsProcessor, out: torch.Tensor
         row = expected(case, r)
         assert out[r, width : width + len(row.new)].tolist() == row.new
         assert list(report.forced) == row.forced
-        assert (report.thinking_tokens, report.ended, report.ends_ignored) == (
-            row.thinking_tokens,
-            row.ended,
-            row.ends_ignored,
-        )
+        got = (report.thinking_tokens, report.ended, report.ends_ignored, report.answer_tokens)
+        eos = setting(case["family"])[2].eos
+        assert got == (row.thinking_tokens, row.ended, row.ends_ignored, row.answer_tokens(eos))
 
 
 def processor_for(case: dict, **options) -> BudgetForcingLogitsProcessor:

@@ -166,9 +166,9 @@ class Automaton:
 
     def read_prompt(self, ids: Sequence[int]) -> Place:
         """Where a prompt leaves its assistant's turn: before, in or after thinking (contract, rule 1)."""
-        place = self.observe(ids[self.turn_of(ids) :], in_prompt=True)
+        place = self.observe(ids[self.turn_of(ids) :], in_prompt=True)._replace(answer_tokens=0)
         if place.closed_at >= 0 and not self.format.interleaved:
-            return place._replace(thinking_tokens=0, answer_tokens=0, ended=Ended.NEVER_STARTED)
+            return place._replace(thinking_tokens=0, ended=Ended.NEVER_STARTED)
         return place
 
     def split(self, prompt: Sequence[int], ids: Sequence[int]) -> tuple[int, int, int]:

@@ -123,7 +123,9 @@ class AnswerLengthCriteria(_FormatCriteria):
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
         """Which rows of `input_ids`, of shape `(batch_size, sequence_length)`, are done: bool, `(batch_size,)`."""
         state = self._state(input_ids)
-        thinking = state[Field.ENDED] == Ended.UNFINISHED
+        cell = state[Field.CELL]
+        opening = (cell > self._automaton.pre) & (cell < self._automaton.think)  # a part of the opening delimiter
+        thinking = (state[Field.ENDED] == Ended.UNFINISHED) | opening
         return (state[Field.ANSWER] >= self.max_answer_tokens) & ~thinking  # type: ignore[return-value]
 
 
