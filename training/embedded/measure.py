@@ -58,7 +58,8 @@ def measure(folder: Path, problems: list[Problem], setting: dict[str, int]) -> S
     right, tokens = 0, 0
     for start in range(0, len(problems), BATCH):
         batch = problems[start : start + BATCH]
-        completions = generate(model, tokenizer, [problem.question for problem in batch], **setting)
+        questions = [problem.question for problem in batch]
+        completions = generate(model, tokenizer, questions, max_answer_tokens=12, **setting)
         for problem, completion in zip(batch, completions, strict=True):
             right += extract_answer(completion.answer) == problem.answer
             tokens += completion.report.thinking_tokens

@@ -2,8 +2,8 @@
 
     OMP_WAIT_POLICY=passive PYTHONPATH=src python training/embedded/pretrain.py
 
-writes `src/s1_hf/embedded/base`; two CPU cores need about a quarter of an hour. Next step: `finetune.py`. (Without the
-first setting, torch's threads wait for each other by spinning: many times slower when the cores have other work too.)
+writes `src/s1_hf/embedded/base`; two CPU cores needed 23 minutes while they had other work. Next step: `finetune.py`.
+Without `OMP_WAIT_POLICY=passive` torch's threads wait by spinning: many times slower when the cores have other work.
 """
 
 import argparse
