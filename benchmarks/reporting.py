@@ -33,6 +33,7 @@ def publish(
     """Run one benchmark and print its tables; write them and its rows as well if there is a folder for `results`."""
     where = machine()
     rows, notes = run(quick)
+    where["load_after"] = _load()
     text = "\n\n".join([f"{in_words(where)}.", *tables(rows), *notes])
     print(f"== {name}\n\n{text}\n", flush=True)
     if results is not None:
@@ -44,13 +45,13 @@ def publish(
 
 
 def machine() -> dict[str, Any]:
-    """Where and when a benchmark runs; the load is the mean number of busy processes of the minute before it."""
+    """Where and when a benchmark runs; a load is the mean number of busy threads in the minute before."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "load_before": _load(),
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -67,8 +68,8 @@ def in_words(where: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in where["versions"].items())
     gpu = f", {where['gpu']}" if where["gpu"] else ""
     return (
-        f"{where['cpu']}{gpu}, {where['cores']} cores, torch threads: {where['torch_threads']}, load before: "
-        f"{where['load']}; {versions}; {where['date']}; `{where['command']}`"
+        f"{where['cpu']}{gpu}, {where['cores']} cores, torch threads: {where['torch_threads']}, load before "
+        f"and after: {where['load_before']} and {where['load_after']}; {versions}; {where['date']}; `{where['command']}`"
     )
 
 
@@ -100,6 +101,10 @@ def _cpu() -> str:
     if "model name" not in known:
         return platform.processor() or platform.machine()
     return f"{known['model name']} (family {known.get('cpu family')}, model {known.get('model')})"
+
+
+def _load() -> float | None:
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
 def _cell(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 try:
     import typer
+    from rich import box
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Table
@@ -33,7 +34,7 @@ def about() -> None:
 
 @app.command()
 def demo(
-    problems: Annotated[int, typer.Option(help="How many held-out problems to solve at each setting.")] = 240,
+    problems: Annotated[int, typer.Option(help="How many held-out problems to solve at each setting.")] = 200,
     seed: Annotated[int, typer.Option(help="Which problems are drawn.")] = 0,
     output: Annotated[Path, typer.Option(help="Folder that scaling.png is written to.")] = Path(),
 ) -> None:
@@ -81,7 +82,7 @@ def _show_transcript(tokenizer: PreTrainedTokenizerBase, problem: Problem, compl
     for forced, ids in spans:
         piece = str(tokenizer.decode(ids, skip_special_tokens=False))
         text.append(f"[[{piece}]]" if forced else piece, style="bold red" if forced else "dim")
-    console.rule("one transcript; [[forced tokens]] are marked")
+    console.rule(Text("one transcript; [[forced tokens]] are marked"))
     console.print(problem.question, style="bold", markup=False, highlight=False)
     console.print(text)
     console.print(f"right answer: {problem.answer}", highlight=False)
@@ -89,10 +90,11 @@ def _show_transcript(tokenizer: PreTrainedTokenizerBase, problem: Problem, compl
 
 
 def _table(results: list[Result]) -> Table:
-    table = Table(title=f"{len(results[0].problems)} problems, 95 % Wilson intervals", title_justify="left")
+    title = f"{len(results[0].problems)} problems, 95 % Wilson intervals; how thinking ended, in problems"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("setting", no_wrap=True)
-    for name in ("thinking tokens", "accuracy %", "interval", "natural", "cut", "unfinished"):
-        table.add_column(name, justify="right")
+    for name in ("tokens", "acc. %", "interval", "natural", "cut", "unfinished"):
+        table.add_column(name, justify="right", no_wrap=True)
     for result in results:
         point, ended = result.point, result.ended
         table.add_row(
