@@ -67,9 +67,10 @@ def in_words(where: dict[str, Any]) -> str:
     """One sentence that says on which machine, when and how figures came about."""
     versions = ", ".join(f"{name} {version}" for name, version in where["versions"].items())
     gpu = f", {where['gpu']}" if where["gpu"] else ""
+    loads = f"load before and after: {where['load_before']} and {where['load_after']}"
     return (
-        f"{where['cpu']}{gpu}, {where['cores']} cores, torch threads: {where['torch_threads']}, load before "
-        f"and after: {where['load_before']} and {where['load_after']}; {versions}; {where['date']}; `{where['command']}`"
+        f"{where['cpu']}{gpu}, {where['cores']} cores, torch threads: {where['torch_threads']}, {loads}; {versions}; "
+        f"{where['date']}; `{where['command']}`"
     )
 
 

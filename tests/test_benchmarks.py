@@ -23,7 +23,8 @@ def test_step_cost_has_a_row_for_every_method_and_size(run, tmp_path):
     methods = [r["method"] for r in result["rows"] if (r["device"], r["batch_size"]) == ("cpu", 1)]
     assert len(methods) == len(set(methods)) == 8
     assert all(r["quartile_1_us"] <= r["median_us"] <= r["quartile_3_us"] for r in result["rows"])
-    assert {"cpu", "torch_threads", "load_before", "load_after", "versions", "date", "command"} <= result["machine"].keys()
+    said = {"cpu", "torch_threads", "load_before", "load_after", "versions", "date", "command"}
+    assert said <= result["machine"].keys()
 
 
 def test_ignores_gives_equal_tokens_and_spares_the_prefills_of_all_rounds_but_the_first(run, tmp_path, capsys):

@@ -24,7 +24,7 @@ def test_points_intervals_and_labels_are_drawn_where_they_are():
     bars = {tuple(map(tuple, path.vertices)) for c in ax.containers for path in c.lines[2][0].get_paths()}
     assert bars == {((16, 3), (16, 6)), ((60, 26), (60, 34)), ((100, 50), (100, 58))}
     assert [t.get_text() for t in ax.texts] == ["16", "", "x1"]
-    assert ax.get_xscale() == "log" and ax.get_ylim() == (0, 100)
+    assert ax.get_xscale() == "log" and ax.get_ylim() == (0, 105)
 
 
 def test_the_legend_names_only_the_kinds_that_are_there():

@@ -63,12 +63,14 @@ def scaling(points: Sequence[ScalingPoint], ax: Axes | None = None) -> Axes:
                 **style,
             )
         for p in own:
-            axes.annotate(p.label, (p.thinking_tokens, p.accuracy), (6, -11), textcoords="offset points", fontsize=8)
+            axes.annotate(
+                p.label, (p.thinking_tokens, p.high), (0, 3), textcoords="offset points", fontsize=8, ha="center"
+            )
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     axes.set_xlabel("mean thinking tokens (log scale)")
     axes.set_ylabel("accuracy (%)")
-    axes.set_ylim(0, 100)
+    axes.set_ylim(0, 105)
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left", fontsize=8, frameon=False)
     return axes
