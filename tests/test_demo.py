@@ -3,6 +3,10 @@
 import re
 
 import pytest
+
+pytest.importorskip("typer")
+pytest.importorskip("matplotlib")
+
 from typer.testing import CliRunner
 
 from s1_hf import demo

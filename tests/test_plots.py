@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest.importorskip("matplotlib")
+
 from s1_hf.plots import ScalingPoint, scaling
 
 POINTS = [
