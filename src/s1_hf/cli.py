@@ -91,7 +91,7 @@ def _show_transcript(tokenizer: PreTrainedTokenizerBase, problem: Problem, compl
 
 def _table(results: list[Result]) -> Table:
     title = f"{len(results[0].problems)} problems, 95 % Wilson intervals; how thinking ended, in problems"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("setting", no_wrap=True)
     for name in ("tokens", "acc. %", "interval", "natural", "cut", "unfinished"):
         table.add_column(name, justify="right", no_wrap=True)
