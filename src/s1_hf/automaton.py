@@ -46,6 +46,7 @@ class Effect(NamedTuple):
     answers: int = 0  # added to the answer tokens
     opens: int = 0  # 1: thinking has been opened
     closes: int = 0  # 1: thinking has been closed; the delimiter's own tokens are no thinking tokens
+    forgets: int = 0  # 1: what came before was no answer
 
 
 class Cell(NamedTuple):
@@ -77,7 +78,7 @@ class Tables:
     """The automaton as tensors on one device; `K` token classes, `S` ids that are ever banned, `C` cells."""
 
     classes: torch.Tensor  # (last id + 2,): class of each token; the last entry stands for ids beyond the tokenizer
-    effects: torch.Tensor  # (C, K, 7): `Effect`
+    effects: torch.Tensor  # (C, K, 8): `Effect`
     cells: torch.Tensor  # (C, 6): `Cell`
     ends: torch.Tensor  # (number of ends,)
     is_end: torch.Tensor  # like classes: bool
@@ -124,12 +125,19 @@ class Automaton:
 
     def __post_init__(self) -> None:
         self.vocabulary = Vocabulary.of(self.tokenizer)
+        start = self.format.start
+        self.start_plain = len(start) > 1 and start[0] not in self.vocabulary.special
         self.wait_ids = [self._checked("wait_text", text) for text in self.waits]
         self.newline = encode(self.tokenizer, "\n")
         prefix = self.answer_prefix
         self.prefix_ids = () if prefix is None else self._checked("answer_prefix", "\n" + prefix)
         self.blank = {i for i, t in enumerate(self.vocabulary.texts) if t is not None and t and not t.strip()}
         self._build()
+
+    @property
+    def largest_id(self) -> int:
+        """The largest id that is forced or looked for."""
+        return max(*self.format.start, *self.format.close, *self.format.ends, *(cell.forced for cell in self.cells))
 
     @property
     def max_closing(self) -> int:
@@ -155,14 +163,25 @@ class Automaton:
         return place
 
     def turn_of(self, ids: Sequence[int]) -> int:
-        """Index at which the text of the assistant's last turn begins in `ids`; 0 if there is no turn."""
+        """Index at which the text of the assistant's last turn begins in `ids`."""
         turn, close = list(self.format.turn), list(self.format.close)
-        if not turn:
-            return 0
-        for i in range(len(ids) - len(turn), -1, -1):
+        for i in range(len(ids) - len(turn), -1, -1) if turn else ():
             if list(ids[i : i + len(turn)]) == turn and not _inside(ids, i, turn, close):
                 return i + len(turn)
-        return 0
+        return self._turn_by_text(ids)
+
+    def _turn_by_text(self, ids: Sequence[int]) -> int:
+        """The same where the header is spelled in other tokens; without any, behind the last end of sequence."""
+        texts = [self.vocabulary.texts[i] or "" if i < len(self.vocabulary.texts) else "" for i in ids]
+        at = "".join(texts).rfind(self.format.turn_text) if self.format.turn_text else -1
+        if at < 0:
+            return max((i + 1 for i, token in enumerate(ids) if token in self.eos), default=0)
+        end, passed = at + len(self.format.turn_text), 0
+        for i, text in enumerate(texts):
+            passed += len(text)
+            if passed > end:  # a token that reaches over the header's end may begin a delimiter
+                return i
+        return len(ids)
 
     def read_prompt(self, ids: Sequence[int]) -> Place:
         """Where a prompt leaves its assistant's turn: before, in or after thinking (contract, rule 1)."""
@@ -197,8 +216,9 @@ class Automaton:
 
     def _checked(self, name: str, text: str) -> tuple[int, ...]:
         ids = encode(self.tokenizer, text)
-        delimiters = {self.format.start[0], self.format.close[0]} if not self.format.plain else set()
-        if delimiters & set(ids) or set(self.format.ends) & set(ids) or self.format.close_text in text:
+        firsts = set() if self.start_plain else {self.format.start[0]}
+        texts = (self.format.start_text, self.format.close_text)
+        if (firsts | set(self.format.ends)) & set(ids) or any(t in text for t in texts):
             raise ValueError(
                 f"`{name}` has to be free of delimiters and ends of sequence of the {self.format.name!r} format, "
                 f"but is {text!r} (ids {list(ids)})."
@@ -209,12 +229,12 @@ class Automaton:
 
     def _build(self) -> None:
         fmt = self.format
-        plain = fmt.plain or (len(fmt.start) > 1 and fmt.start[0] not in self.vocabulary.special)
-        start: Pattern = fmt.start_text if plain else fmt.start
-        close: Pattern = fmt.close_text if plain else fmt.close
+        start: Pattern = fmt.start_text if self.start_plain else fmt.start
+        close: Pattern = fmt.close_text if fmt.plain else fmt.close
         find_start, find_close = self._search(start), self._search(close)
-        # An interleaved format may open thinking again; otherwise both delimiters are watched to be banned.
-        find_again = find_start if fmt.interleaved else self._search(start, close) if plain else self._search()
+        # An interleaved format may open thinking again; otherwise delimiters of plain tokens are watched to be banned.
+        watched = [fmt.start_text] * self.start_plain + [fmt.close_text] * fmt.plain
+        find_again = find_start if fmt.interleaved else self._search(*watched)
 
         self.pre = self._reserve(find_start.size)
         self.think = self._reserve(find_close.size)
@@ -224,17 +244,18 @@ class Automaton:
         self.openings: dict[int, int] = {}
 
         self.ban_rows: list[set[int]] = [set(), set(fmt.ends)]  # 0: nothing, 1: no empty rounds (rule 4)
-        after = set() if plain or fmt.interleaved else {fmt.start[0], fmt.close[0]} - set(self.eos)
+        after = {ids[0] for ids, is_plain in ((fmt.start, self.start_plain), (fmt.close, fmt.plain)) if not is_plain}
+        after = set() if fmt.interleaved else after - set(self.eos)
         stop = {token: Effect(self.done) for token in self.eos}
         for s in range(find_start.size):
             rows = {t: Effect(self.pre + m.state, answers=1) for (p, t), m in find_start.moves.items() if p == s}
-            opened = {t for (p, t), m in find_start.moves.items() if p == s and m.found}
-            rows |= {t: Effect(self.think, opens=1) for t in opened}
+            rows |= self._opening(find_start, s, find_close, forgets=1)
             self._set(self.pre + s, Cell(), {-1: Effect(self.pre, answers=1), **rows, **stop})
             if fmt.force_start:
-                self.openings[self.pre + s] = self._tape(fmt.start[0 if plain else s :], self.think, opens=1)
+                rest = fmt.start[0 if self.start_plain else s :]
+                self.openings[self.pre + s] = self._tape(rest, self.think, opens=1)
         for s in range(find_close.size):
-            self._add_thinking(self.think + s, s, find_close, stop, plain)
+            self._add_thinking(s, find_close, find_again, stop)
         held = {t: e for t, e in self.effects[self.think].items()}
         self._set(self.hold, self.cells[self.think]._replace(bans=1), held)
         for s in range(find_again.size):
@@ -242,7 +263,7 @@ class Automaton:
             rows = {t: Effect(self.answer + m.state, answers=1) for t, m in moves.items()}
             found = {t for t, m in moves.items() if m.found}
             if fmt.interleaved:
-                rows |= {t: Effect(self.think, opens=1) for t in found}
+                rows |= self._opening(find_again, s, find_close)
             self._set(
                 self.answer + s,
                 Cell(bans=self._ban_row(after | (set() if fmt.interleaved else found))),
@@ -251,17 +272,22 @@ class Automaton:
         self._set(self.done, Cell(), {-1: Effect(self.done)})
         self.wait_cells = [self._tape(ids, self.hold, thinks=1) for ids in self.wait_ids]
 
-    def _add_thinking(self, cell: int, state: int, find: _Search, stop: dict[int, Effect], plain: bool) -> None:
-        rows = {}
+    def _opening(self, find: _Search, state: int, find_close: _Search, forgets: int = 0) -> dict[int, Effect]:
+        """What completes the opening delimiter; a token's tail may begin the closing one (`></`)."""
+        found = {t: m for (p, t), m in find.moves.items() if p == state and m.found}
+        return {t: Effect(self.think + find_close.after(m.tail), opens=1, forgets=forgets) for t, m in found.items()}
+
+    def _add_thinking(self, state: int, find: _Search, find_again: _Search, stop: dict[int, Effect]) -> None:
+        cell, rows = self.think + state, {}
         for (previous, token), m in find.moves.items():
             if previous == state and m.found:
-                rows[token] = Effect(self.answer, thinks=1, keeps=m.keeps, begins=m.begins, closes=1)
+                then = self.answer + find_again.after(m.tail)
+                rows[token] = Effect(then, thinks=1, keeps=m.keeps, begins=m.begins, closes=1)
             elif previous == state:
                 rows[token] = Effect(self.think + m.state, thinks=1, keeps=m.keeps, begins=m.begins)
-        rest = find.rest(state)
-        rest_ids = encode(self.tokenizer, str(rest)) if isinstance(rest, str) and state else self.format.close
-        if not plain:
-            rest_ids = self.format.close[state:]
+        rest_ids = self.format.close[state:]
+        if self.format.plain and state:
+            rest_ids = encode(self.tokenizer, str(find.rest(state)))
         natural = self._tape(rest_ids, self.answer)
         cut = self._tape(rest_ids, self._tape(self.prefix_ids, self.answer, answers=1))
         cut_line = cut if state else self._tape(self.newline, cut)
@@ -306,16 +332,16 @@ class Automaton:
         effects = [columns.get(id(row), [row[-1]] * len(kinds)) for row in self.effects]
         banned = sorted(set().union(*self.ban_rows))
         is_end = torch.zeros(len(texts) + 1, dtype=torch.bool)
-        is_end[list(self.format.ends)] = True
+        is_end[torch.tensor(self.format.ends, dtype=torch.long)] = True
         return Tables(
             classes=classes,
             effects=torch.tensor(effects),
             cells=torch.tensor(self.cells),
-            ends=torch.tensor(self.format.ends),
+            ends=torch.tensor(self.format.ends, dtype=torch.long),
             is_end=is_end,
             ends_line=torch.tensor([(t or "").endswith("\n") for t in texts] + [False]),
-            banned_ids=torch.tensor(banned),
-            bans=torch.tensor([[i in row for i in banned] for row in self.ban_rows]),
+            banned_ids=torch.tensor(banned, dtype=torch.long),
+            bans=torch.tensor([[i in row for i in banned] for row in self.ban_rows], dtype=torch.bool),
             unused_ids=torch.tensor(self.vocabulary.unused, dtype=torch.long),
             wait_cells=torch.tensor(self.wait_cells or [0]),
             wait_lengths=torch.tensor([len(ids) for ids in self.wait_ids] or [0]),
@@ -333,7 +359,7 @@ def _apply(place: Place, effect: Effect, i: int) -> Place:
         cell=effect.next,
         thinking_tokens=thinking,
         pending=0 if effect.closes else pending,
-        answer_tokens=0 if effect.opens else place.answer_tokens + effect.answers,
+        answer_tokens=0 if effect.forgets else place.answer_tokens + effect.answers,
         ended=ended,
         opened_at=i + 1 if effect.opens else place.opened_at,
         close_begins=i + 1 - pending if effect.closes else place.close_begins,
@@ -352,6 +378,7 @@ class _Move(NamedTuple):
     found: bool
     keeps: int
     begins: int
+    tail: str = ""  # what the token holds behind the pattern
 
 
 class _Search:
@@ -386,6 +413,10 @@ class _Search:
         """What is missing of the pattern when `state` of it has been seen (for a single pattern)."""
         return self.patterns[0][len(self.prefixes[state]) :]
 
+    def after(self, tail: str) -> int:
+        """The state when `tail` is all that has been seen."""
+        return next((self._index[tail[k:]] for k in range(len(tail)) if tail[k:] in self._index), 0)
+
     def _expected(self, seen: Any) -> set[Any]:
         """What may come next if the end of `seen` is to be the beginning of a pattern."""
         tails = [seen[k:] for k in range(len(seen))]
@@ -397,7 +428,8 @@ class _Search:
         for pattern in self.patterns:
             at = _find(text, pattern)
             if at >= 0:
-                return _Move(0, True, *self._counted(seen, piece, at))
+                tail = text[at + len(pattern) :] if isinstance(text, str) else ""
+                return _Move(0, True, *self._counted(seen, piece, at), tail)
         for k in range(len(text)):
             if text[k:] in self._index:
                 return _Move(self._index[text[k:]], False, *self._counted(seen, piece, k))

@@ -19,7 +19,8 @@ class LoopGuard:
     one whose text changes, such as a counter.
 
     Args:
-        max_period (`int`, *optional*, defaults to 64): longest period looked for, in tokens.
+        max_period (`int`, *optional*, defaults to 64): longest period looked for, in tokens, at most 512; a step costs
+            as much as its square.
         repeats (`int`, *optional*, defaults to 4): how often the period must have occurred, at least 2.
         min_tokens (`int`, *optional*, defaults to 64): shortest stretch that counts, so that `0000` is no loop.
 
@@ -37,8 +38,10 @@ class LoopGuard:
         bad = [
             f"`{name}` has to be an integer of at least {limits[name]}, but is {value!r}."
             for name, value in values.items()
-            if not _is_count(value) or value < limits[name]
+            if not is_count(value) or value < limits[name]
         ]
+        if not bad and self.max_period > 512:
+            bad = [f"`max_period` has to be at most 512, because a step costs as its square, but is {self.max_period}."]
         if bad:
             raise ValueError(" ".join(bad))
 
@@ -74,6 +77,9 @@ class Budget:
         bad = [*self._bad_budgets(), *self._bad_texts()]
         if bad:
             raise ValueError(" ".join(bad))
+        for name, value in self._budgets().items():
+            if _is_many(value):
+                object.__setattr__(self, name, tuple(value))  # the caller's list may change later
 
     @property
     def waits(self) -> tuple[str, ...]:
@@ -110,7 +116,7 @@ class Budget:
             if capped and isinstance(value, str) and value == "auto":
                 continue
             for v in value if _is_many(value) else [value]:
-                if not ((_is_count(v) and v >= 0) or (capped and v is None)):
+                if not ((is_count(v) and v >= 0) or (capped and v is None)):
                     bad.append(f"`{name}` has to be {allowed}, or a sequence with one per prompt, but is {value!r}.")
                     break
             if _is_many(value) and len(value) == 0:
@@ -145,8 +151,9 @@ class Budget:
 
 
 def _is_many(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
-def _is_count(value: object) -> bool:
+def is_count(value: object) -> bool:
+    """Whether `value` is an integer of any kind, which a bool is not."""
     return isinstance(value, Integral) and not isinstance(value, bool)

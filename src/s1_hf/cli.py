@@ -38,7 +38,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Which problems are drawn.")] = 0,
     output: Annotated[Path, typer.Option(help="Folder that scaling.png is written to.")] = Path(),
 ) -> None:
-    """Run budget forcing on the embedded model: a table, one transcript and scaling.png, in about a minute.
+    """Run budget forcing on the embedded model: a table, one transcript and scaling.png, in one to two minutes.
 
     Example: s1-hf demo --problems 400 --output results
     """
@@ -50,7 +50,7 @@ def demo(
         test = draw_problems(problems, seed)
         output.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError, ModuleNotFoundError) as error:
-        console.print(f"[red]Error:[/red] {error}", soft_wrap=True)
+        console.print(Text("Error: ", style="red").append(str(error), style="default"), soft_wrap=True)
         raise typer.Exit(2) from None
     from transformers.utils import logging
 

@@ -8,6 +8,7 @@ import torch
 from transformers import StoppingCriteria
 
 from s1_hf.automaton import Automaton, Ended
+from s1_hf.budget import is_count
 from s1_hf.decisions import Field, advance, first_state
 from s1_hf.processor import BudgetForcingLogitsProcessor, eos_ids, resolve_format
 from s1_hf.record import PrefixRecord
@@ -115,7 +116,7 @@ class AnswerLengthCriteria(_FormatCriteria):
         *,
         format: ThinkingFormat | str | None = None,
     ) -> None:
-        if not isinstance(max_answer_tokens, int) or isinstance(max_answer_tokens, bool) or max_answer_tokens < 1:
+        if not is_count(max_answer_tokens) or max_answer_tokens < 1:
             raise ValueError(f"`max_answer_tokens` has to be an integer of at least 1, but is {max_answer_tokens!r}.")
         super().__init__(tokenizer, format)
         self.max_answer_tokens = max_answer_tokens

@@ -62,11 +62,11 @@ def advance(tables: Tables, state: torch.Tensor, tokens: torch.Tensor) -> torch.
     """The state after `tokens`, of shape `(batch_size,)`, one for each row."""
     cell, thinking, pending, used, ignored, ended, answer = state.unbind()
     kind = tables.classes[tables.clamp(tokens)]
-    cell, thinks, keeps, begins, answers, opens, closes = tables.effects[cell, kind].unbind(1)
+    cell, thinks, keeps, begins, answers, opens, closes, forgets = tables.effects[cell, kind].unbind(1)
     pending = pending * keeps + begins
     thinking = thinking + thinks - pending * closes
     ended = ended * (1 - opens) * (1 - closes) + Ended.UNFINISHED * opens + Ended.NATURAL * closes
-    answer = (answer + answers) * (1 - opens)
+    answer = (answer + answers) * (1 - forgets)
     return torch.stack([cell, thinking, pending * (1 - closes), used, ignored, ended, answer])
 
 

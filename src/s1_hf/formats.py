@@ -23,7 +23,8 @@ class _Family:
     force_start: bool = False
 
 
-_FAMILIES = {
+# Delimiters by name.
+FAMILIES = {
     "s1": _Family("<|im_start|>think", "<|im_start|>answer", ("<|im_start|>",), force_start=True),
     "think": _Family("<think>", "</think>", ("<think>", "</think>")),
     "harmony": _Family(
@@ -54,7 +55,7 @@ class ThinkingFormat:
         force_start (`bool`): whether `start` is forced when the prompt has not opened thinking (s1), or awaited from
             a model that may answer without thinking.
         interleaved (`bool`): whether thinking may open again after it was closed; all blocks then share one budget.
-        start_text, close_text (`str`): the delimiters' texts.
+        start_text, close_text, turn_text (`str`): the same as texts.
     """
 
     name: str
@@ -66,6 +67,12 @@ class ThinkingFormat:
     interleaved: bool
     start_text: str
     close_text: str
+    turn_text: str = ""
+
+    def __post_init__(self) -> None:
+        empty = [name for name in ("start", "close", "start_text", "close_text") if not getattr(self, name)]
+        if empty:
+            raise ValueError(f"{' and '.join(f'`{n}`' for n in empty)} of a ThinkingFormat must not be empty.")
 
     @property
     def plain(self) -> bool:
@@ -86,15 +93,16 @@ class ThinkingFormat:
         Raises:
             ValueError: the tokenizer has the delimiters of no family, of more than one, or not those of `name`.
         """
+        check_tokenizer(tokenizer)
         vocabulary = Vocabulary.of(tokenizer)
         if name is None:
             name = _detect(vocabulary, _chat_template(tokenizer))
-        elif name not in _FAMILIES:
+        elif name not in FAMILIES:
             raise ValueError(
-                f"`name` has to be one of {', '.join(map(repr, _FAMILIES))}, but is {name!r}. For delimiters of your "
-                "own use `ThinkingFormat.from_delimiters(tokenizer, start=..., close=...)`."
+                f"A thinking format's name has to be one of {', '.join(map(repr, FAMILIES))}, but is {name!r}. For "
+                "delimiters of your own use `ThinkingFormat.from_delimiters(tokenizer, start=..., close=...)`."
             )
-        family = _FAMILIES[name]
+        family = FAMILIES[name]
         missing = [token for token in family.tokens if token not in vocabulary.single]
         if missing and name != "think":
             raise ValueError(
@@ -139,13 +147,25 @@ class ThinkingFormat:
 
         ```
         """
-        for label, text, other in (("start", start, close), ("close", close, start)):
+        check_tokenizer(tokenizer)
+        for label, text in (("start", start), ("close", close)):
             if not isinstance(text, str) or not text.strip():
                 raise ValueError(f"`{label}` has to be a text such as '<think>', but is {text!r}.")
+        for text, other in ((start, close), (close, start)):
             if text in other:
                 raise ValueError(f"`start` and `close` have to be told apart, but {text!r} is part of {other!r}.")
         vocabulary = Vocabulary.of(tokenizer)
         start_ids, close_ids = encode(tokenizer, start), encode(tokenizer, close)
+        for label, text, ids in (("start", start, start_ids), ("close", close, close_ids)):
+            if not ids or (tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids):
+                raise ValueError(f"`{label}` has to be a text that the tokenizer can write, but {text!r} is not.")
+            if "".join(vocabulary.texts[i] or "" for i in ids).strip() != text.strip():
+                raise ValueError(
+                    f"`{label}` has to be a text whose characters this tokenizer keeps whole, so that it can be found "
+                    f"in what the model writes, but of {text!r} it splits one over several tokens. Use a delimiter of "
+                    "ASCII characters, or add it to the tokenizer as one token."
+                )
+        turn = _assistant_turn(tokenizer, start) if turn is None else turn
         eos = () if tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
         known_by_first = len(close_ids) == 1 or close_ids[0] in vocabulary.special
         if interleaved and start_ids[0] == close_ids[0]:
@@ -158,16 +178,28 @@ class ThinkingFormat:
             start=start_ids,
             close=close_ids,
             ends=tuple(dict.fromkeys((*close_ids[:known_by_first], *eos))),
-            turn=encode(tokenizer, turn) if turn is not None else _assistant_turn(tokenizer, start),
+            turn=encode(tokenizer, turn) if turn else (),
             force_start=force_start,
             interleaved=interleaved,
             start_text=start,
             close_text=close,
+            turn_text=turn,
+        )
+
+
+def check_tokenizer(tokenizer: object) -> None:
+    """Raises a `TypeError` if `tokenizer` is not a transformers tokenizer."""
+    from transformers import PreTrainedTokenizerBase
+
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        raise TypeError(
+            f"`tokenizer` has to be a transformers tokenizer, but is {type(tokenizer).__name__}. Load it with "
+            "`AutoTokenizer.from_pretrained(...)`; of a multimodal processor take `.tokenizer`."
         )
 
 
 def _detect(vocabulary: Vocabulary, template: str) -> str:
-    families = {name: family for name, family in _FAMILIES.items() if name != "s1"}
+    families = {name: family for name, family in FAMILIES.items() if name != "s1"}
     found = [name for name, family in families.items() if all(token in vocabulary.single for token in family.tokens)]
     if not found and "think>" in template:
         found = ["think"]
@@ -175,7 +207,7 @@ def _detect(vocabulary: Vocabulary, template: str) -> str:
         found = ["s1"]
     if len(found) == 1:
         return found[0]
-    looked_for = "; ".join(f"{name}: {' '.join(family.tokens)}" for name, family in _FAMILIES.items())
+    looked_for = "; ".join(f"{name}: {' '.join(family.tokens)}" for name, family in FAMILIES.items())
     problem = f"has the delimiters of several ({', '.join(found)})" if found else "has the delimiters of none"
     raise ValueError(
         f"The thinking format could not be detected: this tokenizer {problem}. Looked for, in the vocabulary and the "
@@ -189,14 +221,14 @@ def _chat_template(tokenizer: PreTrainedTokenizerBase) -> str:
     return " ".join(template.values()) if isinstance(template, dict) else template or ""
 
 
-def _assistant_turn(tokenizer: PreTrainedTokenizerBase, start: str) -> tuple[int, ...]:
-    """Ids with which the chat template opens the assistant's turn, up to where thinking starts."""
+def _assistant_turn(tokenizer: PreTrainedTokenizerBase, start: str) -> str:
+    """The text with which the chat template opens the assistant's turn, up to where thinking starts."""
     if not tokenizer.chat_template:
-        return ()
+        return ""
     chat = [{"role": "user", "content": "1+1"}]
     closed = str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=False))
     opened = str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
     added = opened[len(closed) :] if opened.startswith(closed) else ""
     # Some templates have no generation prompt: what stands behind the user's text opens the turn ("[/INST]").
     header = added.split(start)[0] or opened.rsplit("1+1", 1)[-1].split(start)[0]
-    return encode(tokenizer, header.rstrip())  # a newline may merge with what follows it
+    return header.rstrip()  # a newline may merge with what follows it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +13,7 @@ from transformers import GenerationConfig, GenerationMixin, LogitsProcessorList,
 from s1_hf.budget import LoopGuard
 from s1_hf.criteria import AnswerLengthCriteria, SequenceObserver
 from s1_hf.formats import ThinkingFormat
-from s1_hf.processor import BudgetForcingLogitsProcessor
+from s1_hf.processor import BudgetForcingLogitsProcessor, resolve_format
 from s1_hf.report import Report
 from s1_hf.vocabulary import encode
 
@@ -95,6 +96,9 @@ def budget_forcing(
     """
     _check_model(model)
     _check_mode(generate_kwargs)
+    if generation_config is not None and not isinstance(generation_config, GenerationConfig):
+        raise TypeError(f"`generation_config` has to be a GenerationConfig, but is {generation_config!r}.")
+    format = resolve_format(tokenizer, format)
     kwargs = dict(generate_kwargs)
     own = {"logits_processor", "stopping_criteria", "streamer", "assistant_model", "tokenizer", "assistant_tokenizer"}
     settings = {k: v for k, v in kwargs.items() if k not in own}
@@ -107,8 +111,8 @@ def budget_forcing(
             kwargs[name] = getattr(tokenizer, name)
             setattr(config, name, kwargs[name])
     if generation_config is not None:  # `generate` wants a configuration or arguments, not both
-        known = set(config.to_dict()) & set(kwargs)
-        kwargs = {k: v for k, v in kwargs.items() if k not in known} | {"generation_config": config}
+        merged = copy.deepcopy(generation_config)
+        kwargs = merged.update(**kwargs) | {"generation_config": merged}
     processor = BudgetForcingLogitsProcessor(
         tokenizer,
         format=format,
@@ -120,6 +124,8 @@ def budget_forcing(
         loop_guard=loop_guard,
         generation_config=config,
     )
+    processor.context = _positions(model)
+    processor.check_vocabulary(model.config.get_text_config().vocab_size)
     criteria = [*(kwargs.get("stopping_criteria") or []), SequenceObserver(processor)]
     if max_answer_tokens is not None:
         criteria.append(AnswerLengthCriteria(max_answer_tokens, tokenizer, format=processor.format))
@@ -167,10 +173,15 @@ def generate(
     processor = kwargs["logits_processor"][-1]
     rows = [_prompt_ids(tokenizer, prompt, chat_template_kwargs or {}) for prompt in _as_list(prompts)]
     config = processor.generation_config
-    if streamer is not None and len(rows) * (config.num_return_sequences or 1) > 1:
-        raise ValueError(f"`streamer` has to have a single prompt, as in `generate`, but there are {len(rows)} rows.")
+    count = len(rows) * max(config.num_return_sequences or 1, config.num_beams or 1)
+    if streamer is not None and count > 1:
+        raise ValueError(f"`streamer` has to have a single prompt, as in `generate`, but there are {count} rows.")
+    begun = [processor.automaton.enter(row).thinking_tokens for row in rows for _ in range(count // len(rows))]
+    processor.lay_out(torch.tensor(begun), max(map(len, rows)))  # raises before the model is run
     inputs = _left_padded(rows, 0 if config.pad_token_id is None else config.pad_token_id)
     inputs = {k: v.to(model.device) for k, v in inputs.items()}
+    if config.stop_strings:
+        kwargs["tokenizer"] = tokenizer
     outputs = model.generate(**inputs, streamer=streamer, **kwargs)  # type: ignore[operator]
     outputs = getattr(outputs, "sequences", outputs)
     reports = processor.reports(outputs)
@@ -221,6 +232,8 @@ def _prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, options: Map
                 "A prompt has to be a text or a chat, a list of messages such as {'role': 'user', 'content': '...'}, "
                 f"but is {prompt!r}."
             )
+        if any(m["role"] in ("user", "system") and not isinstance(m.get("content"), (str, list)) for m in chat):
+            raise ValueError(f"Every user and system message has to have a `content`, but the chat is {prompt!r}.")
         if not tokenizer.chat_template:
             raise ValueError("A chat needs a chat template, which this tokenizer does not have. Pass texts instead.")
         continues = chat[-1]["role"] == "assistant"
@@ -261,6 +274,11 @@ def _check_model(model: Any) -> None:
 
 
 def _check_mode(kwargs: Mapping[str, Any]) -> None:
+    constrained = [name for name in ("constraints", "force_words_ids") if kwargs.get(name) is not None]
+    if constrained:
+        raise ValueError(
+            f"Of the decoding modes not supported is constrained beam search ({', '.join(constrained)}). Leave it out."
+        )
     if kwargs.get("custom_generate") is not None:
         raise ValueError("Budget forcing does not know what `custom_generate` does with the scores. Leave it out.")
     if kwargs.get("cache_implementation") == "paged" or kwargs.get("continuous_batching"):
@@ -274,8 +292,12 @@ def _lengths(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {k: kwargs[k] for k in ("max_new_tokens", "max_length") if kwargs.get(k) is not None}
 
 
+def _positions(model: PreTrainedModel) -> int | None:
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
 def _context(model: PreTrainedModel) -> int:
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    context = _positions(model)
     if context is None:
         raise ValueError("`max_new_tokens` has to be given: this model's configuration does not say its context size.")
     return int(context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from transformers import (
 from s1_hf.automaton import Automaton, Ended, Tables
 from s1_hf.budget import Budget, LoopGuard
 from s1_hf.decisions import Field, Limits, Rule, advance, decide, first_state
-from s1_hf.formats import ThinkingFormat
+from s1_hf.formats import FAMILIES, ThinkingFormat, check_tokenizer
 from s1_hf.record import PrefixRecord, Step, Trace
 from s1_hf.report import Report
 from s1_hf.vocabulary import Vocabulary
@@ -37,8 +38,8 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
 
     Greedy decoding gives token for token, and sampling gives in law, what stopping, editing the text and prompting
     again would give, but nothing is prefilled twice. Works with left-padded batches, `num_return_sequences`, beam
-    search, assisted decoding and streaming. It can be used again for another call. Where we differ from the paper's
-    harness: one cap holds for all rounds together, and a cut always gets its answer prefix.
+    search, assisted decoding and streaming. It can be used again for another call, but by one call at a time. Where we
+    differ from the paper's harness: one cap holds for all rounds together, and a cut always gets its answer prefix.
 
     Args:
         tokenizer ([`PreTrainedTokenizerBase`]): the model's tokenizer.
@@ -110,10 +111,12 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
                 "ignore ends, use a tokenizer that has the delimiter as one token."
             )
         self.generation_config = generation_config
+        self.context: int | None = None  # positions that the model has, if that is known
         self.rule = _decoding_rule(generation_config)
         self._warpers = _warpers(generation_config) if self.rule == "sample" else []
         eos = eos_ids(generation_config, tokenizer)
         self.format = _with_ends(self.format, eos)
+        _check_format(self.format, tokenizer, eos)
         self.automaton = Automaton(tokenizer, self.format, self.budget.waits, answer_prefix, eos)
         self.eos_token_ids, self._pad = eos, _pad_id(generation_config, tokenizer)
         if max_thinking_tokens == "auto":
@@ -122,6 +125,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         self._tables: dict[torch.device, Tables] = {torch.device("cpu"): self._cpu_tables}
         self._record = PrefixRecord(self._read, self._advance, reorders=self.rule == "beam")
         self._run = 0
+        self._thread, self._lengths = -1, dict[int, int]()
         self._limits: Limits
         self._uniforms: dict[int, torch.Tensor] = {}
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -143,6 +147,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             ValueError: the shapes do not fit the budgets or the vocabulary.
         """
         self._check_call(input_ids, scores)
+        self._check_thread(input_ids.shape[1])
         step = self._record.follow(input_ids)
         if self._run != self._record.runs:
             self._begin(step, input_ids)
@@ -170,8 +175,8 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
                 the arguments of [`budget_forcing`] it is needed for beam search alone.
 
         Raises:
-            RuntimeError: nothing has been generated, the sequences are not what was generated, or decoding was not
-                of the kind that `generation_config` said.
+            RuntimeError: nothing has been generated, the sequences are not what was generated, a forced token was
+                changed, or decoding was not greedy although no `generation_config` said so.
         """
         ids = self._sequences(sequences)
         start = self._record.prompt_length
@@ -179,6 +184,11 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         lengths = [self._length(row, start) for row in rows]
         trace = self._record.trace(ids, lengths)
         tokens = self._cpu_tables.cells[:, 0][trace.states[:, Field.CELL]]
+        padded = [r for r, n in enumerate(lengths) if self._is_padding(rows[r][n - 1], tokens, trace, r, n - start - 1)]
+        if padded:  # a row that a stopping criterion ended is padded, perhaps with the end of sequence
+            lengths = [max(n - (r in padded), start + 1) for r, n in enumerate(lengths)]
+            trace = self._record.trace(ids, lengths)
+            tokens = self._cpu_tables.cells[:, 0][trace.states[:, Field.CELL]]
         reports = []
         for r, row in enumerate(rows):
             if self.rule == "beam" and set(row[start:]) == {self._pad}:
@@ -203,34 +213,48 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
 
     def _begin(self, step: Step, input_ids: torch.Tensor) -> None:
         """A new call of `generate`: lay the budgets out over its rows."""
-        batch_size = input_ids.shape[0]
-        per_prompt = _rows_per_prompt(self.generation_config)
-        prompts = self.budget.num_prompts or 1
-        if self.budget.num_prompts and prompts * per_prompt != batch_size:
+        limits = self.lay_out(step.state[Field.THINKING].cpu(), input_ids.shape[1])
+        self._limits = Limits(*(column.to(input_ids.device) for column in limits))
+        self._uniforms = {}
+        self._run = self._record.runs
+
+    def lay_out(self, thinking: torch.Tensor, prompt_length: int) -> Limits:
+        """The budgets of every row of a batch whose prompts have thought `thinking` tokens, of shape `(batch_size,)`.
+
+        Raises:
+            ValueError: the budgets do not fit the batch, or `"auto"` finds too little room.
+        """
+        per_prompt, prompts = _rows_per_prompt(self.generation_config), self.budget.num_prompts or 1
+        if self.budget.num_prompts and prompts * per_prompt != len(thinking):
             each = "" if per_prompt == 1 else f" of {per_prompt} rows each"
             hint = (
-                ""
-                if self.generation_config
-                else " (num_return_sequences and num_beams are taken from `generation_config`)"
+                "" if self.generation_config else " (num_return_sequences and num_beams come from `generation_config`)"
             )
             raise ValueError(
                 f"Budgets given per prompt have to fit the batch: there are {prompts} of them for prompts{each}, but "
-                f"the batch has {batch_size} rows{hint}."
+                f"the batch has {len(thinking)} rows{hint}."
             )
-        columns = [
-            torch.tensor(self.budget.column(name, prompts)).repeat_interleave(batch_size // prompts)
+        most, least, ignores = (
+            torch.tensor(self.budget.column(name, prompts)).repeat_interleave(len(thinking) // prompts)
             for name in ("max_thinking_tokens", "min_thinking_tokens", "num_ignores")
-        ]
+        )
         if self.budget.max_thinking_tokens == "auto":
-            columns[0] = step.state[Field.THINKING].cpu() + self._room(input_ids.shape[1])
-            if bool((columns[1] > columns[0]).any()):
+            most = thinking + self._room(prompt_length)
+            if bool((least > most).any()):
                 raise ValueError(
-                    f"`min_thinking_tokens` has to be at most what is left for thinking, but is {max(columns[1])} and "
-                    f"'auto' leaves {min(columns[0])}. Raise `max_new_tokens`."
+                    f"`min_thinking_tokens` has to be at most what is left for thinking, but is {int(least.max())} and "
+                    f"'auto' leaves {int(most.min())}. Raise `max_new_tokens`."
                 )
-        self._limits = Limits(*(column.to(input_ids.device) for column in columns))
-        self._uniforms = {}
-        self._run = self._record.runs
+        return Limits(most, least, ignores)
+
+    def check_vocabulary(self, size: int) -> None:
+        """Raises a `ValueError` if a model with `size` scores lacks a token that is forced or looked for."""
+        needed = self.automaton.largest_id
+        if size <= needed:
+            raise ValueError(
+                f"The model's vocabulary has to hold the format's token {needed}, but has {size} rows. Tokenizer and "
+                "model do not belong together."
+            )
 
     def _draw(self, scores: torch.Tensor, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Final probabilities, and a token drawn from them; the same draw whenever a length comes again."""
@@ -272,12 +296,17 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
                 "Budget forcing has to see the prompt's token ids, but `input_ids` is empty. Pass `input_ids` to "
                 "`generate`, also beside `inputs_embeds`."
             )
-        needed = int(max((*self.format.start, *self.format.close, *self.format.ends)))
-        if scores.shape[1] <= needed:
-            raise ValueError(
-                f"The model's vocabulary has to hold the format's token {needed}, but has {scores.shape[1]} rows. "
-                "Tokenizer and model do not belong together."
+        self.check_vocabulary(scores.shape[1])
+
+    def _check_thread(self, length: int) -> None:
+        """Refuses a call that goes on where another thread has begun one of its own."""
+        thread = threading.get_ident()
+        if thread != self._thread and self._lengths.get(thread) == length - 1:
+            raise RuntimeError(
+                "The processor has to be used by one call of `generate` at a time, but two threads use it at once. "
+                "Make one for each call."
             )
+        self._thread, self._lengths[thread] = thread, length
 
     def _check_auto(self) -> None:
         config = self.generation_config
@@ -295,6 +324,8 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         room = self.generation_config.max_new_tokens
         if room is None:
             room = self.generation_config.max_length - prompt_length
+        if self.context is not None:
+            room = min(room, self.context - prompt_length)
         needed = len(self.format.start) + self.automaton.max_closing + ANSWER_RESERVE
         if room < needed:
             raise ValueError(
@@ -328,6 +359,17 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             )
         sequences = getattr(sequences, "sequences", sequences)
         if sequences is not None:
+            start = self._record.prompt_length
+            if not (isinstance(sequences, torch.Tensor) and sequences.dim() == 2 and not sequences.is_floating_point()):
+                raise RuntimeError(
+                    "`sequences` has to be what `generate` returned, ids of shape (rows, length), but is "
+                    f"{getattr(sequences, 'shape', type(sequences).__name__)}."
+                )
+            if len(sequences) == 0 or sequences.shape[1] <= start:
+                raise RuntimeError(
+                    f"`sequences` has to be the prompts, {start} tokens long, with what was generated, but has the shape "
+                    f"{tuple(sequences.shape)}. Pass what `generate` returned, prompts included."
+                )
             return sequences.cpu()
         if self.rule == "beam":
             raise RuntimeError("After beam search say which beams were returned: `reports(model.generate(...))`.")
@@ -340,6 +382,12 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             )
         ids, scores = self._last
         return torch.cat([ids, scores.argmax(-1)[:, None]], dim=1).cpu()
+
+    def _is_padding(self, token: int, forced: torch.Tensor, trace: Trace, r: int, i: int) -> bool:
+        """Whether the end of sequence that ends row `r` is padding: not what was forced or, when greedy, picked."""
+        if token not in self.eos_token_ids or token != self._pad or i == 0:
+            return False
+        return bool(forced[i, r] >= 0) or (self.rule == "greedy" and int(trace.picks[i, r]) != token)
 
     def _length(self, row: list[int], prompt_length: int) -> int:
         """How long a row is without the padding behind it."""
@@ -354,16 +402,33 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
 
 def resolve_format(tokenizer: PreTrainedTokenizerBase, format: ThinkingFormat | str | None) -> ThinkingFormat:
     """`format` itself, or the one of that name, or the one detected from `tokenizer`."""
-    if not isinstance(tokenizer, PreTrainedTokenizerBase):
-        raise TypeError(
-            f"`tokenizer` has to be a transformers tokenizer, but is {type(tokenizer).__name__}. Load it with "
-            "`AutoTokenizer.from_pretrained(...)`; of a multimodal processor take `.tokenizer`."
-        )
+    check_tokenizer(tokenizer)
     if isinstance(format, ThinkingFormat):
+        _check_format(format, tokenizer, [])
         return format
+    if isinstance(format, str) and format not in FAMILIES:
+        raise ValueError(
+            f"`format` has to be one of {', '.join(map(repr, FAMILIES))}, or a ThinkingFormat, but is {format!r}. For "
+            "delimiters of your own use `ThinkingFormat.from_delimiters(tokenizer, start=..., close=...)`."
+        )
     if format is None or isinstance(format, str):
         return ThinkingFormat.from_tokenizer(tokenizer, format)
     raise TypeError(f"`format` has to be a ThinkingFormat, its name or None, but is {format!r}.")
+
+
+def _check_format(format: ThinkingFormat, tokenizer: PreTrainedTokenizerBase, eos: list[int]) -> None:
+    texts = Vocabulary.of(tokenizer).texts
+    for name, ids, text in (("start", format.start, format.start_text), ("close", format.close, format.close_text)):
+        if "".join((texts[i] if i < len(texts) else None) or "?" for i in ids).strip() != text.strip():
+            raise ValueError(
+                f"`format` has to be resolved on this tokenizer, but its `{name}` {text!r} has the ids {list(ids)}, "
+                "which stand for something else here. Make it with `ThinkingFormat.from_tokenizer(tokenizer, ...)`."
+            )
+        if set(ids) & set(eos) and (name == "close" or format.force_start):
+            raise ValueError(
+                f"`{name}` of the thinking format has to be free of ends of sequence, at which `generate` stops, but "
+                f"{text!r} contains one of {eos}. Leave it out of `eos_token_id`."
+            )
 
 
 def _decoding_rule(config: GenerationConfig | None) -> Rule:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -12,13 +12,14 @@ class Report:
 
     Args:
         thinking_tokens (`int`): tokens after the opening and before the closing delimiter, Waits included; also those
-            that the prompt itself had thought already.
+            that the prompt itself had thought already. Not counted are the newline that a cut forces before the
+            delimiter, and white space right behind an opening delimiter that stands in the prompt.
         ended (`str`): `"natural"` (an end attempt was let through), `"cut"` (by the cap), `"looped"` (by the loop
             guard), `"unfinished"` (generation stopped while thinking) or `"never_started"` (nothing was thought: the
             model answered at once, or the prompt had closed thinking).
         ends_ignored (`int`): end attempts that were not let through, those below the minimum included.
         forced (`tuple[bool, ...]`): for each generated token, up to and including the end of sequence, whether it was
-            forced; `False` tokens are the model's own.
+            forced; `False` tokens are the model's own. Not shown when printed.
         answer_tokens (`int`): tokens after the closing delimiter, a forced answer prefix included and the end of
             sequence not; all tokens if thinking never started.
     """
@@ -26,5 +27,5 @@ class Report:
     thinking_tokens: int
     ended: Literal["natural", "cut", "looped", "unfinished", "never_started"]
     ends_ignored: int
-    forced: tuple[bool, ...]
+    forced: tuple[bool, ...] = field(repr=False)
     answer_tokens: int

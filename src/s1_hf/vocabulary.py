@@ -56,5 +56,11 @@ _known: weakref.WeakKeyDictionary[PreTrainedTokenizerBase, tuple[int, Vocabulary
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
-    """Token ids of `text` as it stands, with no BOS or EOS put around it."""
-    return tuple(tokenizer.encode(text, add_special_tokens=False))
+    """Token ids of `text` as it stands inside other text: no BOS or EOS around it, and no space put before it."""
+    ids = tuple(tokenizer.encode(text, add_special_tokens=False))
+    if ids and (Vocabulary.of(tokenizer).texts[ids[0]] or "").startswith(" ") and not text.startswith(" "):
+        for lead in ("\n", "0", "("):
+            head, both = (tuple(tokenizer.encode(t, add_special_tokens=False)) for t in (lead, lead + text))
+            if both[: len(head)] == head:
+                return both[len(head) :]
+    return ids
