@@ -262,13 +262,7 @@ def test_with_budget_forcing_the_answer_prefix_is_counted(family, most):
     assert len(natural.token_ids) == len(encode(tokenizer, f"{start}abab{fmt.close_text}")) + most
 
 
-@pytest.mark.parametrize(
-    "most",
-    [
-        pytest.param(1),
-        pytest.param(14),
-    ],
-)
+@pytest.mark.parametrize("most", [1, 14])
 @pytest.mark.parametrize("how", ["one id", "one of several, as Qwen2.5's"])
 def test_padding_that_is_an_end_of_sequence_is_no_generated_token(most, how):
     """A row that a criterion has stopped is padded: `token_ids`, `forced` and the report end before that."""

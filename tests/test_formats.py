@@ -417,10 +417,7 @@ def test_a_named_format_needs_its_tokens(name):
         ({"start": ""}, "`start` has to be a text such as '<think>', but is ''"),
         ({"close": " \n"}, r"`close` has to be a text such as '<think>', but is ' \\n'"),
         ({"start": None}, "`start` has to be a text such as '<think>', but is None"),
-        pytest.param(
-            {"close": 7},
-            "`close` has to be a text such as '<think>', but is 7",
-        ),
+        ({"close": 7}, "`close` has to be a text such as '<think>', but is 7"),
         ({"close": "<think>"}, "have to be told apart, but '<think>' is part of '<think>'"),
         ({"start": "think"}, "have to be told apart, but 'think' is part of '</think>'"),
         ({"close": "<think>!"}, "have to be told apart, but '<think>' is part of '<think>!'"),
@@ -547,15 +544,10 @@ def test_r1_prompts_have_opened_thinking_even_on_a_vocabulary_without_its_turns(
     assert stances(tokenizer, fmt, [text]) == ["thinking"]
 
 
-MERGES = "`<｜Assistant｜>` merges with the `>` or `<` beside it, so that its ids are not found and no text is excluded"
-
-
 @real
 @pytest.mark.parametrize(
     ("name", "template"),
-    [pytest.param("qwen2.5-instruct", t) for t in R1]
-    + [("qwen3", R1[0]), ("qwen3", R1[1])]
-    + [pytest.param("qwen3", R1[2])],
+    [(name, template) for name in ("qwen2.5-instruct", "qwen3") for template in R1],
 )
 def test_tags_elsewhere_mean_nothing_with_r1_templates(name, template):
     tokenizer = qwen(name, f"chat_templates/unpatched/{template}.jinja")
