@@ -190,16 +190,30 @@ class Automaton:
             return place._replace(thinking_tokens=0, ended=Ended.NEVER_STARTED)
         return place
 
-    def split(self, prompt: Sequence[int], ids: Sequence[int]) -> tuple[int, int, int]:
-        """Where, in the generated `ids`, thinking begins, its closing delimiter begins, and the answer begins."""
+    def split(self, prompt: Sequence[int], ids: Sequence[int]) -> tuple[list[tuple[int, int]], int]:
+        """Where, in the generated `ids`, thinking stands (beginnings and ends), and where the answer begins."""
         place = self.read_prompt(prompt)
-        place = self.observe(ids, place._replace(opened_at=-1, close_begins=-1, closed_at=-1))
+        begins = 0 if place.ended == Ended.UNFINISHED else -1
+        spans, answer = [], 0
+        for i, token in enumerate(ids):
+            before, place = place, self.observe([token], place._replace(opened_at=-1, closed_at=-1))
+            if place.opened_at >= 0:
+                begins = i + 1
+            if place.closed_at >= 0:
+                spans.append((begins, max(i + 1 - self._delimiter_length(before, token), begins)))
+                begins, answer = -1, i + 1
+        if begins >= 0:
+            spans.append((begins, len(ids)))
+            answer = len(ids)
         if place.ended == Ended.NEVER_STARTED:
-            return 0, 0, 0
-        opened = max(place.opened_at, 0)
-        if place.ended == Ended.UNFINISHED:
-            return opened, len(ids), len(ids)
-        return opened, max(place.close_begins, 0), place.closed_at
+            close = self.format.close  # harmony may open its answer with the end of the closing delimiter alone
+            answer = next((k for k in range(len(close) - 1, 1, -1) if tuple(ids[:k]) == close[-k:]), answer)
+        return spans, answer
+
+    def _delimiter_length(self, before: Place, token: int) -> int:
+        """Tokens of the closing delimiter that `token` completes."""
+        effect = self.effects[before.cell][token]
+        return before.pending * effect.keeps + effect.begins
 
     def enter(self, ids: Sequence[int]) -> Place:
         """Like `read_prompt`, then on the tape that the prompt's end asks for: `start`, or a begun `close`."""

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from transformers import GenerationConfig, GenerationMixin, LogitsProcessorList, PreTrainedModel, StoppingCriteriaList
+from transformers import GenerationConfig, GenerationMixin, LogitsProcessorList, StoppingCriteriaList
 
 from s1_hf.budget import LoopGuard
 from s1_hf.criteria import AnswerLengthCriteria, SequenceObserver
+from s1_hf.decisions import first_state
 from s1_hf.formats import ThinkingFormat
 from s1_hf.processor import BudgetForcingLogitsProcessor, resolve_format
 from s1_hf.report import Report
-from s1_hf.vocabulary import encode
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
     from transformers.generation.streamers import BaseStreamer
 
 Message = Mapping[str, Any]
@@ -30,7 +30,8 @@ class Completion:
     """One generated row.
 
     Args:
-        thinking (`str`): the generated text between the delimiters, without the space around it; empty if none.
+        thinking (`str`): the generated text between the delimiters, without the space around it; empty if none;
+            several blocks of an interleaved format stand on lines of their own.
         answer (`str`): the text behind the closing delimiter, likewise; everything if the model never thought.
         text (`str`): everything that was generated, delimiters included, without the end of sequence.
         token_ids (`tuple[int, ...]`): all generated ids, the end of sequence included, padding not.
@@ -103,8 +104,7 @@ def budget_forcing(
     own = {"logits_processor", "stopping_criteria", "streamer", "assistant_model", "tokenizer", "assistant_tokenizer"}
     settings = {k: v for k, v in kwargs.items() if k not in own}
     config, _ = model._prepare_generation_config(generation_config, **settings)  # type: ignore[operator]
-    given = [generation_config, model.generation_config, GenerationConfig(**_lengths(kwargs))]
-    if not any(c is not None and (c.max_new_tokens is not None or c.max_length not in (None, 20)) for c in given):
+    if not _has_length(kwargs, generation_config, model.generation_config):
         kwargs["max_length"] = config.max_length = _context(model)
     for name in ("eos_token_id", "pad_token_id"):
         if getattr(config, name) is None and getattr(tokenizer, name) is not None:
@@ -169,15 +169,17 @@ def generate(
 
     ```
     """
-    kwargs = budget_forcing(model, tokenizer, **budgets_and_generate_kwargs)
+    _check_model(model)
+    fmt = resolve_format(tokenizer, budgets_and_generate_kwargs.pop("format", None))
+    rows = [_prompt_ids(tokenizer, fmt, prompt, chat_template_kwargs or {}) for prompt in _as_list(prompts)]
+    kwargs = budget_forcing(model, tokenizer, format=fmt, **budgets_and_generate_kwargs)
     processor = kwargs["logits_processor"][-1]
-    rows = [_prompt_ids(tokenizer, prompt, chat_template_kwargs or {}) for prompt in _as_list(prompts)]
     config = processor.generation_config
     count = len(rows) * max(config.num_return_sequences or 1, config.num_beams or 1)
     if streamer is not None and count > 1:
         raise ValueError(f"`streamer` has to have a single prompt, as in `generate`, but there are {count} rows.")
-    begun = [processor.automaton.enter(row).thinking_tokens for row in rows for _ in range(count // len(rows))]
-    processor.lay_out(torch.tensor(begun), max(map(len, rows)))  # raises before the model is run
+    places = [processor.automaton.enter(row) for row in rows for _ in range(count // len(rows))]
+    processor.lay_out(first_state(places), max(map(len, rows)))  # raises before the model is run
     inputs = _left_padded(rows, 0 if config.pad_token_id is None else config.pad_token_id)
     inputs = {k: v.to(model.device) for k, v in inputs.items()}
     if config.stop_strings:
@@ -201,10 +203,11 @@ def _completion(
     report: Report,
 ) -> Completion:
     body = ids[:-1] if ids and ids[-1] in processor.eos_token_ids else ids
-    opened, begins, closed = processor.automaton.split(prompt, body)
+    spans, answer = processor.automaton.split(prompt, body)
+    thinking = [str(tokenizer.decode(body[begin:end], skip_special_tokens=False)).strip() for begin, end in spans]
     return Completion(
-        thinking=str(tokenizer.decode(body[opened:begins], skip_special_tokens=False)).strip(),
-        answer=str(tokenizer.decode(body[closed:], skip_special_tokens=True)).strip(),
+        thinking="\n".join(thinking),
+        answer=str(tokenizer.decode(body[answer:], skip_special_tokens=True)).strip(),
         text=str(tokenizer.decode(body, skip_special_tokens=False)),
         token_ids=tuple(ids),
         forced=report.forced,
@@ -222,34 +225,47 @@ def _as_list(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
     return list(prompts)  # type: ignore[arg-type]
 
 
-def _prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, options: Mapping[str, Any]) -> list[int]:
+def _prompt_ids(
+    tokenizer: PreTrainedTokenizerBase, fmt: ThinkingFormat, prompt: Prompt, options: Mapping[str, Any]
+) -> list[int]:
     if isinstance(prompt, str) and not tokenizer.chat_template:
         ids = list(tokenizer(prompt)["input_ids"])  # with its BOS, which a chat template would have written
     else:
         chat = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-        if not isinstance(chat, Sequence) or not chat or not all(isinstance(m, Mapping) and "role" in m for m in chat):
-            raise ValueError(
-                "A prompt has to be a text or a chat, a list of messages such as {'role': 'user', 'content': '...'}, "
-                f"but is {prompt!r}."
-            )
-        if any(m["role"] in ("user", "system") and not isinstance(m.get("content"), (str, list)) for m in chat):
-            raise ValueError(f"Every user and system message has to have a `content`, but the chat is {prompt!r}.")
+        _check_chat(chat)
         if not tokenizer.chat_template:
             raise ValueError("A chat needs a chat template, which this tokenizer does not have. Pass texts instead.")
-        continues = chat[-1]["role"] == "assistant"
-        text = str(
-            tokenizer.apply_chat_template(
-                [dict(message) for message in chat],
-                tokenize=False,
-                add_generation_prompt=not continues,
-                continue_final_message=continues,
-                **options,
-            )
-        )
-        ids = list(encode(tokenizer, text))
+        ids = list(tokenizer.encode(_render(tokenizer, fmt, chat, options), add_special_tokens=False))
     if not ids:
         raise ValueError(f"A prompt has to be at least one token, but {prompt!r} is none.")
     return ids
+
+
+def _check_chat(chat: Any) -> None:
+    if not isinstance(chat, Sequence) or not chat or not all(isinstance(m, Mapping) and "role" in m for m in chat):
+        raise ValueError(
+            "A prompt has to be a text or a chat, a list of messages such as {'role': 'user', 'content': '...'}, "
+            f"but is {chat!r}."
+        )
+    asked = [m for m in chat if m["role"] in ("user", "system")] + [chat[-1]]
+    if not all(isinstance(m.get("content"), (str, list)) for m in asked):
+        raise ValueError(f"Every user and system message has to have a `content`, but the chat is {chat!r}.")
+
+
+def _render(
+    tokenizer: PreTrainedTokenizerBase, fmt: ThinkingFormat, chat: Sequence[Message], options: Mapping[str, Any]
+) -> str:
+    """The chat as text, up to where the model goes on; what the assistant has begun stays as it is written.
+
+    Templates rewrite assistant messages (Qwen3's closes thinking before them), so that a begun one is put behind the
+    generation prompt instead.
+    """
+    own = chat[-1]["content"] if chat[-1]["role"] == "assistant" and len(chat) > 1 else ""
+    messages = [dict(m) for m in (chat[:-1] if own else chat)]
+    text = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options))
+    if own and str(own).lstrip().startswith(fmt.start_text) and text.rstrip().endswith(fmt.start_text):
+        text = text.rstrip()[: -len(fmt.start_text)]
+    return text + str(own)
 
 
 def _left_padded(rows: list[list[int]], pad: int) -> dict[str, torch.Tensor]:
@@ -261,7 +277,8 @@ def _left_padded(rows: list[list[int]], pad: int) -> dict[str, torch.Tensor]:
 
 
 def _check_model(model: Any) -> None:
-    if not (isinstance(model, PreTrainedModel) and isinstance(model, GenerationMixin)):
+    adapted = isinstance(getattr(model, "base_model", None), torch.nn.Module) and hasattr(model, "generate")  # PEFT
+    if not (isinstance(model, GenerationMixin) or adapted):
         raise TypeError(
             f"`model` has to be a transformers model that can generate, but is {type(model).__name__}. Load it with "
             "`AutoModelForCausalLM.from_pretrained(...)`."
@@ -288,8 +305,12 @@ def _check_mode(kwargs: Mapping[str, Any]) -> None:
         )
 
 
-def _lengths(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: kwargs[k] for k in ("max_new_tokens", "max_length") if kwargs.get(k) is not None}
+def _has_length(kwargs: Mapping[str, Any], given: GenerationConfig | None, saved: GenerationConfig) -> bool:
+    """Whether a length limit was given, and not left to `generate`'s default of 20 tokens, which old models save."""
+    default = GenerationConfig().max_length
+    said = [kwargs.get("max_length"), kwargs.get("max_new_tokens"), saved.max_new_tokens]
+    said += [given.max_new_tokens, given.max_length if given.max_length != default else None] if given else []
+    return any(n is not None for n in said) or saved.max_length not in (None, 20)
 
 
 def _positions(model: PreTrainedModel) -> int | None:

@@ -123,7 +123,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             self._check_auto()
         self._cpu_tables = self.automaton.tables()
         self._tables: dict[torch.device, Tables] = {torch.device("cpu"): self._cpu_tables}
-        self._record = PrefixRecord(self._read, self._advance, reorders=self.rule == "beam")
+        self._record = PrefixRecord(self._read, self._advance, self.rule == "beam", self._agrees)
         self._run = 0
         self._thread, self._lengths = -1, dict[int, int]()
         self._limits: Limits
@@ -213,33 +213,35 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
 
     def _begin(self, step: Step, input_ids: torch.Tensor) -> None:
         """A new call of `generate`: lay the budgets out over its rows."""
-        limits = self.lay_out(step.state[Field.THINKING].cpu(), input_ids.shape[1])
+        limits = self.lay_out(step.state.cpu(), input_ids.shape[1])
         self._limits = Limits(*(column.to(input_ids.device) for column in limits))
         self._uniforms = {}
         self._run = self._record.runs
 
-    def lay_out(self, thinking: torch.Tensor, prompt_length: int) -> Limits:
-        """The budgets of every row of a batch whose prompts have thought `thinking` tokens, of shape `(batch_size,)`.
+    def lay_out(self, state: torch.Tensor, prompt_length: int) -> Limits:
+        """The budgets of every row of a batch whose prompts, padded to `prompt_length`, have led to `state`.
 
         Raises:
             ValueError: the budgets do not fit the batch, or `"auto"` finds too little room.
         """
         per_prompt, prompts = _rows_per_prompt(self.generation_config), self.budget.num_prompts or 1
-        if self.budget.num_prompts and prompts * per_prompt != len(thinking):
+        rows = state.shape[1]
+        if self.budget.num_prompts and prompts * per_prompt != rows:
             each = "" if per_prompt == 1 else f" of {per_prompt} rows each"
             hint = (
                 "" if self.generation_config else " (num_return_sequences and num_beams come from `generation_config`)"
             )
             raise ValueError(
                 f"Budgets given per prompt have to fit the batch: there are {prompts} of them for prompts{each}, but "
-                f"the batch has {len(thinking)} rows{hint}."
+                f"the batch has {rows} rows{hint}."
             )
         most, least, ignores = (
-            torch.tensor(self.budget.column(name, prompts)).repeat_interleave(len(thinking) // prompts)
+            torch.tensor(self.budget.column(name, prompts)).repeat_interleave(rows // prompts)
             for name in ("max_thinking_tokens", "min_thinking_tokens", "num_ignores")
         )
         if self.budget.max_thinking_tokens == "auto":
-            most = thinking + self._room(prompt_length)
+            opened = self._cpu_tables.cells[state[Field.CELL], 1]
+            most = state[Field.THINKING] + self._room(prompt_length) + opened * len(self.format.start)
             if bool((least > most).any()):
                 raise ValueError(
                     f"`min_thinking_tokens` has to be at most what is left for thinking, but is {int(least.max())} and "
@@ -275,6 +277,14 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
 
     def _advance(self, state: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         return advance(self._on(state.device), state, tokens)
+
+    def _agrees(self, state: torch.Tensor, pick: torch.Tensor | None, tokens: torch.Tensor) -> bool:
+        tables = self._on(state.device)
+        forced, free, *_ = tables.cells[state[Field.CELL]].unbind(1)
+        differs = (forced >= 0) & (forced != tokens)
+        if self.rule == "greedy" and pick is not None:
+            differs = differs | (free.bool() & ~tables.is_end[tables.clamp(pick)] & (pick != tokens))
+        return not bool(differs.any())
 
     def _on(self, device: torch.device) -> Tables:
         if device not in self._tables:
@@ -319,7 +329,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             self._room(0)
 
     def _room(self, prompt_length: int) -> int:
-        """Thinking tokens that `"auto"` allows behind a prompt of `prompt_length`."""
+        """Thinking tokens that `"auto"` allows behind a prompt of `prompt_length` that has not opened thinking."""
         assert self.generation_config is not None
         room = self.generation_config.max_new_tokens
         if room is None:
@@ -367,8 +377,8 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
                 )
             if len(sequences) == 0 or sequences.shape[1] <= start:
                 raise RuntimeError(
-                    f"`sequences` has to be the prompts, {start} tokens long, with what was generated, but has the shape "
-                    f"{tuple(sequences.shape)}. Pass what `generate` returned, prompts included."
+                    f"`sequences` has to be the prompts, {start} tokens long, with what was generated, but has the "
+                    f"shape {tuple(sequences.shape)}. Pass what `generate` returned, prompts included."
                 )
             return sequences.cpu()
         if self.rule == "beam":

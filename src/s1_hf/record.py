@@ -49,8 +49,9 @@ class PrefixRecord:
         read: Callable[[list[list[int]]], torch.Tensor],
         advance: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
         reorders: bool = True,
+        agrees: Callable[[torch.Tensor, torch.Tensor | None, torch.Tensor], bool] = lambda state, pick, tokens: True,
     ) -> None:
-        self._read, self._advance, self._reorders = read, advance, reorders
+        self._read, self._advance, self._reorders, self._agrees = read, advance, reorders, agrees
         self._steps: dict[int, Step] = {}
         self._factors = _odd_numbers(1024)
         self._last_length = -1
@@ -93,6 +94,10 @@ class PrefixRecord:
             if not found.cpu().numpy().all():
                 return None
         state = parent.state if parents is None else parent.state[:, parents]
+        if not follows:
+            pick = parent.pick if parents is None or parent.pick is None else parent.pick[parents]
+            if not self._agrees(state, pick, input_ids[:, -1]):
+                return None
         return Step(hashes, parents, self._advance(state, input_ids[:, -1]))
 
     def _hashes(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
