@@ -21,11 +21,6 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 real = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real tokenizers and templates are not at {DATA}")
 
 
-def bug(reason: str, raises: Any = AssertionError) -> pytest.MarkDecorator:
-    """What the contract demands and the package does not do yet; fails as soon as it does, or fails otherwise."""
-    return pytest.mark.xfail(strict=True, reason=reason, raises=raises)
-
-
 # -- tokenizers ---------------------------------------------------------------------------------------------------
 
 

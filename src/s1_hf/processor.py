@@ -215,7 +215,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         """A new call of `generate`: lay the budgets out over its rows."""
         limits = self.lay_out(step.state.cpu(), input_ids.shape[1])
         self._limits = Limits(*(column.to(input_ids.device) for column in limits))
-        self._uniforms = {}
+        self._uniforms, self.observed = {}, None
         self._run = self._record.runs
 
     def lay_out(self, state: torch.Tensor, prompt_length: int) -> Limits:
