@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
@@ -46,6 +45,7 @@ def publish(
 
 def machine() -> dict[str, Any]:
     """Where and when a benchmark runs; a load is the mean number of busy threads in the minute before."""
+    threads = [f"OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}"] if "OMP_NUM_THREADS" in os.environ else []
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
@@ -59,7 +59,7 @@ def machine() -> dict[str, Any]:
             "s1-hf": s1_hf.__version__,
         },
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": shlex.join(["python", os.path.relpath(sys.argv[0], HERE.parent), *sys.argv[1:]]),
+        "command": " ".join([*threads, "python", os.path.relpath(sys.argv[0], HERE.parent), *sys.argv[1:]]),
     }
 
 

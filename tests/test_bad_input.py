@@ -611,7 +611,16 @@ def test_a_misspelt_argument_is_no_silent_no_op(options):
 
 # -- prompts ------------------------------------------------------------------------------------------------------
 
-NO_PROMPTS = [None, 3, [], (), {"role": "user", "content": "a"}, {"a"}, iter("a"), torch.tensor([[1]])]
+NO_PROMPTS = [
+    None,
+    3,
+    [],
+    (),
+    {"role": "user", "content": "a"},
+    {"a"},
+    pytest.param(iter("a"), id="iterator"),
+    torch.tensor([[1]]),
+]
 
 
 @pytest.mark.parametrize("prompts", NO_PROMPTS, ids=str)
