@@ -13,7 +13,7 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from s1_hf import AnswerLengthCriteria, ThinkingEndCriteria, ThinkingFormat, budget_forcing, generate
 from s1_hf.vocabulary import encode
-from test_formats import byte_tokenizer
+from test_formats import bug, byte_tokenizer
 from toys import ToyConfig, ToyModel, toy_tokenizer
 
 FORMATS = {"s1": "s1", "think": "think", "opened": "think", "plain": "think", "harmony": "harmony"} | {
@@ -262,9 +262,23 @@ def test_with_budget_forcing_the_answer_prefix_is_counted(family, most):
     assert len(natural.token_ids) == len(encode(tokenizer, f"{start}abab{fmt.close_text}")) + most
 
 
-@pytest.mark.parametrize("most", [1, 14])
+PICKS = "only greedy picks are compared with what was taken"
+
+
+@pytest.mark.parametrize(
+    ("most", "mode"),
+    [
+        (1, {}),
+        (14, {}),
+        (1, {"do_sample": True}),
+        (1, {"num_beams": 2}),
+        pytest.param(14, {"do_sample": True}, marks=bug(PICKS)),
+        pytest.param(14, {"num_beams": 2}, marks=bug(PICKS)),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("how", ["one id", "one of several, as Qwen2.5's"])
-def test_padding_that_is_an_end_of_sequence_is_no_generated_token(most, how):
+def test_padding_that_is_an_end_of_sequence_is_no_generated_token(most, how, mode):
     """A row that a criterion has stopped is padded: `token_ids`, `forced` and the report end before that."""
     tokenizer = toy_tokenizer("opened")
     users = ["a", "bcd"]
@@ -274,10 +288,25 @@ def test_padding_that_is_an_end_of_sequence_is_no_generated_token(most, how):
     else:
         model.generation_config.eos_token_id = [tokenizer.eos_token_id, tokenizer.pad_token_id]
     options = {"max_thinking_tokens": [2, 6], "max_answer_tokens": most, "max_new_tokens": 60}
-    short, long = generate(model, tokenizer, users, **options)
+    short, long = generate(model, tokenizer, users, **options, **mode)
     closing = 2  # a newline and the delimiter
     assert [len(c.token_ids) for c in (short, long)] == [2 + closing + most, 6 + closing + most]
     assert [len(c.forced) for c in (short, long)] == [2 + closing + most, 6 + closing + most]
+
+
+@bug("where the model would have ended too, the padding is taken for its end")
+def test_padding_where_the_model_would_have_ended_is_no_generated_token():
+    """In a batch a row has the tokens that it has alone, also if its last wish was the id that it is padded with."""
+    tokenizer = toy_tokenizer("opened")
+    tokenizer.pad_token = tokenizer.eos_token
+    wants = {
+        prompt_of(tokenizer, "a"): "ab</think>xyz<|im_end|>",
+        prompt_of(tokenizer, "b"): "ababab</think>xyz<|im_end|>",
+    }
+    model = wanting(tokenizer, wants)
+    options = {"max_answer_tokens": 3, "max_new_tokens": 60}
+    together = generate(model, tokenizer, ["a", "b"], **options)
+    assert together == [generate(model, tokenizer, user, **options)[0] for user in ("a", "b")]
 
 
 class Until(StoppingCriteria):

@@ -21,6 +21,11 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 real = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real tokenizers and templates are not at {DATA}")
 
 
+def bug(reason: str, raises: Any = AssertionError) -> pytest.MarkDecorator:
+    """What the contract demands and the package does not do yet; fails as soon as it does, or fails otherwise."""
+    return pytest.mark.xfail(strict=True, reason=reason, raises=raises)
+
+
 # -- tokenizers ---------------------------------------------------------------------------------------------------
 
 
@@ -548,6 +553,19 @@ def test_tags_elsewhere_mean_nothing_with_r1_templates(name, template):
     tokenizer = qwen(name, f"chat_templates/unpatched/{template}.jinja")
     fmt = ThinkingFormat.from_tokenizer(tokenizer)
     assert set(stances(tokenizer, fmt, prompt_texts(tokenizer, fmt))) == {"thinking"}
+
+
+@real
+@bug("an earlier turn whose header stands alone is found by its ids, the last one, merged with its tag, is not")
+@pytest.mark.parametrize(("name", "template"), [("qwen2.5-instruct", R1[0]), ("qwen2.5-instruct", R1[1])])
+def test_the_last_turn_counts_also_where_an_earlier_one_is_spelled_as_expected(name, template):
+    """`<｜Assistant｜>c` keeps the header's own ids, `<｜Assistant｜><think>` does not: the last is still the turn."""
+    tokenizer = qwen(name, f"chat_templates/unpatched/{template}.jinja")
+    fmt = ThinkingFormat.from_tokenizer(tokenizer)
+    turns = ["a", "c", "<think>x</think>"]
+    chat = [{"role": ("user", "assistant")[i % 2], "content": content} for i, content in enumerate(turns)]
+    text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    assert stances(tokenizer, fmt, [text]) == ["thinking"]
 
 
 def r1_tokenizer(template: str) -> PreTrainedTokenizerFast:

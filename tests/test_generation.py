@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import random
+import threading
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from s1_hf import BudgetForcingLogitsProcessor, Completion, ThinkingFormat, budg
 from s1_hf.vocabulary import Vocabulary, encode
 from test_bad_input import Untouched, tiny_qwen2
 from test_criteria import FAMILIES, Until, family_of, opening, prompt_of, wanting
-from test_formats import byte_tokenizer, qwen, real
+from test_formats import bug, byte_tokenizer, qwen, real
 from toys import CHATML, ToyConfig, toy_model, toy_tokenizer
 
 UNSEEN = pytest.fail.Exception
@@ -787,6 +788,41 @@ def test_a_prompt_one_token_longer_than_the_last_is_a_new_prompt(family):
         except RuntimeError as error:
             results.append((out.tolist(), str(error)))
     assert results[0] == results[1]
+
+
+@bug("under sampling any token may follow, so that the longer prompt is taken for the last call's next step")
+def test_a_longer_prompt_is_a_new_one_under_sampling_too():
+    """The report is about the tokens that this call has generated, and no others."""
+    tokenizer, _ = family_of("opened")
+    model = babbler(tokenizer, ends=False)
+    processor = BudgetForcingLogitsProcessor(
+        tokenizer, max_thinking_tokens=4, generation_config=GenerationConfig(do_sample=True)
+    )
+    options = {"max_new_tokens": 20, "pad_token_id": tokenizer.pad_token_id, "do_sample": True}
+    prompt = prompt_of(tokenizer, "q")
+    model.generate(rows(tokenizer, prompt), logits_processor=[processor], **options)
+    out = model.generate(rows(tokenizer, prompt + "z"), logits_processor=[processor], **options)
+    (report,) = processor.reports(out)
+    assert len(report.forced) == 20
+
+
+@bug("a thread that comes back with a prompt one token longer than it left off is taken for two at once", RuntimeError)
+def test_a_processor_may_be_used_in_one_thread_after_another():
+    """One call at a time is enough, in whichever threads (a streamer's call runs in its own)."""
+    tokenizer, _ = family_of("opened")
+    model = babbler(tokenizer, ends=False)
+    processor = BudgetForcingLogitsProcessor(tokenizer, max_thinking_tokens=4)
+    short = rows(tokenizer, prompt_of(tokenizer, "q"))
+
+    def call(ids: torch.Tensor, new: int) -> None:
+        model.generate(ids, logits_processor=[processor], max_new_tokens=new, pad_token_id=tokenizer.pad_token_id)
+
+    call(short, 5)
+    other = threading.Thread(target=call, args=(short, 3))
+    other.start()
+    other.join()
+    call(torch.cat([short[:, :1], short[:, :4], short], 1), 3)
+    assert processor.reports()[0].thinking_tokens == 3
 
 
 def test_a_processor_of_budget_forcing_works_again_by_itself():
