@@ -556,7 +556,6 @@ def test_tags_elsewhere_mean_nothing_with_r1_templates(name, template):
 
 
 @real
-@bug("an earlier turn whose header stands alone is found by its ids, the last one, merged with its tag, is not")
 @pytest.mark.parametrize(("name", "template"), [("qwen2.5-instruct", R1[0]), ("qwen2.5-instruct", R1[1])])
 def test_the_last_turn_counts_also_where_an_earlier_one_is_spelled_as_expected(name, template):
     """`<｜Assistant｜>c` keeps the header's own ids, `<｜Assistant｜><think>` does not: the last is still the turn."""

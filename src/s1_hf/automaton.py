@@ -167,7 +167,9 @@ class Automaton:
         turn, close = list(self.format.turn), list(self.format.close)
         for i in range(len(ids) - len(turn), -1, -1) if turn else ():
             if list(ids[i : i + len(turn)]) == turn and not _inside(ids, i, turn, close):
-                return i + len(turn)
+                # A later one may be spelled in other tokens, merged with what stands behind it.
+                again = self.format.turn_text in self.format.close_text
+                return i + len(turn) if again else max(i + len(turn), self._turn_by_text(ids))
         return self._turn_by_text(ids)
 
     def _turn_by_text(self, ids: Sequence[int]) -> int:

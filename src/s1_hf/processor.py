@@ -125,7 +125,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         self._tables: dict[torch.device, Tables] = {torch.device("cpu"): self._cpu_tables}
         self._record = PrefixRecord(self._read, self._advance, self.rule == "beam", self._agrees)
         self._run = 0
-        self._thread, self._lengths = -1, dict[int, int]()
+        self._thread, self._seen = -1, dict[int, torch.Tensor]()  # who called last, and what each has seen
         self._limits: Limits
         self._uniforms: dict[int, torch.Tensor] = {}
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -147,8 +147,9 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             ValueError: the shapes do not fit the budgets or the vocabulary.
         """
         self._check_call(input_ids, scores)
-        self._check_thread(input_ids.shape[1])
+        self._check_thread(input_ids)
         step = self._record.follow(input_ids)
+        self._seen[self._thread] = step.hashes
         if self._run != self._record.runs:
             self._begin(step, input_ids)
         tables = self._on(input_ids.device)
@@ -308,15 +309,15 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             )
         self.check_vocabulary(scores.shape[1])
 
-    def _check_thread(self, length: int) -> None:
+    def _check_thread(self, input_ids: torch.Tensor) -> None:
         """Refuses a call that goes on where another thread has begun one of its own."""
         thread = threading.get_ident()
-        if thread != self._thread and self._lengths.get(thread) == length - 1:
+        if thread != self._thread and thread in self._seen and self._record.goes_on(self._seen[thread], input_ids):
             raise RuntimeError(
                 "The processor has to be used by one call of `generate` at a time, but two threads use it at once. "
                 "Make one for each call."
             )
-        self._thread, self._lengths[thread] = thread, length
+        self._thread = thread
 
     def _check_auto(self) -> None:
         config = self.generation_config

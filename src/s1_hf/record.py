@@ -75,6 +75,12 @@ class PrefixRecord:
         self._last_length = length
         return step
 
+    def goes_on(self, hashes: torch.Tensor, input_ids: torch.Tensor) -> bool:
+        """Whether the rows are those of `hashes` with one more token; waits for the device."""
+        if hashes.shape != input_ids.shape[:1] or hashes.device != input_ids.device:
+            return False
+        return bool((self._hashes(input_ids)[0] == hashes).all())
+
     def _grow(self, input_ids: torch.Tensor) -> Step | None:
         """The step after the one at the length before; `None` if the rows do not come from there."""
         parent = self._steps.get(input_ids.shape[1] - 1)
