@@ -252,6 +252,15 @@ def test_an_own_turn_that_has_ended_opens_no_thinking(family, forced):
     assert forced_texts(tokenizer, fmt, [text]) == [forced]
 
 
+@bug("a closing delimiter is looked for behind an opening one alone")
+@pytest.mark.parametrize("family", ["think", "plain"])
+def test_a_closing_delimiter_alone_in_the_own_turn_has_closed_thinking(family):
+    """DeepSeek-V3.1 asks for no thinking by `</think>` behind its header, without any `<think>`."""
+    tokenizer = toy_tokenizer(family)
+    fmt = ThinkingFormat.from_tokenizer(tokenizer, "think")
+    assert stances(tokenizer, fmt, ["<|im_start|>assistant\n</think>"]) == ["closed"]
+
+
 def test_the_merged_newline_opens_thinking_and_is_not_counted():
     """`<think>` and a newline may be merged into fewer tokens; the newline is the template's, not the model's."""
     tokenizer = toy_tokenizer("plain")
@@ -390,6 +399,13 @@ def test_think_wins_over_the_chatml_vocabulary_it_stands_in():
     both = byte_tokenizer(["<|im_start|>", "<|im_end|>"], added=["<think>", "</think>"])
     half = byte_tokenizer(["<|im_start|>", "<|im_end|>"], added=["<think>"])
     assert [ThinkingFormat.from_tokenizer(t).name for t in (both, half)] == ["think", "s1"]
+
+
+def test_a_template_that_names_the_tags_does_not_outweigh_the_vocabulary():
+    """Templates strip `<think>` of other models from earlier turns; whole tokens say more than a template's text."""
+    tokenizer = toy_tokenizer("magistral")
+    tokenizer.chat_template = "{# not </think> #}" + FAMILIES["magistral"]["template"]
+    assert ThinkingFormat.from_tokenizer(tokenizer).name == "magistral"
 
 
 def test_a_template_that_names_the_tags_is_enough_for_think():

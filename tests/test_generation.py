@@ -90,6 +90,7 @@ def test_a_batch_is_what_its_prompts_are_alone(family):
     [
         ("<think>\nab", "xyz", "uvw", "natural", 5),
         ("<think>\n", "xyz", "uvw", "natural", 3),
+        ("<think>\nab\n\nc\n", "xyz", "uvw", "natural", 8),  # only the template's white space is not counted
         ("<think>\nab</think>", "", "xyz</think>uvw", "never_started", 0),
         ("hello", "", "xyz</think>uvw", "never_started", 0),
         ("hello <think>", "xyz", "uvw", "natural", 3),
@@ -400,6 +401,17 @@ def test_waits_are_used_in_turn_and_start_over():
             at = text.index(waits[i % 3], at) + 1
     assert (four.report.ends_ignored, two.report.ends_ignored) == (4, 2)
     assert texts[1].count("3") == 0 and texts[0].count("One.") == 2
+
+
+def test_ends_ignored_below_the_minimum_take_their_turn_of_the_waits():
+    """The i-th ignored end has the i-th Wait, whether the minimum or an ignore was the reason."""
+    tokenizer, _ = family_of("opened")
+    model = wanting(tokenizer, {prompt_of(tokenizer, "q"): "a</think>" + "b</think>" * 4 + "c"})
+    waits = ["1", "2", "3"]
+    options = {"min_thinking_tokens": 3, "num_ignores": 2, "wait_text": waits, "max_new_tokens": 12}
+    (completion,) = generate(model, tokenizer, "q", **options)
+    assert completion.text.startswith("a1b2b3b</think>")  # at 1 thinking token below the minimum, then two ignores
+    assert completion.report.ends_ignored == 3
 
 
 @pytest.mark.parametrize("cap", [3, 4, 12, 13, 14, 15])
