@@ -1,20 +1,17 @@
-"""The command line: `s1-hf`. Needs the `cli` extra."""
+"""`s1-hf demo`."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-try:
-    import typer
-    from rich import box
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-    from rich.table import Table
-    from rich.text import Text
-except ModuleNotFoundError as error:
-    sys.exit(f"The command line needs `{error.name}`, which comes with an extra: pip install 's1-hf[cli,plot]'")
+import typer
+from rich import box
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from s1_hf.cli.terminal import console, plain_errors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -23,16 +20,7 @@ if TYPE_CHECKING:
     from s1_hf.embedded.problems import Problem
     from s1_hf.generation import Completion
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-console = Console()
 
-
-@app.callback()
-def about() -> None:
-    """Test-time scaling for Hugging Face models: budget forcing after "s1: Simple test-time scaling"."""
-
-
-@app.command()
 def demo(
     problems: Annotated[int, typer.Option(help="How many held-out problems to solve at each setting.")] = 200,
     seed: Annotated[int, typer.Option(help="Which problems are drawn.")] = 0,
@@ -45,13 +33,10 @@ def demo(
     from s1_hf._lazy import require
     from s1_hf.demo import SETTINGS, draw_problems, evaluate, load, showcase
 
-    try:
+    with plain_errors():
         require("matplotlib", "plot")
         test = draw_problems(problems, seed)
         output.mkdir(parents=True, exist_ok=True)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        console.print(Text("Error: ", style="red").append(str(error), style="default"), soft_wrap=True)
-        raise typer.Exit(2) from None
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # of loading 1.7 MB
@@ -117,16 +102,3 @@ def _draw(results: list[Result], path: Path) -> Path:
     axes.set_title(f"Budget forcing on the embedded toy, n = {len(results[0].problems)}, 95 % intervals", fontsize=9)
     figure.savefig(path, dpi=200)
     return path
-
-
-def main() -> None:
-    """Entry point of `s1-hf`."""
-    try:
-        app()
-    except KeyboardInterrupt:
-        console.print("Interrupted.")
-        sys.exit(130)
-
-
-if __name__ == "__main__":
-    main()
