@@ -1,0 +1,36 @@
+"""What a fine-tune takes of a GPU's memory, before it is started: formulas, checked against what torch really keeps.
+
+    shape = decoder_shape(config)
+    forecast = plan(shape, Training(max_length=20_000), Machine("2x8-h100", gpus=16, gpu_memory=gpu_memory("h100")))
+    forecast.verdict, forecast.total
+
+`shape` reads a model's dimensions from its config, `training` and `machine` say what is run where, `activations`
+holds the formulas of a layer, `moments` those of a step, `planning` takes the worst of them, `advice` plans again with
+one setting changed. All numbers are bytes; GiB are for display. Evaluation and generation are not covered.
+"""
+
+from s1_hf.memory.advice import Suggestion, longest_length, suggestions
+from s1_hf.memory.machine import Machine, gpu_memory, machine_from_accelerate
+from s1_hf.memory.moments import Part
+from s1_hf.memory.planning import MemoryPlan, checkpoint_bytes, plan
+from s1_hf.memory.shape import DecoderShape, decoder_shape, read_config
+from s1_hf.memory.training import Lora, Training, training_from_recipe
+
+__all__ = [
+    "DecoderShape",
+    "Lora",
+    "Machine",
+    "MemoryPlan",
+    "Part",
+    "Suggestion",
+    "Training",
+    "checkpoint_bytes",
+    "decoder_shape",
+    "gpu_memory",
+    "longest_length",
+    "machine_from_accelerate",
+    "plan",
+    "read_config",
+    "suggestions",
+    "training_from_recipe",
+]

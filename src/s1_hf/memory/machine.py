@@ -1,0 +1,138 @@
+"""A machine: how many GPUs of how much memory, and how FSDP shares the model among them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+# Bytes that torch reports as total, the lowest seen in out-of-memory messages ("has a total capacity of 79.11 GiB",
+# vllm-project/vllm#27508, and the like for the others): less than the name says, which counts what ECC takes.
+_GPUS_GIB = {
+    "a100": 79.1,
+    "a100-40gb": 39.4,
+    "b200": 178.3,
+    "h100": 79.1,
+    "h200": 139.7,
+    "l40s": 44.3,
+    "rtx4090": 23.6,
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run is spread over.
+
+    Args:
+        name (`str`): as in `2x8-h100`: machines x GPUs, kind of GPU.
+        gpus (`int`): of all machines together; each runs one process.
+        gpu_memory (`int`): bytes of one GPU, as torch reports them.
+        nodes (`int`, defaults to 1): machines.
+        sharding (`str`, defaults to `"full"`): `"full"` is FSDP2 with `reshard_after_forward`; `"gradients"` without
+            it, so that all layers stay gathered from forward to backward; `"none"` keeps a whole copy per GPU.
+        offload (`bool`): FSDP keeps weights, gradients and optimizer state in host memory.
+        activation_checkpointing (`bool`): FSDP's own; it does what the recipe's `gradient_checkpointing` does.
+        one_loads (`bool`, defaults to `True`): one process of a node reads the weights (`cpu_ram_efficient_loading`).
+    """
+
+    name: str
+    gpus: int
+    gpu_memory: int
+    nodes: int = 1
+    sharding: Literal["full", "gradients", "none"] = "full"
+    offload: bool = False
+    activation_checkpointing: bool = False
+    one_loads: bool = True
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"`{name}` has to be at least 1" for name in ("gpus", "gpu_memory", "nodes") if getattr(self, name) < 1
+        ]
+        if self.nodes >= 1 and self.gpus % self.nodes:
+            faults.append(f"`gpus` has to be a multiple of `nodes`, but {self.gpus} is none of {self.nodes}")
+        if self.offload and self.sharding == "none":
+            faults.append("`offload` needs FSDP: set `sharding` to 'full'")
+        if faults:
+            raise ValueError(f"{'; '.join(faults)}.")
+
+    @property
+    def shards(self) -> int:
+        """Parts into which weights, gradients and optimizer state are cut."""
+        return 1 if self.sharding == "none" else self.gpus
+
+    @property
+    def gpus_per_node(self) -> int:
+        """Processes that share one host's memory."""
+        return self.gpus // self.nodes
+
+
+def gpu_memory(kind: str) -> int:
+    """Bytes that torch reports for a kind of GPU, such as `"h100"`.
+
+    Raises:
+        ValueError: a kind that is not in the table; the message lists those that are.
+    """
+    if kind not in _GPUS_GIB:
+        raise ValueError(
+            f"The memory of a GPU {kind!r} is not known, only of {', '.join(_GPUS_GIB)}. Say how many GiB one has: "
+            "--gpu-memory 79.1"
+        )
+    return int(_GPUS_GIB[kind] * 2**30)
+
+
+def machine_from_accelerate(path: str | Path, memory: int | None = None) -> Machine:
+    """The machine that an accelerate config describes.
+
+    Args:
+        path (`str | Path`): a YAML file of `accelerate config`, FSDP2 or one process per GPU without sharding.
+        memory (`int`, *optional*): bytes of one GPU. By default, by the kind of GPU that the file's name ends in
+            (`2x8-h100.yaml`), for `use_cpu` the host's memory, else what torch says of the GPU here.
+
+    Raises:
+        ValueError: another way of distributing, or a GPU of unknown memory.
+    """
+    path = Path(path)
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(config, dict) or "num_processes" not in config:
+        raise ValueError(f"{path} has to be a config of `accelerate config`, but has no `num_processes`.")
+    kind, fsdp = str(config.get("distributed_type", "NO")), _plain(config.get("fsdp_config"))
+    faults = []
+    if kind not in ("NO", "MULTI_GPU", "FSDP"):
+        faults.append(f"`distributed_type` has to be FSDP, MULTI_GPU or NO, but is {kind}")
+    if kind == "FSDP" and int(fsdp.get("version", 1)) != 2:
+        faults.append("`fsdp_version` has to be 2; `accelerate to-fsdp2` converts a file")
+    if config.get("parallelism_config"):
+        faults.append("`parallelism_config` (tensor, context or sequence parallelism) is not covered by the formulas")
+    if faults:
+        raise ValueError(f"No plan for {path}: {'; '.join(faults)}.")
+    resharded = fsdp.get("reshard_after_forward", True)
+    return Machine(
+        path.stem,
+        gpus=int(config["num_processes"]),
+        gpu_memory=memory or _memory_of(path.stem, bool(config.get("use_cpu"))),
+        nodes=int(config.get("num_machines", 1)),
+        sharding="none" if kind != "FSDP" else "full" if resharded else "gradients",
+        offload=bool(fsdp.get("offload_params")),
+        activation_checkpointing=bool(fsdp.get("activation_checkpointing")),
+        one_loads=bool(fsdp.get("cpu_ram_efficient_loading")) if kind == "FSDP" else False,
+    )
+
+
+def _plain(fsdp: dict[str, Any] | None) -> dict[str, Any]:
+    return {name.removeprefix("fsdp_"): value for name, value in (fsdp or {}).items()}
+
+
+def _memory_of(name: str, use_cpu: bool) -> int:
+    if use_cpu:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    kinds = sorted((kind for kind in _GPUS_GIB if name == kind or name.endswith(f"-{kind}")), key=len)
+    if kinds:
+        return gpu_memory(kinds[-1])
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    return gpu_memory(name.rpartition("-")[2])

@@ -1,0 +1,115 @@
+"""All of it added up: what a run takes at its worst moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from s1_hf.memory.machine import Machine
+from s1_hf.memory.moments import Moments, Part
+from s1_hf.memory.shape import DecoderShape
+from s1_hf.memory.training import OPTIMIZERS, Training
+
+# Not formulas but assumptions, not measured by us: the CUDA context, NCCL's and cuBLAS's buffers; and what the caching
+# allocator holds without using it, as a share of what is used.
+CONTEXT = 2 * 2**30
+FRAGMENTATION = 0.04
+TIGHT = 0.05  # a plan with less than this share of the GPU to spare
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What a run takes on each GPU, and around it.
+
+    Args:
+        parts (`tuple[Part, ...]`): at the worst moment; they add up to `total`.
+        moments (`dict[str, int]`): the total at each moment that was looked at.
+        capacity (`int`): of one GPU.
+        host (`int`): bytes of host memory that one node needs, the program itself and the data not counted.
+        trained_parameters (`int`): elements that the optimizer updates.
+    """
+
+    parts: tuple[Part, ...]
+    moments: dict[str, int]
+    capacity: int
+    host: int
+    trained_parameters: int
+
+    @property
+    def total(self) -> int:
+        """Bytes on one GPU at the worst moment."""
+        return sum(part.bytes for part in self.parts)
+
+    @property
+    def moment(self) -> str:
+        """The worst moment."""
+        return max(self.moments, key=lambda name: self.moments[name])
+
+    @property
+    def verdict(self) -> Literal["fits", "tight", "does not fit"]:
+        """`"tight"`: less than `TIGHT` of the GPU is to spare, which is less than the formulas may be wrong by."""
+        if self.total > self.capacity:
+            return "does not fit"
+        return "tight" if self.total > (1 - TIGHT) * self.capacity else "fits"
+
+
+def plan(shape: DecoderShape, training: Training, machine: Machine) -> MemoryPlan:
+    """What a fine-tune takes on each GPU of a machine.
+
+    With P parameters, of which t are trained, p in a layer and V in the head, N GPUs, T tokens per GPU, hidden width h:
+
+    - weights, gradients, optimizer state: 4 + 4 + 8 bytes per trained parameter with AdamW in mixed precision, / N
+      under FSDP; a frozen base 2 (4-bit: 0.5 and a float32 per 64, for the layers). FSDP2 makes trained weights
+      float32 and reduces gradients in bfloat16, but keeps the shards in float32. Without `sync_each_batch`, gradients
+      that are accumulated over several batches stay whole on each GPU: 2t more.
+    - kept activations: 2Th for each checkpointed layer, else `activations.layer_bytes` for each.
+    - then the larger of two moments. In the loss: head and final norm gathered, a layer prefetched, the head's
+      gradient in float32 and in bfloat16 (6V), the loss's tiles and its gradient, T (14h + ...); with all logits 12
+      bytes for each of them (float32: log-probabilities, their gradient, the logits' gradient). In the backward of a
+      layer: that layer and the next one gathered (4p), the reduce-scatter buffer of the last (2V or 2p), what the layer
+      keeps if it was checkpointed, and gradients (`activations.transient_bytes`).
+    - an allowance for CUDA, NCCL and fragmentation, which is an assumption.
+
+    Gradients are counted at both moments, although the first batch of a step meets them only as they come: with
+    accumulation they are there, and without it this is on the safe side by less than 4t / N.
+
+    Raises:
+        ValueError: 4-bit weights under FSDP, which were not checked.
+    """
+    lora = training.lora
+    if lora is not None and lora.four_bit and machine.sharding != "none":
+        raise ValueError(
+            "4-bit weights under FSDP are not covered: plan for a machine of one GPU, or leave 4 bits out."
+        )
+    if machine.activation_checkpointing and training.gradient_checkpointing:
+        raise ValueError(
+            "The machine's `fsdp_activation_checkpointing` and the recipe's `gradient_checkpointing` do the same: "
+            "set one of them to false."
+        )
+    moments = Moments(shape, training, machine)
+    always = moments.always()
+    at = {name: always + parts for name, parts in moments.each().items()}
+    at = {name: [*parts, _allowance(parts, machine)] for name, parts in at.items()}
+    totals = {name: sum(part.bytes for part in parts) for name, parts in at.items()}
+    worst = max(totals, key=lambda name: totals[name])
+    return MemoryPlan(tuple(at[worst]), totals, machine.gpu_memory, moments.host(), moments.trained)
+
+
+def checkpoint_bytes(trained_parameters: int, *, optimizer: str = "adamw_torch_fused", model_only: bool = False) -> int:
+    """What one checkpoint of a run takes on disk: trained weights in float32, and the optimizer's state.
+
+    Example:
+
+    ```python
+    >>> checkpoint_bytes(32_763_876_352) / 1e9
+    393.166516224
+
+    ```
+    """
+    state = 0.0 if model_only else OPTIMIZERS[optimizer][0]
+    return int(trained_parameters * (4 + state))
+
+
+def _allowance(parts: list[Part], machine: Machine) -> Part:
+    used = sum(part.bytes for part in parts)
+    return Part("allowance", CONTEXT + int(FRAGMENTATION * used), "assumed: 2 GiB for CUDA and NCCL, 4 % unused blocks")
