@@ -1,0 +1,119 @@
+"""Grading without a paid API: the answer behind the thinking, by rules; a judge for what they cannot settle, if asked.
+
+No answer that a model writes is ever executed, and none takes longer than seconds: see [`is_equal`].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from s1_hf.grading.equality import Comparison, SettledBy, checked_gold, compare, group_equivalent, is_equal
+from s1_hf.grading.extraction import Kind, Method, extract_answer, find_answer
+from s1_hf.grading.judge import Judge
+from s1_hf.grading.splitting import Ended, split_thinking
+
+if TYPE_CHECKING:
+    from s1_hf.formats import ThinkingFormat
+    from s1_hf.generation import Completion
+
+__all__ = ["Grade", "Judge", "extract_answer", "grade", "group_equivalent", "is_equal", "split_thinking"]
+
+
+@dataclass(frozen=True)
+class Grade:
+    """Whether an output is right, and why.
+
+    Args:
+        correct (`bool`): `False` also for no answer, and for one that nothing could settle.
+        extracted (`str`, *optional*): the answer as found; for a choice its letter.
+        method (`str`): where it was found: `"boxed"`, `"answer_line"`, `"phrase"` ("the answer is"), `"whole"`, or
+            `"none"` (see [`extract_answer`]).
+        settled_by (`str`): what decided: `"text"`, `"number"` or `"math_verify"` (see [`is_equal`]), `"letter"`,
+            `"judge"`, or `"none"`.
+        reason (`str`): in words.
+    """
+
+    correct: bool
+    extracted: str | None
+    method: Method
+    settled_by: SettledBy
+    reason: str
+
+
+def grade(
+    output: str | Completion,
+    gold: str | int,
+    kind: Kind = "math",
+    *,
+    format: ThinkingFormat | str | None = None,
+    ended: Ended | None = None,
+    grade_thinking: bool = False,
+    judge: Judge | None = None,
+    question: str | None = None,
+) -> Grade:
+    """Grade one output: the part behind the thinking ([`split_thinking`]), the final answer in it
+    ([`extract_answer`]), and whether that equals `gold` ([`is_equal`]).
+
+    Thinking that never closed has given no answer, whatever stands in it.
+
+    The judge is asked only where an answer was given and the rules do not settle it: none could be found by them, or
+    they find it not equal and it is not two plain numbers or two letters. Its verdict then counts.
+
+    Args:
+        output (`str` or [`Completion`]): the generated text, or a row of [`generate`].
+        gold (`str` or `int`): the right answer alone, for a choice its letter (of a solution take
+            `extract_answer(solution)`).
+        kind (`str`): `"math"` or `"choice"`.
+        format, ended (*optional*): for a text, as in [`split_thinking`].
+        grade_thinking (`bool`, defaults to `False`): of thinking that never closed, grade the thinking itself.
+        judge ([`Judge`], *optional*): by default there is none.
+        question (`str`, *optional*): shown to the judge, which needs it; for a choice with its options.
+
+    Raises:
+        ValueError: an argument is unknown or empty, `format` or `ended` comes with a `Completion`, which knows its
+            own, or `judge` without `question`.
+        ModuleNotFoundError: math-verify is needed and not installed.
+        RuntimeError: the judge's endpoint fails.
+
+    Example:
+
+    ```python
+    >>> from s1_hf.grading import grade
+    >>> grade("<think>Is it 24?</think>It is \\\\boxed{025}.", gold=25)
+    Grade(correct=True, extracted='025', method='boxed', settled_by='number', reason='the same number')
+    >>> grade("<think>So it is \\\\boxed{25}, but", gold="25").reason
+    'no answer: thinking never closed'
+
+    ```
+    """
+    gold = checked_gold(gold, kind)
+    if judge is not None and not question:
+        raise ValueError("`question` has to be given with a `judge`, which is shown it.")
+    thinking, answer = _parts(output, format, ended)
+    if answer is None and grade_thinking:
+        answer = thinking
+    if not answer:
+        reason = "no answer: thinking never closed" if answer is None else "no answer: nothing behind the thinking"
+        return Grade(False, None, "none", "none", reason)
+    extracted, method = find_answer(answer, kind)
+    found = compare(gold, extracted, kind) if extracted else Comparison(None, "none", "no answer found by the rules")
+    if found.equal is None and judge is not None and question:
+        found = _judged(judge(question, gold, extracted or answer), judge)
+    return Grade(found.equal is True, extracted, method, found.by, found.reason)
+
+
+def _parts(
+    output: str | Completion, format: ThinkingFormat | str | None, ended: Ended | None
+) -> tuple[str, str | None]:
+    if isinstance(output, str):
+        return split_thinking(output, format, ended=ended)
+    if format is not None or ended is not None:
+        raise ValueError("`format` and `ended` have to be left out with a Completion, which knows its own.")
+    return output.thinking, None if output.report.ended == "unfinished" else output.answer
+
+
+def _judged(verdict: bool | None, judge: Judge) -> Comparison:
+    if verdict is None:
+        return Comparison(None, "none", f"{judge.model} gave no verdict")
+    return Comparison(verdict, "judge", f"{judge.model} says {'Yes' if verdict else 'No'}")

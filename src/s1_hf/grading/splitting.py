@@ -1,0 +1,108 @@
+"""The answer part of an output text: what stands behind the thinking."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+from s1_hf.formats import FAMILIES
+
+if TYPE_CHECKING:
+    from s1_hf.formats import ThinkingFormat
+
+Ended = Literal["natural", "cut", "looped", "unfinished", "never_started"]
+ENDS = ("natural", "cut", "looped", "unfinished", "never_started")
+
+# What `skip_special_tokens=True` leaves of a format's delimiters, where it leaves anything: (opening, closing).
+_REMAINS = {
+    "s1": (re.compile(r"\A\s*think\n"), re.compile(r"^answer$", re.MULTILINE)),
+    "harmony": (re.compile(r"\A\s*analysis"), re.compile(r"assistantfinal")),
+}
+_END_OF_TURN = re.compile(r"<[|｜][^|｜<>\s]{1,40}[|｜]>|</s>")
+
+
+def split_thinking(
+    text: str, format: ThinkingFormat | str | None = None, *, ended: Ended | None = None
+) -> tuple[str, str | None]:
+    """The thinking and the answer part of what a model wrote; the answer is `None` if thinking was never closed.
+
+    The answer begins behind the *last* closing delimiter, as in s1's evaluation, and ends at the first end-of-turn
+    token (of the shape `<|...|>`, or `</s>`). It is the whole text if nothing shows that there was any thinking.
+
+    Recognised are
+
+    - the delimiters as they are written: of `format`, or without it of every shipped format;
+    - what is left of them when special tokens were skipped in decoding: for s1 a first line `think` and a line that is
+      `answer` and nothing else; for harmony a text that begins with `analysis`, and `assistantfinal`. Without `format`
+      both have to be there for the text to be split; the closing one alone does if the format is named.
+
+    Not recognised are the delimiters of `magistral` and `seed` once skipped (nothing is left of them); a line `Answer`
+    or `answer:`; and, since a text does not show it, thinking that was opened in the *prompt* and never closed: say
+    `ended="unfinished"` for that.
+
+    Args:
+        text (`str`): what was generated, without the prompt.
+        format ([`ThinkingFormat`] or `str`, *optional*): the format, or the name of a shipped one.
+        ended (`str`, *optional*): how thinking ended, as in [`Report`]. `"unfinished"`: there is no answer.
+            `"never_started"`: all is answer. Any other: there is one only if the closing delimiter is found.
+
+    Raises:
+        ValueError: `format` or `ended` is none of the known names.
+
+    Example:
+
+    ```python
+    >>> from s1_hf.grading import split_thinking
+    >>> split_thinking("<think>1+1 is 2.</think>Answer: 2")
+    ('1+1 is 2.', 'Answer: 2')
+    >>> split_thinking("think\\n1+1 is 2.\\nanswer\\nAnswer: 2")
+    ('1+1 is 2.', 'Answer: 2')
+    >>> split_thinking("<think>1+1 is")
+    ('1+1 is', None)
+
+    ```
+    """
+    if ended is not None and ended not in ENDS:
+        raise ValueError(f"`ended` has to be one of {', '.join(map(repr, ENDS))}, but is {ended!r}.")
+    name, delimiters = _delimiters(text, format)
+    if ended == "never_started":
+        return "", _until_end_of_turn(text)
+    opens, closes = _spans(text, name, delimiters)
+    begin = min(opens, default=(0, 0))[1]
+    if ended == "unfinished" or not closes:
+        thought = ended not in (None, "never_started") or bool(opens)
+        return (text[begin:].strip(), None) if thought else ("", _until_end_of_turn(text))
+    close = max(closes)
+    if any(span > close for span in opens):  # opened again, and not closed
+        return text[begin:].strip(), None
+    return text[min(begin, close[0]) : close[0]].strip(), _until_end_of_turn(text[close[1] :])
+
+
+def _delimiters(text: str, format: ThinkingFormat | str | None) -> tuple[str | None, tuple[str, str] | None]:
+    """The name of the format and its delimiters, or `None` for what is not known."""
+    if format is None:
+        found = [name for name, family in FAMILIES.items() if family.close in text or family.start in text]
+        format = max(found, key=lambda name: text.rfind(FAMILIES[name].close), default=None)
+        if format is None:
+            return next((n for n, pair in _REMAINS.items() if all(p.search(text) for p in pair)), None), None
+    if isinstance(format, str):
+        if format not in FAMILIES:
+            raise ValueError(f"`format` has to be one of {', '.join(map(repr, FAMILIES))}, but is {format!r}.")
+        return format, (FAMILIES[format].start, FAMILIES[format].close)
+    return format.name, (format.start_text, format.close_text)
+
+
+def _spans(
+    text: str, name: str | None, delimiters: tuple[str, str] | None
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Where opening and closing delimiters stand: as written, or else what is left of them."""
+    patterns = [re.compile(re.escape(d)) for d in delimiters or ()]
+    found = [[m.span() for m in pattern.finditer(text)] for pattern in patterns]
+    if not any(found) and name in _REMAINS:
+        found = [[m.span() for m in pattern.finditer(text)] for pattern in _REMAINS[name]]
+    return (found[0], found[1]) if found else ([], [])
+
+
+def _until_end_of_turn(text: str) -> str:
+    end = _END_OF_TURN.search(text)
+    return (text[: end.start()] if end else text).strip()

@@ -1,0 +1,138 @@
+"""Whatever a model writes: grading ends, executes nothing, and the next answer is graded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+pytest.importorskip("math_verify")
+
+from s1_hf.grading import grade, is_equal, worker
+
+ENDS_S = 120  # generous: a hang takes for ever
+
+
+def ending(function: Any, *args: Any, **options: Any) -> Any:
+    """What `function` returns, in a thread other than the main one; fails if it does not end."""
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(function(*args, **options)), daemon=True)
+    thread.start()
+    thread.join(ENDS_S)
+    assert not thread.is_alive(), "it does not end"
+    return results[0]
+
+
+@pytest.fixture
+def one_second(monkeypatch):
+    monkeypatch.setattr(worker, "TIME_LIMIT_S", 1.0)
+    worker.verify.cache_clear()
+
+
+BIG = 10_000_000
+HUGE = {
+    "open braces": "{" * BIG,
+    "braces in a box": r"\boxed{" + "{" * (BIG // 2) + "}" * (BIG // 2) + "}",
+    "boxes": r"\boxed{" * (BIG // 7),
+    "backslashes": "\\" * BIG + "boxed{1}",
+    "markers": "Answer:" * (BIG // 7),
+    "answer and spaces": "answer" + " " * BIG,
+    "opened thoughts": "<think>" * (BIG // 7),
+    "half tokens": "<|" * (BIG // 2),
+    "lines": "think\n" + "answer\n" * (BIG // 7),
+    "one long line": "Answer: " + "x" * BIG,
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+@pytest.mark.parametrize("kind", ["math", "choice"])
+def test_ten_megabytes_end_and_are_wrong(name, kind):
+    assert not ending(grade, HUGE[name], "B", kind).correct
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "9^{9^{9^{9}}}",
+        "99999999!",
+        "(" * 300 + "1" + ")" * 300,
+        r"\sum_{k=1}^{10^{12}} \frac{1}{k^2+k\sqrt{k}}",
+        r"\operatorname{zeros}(100000,100000)",
+        "(a+b+c+d+e+f+g)^{400}",
+        r"1 \times 10^{99999999999999}",
+        "\x00\ud800",
+    ],
+)
+def test_a_catastrophic_formula_ends_and_is_wrong(formula, one_second):
+    assert not ending(grade, f"\\boxed{{{formula}}}", "x^2+7y").correct
+
+
+def test_a_comparison_that_takes_too_long_is_said_and_the_next_one_works(one_second):
+    assert ending(grade, r"\boxed{9^{9^{9^{9}}}}", "x+1").reason == "math-verify took too long or too much memory"
+    assert ending(grade, r"\boxed{1+x}", "x+1").settled_by == "math_verify"
+
+
+def test_a_worker_that_died_is_replaced():
+    assert is_equal("x+1", "1+x")
+    for process in worker._idle:
+        process.kill()
+        process.wait()
+    assert is_equal("x+2", "2+x")
+
+
+@pytest.mark.parametrize(
+    "form", ["{}", "f({})", r"\text{{{}}}, 1", r"\operatorname{{gcd}}({}, 2)", r"\{{\text{{{}}}, 1\}}"]
+)
+@pytest.mark.parametrize("code", ["__import__('pathlib').Path('{}').touch()", "open('{}','w')"])
+def test_an_answer_is_never_executed(form, code, tmp_path):
+    trace = tmp_path / "executed"
+    assert not grade(f"\\boxed{{{form.format(code.format(trace))}}}", "x").correct
+    assert not trace.exists()
+
+
+def test_sympy_in_the_worker_reads_numbers_and_symbols_and_no_code():
+    code = """
+import sympy
+from s1_hf.grading.worker import _comparison
+_comparison()
+print(sympy.sympify("2*x + 0.5"))
+for text in ("__import__('os')", "x.name", "open", "lambda: 1"):
+    try:
+        print("executed", sympy.sympify(text))
+    except (ValueError, sympy.SympifyError, SyntaxError):
+        print("refused")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:-1] == ["2*x + 0.5", *["refused"] * 4]
+
+
+def test_many_threads_get_their_own_verdicts():
+    verdicts: dict[int, bool] = {}
+    threads = [
+        threading.Thread(target=lambda n=n: verdicts.update({n: is_equal(f"x+{n}", f"{n}+x" if n % 2 else "x")}))
+        for n in range(1, 5)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(ENDS_S)
+    assert verdicts == {n: n % 2 == 1 for n in range(1, 5)}
+
+
+def test_without_math_verify_the_extra_is_named_and_numbers_are_still_compared(monkeypatch):
+    worker._end_all()
+    monkeypatch.setattr(worker, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "math_verify", None)
+    assert is_equal("25", "025")
+    with pytest.raises(ModuleNotFoundError, match=r"s1-hf\[eval\]"):
+        is_equal("u+1", "1+u")
+
+
+def test_importing_the_package_loads_no_heavy_library():
+    heavy = "{'torch', 'transformers', 'sympy', 'math_verify', 'openai', 'lighteval'}"
+    code = f"import sys, s1_hf.grading; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
