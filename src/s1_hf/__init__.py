@@ -21,11 +21,14 @@ _MODULE_OF = {
     "ThinkingFormat": "formats",
     "budget_forcing": "generation",
     "generate": "generation",
+    "load_s1k": "s1k",
+    "to_conversation": "conversation",
 }
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors; tests/test_import.py keeps the two in step
     from s1_hf.budget import Budget as Budget
     from s1_hf.budget import LoopGuard as LoopGuard
+    from s1_hf.conversation import to_conversation as to_conversation
     from s1_hf.criteria import AnswerLengthCriteria as AnswerLengthCriteria
     from s1_hf.criteria import ThinkingEndCriteria as ThinkingEndCriteria
     from s1_hf.formats import ThinkingFormat as ThinkingFormat
@@ -34,6 +37,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors; tests/
     from s1_hf.generation import generate as generate
     from s1_hf.processor import BudgetForcingLogitsProcessor as BudgetForcingLogitsProcessor
     from s1_hf.report import Report as Report
+    from s1_hf.s1k import load_s1k as load_s1k
 
 __all__ = ["__version__", *_MODULE_OF]
 
