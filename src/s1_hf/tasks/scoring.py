@@ -1,0 +1,167 @@
+"""Our grading as lighteval's metrics and as inspect-ai's scorer.
+
+Whatever wrote the text, the answer part alone is graded, never the thinking, and thinking that was never closed has
+given no answer. No thinking format is set anywhere: `grade` tries the delimiters of every shipped one on the text, and
+what is left of s1's and harmony's after `skip_special_tokens=True`, with which lighteval's own models decode. A model
+class that knows more therefore hands over one of two kinds of text:
+
+- all that was generated, delimiters kept, and with the opening one in front if it stood in the prompt;
+- for delimiters of one's own: the answer part alone (its thinking may go into `ModelResponse.reasonings`), and an empty
+  text if thinking never closed.
+
+Read is `ModelResponse.text`, not `text_post_processed`, which lighteval may have cut at `<think>` tags. If a backend
+says the prompt as text (`ModelResponse.input`: vLLM), an opening delimiter at its end is taken into account. **Not
+seen** is one that stands in the prompt of lighteval's transformers model, when thinking is never closed: with the chat
+templates that open thinking (DeepSeek-R1, QwQ) use our model class.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from inspect_ai.scorer import CORRECT, INCORRECT, Score, Scorer, accuracy, scorer, stderr
+from lighteval.metrics.metrics_sample import SampleLevelComputation, SamplingMetric
+from lighteval.metrics.utils.metric_utils import Metric, SampleLevelMetric, SampleLevelMetricGrouping
+from lighteval.tasks.requests import Doc, SamplingMethod
+
+from s1_hf.formats import FAMILIES
+from s1_hf.grading import Grade, grade, group_equivalent
+
+if TYPE_CHECKING:
+    from inspect_ai.scorer import Target
+    from inspect_ai.solver import TaskState
+    from lighteval.models.model_output import ModelResponse
+
+    from s1_hf.grading.extraction import Kind
+
+
+class Accuracy(SampleLevelComputation):
+    """1 if the (first) sample is right, else 0."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+
+    def compute(self, doc: Doc, model_response: ModelResponse, **kwargs: object) -> float:
+        """Grade the first sample."""
+        return float(_grades(doc, model_response, self.kind, 1)[0].correct)
+
+
+class Votes(SamplingMetric, SampleLevelComputation):
+    """`avg@k`, `cov@k` and `maj@k` over the first k of n samples, for k = 2, 4, ... n, as in s1's evaluation.
+
+    - `avg@k`: how many of the k are right, between 0 and 1;
+    - `cov@k`: 1 if any of them is right: pass@k, as measured on these k;
+    - `maj@k`: 1 if the answer given most often is right; of answers given equally often, the one given first.
+
+    **Where we differ**: equal are answers by [`group_equivalent`] ("1/2" and "0.5"), not by their text or a language
+    model; and "no answer" has no vote, where s1's evaluation counts the text it is left with. Without any vote `maj@k`
+    is 0.
+
+    Args:
+        n (`int`): samples, a power of 2.
+    """
+
+    def __init__(self, kind: Kind, n: int) -> None:
+        super().__init__()
+        self.kind = kind
+        self.n = n
+
+    def num_samples(self) -> int:
+        """How many samples lighteval asks the model for."""
+        return self.n
+
+    def names(self) -> list[str]:
+        """The names of all results."""
+        return [f"{name}@{k}" for name in ("avg", "cov", "maj") for k in self._counts()]
+
+    def compute(self, doc: Doc, model_response: ModelResponse, **kwargs: object) -> dict[str, float]:
+        """Grade every sample once, and group the answers once.
+
+        Raises:
+            ValueError: there are fewer than n samples.
+        """
+        if len(model_response.text) < self.n:
+            raise ValueError(
+                f"A task with {self.n} samples has to be given as many, but the model gave {len(model_response.text)}. "
+                "Sampling needs a temperature above 0, and a backend that can return several samples."
+            )
+        grades = _grades(doc, model_response, self.kind, self.n)
+        groups = group_equivalent([grade.extracted for grade in grades], self.kind)
+        scores: dict[str, float] = {}
+        for k in self._counts():
+            right = [grade.correct for grade in grades[:k]]
+            # max() keeps the first of equals, and the groups stand in the order of their first members
+            largest = max(groups, key=lambda group: sum(member < k for member in group), default=[])
+            scores[f"avg@{k}"] = sum(right) / k
+            scores[f"cov@{k}"] = float(any(right))
+            scores[f"maj@{k}"] = float(bool(largest) and largest[0] < k and grades[largest[0]].correct)
+        return scores
+
+    def _counts(self) -> list[int]:
+        return [2**i for i in range(1, self.n.bit_length())]
+
+
+def accuracy_metric(kind: Kind) -> Metric:
+    """`accuracy` of one sample."""
+    return SampleLevelMetric(
+        metric_name="accuracy",
+        higher_is_better=True,
+        category=SamplingMethod.GENERATIVE,
+        sample_level_fn=Accuracy(kind),
+        corpus_level_fn=np.mean,
+    )
+
+
+def votes_metric(kind: Kind, n: int) -> Metric:
+    """The metrics of [`Votes`]."""
+    votes = Votes(kind, n)
+    names = votes.names()
+    return SampleLevelMetricGrouping(
+        metric_name=names,
+        higher_is_better=dict.fromkeys(names, True),  # type: ignore[arg-type]  # annotated as functions
+        category=SamplingMethod.GENERATIVE,
+        sample_level_fn=votes,
+        # One function, not one per name: a dictionary would be hashed by the functions' addresses, and lighteval's
+        # cache would then never find what an earlier process has saved.
+        corpus_level_fn=np.mean,  # type: ignore[arg-type]  # a function too is taken
+    )
+
+
+@scorer(metrics=[accuracy(), stderr()], name="s1_math")
+def math_scorer() -> Scorer:
+    """inspect-ai's scorer for a mathematical answer."""
+    return _scorer("math")
+
+
+@scorer(metrics=[accuracy(), stderr()], name="s1_choice")
+def choice_scorer() -> Scorer:
+    """inspect-ai's scorer for a letter from A to D."""
+    return _scorer("choice")
+
+
+def _scorer(kind: Kind) -> Scorer:
+    async def score(state: TaskState, target: Target) -> Score:
+        graded = grade(state.output.completion, target.text, kind)
+        return Score(
+            value=CORRECT if graded.correct else INCORRECT,
+            answer=graded.extracted,
+            explanation=f"{graded.reason} (found by: {graded.method}; settled by: {graded.settled_by})",
+        )
+
+    return score
+
+
+def _grades(doc: Doc, response: ModelResponse, kind: Kind, n: int) -> list[Grade]:
+    (gold,) = doc.get_golds()
+    return [grade(_written(text, response.input), gold, kind) for text in response.text[:n]]
+
+
+def _written(text: str | None, prompt: object) -> str:
+    """What was written, with the delimiter that the prompt has opened thinking with."""
+    text = text or ""  # an endpoint may give no content
+    if isinstance(prompt, str):
+        for family in FAMILIES.values():
+            if prompt.rstrip().endswith(family.start) and not text.lstrip().startswith(family.start):
+                return family.start + text
+    return text
