@@ -9,7 +9,7 @@ pytest.importorskip("matplotlib")
 
 from typer.testing import CliRunner
 
-from s1_hf import demo
+from s1_hf import demo, embedded
 from s1_hf.cli import app
 
 
@@ -45,7 +45,7 @@ def test_wilson_intervals_are_those_of_the_literature(right, total, low, high):
 
 
 def test_caps_hold_and_waits_are_counted_on_held_out_problems():
-    model, tokenizer = demo.load()
+    model, tokenizer = embedded.load()
     problems = demo.draw_problems(8, seed=3)
     cut = demo.evaluate(model, tokenizer, problems, demo.SETTINGS[0])
     assert all(c.report.thinking_tokens <= 16 for c in cut.completions)

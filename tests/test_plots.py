@@ -4,6 +4,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from s1_hf import plots
 from s1_hf.plots import ScalingPoint, scaling
 
 POINTS = [
@@ -37,3 +38,16 @@ def test_the_legend_names_only_the_kinds_that_are_there():
 def test_no_points_are_refused():
     with pytest.raises(ValueError, match="at least one setting"):
         scaling([], axes())
+
+
+def test_training_draws_loss_gradient_norm_and_learning_rate_over_steps():
+    log = [{"step": 5 * i, "loss": 1 / i, "grad_norm": 2.0, "learning_rate": 0.1} for i in (1, 2, 3)]
+    axes = plots.training([*log, {"step": 15, "train_loss": 0.5}])
+    assert [list(ax.lines[0].get_xdata()) for ax in axes] == [[5, 10, 15]] * 3
+    assert list(axes[0].lines[0].get_ydata()) == [1, 1 / 2, 1 / 3]
+    assert [ax.get_ylabel() for ax in axes] == ["training loss", "gradient norm", "learning rate"]
+
+
+def test_a_log_without_a_loss_is_refused():
+    with pytest.raises(ValueError, match="has to hold at least one entry with a loss"):
+        plots.training([{"train_loss": 0.5}])

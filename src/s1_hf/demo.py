@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Any, Literal
 
-from s1_hf import embedded
 from s1_hf.embedded.problems import Problem, extract_answer
 from s1_hf.generation import Completion, generate
 from s1_hf.plots import ScalingPoint
@@ -123,8 +122,3 @@ def showcase(results: Sequence[Result]) -> tuple[Problem, Completion]:
             if after and not before:
                 return result.problems[i], result.completions[i]
     return waited[0].problems[0], waited[0].completions[0]
-
-
-def load() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The embedded model and its tokenizer."""
-    return embedded.load()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -73,4 +73,33 @@ def scaling(points: Sequence[ScalingPoint], ax: Axes | None = None) -> Axes:
     axes.set_ylim(0, 105)
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left", fontsize=8, frameon=False)
+    return axes
+
+
+# What the trainer logs, as figure 9 of the paper shows it.
+_TRAINING = {"loss": "training loss", "grad_norm": "gradient norm", "learning_rate": "learning rate"}
+
+
+def training(log_history: Sequence[Mapping[str, float]], axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+    """Loss, gradient norm and learning rate over optimizer steps, as in figure 9 of the paper.
+
+    Args:
+        log_history (`Sequence[Mapping[str, float]]`): that of the trainer's state (`trainer_state.json`).
+        axes (`Sequence[matplotlib.axes.Axes]`, *optional*): three; those of a new figure, if absent.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed. ValueError: nothing has been logged.
+    """
+    pyplot = require("matplotlib.pyplot", "plot")
+    logged = [entry for entry in log_history if "loss" in entry]
+    if not logged:
+        raise ValueError("`log_history` has to hold at least one entry with a loss: log more often (`logging_steps`).")
+    if axes is None:
+        axes = pyplot.subplots(1, 3, figsize=(9, 2.6), layout="constrained")[1]
+    for ax, (name, label) in zip(axes, _TRAINING.items(), strict=True):
+        ax.plot([entry["step"] for entry in logged], [entry[name] for entry in logged], color="#0072B2", linewidth=1.2)
+        ax.set(xlabel="optimizer step", ylabel=label)
+        ax.grid(alpha=0.3)
+    axes[0].set_ylim(bottom=0)
+    axes[1].set_ylim(bottom=0)
     return axes

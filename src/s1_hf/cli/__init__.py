@@ -6,12 +6,16 @@ try:
     import typer
 
     from s1_hf.cli.demo import demo
+    from s1_hf.cli.plan import plan
+    from s1_hf.cli.sft import FIELDS_TOO, sft
     from s1_hf.cli.terminal import console
 except ModuleNotFoundError as error:
     sys.exit(f"The command line needs `{error.name}`, which comes with an extra: pip install 's1-hf[cli,plot]'")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(demo)
+app.command(context_settings=FIELDS_TOO)(plan)
+app.command(context_settings=FIELDS_TOO)(sft)
 
 
 @app.callback()

@@ -25,24 +25,30 @@ def demo(
     problems: Annotated[int, typer.Option(help="How many held-out problems to solve at each setting.")] = 200,
     seed: Annotated[int, typer.Option(help="Which problems are drawn.")] = 0,
     output: Annotated[Path, typer.Option(help="Folder that scaling.png is written to.")] = Path(),
+    model: Annotated[
+        Path | None, typer.Option(help="A folder with an embedded model that you trained; none: the one shipped.")
+    ] = None,
 ) -> None:
     """Run budget forcing on the embedded model: a table, one transcript and scaling.png, in one to two minutes.
 
     Example: s1-hf demo --problems 400 --output results
     """
+    from s1_hf import embedded
     from s1_hf._lazy import require
-    from s1_hf.demo import SETTINGS, draw_problems, evaluate, load, showcase
+    from s1_hf.demo import SETTINGS, draw_problems, evaluate, showcase
 
     with plain_errors():
         require("matplotlib", "plot")
         test = draw_problems(problems, seed)
         output.mkdir(parents=True, exist_ok=True)
+        if model is not None and not (model / "model.safetensors").is_file():
+            raise ValueError(f"`--model` has to be a folder with a trained embedded model, but {model} has no weights.")
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # of loading 1.7 MB
-    model, tokenizer = load()
+    lamps, tokenizer = embedded.load(model or embedded.MODEL_PATH)
     console.print(
-        f"Embedded toy model ({model.num_parameters():,} parameters, taught to stop early and to go on after Wait), "
+        f"Embedded toy model ({lamps.num_parameters():,} parameters, taught to stop early and to go on after Wait), "
         f"{problems} held-out problems, greedy decoding, CPU."
     )
     results = []
@@ -51,7 +57,7 @@ def demo(
         task = progress.add_task("", total=problems * len(SETTINGS))
         for setting in SETTINGS:
             progress.update(task, description=setting.label)
-            results.append(evaluate(model, tokenizer, test, setting, progress=lambda n: progress.advance(task, n)))
+            results.append(evaluate(lamps, tokenizer, test, setting, progress=lambda n: progress.advance(task, n)))
     _show_transcript(tokenizer, *showcase(results))
     console.print(_table(results))
     console.print(f"Accuracy over thinking tokens is drawn in {_draw(results, output / 'scaling.png')}")

@@ -22,9 +22,9 @@ BASE_PATH = Path(__file__).with_name("base")
 """The folder of the base from which it was fine-tuned."""
 
 
-def load() -> "tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast]":
-    """The fine-tuned model, float32 and in evaluation mode, and its tokenizer."""
-    return _load(MODEL_PATH)
+def load(folder: str | Path = MODEL_PATH) -> "tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast]":
+    """The fine-tuned model, float32 and in evaluation mode, and its tokenizer; or one of your own in `folder`."""
+    return _load(Path(folder))
 
 
 def load_base() -> "tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast]":

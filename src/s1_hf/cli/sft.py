@@ -1,0 +1,55 @@
+"""`s1-hf sft`."""
+
+from typing import Annotated
+
+import typer
+
+from s1_hf._lazy import require
+from s1_hf.cli.terminal import plain_errors
+
+# Everything that is no option here is a field of the recipe.
+FIELDS_TOO = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def sft(
+    context: typer.Context,
+    recipe: Annotated[str, typer.Argument(help="A recipe of the package (sft, sft_7b, sft_lora, ...) or a YAML file.")],
+    machine: Annotated[
+        str | None, typer.Option(help="2x8-h100, 1x8-h100, ..., cpu, or an accelerate config; none: this process.")
+    ] = None,
+    machine_rank: Annotated[int | None, typer.Option(help="Of several machines, which one this is, from 0.")] = None,
+    main_process_ip: Annotated[str | None, typer.Option(help="Of several machines, the first one's address.")] = None,
+    main_process_port: Annotated[int | None, typer.Option(help="A free port there; 29500 if not given.")] = None,
+) -> None:
+    """Fine-tune a model on reasoning traces, by a recipe. Run again, it goes on from the last checkpoint.
+
+    Any field of the recipe may follow; `python -m s1_hf.sft --help` lists them.
+
+    Examples:
+
+    s1-hf sft sft_embedded --output_dir my-model        (a toy, on a laptop, in two minutes)
+
+    s1-hf sft sft --machine 2x8-h100                    (the paper's, under Slurm: srun --ntasks-per-node=1 s1-hf ...)
+
+    s1-hf sft sft_7b --machine 1x8-h100 --dry_run true  (all checks, no training)
+    """
+    with plain_errors():
+        require("trl", "train")
+        require("datasets", "train")
+        if machine is not None:
+            from s1_hf.sft.launch import launch
+
+            launch(
+                recipe,
+                machine,
+                context.args,
+                machine_rank=machine_rank,
+                main_process_ip=main_process_ip,
+                main_process_port=main_process_port,
+            )
+            return
+        if machine_rank is not None or main_process_ip is not None or main_process_port is not None:
+            raise ValueError("`--machine-rank`, `--main-process-ip` and `--main-process-port` need `--machine`.")
+    from s1_hf.sft.__main__ import start
+
+    start(recipe, context.args)

@@ -1,0 +1,130 @@
+"""Rows of a dataset as token ids and labels: the loss is on the trace and the answer alone (paper, section 4.1).
+
+TRL would tokenise conversations itself, but only once the model is loaded. Made here, the labels are seen and checked
+before that, and they are the ones that are trained on; tests/sft/test_data.py compares them with TRL's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from s1_hf.conversation import to_conversation
+from s1_hf.formats import ThinkingFormat
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100  # the label of a token without loss, torch's `ignore_index`
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One row.
+
+    Args:
+        input_ids (`list[int]`): the chat template's rendering of question, trace and answer.
+        prompt_length (`int`): how many of them, from the first, are the prompt: system text, question and the
+            opening of the assistant's turn.
+    """
+
+    input_ids: list[int]
+    prompt_length: int
+
+    @property
+    def labels(self) -> list[int]:
+        """`input_ids`, with `IGNORED` in place of the prompt."""
+        return [IGNORED] * self.prompt_length + self.input_ids[self.prompt_length :]
+
+
+def tokenize(row: dict[str, Any], tokenizer: PreTrainedTokenizerBase, thinking_format: ThinkingFormat) -> Tokens:
+    """A row with `question`, `thinking_trajectories` and `attempt` as the model sees it.
+
+    Raises:
+        ValueError: the chat template renders the prompt differently once an answer follows it; the trained part does
+            not begin with the opening delimiter, lacks the closing one, or does not end with the end of turn. Each
+            of them would teach the model something else than it meets when it generates.
+    """
+    messages = to_conversation(row, format=thinking_format.name)
+    prompt = _render(tokenizer, messages["prompt"], add_generation_prompt=True)
+    ids = _render(tokenizer, messages["prompt"] + messages["completion"])
+    tokens = Tokens(ids, len(prompt))
+    if ids[: len(prompt)] != prompt:
+        raise ValueError(
+            "the chat template renders the prompt in another way once an answer follows it. Without an answer it "
+            f"ends in {tokenizer.decode(prompt[-12:])!r}. Use the template of an instruction model, or one of TRL's "
+            "training templates (`chat_template_path`)."
+        )
+    opened = str(tokenizer.decode(prompt)).rstrip().endswith(thinking_format.start_text)
+    _check_completion(ids[len(prompt) :], opened, tokenizer, thinking_format)
+    return tokens
+
+
+def training_rows(
+    dataset: Dataset, tokenizer: PreTrainedTokenizerBase, thinking_format: ThinkingFormat, num_proc: int | None = None
+) -> Dataset:
+    """`dataset` as a dataset of `input_ids` and `labels` (lists of `int`), which `SFTTrainer` takes as they are.
+
+    Raises:
+        ValueError: what [`tokenize`] raises, with the row's number.
+    """
+
+    def convert(row: dict[str, Any], index: int) -> dict[str, list[int]]:
+        try:
+            tokens = tokenize(row, tokenizer, thinking_format)
+        except ValueError as error:
+            raise ValueError(f"Row {index}: {error}") from None
+        return {"input_ids": tokens.input_ids, "labels": tokens.labels}
+
+    columns = dataset.column_names
+    return dataset.map(convert, with_indices=True, remove_columns=columns, num_proc=num_proc, desc="Tokenizing")
+
+
+def show_mask(row: dict[str, list[int]], tokenizer: PreTrainedTokenizerBase, edge: int = 24) -> str:
+    """One training row for a person to read: what has no loss, what has, the middle of each left out.
+
+    Args:
+        edge (`int`): how many tokens to show from each end of a part.
+    """
+    ids, labels = row["input_ids"], row["labels"]
+    trained = [i for i, label in zip(ids, labels, strict=True) if label != IGNORED]
+    masked = [i for i, label in zip(ids, labels, strict=True) if label == IGNORED]
+    parts = (("no loss on", masked), ("loss on", trained))
+    return "\n".join(f"{name} {len(part)} tokens: {_ends(part, tokenizer, edge)}" for name, part in parts)
+
+
+def _render(tokenizer: Any, messages: list[dict[str, str]], add_generation_prompt: bool = False) -> list[int]:
+    encoded = tokenizer.apply_chat_template(
+        messages, add_generation_prompt=add_generation_prompt, tokenize=True, return_dict=True
+    )
+    return list(encoded["input_ids"])
+
+
+def _check_completion(
+    completion: list[int], opened: bool, tokenizer: PreTrainedTokenizerBase, thinking_format: ThinkingFormat
+) -> None:
+    start, close = thinking_format.start, thinking_format.close
+    text = str(tokenizer.decode(completion))
+    faults = []
+    if not opened and tuple(completion[: len(start)]) != start:
+        faults.append(f"begin with {thinking_format.start_text!r}, but begins with {text[:60]!r}")
+    if not _contains(completion, close):
+        faults.append(f"contain {thinking_format.close_text!r}, but does not")
+    if not text.rstrip().endswith(str(tokenizer.eos_token)):
+        faults.append(f"end with the end of turn {tokenizer.eos_token!r}, but ends with {text[-60:]!r}")
+    if faults:
+        raise ValueError(
+            f"the trained part has to {'; has to '.join(faults)}. The chat template drops or rewrites it, or the "
+            "tokenizer's `eos_token` is not the template's end of turn: set `chat_template_path` or `eos_token`."
+        )
+
+
+def _contains(ids: list[int], part: tuple[int, ...]) -> bool:
+    return any(tuple(ids[at : at + len(part)]) == part for at in range(len(ids) - len(part) + 1))
+
+
+def _ends(ids: list[int], tokenizer: PreTrainedTokenizerBase, edge: int) -> str:
+    if len(ids) <= 2 * edge:
+        return repr(tokenizer.decode(ids))
+    return f"{tokenizer.decode(ids[:edge])!r} ... {tokenizer.decode(ids[-edge:])!r}"

@@ -1,0 +1,144 @@
+"""What is checked before weights are loaded: everything that users of the original found out after hours."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+
+_NOT_HERE = {
+    "gradient_accumulation_steps": "follows from `global_batch_size`, `per_device_train_batch_size` and the number of "
+    "processes",
+    "packing": "would change how many rows a step sees",
+    "completion_only_loss": "is always on: the loss is on trace and answer",
+    "assistant_only_loss": "is not needed: the loss is on trace and answer",
+    "pad_token": "is deprecated in TRL: use `padding_token`",
+    "dataset_text_field": "has no meaning: rows have a question, traces and an answer",
+    "dataset_kwargs": "has no meaning: rows come tokenized to the trainer",
+    "do_eval": "is not done here: evaluate the saved model",
+    "eval_strategy": "is not done here: evaluate the saved model",
+}
+
+
+def field_faults(given: Mapping[str, object]) -> list[str]:
+    """Fields of `SFTConfig` that a recipe must not set, because they would have no effect or a wrong one."""
+    return [f"Leave out `{name}`: it {why}." for name, why in _NOT_HERE.items() if name in given]
+
+
+def accumulation_steps(global_batch_size: int, per_device: int, processes: int) -> int:
+    """Batches that each process accumulates, so that a step sees `global_batch_size` rows (paper: 16).
+
+    Raises:
+        ValueError: no whole number does it; the message names those that would.
+
+    Example:
+
+    ```python
+    >>> accumulation_steps(16, per_device=1, processes=8)
+    2
+
+    ```
+    """
+    at_once = per_device * processes
+    if global_batch_size % at_once == 0:
+        return global_batch_size // at_once
+    fits = [n for n in range(1, global_batch_size + 1) if global_batch_size % n == 0]
+    sizes = [n for n in fits if (global_batch_size // processes) % n == 0] if global_batch_size % processes == 0 else []
+    raise ValueError(
+        f"`global_batch_size` {global_batch_size} has to be a multiple of `per_device_train_batch_size` {per_device} x "
+        f"{processes} processes = {at_once}. With {processes} processes "
+        + (f"`per_device_train_batch_size` may be {_list(sizes)}" if sizes else "no batch size does it")
+        + f"; with `per_device_train_batch_size` 1, {_list(fits)} processes would do. Or choose another "
+        "`global_batch_size`."
+    )
+
+
+def total_steps(rows: int, global_batch_size: int, num_train_epochs: float, max_steps: int) -> int:
+    """Optimizer steps of a run; the last step of an epoch may see fewer rows (1,000 rows, 16, 5 epochs: 315)."""
+    if max_steps > 0:
+        return max_steps
+    return math.ceil(math.ceil(rows / global_batch_size) * num_train_epochs)
+
+
+def step_faults(steps: int, expected: int | None, rows: int) -> list[str]:
+    """Whether the run is as long as the recipe says."""
+    if expected is None or steps == expected:
+        return []
+    return [
+        f"The run would take {steps} optimizer steps on {rows:,} rows, but `expected_steps` says {expected}. Use the "
+        "recipe's data, batch size and epochs; or say `--expected_steps none` for a run of your own."
+    ]
+
+
+def length_faults(lengths: Sequence[int], max_length: int | None, context: int | None, allowed: bool) -> list[str]:
+    """Whether a row would be cut, or is longer than the model's context.
+
+    Training on cut traces teaches a model not to stop: with 74 % of them cut, accuracy on AIME24 was 30.0 instead of
+    50.0 at three times the thinking tokens (paper, ablation of the training length).
+    """
+    if not lengths:
+        return ["The data has no rows."]
+    faults = []
+    if max_length is not None and not allowed:
+        cut = [row for row, length in enumerate(lengths) if length > max_length]
+        if cut:
+            worst = sorted(cut, key=lambda row: -lengths[row])[:5]
+            faults.append(
+                f"{len(cut):,} of {len(lengths):,} rows ({len(cut) / len(lengths):.1%}) are longer than `max_length` "
+                f"{max_length:,} and would be cut: {', '.join(f'row {r}: {lengths[r]:,} tokens' for r in worst)}"
+                f"{', ...' if len(cut) > 5 else ''}. Raise `max_length` to {max(lengths):,}, or say "
+                "`--allow_truncation true` to train on cut rows all the same."
+            )
+    longest = min(max(lengths), max_length or max(lengths))
+    if context is not None and longest > context:
+        faults.append(f"The longest row has {longest:,} tokens, but the model's context is {context:,}.")
+    return faults
+
+
+def padding_faults(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Whether padding is told apart from the end of a turn."""
+    pad = tokenizer.pad_token
+    if pad is not None and pad != tokenizer.eos_token:
+        return []
+    wrong = "no padding token" if pad is None else f"the end of turn {pad!r} as its padding token"
+    return [
+        f"The tokenizer has {wrong}, so that the model may learn not to stop. Name another token of its vocabulary: "
+        "`--padding_token '<|fim_pad|>'` (Qwen2.5), `'<|endoftext|>'` (Qwen3), `'<|reserved_special_token_5|>'` "
+        "(Llama 3)."
+    ]
+
+
+def disk_faults(folder: Path, needed: int) -> list[str]:
+    """Whether `needed` bytes are free where `folder` will be."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free >= needed:
+        return []
+    return [
+        f"The run writes up to {needed / 1e9:,.1f} GB (checkpoints and the final model), but {there} has "
+        f"{free / 1e9:,.1f} GB free. Choose another `--output_dir`, a smaller `--save_total_limit`, "
+        "or `--save_strategy no` to go without checkpoints."
+    ]
+
+
+def context_length(config: PretrainedConfig) -> int | None:
+    """The longest sequence that the model was made for, in tokens."""
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
+def refuse(faults: Sequence[str]) -> None:
+    """Raises a `ValueError` with all `faults`, if there are any."""
+    if faults:
+        raise ValueError("The run was not started:\n" + "\n".join(f"- {fault}" for fault in faults))
+
+
+def _list(numbers: Sequence[int]) -> str:
+    texts = [str(n) for n in numbers]
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} or {texts[-1]}"

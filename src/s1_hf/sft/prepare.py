@@ -1,0 +1,127 @@
+"""Everything that a run needs besides the weights, checked."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.compute as pc
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from trl import ModelConfig, SFTConfig, get_peft_config
+
+from s1_hf.conversation import check_delimiters, check_rows
+from s1_hf.formats import ThinkingFormat
+from s1_hf.s1k import describe_source, load_s1k
+from s1_hf.sft import guards
+from s1_hf.sft.data import IGNORED, show_mask, training_rows
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from s1_hf.sft.recipe import DataArguments
+
+logger = logging.getLogger(__name__)
+_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run needs besides the weights.
+
+    Args:
+        rows (`Dataset`): `input_ids` and `labels`.
+        tokenizer (`PreTrainedTokenizerBase`): the model's, with the padding token of the recipe.
+        thinking_format (`ThinkingFormat`): the delimiters that are trained.
+        source (`dict[str, Any]`): where the data came from.
+    """
+
+    rows: Dataset
+    tokenizer: PreTrainedTokenizerBase
+    thinking_format: ThinkingFormat
+    source: dict[str, Any]
+
+
+def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Prepared:
+    """Load tokenizer and data, make the training rows, and pass all guards. Loads no weights.
+
+    Raises:
+        ValueError: a guard refuses the run; all of its reasons are in the message.
+    """
+    name = model_args.model_name_or_path
+    if name is None:
+        raise ValueError("`model_name_or_path` has to be set: the name of a model on the hub, or a local folder.")
+    if (data.dataset is None) == (data.dataset_path is None):
+        raise ValueError("Either `dataset` (s1K, s1K-1.1, full59K) or `dataset_path` (local files) has to be set.")
+    where = {"revision": model_args.model_revision, "trust_remote_code": args.trust_remote_code}
+    config = AutoConfig.from_pretrained(name, **where)
+    tokenizer = AutoTokenizer.from_pretrained(name, **where)
+    _set_tokens(tokenizer, data, args)
+    thinking_format = ThinkingFormat.from_tokenizer(tokenizer, data.thinking_format)
+    check_delimiters(tokenizer, data.thinking_format)
+    with args.main_process_first(desc="preparing the data"):
+        dataset = load_s1k(
+            data.dataset, path=data.dataset_path, traces=data.dataset_traces, revision=data.dataset_revision
+        )
+        check_rows(dataset, data.thinking_format)
+        rows = training_rows(dataset, tokenizer, thinking_format, args.dataset_num_proc)
+    lengths = pc.list_value_length(rows.data.column("input_ids")).to_pylist()
+    steps = guards.total_steps(len(rows), data.global_batch_size, args.num_train_epochs, args.max_steps)
+    guards.refuse(
+        guards.length_faults(lengths, args.max_length, guards.context_length(config), data.allow_truncation)
+        + guards.padding_faults(tokenizer)
+        + guards.step_faults(steps, data.expected_steps, len(rows))
+        + guards.disk_faults(Path(args.output_dir), disk_needed(config, data, args, model_args))
+    )
+    if args.process_index == 0:
+        logger.info("%s %s optimizer steps of %s rows.", _summary(rows, lengths), steps, data.global_batch_size)
+        logger.info("Row 0:\n%s", show_mask(rows[0], tokenizer))
+    return Prepared(rows, tokenizer, thinking_format, asdict(describe_source(dataset)))
+
+
+def _summary(rows: Dataset, lengths: list[int]) -> str:
+    trained = pc.sum(pc.not_equal(pc.list_flatten(rows.data.column("labels")), IGNORED)).as_py()
+    return (
+        f"{len(rows):,} rows of {min(lengths):,} to {max(lengths):,} tokens, median {statistics.median(lengths):,.0f}; "
+        f"loss on {trained:,} of {sum(lengths):,} tokens;"
+    )
+
+
+def disk_needed(config: PreTrainedConfig, data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> int:
+    """Bytes that a run writes at most: checkpoints (weights, and two moments of AdamW in float32) and the result."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    weights = model.num_parameters()
+    trained, final = weights, weights * _BYTES[data.save_dtype]
+    peft_config = get_peft_config(model_args)
+    if peft_config is not None:
+        from peft import get_peft_model
+
+        model = get_peft_model(model, peft_config)
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        final = trained * 4 + data.merge_adapter * final
+    if args.save_strategy == "no":
+        return final
+    kept = (args.save_total_limit or 5) + 1  # the new one is written before the oldest goes
+    return final + kept * trained * (4 if args.save_only_model else 12)
+
+
+def _set_tokens(tokenizer: PreTrainedTokenizerBase, data: DataArguments, args: SFTConfig) -> None:
+    """Padding token, end of turn and chat template, as the recipe wants them before the rows are made."""
+    template = args.chat_template_path
+    if template is not None:
+        if not Path(template).is_file():
+            raise ValueError(f"`chat_template_path` has to be a Jinja file, but there is no file {template!r}.")
+        tokenizer.chat_template = Path(template).read_text(encoding="utf-8")
+    for field, attribute, token in (
+        ("padding_token", "pad_token", data.padding_token),
+        ("eos_token", "eos_token", args.eos_token),
+    ):
+        if token is None:
+            continue
+        if token not in tokenizer.get_vocab():
+            raise ValueError(f"`{field}` has to be a token of the tokenizer's vocabulary, but {token!r} is none.")
+        setattr(tokenizer, attribute, token)

@@ -1,0 +1,177 @@
+"""A recipe: one YAML file whose fields are those of TRL's `SFTConfig` and `ModelConfig`, and of `DataArguments`."""
+
+import difflib
+import json
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from trl import ModelConfig, SFTConfig, TrlParser
+
+PACKAGE = Path(str(files("s1_hf")))
+RECIPES = PACKAGE / "recipes"
+
+
+@dataclass
+class DataArguments:
+    """The fields of a recipe that are ours: what is trained on, and what is checked before training."""
+
+    dataset: str | None = field(
+        default=None, metadata={"help": "s1K, s1K-1.1 or full59K, read from the hub. Or give `dataset_path`."}
+    )
+    dataset_path: str | None = field(
+        default=None,
+        metadata={"help": "A local copy: a folder in the hub's format, or a parquet, json, jsonl or csv file."},
+    )
+    dataset_traces: str | None = field(
+        default=None, metadata={"help": "Whose traces of s1K-1.1: gemini or deepseek (default: deepseek)."}
+    )
+    dataset_revision: str | None = field(
+        default=None, metadata={"help": "Branch, tag or commit of the dataset on the hub."}
+    )
+    thinking_format: str = field(
+        default="s1", metadata={"help": "Delimiters to train: s1 or think.", "choices": ["s1", "think"]}
+    )
+    global_batch_size: int = field(
+        default=16,
+        metadata={"help": "Rows per optimizer step, over all processes; gradient accumulation follows from it."},
+    )
+    padding_token: str | None = field(
+        default=None, metadata={"help": "A token of the vocabulary to pad with; default: the tokenizer's."}
+    )
+    expected_steps: int | None = field(
+        default=None, metadata={"help": "Refuse to start unless the run has exactly so many optimizer steps."}
+    )
+    allow_truncation: bool = field(
+        default=False, metadata={"help": "Train on rows cut at `max_length` instead of refusing to start."}
+    )
+    save_dtype: str = field(
+        default="bfloat16",
+        metadata={"help": "dtype of the final weights.", "choices": ["bfloat16", "float16", "float32"]},
+    )
+    merge_adapter: bool = field(
+        default=False, metadata={"help": "Also save the model with its LoRA adapter merged, in `merged/`."}
+    )
+    dry_run: bool = field(default=False, metadata={"help": "Run all checks, load no weights, train nothing."})
+
+
+class _Parser(TrlParser):
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"The recipe's fields could not be read: {message}. `--help` lists them all.")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe that has been read, its types checked; building its parts checks their values.
+
+    Args:
+        path (`Path`): the file it came from.
+        values (`dict[str, Any]`): all fields, defaults included.
+        given (`dict[str, Any]`): the fields that the file or the command line set.
+    """
+
+    path: Path
+    values: dict[str, Any]
+    given: dict[str, Any]
+
+    def build(self) -> tuple[DataArguments, SFTConfig, ModelConfig]:
+        """The three parts; `SFTConfig` looks at the machine, so that this belongs into the training process."""
+        return self._part(DataArguments), self._part(SFTConfig), self._part(ModelConfig)
+
+    def _part(self, kind: type) -> Any:
+        return kind(**{f.name: self.values[f.name] for f in fields(kind) if f.init})
+
+
+def read_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe; fields on the command line (`["--learning_rate", "2e-5"]`) come after those of the file.
+
+    Values `package://x` are files of this package. `null` leaves a field at "none".
+
+    Raises:
+        ValueError: no such recipe; not a YAML mapping; an unknown field, in the file or among `overrides`; a value
+            of the wrong type.
+    """
+    path = find(source, RECIPES, "recipe")
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not a YAML file: {error}") from None
+    if not isinstance(given, dict):
+        raise ValueError(f"{path} has to be a mapping of fields to values, but is a {type(given).__name__}.")
+    parser = _Parser([DataArguments, SFTConfig, ModelConfig], prog="python -m s1_hf.sft RECIPE", allow_abbrev=False)
+    known = {action.dest: action for action in parser._actions}
+    _check_names(path, given, known)
+    overrides = list(overrides)
+    from_file = [text for name, value in given.items() for text in _as_arguments(name, value, known[name].default)]
+    namespace = _parse(parser, str(path), from_file, Namespace())
+    namespace = _parse(parser, "the command line", overrides, namespace)
+    names = [text.split("=")[0] for text in overrides if text.startswith("--")]
+    values = {name: _resolve(value) for name, value in vars(namespace).items()}
+    said = {*given, *(parser._option_string_actions[name].dest for name in names)}
+    return Recipe(path, values, {name: value for name, value in values.items() if name in said})
+
+
+def find(source: str | Path, folder: Path, what: str) -> Path:
+    """`source` as a path, else as a name or `recipes/...` path in `folder`.
+
+    Raises:
+        ValueError: it is neither; the message lists the names.
+    """
+    path, name = Path(source), Path(source).name.removesuffix(".yaml")
+    if path.is_file():
+        return path
+    names = sorted(file.stem for file in folder.glob("*.yaml"))
+    is_ours = str(path.parent) == "." or path.parent.name == folder.name
+    if name in names and is_ours:
+        return folder / f"{name}.yaml"
+    close = difflib.get_close_matches(name, names, 1)
+    raise ValueError(
+        f"There is no {what} {str(source)!r}: neither a file nor one of the package's, which are {', '.join(names)}."
+        + (f" Did you mean {close[0]!r}?" if close else "")
+    )
+
+
+def _parse(parser: _Parser, where: str, arguments: list[str], namespace: Namespace) -> Namespace:
+    namespace, rest = parser.parse_known_args(arguments, namespace)
+    unknown = [text.split("=")[0].removeprefix("--") for text in rest if text.startswith("--")]
+    if unknown:
+        raise ValueError(_unknown(where, unknown, {action.dest for action in parser._actions}))
+    if rest:
+        raise ValueError(f"Fields have one value each, unless they are lists, but {where} has {' '.join(rest)!r} over.")
+    return namespace
+
+
+def _check_names(path: Path, given: dict[Any, Any], known: dict[str, Any]) -> None:
+    unknown = [str(name) for name in given if name not in known or name == "help"]
+    if unknown:
+        raise ValueError(_unknown(str(path), unknown, known))
+
+
+def _unknown(where: str, names: Sequence[str], known: Iterable[str]) -> str:
+    hints = []
+    for name in names:
+        close = difflib.get_close_matches(name, list(known), 1)
+        hints.append(f"`{name}`" + (f" (did you mean `{close[0]}`?)" if close else ""))
+    return (
+        f"Unknown fields in {where}: {', '.join(hints)}. A recipe's fields are those of TRL's SFTConfig and "
+        "ModelConfig as installed, and of s1_hf.sft.recipe.DataArguments; `python -m s1_hf.sft --help` lists them."
+    )
+
+
+def _as_arguments(name: str, value: object, default: object) -> list[str]:
+    """A YAML value as command-line arguments, so that file and command line are converted alike."""
+    if value is None:
+        return [] if default is None else [f"--{name}", "none"]
+    if isinstance(value, list):
+        return [f"--{name}", *map(str, value)]
+    return [f"--{name}", json.dumps(value) if isinstance(value, (dict, bool)) else str(value)]
+
+
+def _resolve(value: object) -> object:
+    if isinstance(value, str) and value.startswith("package://"):
+        return str(PACKAGE / value.removeprefix("package://"))
+    return value

@@ -1,0 +1,80 @@
+"""One training run: check, train with `SFTTrainer`, save. There is no training loop of ours."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from trl import ModelConfig, SFTConfig, SFTTrainer, get_peft_config, get_quantization_config
+
+from s1_hf.sft import guards
+from s1_hf.sft.journal import Journal
+from s1_hf.sft.prepare import Prepared, prepare
+from s1_hf.sft.recipe import DataArguments, Recipe
+from s1_hf.sft.saving import save
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has passed all checks."""
+
+    recipe: Recipe
+    data: DataArguments
+    args: SFTConfig
+    model_args: ModelConfig
+    prepared: Prepared
+    checkpoint: str | None
+
+
+def check(recipe: Recipe) -> Run:
+    """Everything up to loading weights.
+
+    Raises:
+        ValueError: a guard refuses the run (`s1_hf.sft.guards`), or its folder holds a finished run or one begun
+            with other settings.
+    """
+    guards.refuse(guards.field_faults(recipe.given))
+    data, args, model_args = recipe.build()
+    args.gradient_accumulation_steps = guards.accumulation_steps(
+        data.global_batch_size, args.per_device_train_batch_size, args.world_size
+    )
+    found = Journal(Path(args.output_dir)).checkpoint(recipe)
+    checkpoint = args.resume_from_checkpoint or (str(found) if found else None)
+    return Run(recipe, data, args, model_args, prepare(data, args, model_args), checkpoint)
+
+
+def train(run: Run) -> None:
+    """Train into the recipe's `output_dir`, from the last whole checkpoint there if there is one, and save."""
+    args = run.args
+    journal = Journal(Path(args.output_dir))
+    trainer = make_trainer(run)
+    if args.should_save:
+        journal.begin(run.recipe, run.prepared.source)
+    if run.checkpoint and args.process_index == 0:
+        logger.info("Going on from %s.", run.checkpoint)
+    result = trainer.train(resume_from_checkpoint=run.checkpoint)
+    save(trainer, run)
+    if args.should_save:
+        journal.finish(result.metrics)
+        logger.info("Saved in %s.", args.output_dir)
+
+
+def make_trainer(run: Run) -> SFTTrainer:
+    """The trainer, with the model loaded."""
+    run.args.model_init_kwargs = {
+        "revision": run.model_args.model_revision,
+        "attn_implementation": run.model_args.attn_implementation,
+        "dtype": run.model_args.dtype,
+        **(run.args.model_init_kwargs or {}),
+    }
+    return SFTTrainer(
+        model=run.model_args.model_name_or_path,
+        args=run.args,
+        train_dataset=run.prepared.rows,
+        processing_class=run.prepared.tokenizer,
+        quantization_config=get_quantization_config(run.model_args),
+        peft_config=get_peft_config(run.model_args),
+    )

@@ -1,0 +1,126 @@
+"""The end of a run: a complete model folder, with a card that says how it was made."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import yaml
+from huggingface_hub import ModelCard, ModelCardData
+from transformers import AutoConfig
+
+from s1_hf.sft.journal import versions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+    from trl import SFTTrainer
+
+    from s1_hf.sft.run import Run
+
+_CARD = """---
+{front}
+---
+
+# {name}
+
+{base} fine-tuned on {rows:,} reasoning traces with [s1-hf](https://pypi.org/project/s1-hf), after
+"s1: Simple test-time scaling" ([arXiv 2501.19393](https://arxiv.org/abs/2501.19393), section 4.1). It thinks between
+`{start}` and `{close}`; s1-hf caps or lengthens that thinking.
+
+| | |
+|---|---|
+{facts}
+
+## Recipe
+
+The fields that `{recipe}` or the command line set; all others are the defaults of the versions below.
+
+```yaml
+{settings}
+```
+"""
+
+
+def save(trainer: SFTTrainer, run: Run) -> None:
+    """Save weights (of LoRA: the adapter), config, generation config, tokenizer, chat template and card.
+
+    Every process has to call it: sharded weights are gathered on the main one, in host memory.
+    """
+    folder, model = Path(trainer.args.output_dir), trainer.model
+    weights = trainer.accelerator.get_state_dict(model)
+    trainer.save_state()
+    if not trainer.args.should_save:
+        return
+    if run.model_args.use_peft:
+        model.save_pretrained(folder, state_dict=weights)
+        if run.data.merge_adapter:
+            merged = model.merge_and_unload()
+            _save_model(merged, merged.state_dict(), folder / "merged", run)
+    else:
+        _save_model(model, weights, folder, run)
+    run.prepared.tokenizer.save_pretrained(folder)
+    ModelCard(card(trainer, run)).save(folder / "README.md")
+    _draw(trainer.state.log_history, folder / "training.png")
+
+
+def card(trainer: SFTTrainer, run: Run) -> str:
+    """The model card: recipe, data, versions, seed, processes, steps and loss."""
+    source, history = run.prepared.source, trainer.state.log_history
+    losses = [entry["loss"] for entry in history if "loss" in entry]
+    mean = next((entry["train_loss"] for entry in reversed(history) if "train_loss" in entry), None)
+    base = str(run.model_args.model_name_or_path)
+    commit = getattr(trainer.model.config, "_commit_hash", None)
+    thinking = run.prepared.thinking_format
+    facts = {
+        "base model": f"`{base}`" + (f", commit `{commit}`" if commit else ""),
+        "data": ", ".join(f"{key} `{value}`" for key, value in source.items() if value is not None),
+        "rows, optimizer steps": f"{len(run.prepared.rows):,}, {trainer.state.global_step:,}",
+        "processes x batch x accumulation": f"{trainer.args.world_size} x {trainer.args.per_device_train_batch_size} x "
+        f"{trainer.args.gradient_accumulation_steps}",
+        "loss": f"mean {mean:.4f}" + (f", last logged {losses[-1]:.4f}" if losses else ""),
+        "seed": str(trainer.args.seed),
+        "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
+    }
+    front = ModelCardData(
+        base_model=None if Path(base).is_dir() else base,
+        library_name="peft" if run.model_args.use_peft else "transformers",
+        pipeline_tag="text-generation",
+        tags=["s1-hf", "trl", "sft", "test-time-scaling"],
+    )
+    return _CARD.format(
+        front=front.to_yaml(),
+        name=Path(trainer.args.output_dir).name,
+        base=f"[{base}](https://huggingface.co/{base})" if not Path(base).is_dir() else f"`{base}`",
+        rows=len(run.prepared.rows),
+        start=thinking.start_text,
+        close=thinking.close_text,
+        facts="\n".join(f"| {name} | {value} |" for name, value in facts.items()),
+        recipe=run.recipe.path.name,
+        settings=yaml.safe_dump(run.recipe.given, sort_keys=False).strip(),
+    )
+
+
+def _draw(log_history: list[dict[str, float]], path: Path) -> None:
+    if find_spec("matplotlib") is None or not any("loss" in entry for entry in log_history):
+        return
+    from matplotlib.figure import Figure
+
+    from s1_hf.plots import training
+
+    figure = Figure(figsize=(9, 2.6), layout="constrained")  # drawn without a window or a global backend
+    training(log_history, figure.subplots(1, 3))
+    figure.savefig(path, dpi=150)
+
+
+def _save_model(model: PreTrainedModel, weights: dict[str, torch.Tensor], folder: Path, run: Run) -> None:
+    dtype = getattr(torch, run.data.save_dtype)
+    weights = {name: tensor.to(dtype) for name, tensor in weights.items()}
+    for name, source in model.all_tied_weights_keys.items():
+        weights[name] = weights[source]  # one tensor again, written once
+    model.save_pretrained(folder, state_dict=weights)
+    run.prepared.tokenizer.save_pretrained(folder)
+    config = AutoConfig.from_pretrained(folder)
+    config.dtype, config.use_cache = run.data.save_dtype, True  # the trainer's are float32, and no cache
+    config.save_pretrained(folder)

@@ -1,0 +1,131 @@
+"""The labels: where the loss is, position for position."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("trl")
+pytest.importorskip("datasets")
+
+import datasets
+from s1_hf.conversation import to_conversation
+from s1_hf.s1k import load_s1k
+from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+from trl import SFTConfig, SFTTrainer
+
+from s1_hf import embedded
+from s1_hf.formats import ThinkingFormat
+from s1_hf.sft.data import IGNORED, show_mask, tokenize, training_rows
+
+SHARED = Path(__file__).parents[2].parent / "shared/data"
+REAL_ROWS = SHARED / "s1k/s1k_first5_rows_with_gemini_traces.parquet"
+QWEN = SHARED / "tokenizers/qwen2.5-instruct"
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="real rows and tokenizers are not on this machine")
+
+ROWS = [
+    {"question": "2+2?", "thinking_trajectories": ["two and two", "are four"], "attempt": "4"},
+    {"question": "Say Answer: 5", "thinking_trajectories": ["five\n"], "attempt": "The Answer: 5"},
+    {"question": "<user> assistant\n", "thinking_trajectories": [" x "], "attempt": "line\nline\n"},
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return embedded.load()[1]
+
+
+def completion_only_labels(ids: list[int], tokenizer) -> list[int]:
+    """The original's collator: the loss is on what stands between an assistant's heading and the next user's.
+
+    train/sft.py of simplescaling/s1 gives TRL 0.12's `DataCollatorForCompletionOnlyLM` these two headings.
+    """
+    response = tokenizer.encode("<|im_start|>assistant\n", add_special_tokens=False)
+    instruction = tokenizer.encode("<|im_start|>user", add_special_tokens=False)
+
+    def ends_of(part):
+        return [i + len(part) for i in range(len(ids) - len(part) + 1) if ids[i : i + len(part)] == part]
+
+    labels = [IGNORED] * len(ids)
+    for begin in ends_of(response):
+        end = min((i - len(instruction) for i in ends_of(instruction) if i > begin), default=len(ids))
+        labels[begin:end] = ids[begin:end]
+    return labels
+
+
+def trl_labels(rows, tokenizer) -> list[dict]:
+    """What `SFTTrainer` makes of the same conversations, given as messages."""
+    config = Qwen2Config(
+        vocab_size=len(tokenizer), hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1,
+        num_key_value_heads=1,
+    )  # fmt: skip
+    messages = datasets.Dataset.from_list([to_conversation(row) for row in rows])
+    args = SFTConfig("unused", use_cpu=True, bf16=False, max_length=None, report_to="none")
+    trainer = SFTTrainer(Qwen2ForCausalLM(config), args, train_dataset=messages, processing_class=tokenizer)
+    return [{"input_ids": row["input_ids"], "labels": row["labels"]} for row in trainer.train_dataset]
+
+
+def s1(tokenizer) -> ThinkingFormat:
+    return ThinkingFormat.from_tokenizer(tokenizer, "s1")
+
+
+def test_labels_equal_those_of_the_originals_collator(tokenizer):
+    for row in ROWS:
+        tokens = tokenize(row, tokenizer, s1(tokenizer))
+        assert tokens.labels == completion_only_labels(tokens.input_ids, tokenizer)
+
+
+@needs_shared
+def test_labels_of_the_real_rows_equal_those_of_the_originals_collator():
+    tokenizer = AutoTokenizer.from_pretrained(QWEN)
+    rows = load_s1k(path=str(REAL_ROWS), traces="gemini")
+    assert len(rows) == 5
+    for row in rows:
+        tokens = tokenize(row, tokenizer, s1(tokenizer))
+        assert tokens.labels == completion_only_labels(tokens.input_ids, tokenizer)
+        trained = [i for i in tokens.labels if i != IGNORED]
+        assert trained[:2] == [151644, 26865]  # <|im_start|>think
+        assert trained[-2:] == [151645, 198]  # <|im_end|> and the newline of the template
+
+
+def test_ids_and_labels_equal_those_of_the_trainer_itself(tokenizer):
+    ours = training_rows(datasets.Dataset.from_list(ROWS), tokenizer, s1(tokenizer))
+    assert list(ours) == trl_labels(ROWS, tokenizer)
+
+
+@needs_shared
+def test_ids_and_labels_of_the_real_rows_equal_those_of_the_trainer_itself():
+    tokenizer = AutoTokenizer.from_pretrained(QWEN)
+    rows = load_s1k(path=str(REAL_ROWS), traces="gemini")
+    ours = training_rows(rows, tokenizer, s1(tokenizer))
+    assert list(ours) == trl_labels(list(rows), tokenizer)
+
+
+def test_the_trained_part_is_shown_decoded(tokenizer):
+    rows = training_rows(datasets.Dataset.from_list(ROWS), tokenizer, s1(tokenizer))
+    masked, trained = show_mask(rows[0], tokenizer).splitlines()
+    assert masked.startswith("no loss on") and masked.endswith("<|im_start|>assistant\\n'")
+    assert "loss on" in trained and "'<|im_start|>think\\ntwo and two" in trained
+    assert trained.endswith("Answer: 4<|im_end|>\\n'")
+
+
+def test_a_template_that_drops_the_thinking_is_refused(tokenizer):
+    tokenizer = embedded.load()[1]
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        "message.content", "message.content.split('<|im_start|>answer')[-1]"
+    )
+    with pytest.raises(ValueError, match="Row 0: the trained part has to begin with '<|im_start|>think', but"):
+        training_rows(datasets.Dataset.from_list(ROWS), tokenizer, s1(tokenizer))
+
+
+def test_a_template_without_an_end_of_turn_is_refused():
+    tokenizer = embedded.load()[1]
+    tokenizer.chat_template = tokenizer.chat_template.replace("<|im_end|>", "")
+    with pytest.raises(ValueError, match="has to end with the end of turn '<|im_end|>', but ends with"):
+        tokenize(ROWS[0], tokenizer, s1(tokenizer))
+
+
+def test_a_template_that_opens_the_turn_in_another_way_is_refused():
+    tokenizer = embedded.load()[1]
+    tokenizer.chat_template += "{% if add_generation_prompt %}<|im_start|>x{% endif %}"
+    with pytest.raises(ValueError, match="renders the prompt in another way"):
+        tokenize(ROWS[0], tokenizer, s1(tokenizer))

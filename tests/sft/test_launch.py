@@ -1,0 +1,84 @@
+"""From a recipe and a machine to the processes that train."""
+
+import pytest
+
+pytest.importorskip("trl")
+pytest.importorskip("typer")
+pytest.importorskip("datasets")
+
+from typer.testing import CliRunner
+
+from s1_hf.cli import app
+from s1_hf.sft import launch as module
+from s1_hf.sft.launch import MACHINES, launch
+
+
+@pytest.fixture
+def launched(monkeypatch) -> list:
+    """The arguments that accelerate's launcher was called with, instead of its starting anything."""
+    calls: list = []
+    monkeypatch.setattr(module, "launch_command", calls.append)
+    for name in ("SLURM_NODEID", "SLURM_JOB_NODELIST"):
+        monkeypatch.delenv(name, raising=False)
+    return calls
+
+
+def test_one_machine_is_launched_with_its_config_recipe_and_fields(launched):
+    launch("sft", "1x8-h200", ["--learning_rate", "2e-5"])
+    (args,) = launched
+    assert args.config_file == str(MACHINES / "1x8-h200.yaml")
+    assert args.module and args.training_script == "s1_hf.sft"
+    assert args.training_script_args == ["sft", "--learning_rate", "2e-5"]
+
+
+def test_two_machines_have_to_know_which_they_are(launched):
+    with pytest.raises(ValueError, match="2x8-h100 is 2 machines, so `--machine-rank`.*srun --ntasks-per-node=1"):
+        launch("sft", "2x8-h100")
+    launch("sft", "2x8-h100", machine_rank=1, main_process_ip="10.0.0.1")
+    (args,) = launched
+    assert (args.machine_rank, args.main_process_ip, args.main_process_port) == (1, "10.0.0.1", 29500)
+
+
+def test_under_slurm_they_know(launched, monkeypatch, tmp_path):
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames gpu[7-8]" ] && printf "gpu7\\ngpu8\\n"\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("SLURM_NODEID", "1")
+    monkeypatch.setenv("SLURM_JOB_NODELIST", "gpu[7-8]")
+    launch("sft", "2x8-h100")
+    (args,) = launched
+    assert (args.machine_rank, args.main_process_ip) == (1, "gpu7")
+
+
+def test_a_bad_recipe_starts_no_process(launched):
+    with pytest.raises(ValueError, match="Unknown fields in the command line: `sed`"):
+        launch("sft", "1x8-h200", ["--sed", "1"])
+    with pytest.raises(ValueError, match="There is no machine '1x8-h300'.*Did you mean '1x8-h"):
+        launch("sft", "1x8-h300")
+    assert launched == []
+
+
+def test_the_command_hands_on_machine_and_fields(launched):
+    done = CliRunner().invoke(
+        app, ["sft", "sft", "--machine", "1x8-h100", "--num_train_epochs", "1", "--bf16", "false"]
+    )
+    assert done.exit_code == 0, done.output
+    assert launched[0].training_script_args == ["sft", "--num_train_epochs", "1", "--bf16", "false"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sft", "nothing"], "There is no recipe 'nothing'"),
+        (["sft", "sft_embedded", "--machine", "moon"], "There is no machine 'moon'"),
+        (["sft", "sft_embedded", "--machine-rank", "1"], "need `--machine`"),
+        (["sft", "sft_embedded", "--max_length", "x"], "invalid int value: 'x'"),
+    ],
+)
+def test_a_command_that_cannot_be_done_says_why(arguments, message, launched):
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code != 0
+    said = done.output + str(done.exception)
+    assert message in " ".join(said.split()) and "Traceback" not in done.output
+    assert launched == []

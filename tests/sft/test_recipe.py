@@ -1,0 +1,177 @@
+"""Recipes and machines parse against the installed libraries, and the paper's recipe has the paper's numbers."""
+
+import pytest
+
+pytest.importorskip("trl")
+
+import yaml
+from accelerate.commands.config import load_config_from_file
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils import FullyShardedDataParallelPlugin, patch_environment
+from accelerate.utils.launch import prepare_multi_gpu_env
+from torch.distributed.fsdp import CPUOffloadPolicy
+
+from s1_hf.sft.launch import MACHINES, find_machine
+from s1_hf.sft.recipe import RECIPES, read_recipe
+
+NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+MACHINE_NAMES = sorted(path.stem for path in MACHINES.glob("*.yaml"))
+SHARDED = [name for name in MACHINE_NAMES if "x8-" in name or "x4-" in name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recipe_is_read_without_unknown_keys_and_builds(name, tmp_path):
+    recipe = read_recipe(name, ["--use_cpu", "true", "--output_dir", str(tmp_path)])
+    data, args, model_args = recipe.build()
+    assert data.global_batch_size == 16
+    assert args.output_dir == str(tmp_path)
+    assert model_args.model_name_or_path
+
+
+def test_there_are_the_recipes_of_the_readme():
+    assert {"sft", "sft_7b", "sft_embedded", "sft_lora"} <= set(NAMES)
+
+
+# Section 4.1 and the appendix "training details" of https://arxiv.org/abs/2501.19393, train/sft.sh of the original.
+PAPER = {
+    "model_name_or_path": "Qwen/Qwen2.5-32B-Instruct",
+    "dataset": "s1K",
+    "thinking_format": "s1",
+    "num_train_epochs": 5,
+    "global_batch_size": 16,
+    "expected_steps": 315,
+    "bf16": True,
+    "dtype": "float32",
+    "learning_rate": 1e-5,
+    "warmup_steps": 16,
+    "lr_scheduler_type": "cosine",
+    "adam_beta1": 0.9,
+    "adam_beta2": 0.95,
+    "weight_decay": 1e-4,
+    "max_length": 32768,
+    "padding_token": "<|fim_pad|>",
+    "allow_truncation": False,
+    "use_peft": False,
+    "packing": False,
+    "label_smoothing_factor": 0.0,
+    "loss_type": "nll",
+}
+
+
+@pytest.mark.parametrize("field", PAPER)
+def test_the_papers_recipe_has_the_papers_value_of(field):
+    assert read_recipe("sft").values[field] == PAPER[field]
+
+
+def test_the_command_line_comes_after_the_file():
+    recipe = read_recipe("sft", ["--learning_rate", "2e-5", "--num-train-epochs=1", "--no_gradient_checkpointing"])
+    assert recipe.values["learning_rate"] == 2e-5
+    assert recipe.values["num_train_epochs"] == 1
+    assert recipe.values["gradient_checkpointing"] is False
+    assert recipe.given["num_train_epochs"] == 1
+
+
+def test_given_are_the_fields_of_file_and_command_line_alone():
+    recipe = read_recipe("sft_embedded", ["--seed", "3"])
+    assert recipe.given["seed"] == 3
+    assert "adam_beta2" not in recipe.given and "adam_beta2" in recipe.values
+
+
+def test_numbers_without_a_point_are_numbers(tmp_path):
+    """YAML 1.1 reads 1e-5 as a text."""
+    (tmp_path / "mine.yaml").write_text("learning_rate: 1e-5\n")
+    assert read_recipe(tmp_path / "mine.yaml").values["learning_rate"] == 1e-5
+
+
+def test_null_is_none(tmp_path):
+    (tmp_path / "mine.yaml").write_text("max_length: null\nexpected_steps: null\ndataset_path: null\n")
+    values = read_recipe(tmp_path / "mine.yaml").values
+    assert values["max_length"] is None and values["expected_steps"] is None and values["dataset_path"] is None
+
+
+def test_files_of_the_package_are_found():
+    values = read_recipe("sft_embedded").values
+    assert values["model_name_or_path"].endswith("s1_hf/embedded/base")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("learning_rat: 1.0", r"Unknown fields in .*mine.yaml: `learning_rat` \(did you mean `learning_rate`\?\)"),
+        ("seed: [1, 2]", "mine.yaml has '2' over"),
+        ("seed: many", "argument --seed: invalid int value: 'many'"),
+        ("thinking_format: harmony", "invalid choice: 'harmony'"),
+        ("- a list", "has to be a mapping of fields to values, but is a list"),
+        ("a: b: c", "is not a YAML file"),
+        ("help: true", "Unknown fields"),
+    ],
+)
+def test_a_bad_file_is_refused(content, message, tmp_path):
+    (tmp_path / "mine.yaml").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_recipe(tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["--sed", "3"], r"Unknown fields in the command line: `sed` \(did you mean `seed`\?\)"),
+        (["--learning", "3"], "Unknown fields in the command line"),
+        (["loud"], "the command line has 'loud' over"),
+        (["--bf16", "maybe"], "could not be read"),
+    ],
+)
+def test_a_bad_command_line_is_refused(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        read_recipe("sft", overrides)
+
+
+def test_an_unknown_recipe_is_answered_with_those_there_are():
+    with pytest.raises(ValueError, match="no recipe 'sft_lara'.*sft_7b, sft_embedded.*Did you mean 'sft_lora'"):
+        read_recipe("sft_lara")
+
+
+def test_a_path_of_the_repository_finds_the_packages_recipe_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_recipe("recipes/sft.yaml").path == RECIPES / "sft.yaml"
+    assert find_machine("recipes/accelerate/cpu.yaml") == MACHINES / "cpu.yaml"
+
+
+def test_there_are_the_machines_of_the_readme():
+    assert {"2x8-h100", "1x8-h100", "1x8-h200", "1x4-h200", "1x1-h100", "1x1-h200", "cpu"} == set(MACHINE_NAMES)
+
+
+@pytest.mark.parametrize("name", MACHINE_NAMES)
+def test_machine_is_known_to_accelerate_and_says_what_it_needs(name):
+    path = find_machine(name)
+    config = load_config_from_file(str(path))  # unknown keys are an error
+    machines, _, per_machine = name.partition("-")[0].partition("x")
+    if name != "cpu":
+        assert (config.num_machines, config.num_processes) == (int(machines), int(machines) * int(per_machine))
+    first, hardware, measured = path.read_text().splitlines()[:3]
+    assert first.startswith("# Requires accelerate 1.")
+    assert hardware.startswith("# Hardware: ")
+    assert measured.startswith(("# Measured", "# Not run"))
+
+
+@pytest.mark.parametrize("name", SHARDED)
+def test_machine_builds_the_fsdp_plugin_it_means(name):
+    """What `accelerate launch` puts into the environment, and what the processes read from it."""
+    content = yaml.safe_load(find_machine(name).read_text())
+    arguments = ["--config_file", str(find_machine(name)), "--main_process_ip", "10.0.0.1"]
+    arguments += ["--main_process_port", "29500", "-m", "s1_hf.sft", "sft"]
+    args, *_ = _validate_launch_command(launch_command_parser().parse_args(arguments))
+    assert args.use_fsdp and args.module
+    with patch_environment(**prepare_multi_gpu_env(args)):
+        plugin = FullyShardedDataParallelPlugin()
+    assert plugin.fsdp_version == 2
+    assert plugin.reshard_after_forward is True
+    assert plugin.activation_checkpointing is False  # the recipes' own; both at once is an error of the trainer
+    assert plugin.cpu_ram_efficient_loading is True
+    assert "SHARDED_STATE_DICT" in str(plugin.state_dict_type)
+    assert isinstance(plugin.cpu_offload, CPUOffloadPolicy) is content["fsdp_config"]["fsdp_offload_params"]
+
+
+@pytest.mark.parametrize("name", ["sft", "sft_7b", "sft_lora"])
+def test_large_recipes_checkpoint_activations_where_machines_do_not(name):
+    assert read_recipe(name).values["gradient_checkpointing"] is True
