@@ -7,7 +7,7 @@ simplescaling/s1K_tokenized. The rows are those of [`s1_hf.load_s1k`].
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -85,7 +85,7 @@ def check_rows(rows: Iterable[Row], format: str = "s1") -> None:
     if bad:
         more = f"\nand {len(bad) - _LISTED} more" if len(bad) > _LISTED else ""
         raise ValueError(
-            f"{len(bad)} rows cannot be trained on; correct them or leave them out (`dataset.filter`):\n"
+            f"{len(bad)} of the rows cannot be trained on; correct them or leave them out (`dataset.filter`):\n"
             + "\n".join(bad[:_LISTED])
             + more
         )
@@ -205,9 +205,9 @@ def summarize(
         raise ValueError(f"`max_length` has to be a positive number of tokens, but is {max_length}.")
     lengths: list[int] = []
     completion_tokens = 0
-    for batch in _batches(rows):
-        rendered = [_render(tokenizer, to_conversation(row, format, system=system), format) for row in batch]
-        prompts, whole = (_lengths(tokenizer, texts) for texts in zip(*rendered, strict=True))
+    rendered = _numbered(rows, lambda row: _render(tokenizer, to_conversation(row, format, system=system), format))
+    while batch := list(islice(rendered, _BATCH)):
+        prompts, whole = (_lengths(tokenizer, texts) for texts in zip(*batch, strict=True))
         lengths += whole
         completion_tokens += sum(whole) - sum(prompts)
     if not lengths:
@@ -297,7 +297,9 @@ def _lengths(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> list[i
     return [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    iterator = iter(rows)
-    while batch := list(islice(iterator, _BATCH)):
-        yield batch
+def _numbered(rows: Iterable[Row], render: Callable[[Row], tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for number, row in enumerate(rows):
+        try:
+            yield render(row)
+        except ValueError as error:
+            raise ValueError(f"Row {number}: {error}") from None
