@@ -47,8 +47,14 @@ def make_model(config: PreTrainedConfig, training: Training) -> torch.nn.Module:
         if training.gradient_checkpointing:
             model.enable_input_require_grads()
     if training.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        enable_checkpointing(model)
     return model
+
+
+def enable_checkpointing(model: Any) -> None:
+    """By the name that it has in the installed transformers: the new one's old name warns."""
+    new = getattr(model, "activation_checkpointing_enable", None)
+    (new or model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
 def make_step(model: torch.nn.Module, training: Training, device: torch.device) -> Callable[[], None]:
@@ -66,7 +72,7 @@ def make_step(model: torch.nn.Module, training: Training, device: torch.device) 
 
 
 def simulate(config: PreTrainedConfig, training: Training, machine: Machine) -> int:
-    """Bytes alive on one GPU at the worst moment of two batches that are accumulated after an optimizer step."""
+    """Bytes alive on one GPU at the worst moment of a step, its batches accumulated; it is the second step."""
     ranks = nullcontext() if machine.sharding == "none" else fake_ranks(machine.gpus)
     with ranks as mesh, loss_as_on_gpu():
         with torch.device("meta"):
@@ -81,8 +87,11 @@ def simulate(config: PreTrainedConfig, training: Training, machine: Machine) -> 
             step = make_step(model, training, torch.device("cpu"))
             step()
             optimizer.step()
+            optimizer.zero_grad()
             live.peak = live.now
-            for _ in range(2):
+            for batch in range(1, training.accumulation_steps + 1):
+                if mesh is not None:  # as `Trainer` does
+                    model.set_requires_gradient_sync(training.sync_each_batch or batch == training.accumulation_steps)
                 step()
             return live.peak
 
@@ -101,11 +110,13 @@ def measure(config: PreTrainedConfig, training: Training, device: torch.device, 
     with nullcontext() if cuda else LiveBytes() as live:
         step()
         optimizer.step()
+        optimizer.zero_grad()
         _start_of_peak(live)
         begun = time.perf_counter()
         for _ in range(steps):
-            step()  # gradients are accumulated, as the plan supposes
+            step()
             optimizer.step()
+            optimizer.zero_grad()
         if cuda:
             torch.cuda.synchronize()
     seconds = time.perf_counter() - begun
@@ -130,7 +141,11 @@ def simulated_cases(quick: bool) -> list[tuple[str, PreTrainedConfig, Training, 
     config = small() if quick else read_config(NAME_32B)[0]
     lengths = (96,) if quick else (10_000, 20_000, 32_768)
     machines = [FSDP["2 GPUs"]] if quick else [FSDP["8 GPUs"], FSDP["16 GPUs"]]
-    cases = [("ours", config, Training(n, sync_each_batch=True), machine) for n in lengths for machine in machines]
+    cases = [
+        ("ours", config, Training(n, accumulation_steps=16 // machine.gpus, sync_each_batch=True), machine)
+        for n in lengths
+        for machine in machines
+    ]
     original = [("original", config, Training(n, sync_each_batch=True, **ORIGINAL), machines[-1]) for n in lengths]
     lora = Lora(16, ALL_LINEAR)
     adapters = [("LoRA", config, Training(n, dtype="bfloat16", lora=lora), ALONE) for n in lengths]

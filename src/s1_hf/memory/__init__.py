@@ -5,15 +5,15 @@
     forecast.verdict, forecast.total
 
 `shape` reads a model's dimensions from its config, `training` and `machine` say what is run where, `activations`
-holds the formulas of a layer, `moments` those of a step, `planning` takes the worst of them, `advice` plans again with
-one setting changed. All numbers are bytes; GiB are for display. Evaluation and generation are not covered.
+holds the formulas of a layer, `state` those of weights and optimizer, `moments` adds them up for the moments of a step,
+`planning` takes the worst, `advice` plans again with one setting changed. All numbers are bytes; GiB are for display.
 """
 
 from s1_hf.memory.advice import Suggestion, longest_length, suggestions
 from s1_hf.memory.machine import Machine, gpu_memory, machine_from_accelerate
-from s1_hf.memory.moments import Part
 from s1_hf.memory.planning import MemoryPlan, checkpoint_bytes, plan
 from s1_hf.memory.shape import DecoderShape, decoder_shape, read_config
+from s1_hf.memory.state import Part
 from s1_hf.memory.training import Lora, Training, training_from_recipe
 
 __all__ = [

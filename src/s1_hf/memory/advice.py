@@ -58,7 +58,7 @@ def _cheap(training: Training, machine: Machine) -> list[tuple[str, Training]]:
     rows = training.per_device_batch_size
     if rows > 1:
         more = training.accumulation_steps * rows
-        training = replace(training, per_device_batch_size=1, accumulation_steps=more, padding_mask=None)
+        training = replace(training, per_device_batch_size=1, accumulation_steps=more)
         steps.append(("per_device_train_batch_size: 1 (nothing is padded)", training))
     return steps
 

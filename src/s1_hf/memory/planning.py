@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from s1_hf.memory.machine import Machine
-from s1_hf.memory.moments import Moments, Part
+from s1_hf.memory.moments import Moments
 from s1_hf.memory.shape import DecoderShape
+from s1_hf.memory.state import Part
 from s1_hf.memory.training import OPTIMIZERS, Training
 
 # Not formulas but assumptions, not measured by us: the CUDA context, NCCL's and cuBLAS's buffers; and what the caching
@@ -59,25 +60,25 @@ def plan(shape: DecoderShape, training: Training, machine: Machine) -> MemoryPla
     With P parameters, of which t are trained, p in a layer and V in the head, N GPUs, T tokens per GPU, hidden width h:
 
     - weights, gradients, optimizer state: 4 + 4 + 8 bytes per trained parameter with AdamW in mixed precision, / N
-      under FSDP; a frozen base 2 (4-bit: 0.5 and a float32 per 64, for the layers). FSDP2 makes trained weights
-      float32 and reduces gradients in bfloat16, but keeps the shards in float32. Without `sync_each_batch`, gradients
-      that are accumulated over several batches stay whole on each GPU: 2t more.
-    - kept activations: 2Th for each checkpointed layer, else `activations.layer_bytes` for each.
-    - then the larger of two moments. In the loss: head and final norm gathered, a layer prefetched, the head's
-      gradient in float32 and in bfloat16 (6V), the loss's tiles and its gradient, T (14h + ...); with all logits 12
-      bytes for each of them (float32: log-probabilities, their gradient, the logits' gradient). In the backward of a
-      layer: that layer and the next one gathered (4p), the reduce-scatter buffer of the last (2V or 2p), what the layer
-      keeps if it was checkpointed, and gradients (`activations.transient_bytes`).
-    - an allowance for CUDA, NCCL and fragmentation, which is an assumption.
+      under FSDP; 2 per frozen one (4-bit: 0.5 and a float32 per 64). FSDP gradients that are accumulated without
+      `sync_each_batch` are whole on each GPU: 2 t more ([`State`]).
+    - activations kept from forward to backward: 2 T h for each checkpointed layer, else `activations.layer_bytes`.
+    - in the loss: head, final norm and a layer gathered (2 V + 2 p), the norm's result and the gradient of it
+      (16 T h + ...), tiles of logits, the head's gradient in float32 and bfloat16 (6 V); with full logits 12 bytes for
+      each of them, which are, in float32, log-probabilities, their gradient and that of the logits.
+    - or in the backward of a layer: that layer and the next gathered (4 p), one matrix's gradient, the gradients that
+      are being reduced (2 V or 2 p), what a checkpointed layer computes again (`activations.layer_bytes`), and
+      gradients of activations (`activations.transient_bytes`). In the first batch of a step, the last layer meets all
+      kept activations and few gradients, the first layer the opposite; between them both change evenly.
+    - an allowance for CUDA, NCCL and unused blocks, which is an assumption.
 
-    Gradients are counted at both moments, although the first batch of a step meets them only as they come: with
-    accumulation they are there, and without it this is on the safe side by less than 4t / N.
+    The moment with the largest sum is the plan. Positions of the prompt, which TRL's loss leaves out, are counted.
+    benchmarks/training_memory.py compares plans with simulated and measured steps.
 
     Raises:
-        ValueError: 4-bit weights under FSDP, which were not checked.
+        ValueError: 4-bit weights under FSDP, which were not checked; or checkpointing asked for twice.
     """
-    lora = training.lora
-    if lora is not None and lora.four_bit and machine.sharding != "none":
+    if training.lora is not None and training.lora.four_bit and machine.sharding != "none":
         raise ValueError(
             "4-bit weights under FSDP are not covered: plan for a machine of one GPU, or leave 4 bits out."
         )
@@ -87,12 +88,10 @@ def plan(shape: DecoderShape, training: Training, machine: Machine) -> MemoryPla
             "set one of them to false."
         )
     moments = Moments(shape, training, machine)
-    always = moments.always()
-    at = {name: always + parts for name, parts in moments.each().items()}
-    at = {name: [*parts, _allowance(parts, machine)] for name, parts in at.items()}
+    at = {name: (*parts, _allowance(parts)) for name, parts in moments.each().items()}
     totals = {name: sum(part.bytes for part in parts) for name, parts in at.items()}
     worst = max(totals, key=lambda name: totals[name])
-    return MemoryPlan(tuple(at[worst]), totals, machine.gpu_memory, moments.host(), moments.trained)
+    return MemoryPlan(at[worst], totals, machine.gpu_memory, moments.host(), moments.state.trained)
 
 
 def checkpoint_bytes(trained_parameters: int, *, optimizer: str = "adamw_torch_fused", model_only: bool = False) -> int:
@@ -110,6 +109,6 @@ def checkpoint_bytes(trained_parameters: int, *, optimizer: str = "adamw_torch_f
     return int(trained_parameters * (4 + state))
 
 
-def _allowance(parts: list[Part], machine: Machine) -> Part:
+def _allowance(parts: list[Part]) -> Part:
     used = sum(part.bytes for part in parts)
     return Part("allowance", CONTEXT + int(FRAGMENTATION * used), "assumed: 2 GiB for CUDA and NCCL, 4 % unused blocks")

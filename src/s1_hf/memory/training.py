@@ -62,8 +62,7 @@ class Training:
         optimizer (`str`): one of `OPTIMIZERS`.
         logits (`str`, defaults to `"fused"`): `"fused"` is TRL's loss, which never holds all logits; `"full"` the
             one of transformers and of the original.
-        padding_mask (`bool`, *optional*): whether attention gets a mask of length x length; by default with sdpa
-            and more than one row per device.
+        padding_free (`bool`): several rows per device need no mask of length x length, as flash attention does not.
         sync_each_batch (`bool`): accumulated gradients stay sharded; else FSDP keeps them whole on each GPU.
         lora (`Lora`, *optional*): absent for a full fine-tune.
     """
@@ -77,7 +76,7 @@ class Training:
     dtype: Literal["float32", "bfloat16"] = "float32"
     optimizer: str = "adamw_torch_fused"
     logits: Literal["fused", "full"] = "fused"
-    padding_mask: bool | None = None
+    padding_free: bool = False
     sync_each_batch: bool = False
     lora: Lora | None = None
 
@@ -105,7 +104,7 @@ class Training:
     @property
     def masked(self) -> bool:
         """Whether a mask of length x length is made."""
-        return self.per_device_batch_size > 1 if self.padding_mask is None else self.padding_mask
+        return self.per_device_batch_size > 1 and not self.padding_free
 
 
 def training_from_recipe(values: Mapping[str, Any], gpus: int) -> Training:
@@ -119,7 +118,7 @@ def training_from_recipe(values: Mapping[str, Any], gpus: int) -> Training:
     accelerator = values.get("accelerator_config") or {}
     accelerator = json.loads(accelerator) if isinstance(accelerator, str) else accelerator
     accumulation = accelerator.get("gradient_accumulation_kwargs") or {}
-    sdpa = values.get("attn_implementation") in (None, "sdpa") and not values.get("padding_free")
+    sdpa = values.get("attn_implementation") in (None, "sdpa")
     checkpointing = values.get("activation_checkpointing")  # transformers' new name
     return Training(
         max_length=int(values["max_length"]),
@@ -131,7 +130,7 @@ def training_from_recipe(values: Mapping[str, Any], gpus: int) -> Training:
         dtype=values.get("dtype") or "float32",
         optimizer=str(getattr(values["optim"], "value", values["optim"])),
         logits="full" if values.get("label_smoothing_factor") else "fused",
-        padding_mask=per_device > 1 and sdpa,
+        padding_free=bool(values.get("padding_free")) or not sdpa,
         sync_each_batch=bool(accumulation.get("sync_each_batch")),
         lora=_lora(values) if values.get("use_peft") else None,
     )
