@@ -61,7 +61,8 @@ BENCHMARKS = (
         "choice",
     ),
 )
-# Shipped with the package, so that no folder or revision is needed; 1,024 positions are all the model has.
+# Shipped with the package: all held-out problems as `held_out_sample` with seed 0 draws them, so that the first ones are
+# a fair sample. The model has 1,024 positions.
 EMBEDDED = Benchmark(
     "embedded",
     Source(str(Path(__file__).with_name("embedded")), split="test", revision=None),
@@ -126,7 +127,8 @@ def _config(name: str, benchmark: Benchmark, samples: int | None) -> LightevalTa
         evaluation_splits=[source.split],
         metrics=[accuracy_metric(kind) if samples is None else votes_metric(kind, samples)],
         generation_size=benchmark.max_new_tokens,
-        sample_fields=partial(_sample, benchmark.item),
+        # inspect-ai samples by `--epochs` instead
+        sample_fields=None if samples else partial(_sample, benchmark.item),
         scorer=choice_scorer() if kind == "choice" else math_scorer(),  # type: ignore[arg-type]  # annotated as None
     )
 

@@ -1,0 +1,66 @@
+"""`python -m s1_hf.tasks`: lighteval's own command, with our tasks and without network at its start."""
+
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
+import s1_hf.tasks
+from s1_hf.tasks.errors import TaskError, clear_errors
+from s1_hf.tasks.offline import preload_tiny_benchmarks
+
+_COMMANDS = ("accelerate", "baseline", "custom", "endpoint", "eval", "sglang", "tasks", "vllm")
+
+DESCRIPTION = """\
+Everything but the options below goes to lighteval's command of that name: see `lighteval --help`. For example
+
+    python -m s1_hf.tasks accelerate model_name=Qwen/Qwen3-8B s1:math500
+    python -m s1_hf.tasks eval openai/gpt-5 s1:gpqa_diamond --temperature 1
+
+It differs from `lighteval` in four things: the tasks of s1_hf.tasks are known, to `eval` too; it starts without
+network; errors about their names and data say what to do; and data sets may come from a local folder.
+
+accelerate runs on several GPUs by `accelerate launch -m s1_hf.tasks accelerate ...`. With `eval`, several samples are
+`--epochs 64 --temperature 1 --epochs-reducer pass_at_8`.
+"""
+
+
+def main(arguments: list[str]) -> None:
+    """Run one command of lighteval."""
+    parser = ArgumentParser(
+        "python -m s1_hf.tasks",
+        "python -m s1_hf.tasks COMMAND ... [--data-folder FOLDER]",
+        DESCRIPTION,
+        formatter_class=RawDescriptionHelpFormatter,
+        add_help=False,  # `COMMAND --help` is lighteval's
+        allow_abbrev=False,
+    )
+    parser.add_argument("--data-folder", metavar="FOLDER", help="local data sets (see s1_hf.tasks.tasks_table)")
+    parser.add_argument("--custom-tasks", metavar="FILE", help="tasks of your own in place of s1_hf.tasks")
+    options, rest = parser.parse_known_args(arguments)
+    if rest in ([], ["--help"], ["-h"]):
+        parser.exit(0, parser.format_help())
+    if options.data_folder and options.custom_tasks:
+        parser.error("--data-folder is for the tasks of s1_hf.tasks, and --custom-tasks replaces them")
+    if options.data_folder:
+        try:
+            s1_hf.tasks.TASKS_TABLE = s1_hf.tasks.tasks_table(options.data_folder)
+        except ValueError as error:
+            parser.error(str(error))
+    try:
+        _run(rest, options.custom_tasks or s1_hf.tasks.__name__)
+    except TaskError as error:
+        sys.exit(f"Error: {error}")
+
+
+def _run(arguments: list[str], custom_tasks: str) -> None:
+    preload_tiny_benchmarks()
+    from lighteval.__main__ import app  # sets up logging for the whole process
+
+    from s1_hf.tasks.inspecting import custom_tasks_in_eval
+
+    takes_tasks = arguments[0] in _COMMANDS and arguments[:2] != ["tasks", "create"]
+    with clear_errors(), custom_tasks_in_eval(custom_tasks):
+        app([*arguments, *(("--custom-tasks", custom_tasks) if takes_tasks else ())])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
