@@ -6,6 +6,7 @@ try:
     import typer
 
     from s1_hf.cli.demo import demo
+    from s1_hf.cli.eval import evaluate
     from s1_hf.cli.plan import plan
     from s1_hf.cli.sft import FIELDS_TOO, sft
     from s1_hf.cli.terminal import console
@@ -14,6 +15,7 @@ except ModuleNotFoundError as error:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(demo)
+app.command("eval")(evaluate)
 app.command(context_settings=FIELDS_TOO)(plan)
 app.command(context_settings=FIELDS_TOO)(sft)
 

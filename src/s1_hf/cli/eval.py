@@ -1,0 +1,181 @@
+"""`s1-hf eval`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from s1_hf._lazy import require
+from s1_hf.cli.terminal import console, plain_errors
+
+if TYPE_CHECKING:
+    from s1_hf.evaluation import Progress
+
+_BUDGET, _DECODING, _SAVING = "Budget", "Decoding", "Saving"
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A folder or a name on the Hub: a model, or a LoRA adapter.")],
+    tasks: Annotated[str, typer.Option(help="Names, separated by commas: s1:aime24, s1:math500, or lighteval's own.")],
+    max_thinking_tokens: Annotated[
+        str | None, typer.Option(help="Thinking is cut there; 'auto': all that fits.", rich_help_panel=_BUDGET)
+    ] = None,
+    min_thinking_tokens: Annotated[int, typer.Option(help="Not ended before.", rich_help_panel=_BUDGET)] = 0,
+    num_ignores: Annotated[int, typer.Option(help="Attempts to end that are ignored.", rich_help_panel=_BUDGET)] = 0,
+    wait_text: Annotated[
+        str, typer.Option(help="In place of an ignored end; '' for none.", rich_help_panel=_BUDGET)
+    ] = "Wait",
+    answer_prefix: Annotated[
+        str, typer.Option(help="Behind a cut; '' for none.", rich_help_panel=_BUDGET)
+    ] = "Final Answer:",
+    loop_guard: Annotated[bool, typer.Option(help="End thinking that repeats.", rich_help_panel=_BUDGET)] = False,
+    max_answer_tokens: Annotated[int | None, typer.Option(help="Answers end there.", rich_help_panel=_BUDGET)] = None,
+    thinking_format: Annotated[
+        str | None, typer.Option(help="s1, think, harmony, ...; by default detected.", rich_help_panel=_BUDGET)
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="0: greedy.", rich_help_panel=_DECODING)] = 0.0,
+    top_p: Annotated[float | None, typer.Option(help="1 if not given.", rich_help_panel=_DECODING)] = None,
+    top_k: Annotated[int | None, typer.Option(help="All tokens if not given.", rich_help_panel=_DECODING)] = None,
+    min_p: Annotated[float | None, typer.Option(help="0 if not given.", rich_help_panel=_DECODING)] = None,
+    seed: Annotated[int, typer.Option(help="Of sampling.", rich_help_panel=_DECODING)] = 0,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(help="In place of the tasks' own limits.", rich_help_panel=_DECODING)
+    ] = None,
+    dtype: Annotated[
+        str, typer.Option(help="float32, bfloat16, float16, or auto: as saved.", rich_help_panel=_DECODING)
+    ] = "auto",
+    batch_size: Annotated[int, typer.Option(help="Rows of a batch.", rich_help_panel=_DECODING)] = 8,
+    max_length: Annotated[
+        int | None, typer.Option(help="Context, if less than the model's.", rich_help_panel=_DECODING)
+    ] = None,
+    system_prompt: Annotated[str | None, typer.Option(help="Before each problem.", rich_help_panel=_DECODING)] = None,
+    revision: Annotated[str, typer.Option(help="Of a model on the Hub.", rich_help_panel=_DECODING)] = "main",
+    trust_remote_code: Annotated[
+        bool, typer.Option(help="Run code that comes with the model.", rich_help_panel=_DECODING)
+    ] = False,
+    max_samples: Annotated[int | None, typer.Option(help="Problems of each task, for a trial.")] = None,
+    custom_tasks: Annotated[str, typer.Option(help="A module or file with tasks.")] = "s1_hf.tasks",
+    output_dir: Annotated[
+        Path, typer.Option(help="Gets results/, details/ and generations/.", rich_help_panel=_SAVING)
+    ] = Path("results"),
+    save_details: Annotated[bool, typer.Option(help="Every answer, as Parquet.", rich_help_panel=_SAVING)] = True,
+    push_to_hub: Annotated[bool, typer.Option(help="Needs --results-org.", rich_help_panel=_SAVING)] = False,
+    push_to_tensorboard: Annotated[bool, typer.Option(help="Likewise.", rich_help_panel=_SAVING)] = False,
+    results_org: Annotated[str, typer.Option(help="On the Hub.", rich_help_panel=_SAVING)] = "",
+    public_run: Annotated[bool, typer.Option(help="Not private there.", rich_help_panel=_SAVING)] = False,
+    wandb: Annotated[bool, typer.Option(help="Needs WANDB_PROJECT.", rich_help_panel=_SAVING)] = False,
+) -> None:
+    """Evaluate a model under a thinking budget, with lighteval. Run again, it goes on where it stopped.
+
+    Examples:
+
+    s1-hf eval simplescaling/s1.1-32B --tasks s1:aime24,s1:math500 --max-thinking-tokens 8000 --num-ignores 2
+
+    s1-hf eval my-model --tasks s1_agg8:aime24 --temperature 1 --batch-size 64
+
+    accelerate launch -m s1_hf.evaluation my-model --tasks s1:math500       (a copy of the model on every GPU)
+    """
+    with plain_errors():
+        require("lighteval", "eval")
+        from lighteval.models.model_input import GenerationParameters
+        from transformers.utils import logging
+
+        from s1_hf import LoopGuard, evaluation
+
+        logging.disable_progress_bar()
+        cap: Any = max_thinking_tokens  # what is no number but "auto" is refused by the settings
+        config = evaluation.BudgetForcingConfig(
+            model_name=model,
+            revision=revision,
+            dtype=dtype,  # type: ignore[arg-type]  # checked there
+            trust_remote_code=trust_remote_code,
+            batch_size=batch_size,
+            max_length=max_length,
+            format=thinking_format,
+            max_thinking_tokens=int(cap) if cap and cap.isdigit() else cap,
+            min_thinking_tokens=min_thinking_tokens,
+            num_ignores=num_ignores,
+            wait_text=wait_text or None,
+            answer_prefix=answer_prefix or None,
+            loop_guard=LoopGuard() if loop_guard else None,
+            max_answer_tokens=max_answer_tokens,
+            generation_parameters=GenerationParameters(
+                temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p, seed=seed, max_new_tokens=max_new_tokens
+            ),
+            system_prompt=system_prompt,
+            cache_dir=str(output_dir / "generations"),
+        )
+        with _bar() as show:
+            results = evaluation.evaluate(
+                config,
+                tasks,
+                output_dir=str(output_dir),
+                max_samples=max_samples,
+                custom_tasks=custom_tasks,
+                progress=show,
+                save_details=save_details,
+                push_to_hub=push_to_hub,
+                push_to_tensorboard=push_to_tensorboard,
+                hub_results_org=results_org,
+                public=public_run,
+                use_wandb=wandb,
+            )
+    if results is not None:
+        _show(results, output_dir)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[["Progress"], None]]:
+    """A progress bar; yields what moves it. Nothing is shown before generation begins."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"))
+    bar = Bar(*columns, console=console)
+
+    def show(progress: "Progress") -> None:
+        if not bar.tasks:
+            bar.add_task(f"{progress.found} found on disk" if progress.found else "generating", speed="")
+            bar.start()
+        left = progress.seconds_left
+        speed = f"{progress.tokens_per_second:,.0f} tokens/s" + ("" if left is None else f", {_time(left)} left")
+        bar.update(bar.tasks[0].id, total=progress.total, completed=progress.done, speed=speed)
+        if progress.done == progress.total:
+            bar.stop()
+
+    try:
+        yield show
+    finally:
+        bar.stop()
+
+
+def _time(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+def _show(results: dict[str, Any], output_dir: Path) -> None:
+    """A table of scores and thinking tokens; the rest is in the files."""
+    scores = {task: values for task, values in results["results"].items() if task != "all"}
+    title = "tokens: of thinking, the mean; how it ended, in % of the samples; ends ignored, the mean"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("task", no_wrap=True)
+    for name in ("metric", "value", "±", "tokens", "natural", "cut", "other", "ignored"):
+        table.add_column(name, justify="left" if name == "metric" else "right", no_wrap=True)
+    for task, values in scores.items():
+        ended = [values["ended_natural"], values["ended_cut"]]
+        how = [f"{100 * share:.1f}" for share in (*ended, abs(1 - sum(ended)))]
+        thinking = [f"{values['thinking_tokens']:,.0f}", *how, f"{values['ends_ignored']:.2f}"]
+        for name in (name for name in values if not name.endswith("_stderr") and not _is_thinking(name)):
+            error = values.get(f"{name}_stderr")
+            table.add_row(task, name, f"{values[name]:.4f}", "" if error is None else f"{error:.4f}", *thinking)
+            task, thinking = "", []
+    console.print(table)
+    console.print(f"All of it, and every answer: {output_dir / 'results'} and {output_dir / 'details'}")
+
+
+def _is_thinking(name: str) -> bool:
+    return name.startswith(("thinking_tokens", "ended_")) or name in ("answer_tokens", "ends_ignored")

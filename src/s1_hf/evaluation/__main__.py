@@ -1,0 +1,5 @@
+"""`accelerate launch -m s1_hf.evaluation MODEL --tasks ...`: `s1-hf eval` in every process."""
+
+from s1_hf._lazy import require
+
+require("typer", "cli").run(require("s1_hf.cli.eval", "cli").evaluate)

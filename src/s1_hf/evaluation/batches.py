@@ -1,0 +1,174 @@
+"""Which samples share a batch, and generating one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import StoppingCriteria
+
+from s1_hf.evaluation.config import digest
+from s1_hf.evaluation.sampling import RowSampler
+from s1_hf.evaluation.store import Sample
+from s1_hf.generation import _completion, _left_padded, budget_forcing
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from s1_hf.evaluation.config import BudgetForcingConfig
+    from s1_hf.formats import ThinkingFormat
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A sample that is wanted.
+
+    Args:
+        task, problem, index: as in [`Sample`].
+        prompt (`tuple[int, ...]`): token ids.
+        max_new_tokens (`int`): the same for all problems of a task, so that no batch decides about it.
+    """
+
+    task: str
+    problem: str
+    index: int
+    prompt: tuple[int, ...]
+    max_new_tokens: int
+    max_answer_tokens: int | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """Tells this sample from all others under the same settings."""
+        lengths = [self.max_new_tokens, self.max_answer_tokens]
+        return digest([self.task, self.problem, self.index, self.prompt, *lengths])[:32]
+
+    def seed(self, seed: int) -> int:
+        """Of this sample's draws, under the `seed` of the run: 63 bits."""
+        return int(digest([seed, self.task, self.problem, self.index])[:16], 16) >> 1
+
+
+def plan(requests: Iterable[Request], batch_size: int) -> list[list[Request]]:
+    """Batches of one task each, longest prompts first, so that little is padded and a batch too big shows at once.
+
+    If every batch of a plan is there or missing as a whole, the plan of what is missing has the same batches.
+
+    Example:
+
+    ```python
+    >>> from s1_hf.evaluation.batches import Request, plan
+    >>> requests = [Request("s1:aime24|0", str(i), 0, (0,) * length, 10) for i, length in enumerate((5, 9, 5, 7))]
+    >>> [[request.problem for request in batch] for batch in plan(requests, batch_size=3)]
+    [['1', '3', '0'], ['2']]
+
+    ```
+    """
+    batches: list[list[Request]] = []
+    for _, group in groupby(requests, lambda request: (request.task, request.max_new_tokens)):
+        rows = sorted(group, key=lambda request: -len(request.prompt))
+        batches += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+    return batches
+
+
+class Generator:
+    """Runs batches on one model under one set of settings.
+
+    Args:
+        on_step (`Callable`): called with the number of rows at every token; must not wait for the device.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        format: ThinkingFormat,
+        settings: BudgetForcingConfig,
+        on_step: Callable[[int], None],
+    ) -> None:
+        self._model, self._tokenizer, self._format, self._settings = model, tokenizer, format, settings
+        self._on_step = on_step
+        self._arguments = lru_cache(maxsize=8)(self._make_arguments)  # of the processor, built once a task
+
+    def run(self, batch: list[Request]) -> list[Sample]:
+        """The batch's samples in its order; a batch that does not fit into the GPU's memory is run in halves."""
+        try:
+            return self._run(batch)
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+        logger.warning("A batch of %d does not fit into memory and is halved. Lower `batch_size`.", len(batch))
+        torch.cuda.empty_cache()
+        half = (len(batch) + 1) // 2
+        return self.run(batch[:half]) + self.run(batch[half:])
+
+    def _run(self, batch: list[Request]) -> list[Sample]:
+        pad = self._padding
+        inputs = _left_padded([list(request.prompt) for request in batch], pad)
+        inputs = {name: tensor.to(self._model.device) for name, tensor in inputs.items()}
+        arguments, processor, sampler = self._arguments(batch[0].max_new_tokens, batch[0].max_answer_tokens)
+        if sampler is not None:
+            sampler.begin([request.seed(self._settings.seed) for request in batch])
+        # Not `model.generate`, which a folder's custom_generate may have replaced.
+        generate: Any = type(self._model).generate  # type: ignore[attr-defined]
+        outputs = generate(self._model, **inputs, **arguments)
+        reports = processor.reports(outputs)
+        generated = outputs[:, inputs["input_ids"].shape[1] :].tolist()
+        return [self._sample(processor, *row) for row in zip(batch, generated, reports, strict=True)]
+
+    def _sample(self, processor: Any, request: Request, ids: list[int], report: Any) -> Sample:
+        done = _completion(self._tokenizer, processor, list(request.prompt), ids[: len(report.forced)], report)
+        return Sample(
+            key=request.key,
+            task=request.task,
+            problem=request.problem,
+            index=request.index,
+            thinking=done.thinking,
+            answer="" if report.ended == "unfinished" else done.answer,
+            output=done.text,
+            token_ids=list(done.token_ids),
+            forced=[i for i, forced in enumerate(done.forced) if forced],
+            thinking_tokens=report.thinking_tokens,
+            ended=report.ended,
+            ends_ignored=report.ends_ignored,
+            answer_tokens=report.answer_tokens,
+        )
+
+    @property
+    def _padding(self) -> int:
+        """The tokenizer's own padding; without one any id does, which the attention mask hides."""
+        pad = self._tokenizer.pad_token_id
+        return int(self._model.generation_config.eos_token_id[0] if pad is None else pad)
+
+    def _make_arguments(self, max_new_tokens: int, max_answer_tokens: int | None) -> tuple[dict[str, Any], Any, Any]:
+        ends = self._model.generation_config.eos_token_id
+        arguments = budget_forcing(
+            self._model,
+            self._tokenizer,
+            format=self._format,
+            **self._settings.budget,
+            max_answer_tokens=max_answer_tokens,
+            generation_config=self._settings.generation_config(max_new_tokens, ends, self._padding),
+            stopping_criteria=[_Step(self._on_step)],
+        )
+        processor = arguments["logits_processor"][-1]
+        sampler = RowSampler(processor) if self._settings.samples else None
+        if sampler is not None:
+            arguments["logits_processor"].append(sampler)
+        return arguments, processor, sampler
+
+
+class _Step(StoppingCriteria):
+    """Never stops; says that every row has one more token."""
+
+    def __init__(self, on_step: Callable[[int], None]) -> None:
+        self._on_step = on_step
+
+    def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
+        self._on_step(len(input_ids))
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]

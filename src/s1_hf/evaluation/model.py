@@ -1,0 +1,281 @@
+"""transformers with budget forcing, behind lighteval."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, replace
+from datetime import timedelta
+from functools import cached_property
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.utils import gather_object
+from lighteval.models.abstract_model import LightevalModel
+from lighteval.tasks.prompt_manager import PromptManager
+
+from s1_hf.automaton import Ended
+from s1_hf.evaluation.batches import Generator, Request, plan
+from s1_hf.evaluation.checkpoint import Checkpoint
+from s1_hf.evaluation.config import BudgetForcingConfig
+from s1_hf.evaluation.progress import Progress, Watch
+from s1_hf.evaluation.statistics import Response
+from s1_hf.evaluation.store import Sample, Store
+from s1_hf.formats import ThinkingFormat
+from s1_hf.generation import _prompt_ids
+from s1_hf.processor import ANSWER_RESERVE, BudgetForcingLogitsProcessor, resolve_format
+
+if TYPE_CHECKING:
+    from lighteval.models.model_output import ModelResponse
+    from lighteval.tasks.requests import Doc
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_ANY_TIME = timedelta(days=30)  # a process may wait that long for the slowest one
+
+
+class BudgetForcingModel(LightevalModel):
+    """A model that lighteval's `Pipeline(model=...)` takes.
+
+    Metrics see the answer alone: it is `ModelResponse.text`, empty if thinking never closed. The thinking is in
+    `reasonings`, every generated id in `output_tokens`, the messages in `input`, and what budget forcing did in
+    `samples`, one [`Sample`] each, which [`thinking_metric`] reads.
+
+    Configuration, tokenizer, format and budgets are checked when it is built, lengths and sampling before the weights
+    are read; these are read when the first sample is missing that no earlier run has finished. Under
+    `accelerate launch` each process takes its share of the batches, and all of them return everything.
+
+    Args:
+        config ([`BudgetForcingConfig`]): the settings.
+        progress (`Callable`, *optional*): told how far the main process is, about twice a second.
+
+    Raises:
+        ValueError: the tokenizer has no thinking format, or budgets and format do not go together. OSError: there is
+            no such model.
+
+    Example:
+
+    ```python
+    >>> from tempfile import TemporaryDirectory
+    >>> from lighteval.tasks.requests import Doc
+    >>> from s1_hf import embedded
+    >>> from s1_hf.evaluation import BudgetForcingConfig, BudgetForcingModel
+    >>> question = embedded.Problem(2, 7, 3, 8).question
+    >>> doc = Doc(query=question, choices=["51"], gold_index=0, id="0", task_name="lamps|0", generation_size=200)
+    >>> with TemporaryDirectory() as folder:
+    ...     config = BudgetForcingConfig(model_name=str(embedded.MODEL_PATH), max_thinking_tokens=16, cache_dir=folder)
+    ...     response, = BudgetForcingModel(config).greedy_until([doc])
+    >>> response.samples[0].ended, response.text[0].startswith("Final Answer:")
+    ('cut', True)
+
+    ```
+    """
+
+    def __init__(self, config: BudgetForcingConfig, *, progress: Callable[[Progress], None] | None = None) -> None:
+        self.config = config
+        self._accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=_ANY_TIME)])
+        self.checkpoint = Checkpoint.find(config)
+        self._context = self.checkpoint.context
+        self.format = _format(self.tokenizer, config)
+        self._watch = Watch(progress if self._accelerator.is_main_process else None)
+        self._budget = BudgetForcingLogitsProcessor(  # its checks, and the lengths of what it forces
+            self.tokenizer,
+            format=self.format,
+            generation_config=config.generation_config(self._context, [self.tokenizer.eos_token_id], 0),
+            **config.budget,
+        )
+        self._budget.check_vocabulary(self.checkpoint.config.get_text_config().vocab_size)
+        self._cache = _NoCache()
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """As it was saved: its padding and its special tokens are left alone."""
+        return self.checkpoint.tokenizer
+
+    @property
+    def add_special_tokens(self) -> bool:
+        """Of a chat: the template has written them."""
+        return not self.tokenizer.chat_template
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of prompt and output together."""
+        return self._context
+
+    @property
+    def disable_tqdm(self) -> bool:
+        """Whether this is not the main process."""
+        return not self._accelerator.is_main_process
+
+    @cached_property
+    def store(self) -> Store:
+        """Where finished samples are kept."""
+        about = {"weights": self.checkpoint.fingerprint, "format": asdict(self.format)}
+        name = re.sub(r"[^\w.-]+", "_", self.config.model_name.strip("/."))
+        folder = Path(self.config.cache_dir).expanduser() / name / self.config.key(**about)
+        settings = {"config": self.config.model_dump(mode="json"), **about}
+        settings["versions"] = {library: version(library) for library in ("torch", "transformers", "lighteval")}
+        return Store(folder, settings, self._accelerator.process_index)
+
+    def greedy_until(self, docs: list[Doc]) -> list[ModelResponse]:
+        """Generate, greedily or by sampling, as the settings say; one response a doc, in their order.
+
+        Raises:
+            ValueError: a prompt and the budget do not fit into the context, or several samples are wanted of greedy
+                decoding.
+        """
+        wanted = [(doc, list(requests)) for doc, requests in self._requests(docs)]
+        samples = self._samples([request for _, requests in wanted for request in requests])
+        return [self._response(doc, requests, samples) for doc, requests in wanted]
+
+    def loglikelihood(self, docs: list[Doc]) -> list[ModelResponse]:
+        """Not supported: a log-likelihood has no thinking."""
+        raise ValueError(
+            "Budget forcing is for tasks in which the model writes; log-likelihoods have no thinking. Run "
+            f"{', '.join(sorted({doc.task_name for doc in docs}))} with `lighteval accelerate`."
+        )
+
+    loglikelihood_rolling = loglikelihood
+
+    def cleanup(self) -> None:
+        """Forget the weights."""
+        self.__dict__.pop("_model", None)
+        torch.cuda.empty_cache()
+
+    # -- what is wanted -----------------------------------------------------------------------------------------
+
+    def _requests(self, docs: list[Doc]) -> Iterator[tuple[Doc, Iterable[Request]]]:
+        for task, group in groupby(docs, lambda doc: doc.task_name):
+            of_task = list(group)
+            self._check_samples(task, max(doc.num_samples for doc in of_task))
+            prompts = [tuple(self._prompt(doc)) for doc in of_task]
+            limit = self._max_new_tokens(task, of_task, max(prompts, key=len))
+            for doc, prompt in zip(of_task, prompts, strict=True):
+                numbers = range(doc.num_samples)
+                one = Request(task, doc.id, 0, prompt, limit, self.config.max_answer_tokens)
+                yield doc, [replace(one, index=i) for i in numbers]
+
+    def _prompt(self, doc: Doc) -> list[int]:
+        return _prompt_ids(self.tokenizer, self.format, self._input(doc), self.config.chat_template_kwargs)
+
+    def _input(self, doc: Doc) -> Any:
+        """The messages, or without a chat template the text."""
+        if doc.images:
+            raise ValueError(f"{doc.task_name} asks about images, which are not supported. Leave it out.")
+        chat = bool(self.tokenizer.chat_template)
+        prompts = PromptManager(chat, self.tokenizer, self.config.system_prompt)
+        return prompts.prepare_prompt_api(doc) if chat else prompts.prepare_prompt(doc)
+
+    def _check_samples(self, task: str, count: int) -> None:
+        if count > 1 and not self.config.samples:
+            raise ValueError(
+                f"{task} wants {count} samples of each problem, which greedy decoding makes all the same. Set a "
+                "`temperature` above 0 (s1's is 1), or choose the task with one sample."
+            )
+
+    def _max_new_tokens(self, task: str, docs: list[Doc], longest: tuple[int, ...]) -> int:
+        """What may be generated for each problem of `task`."""
+        room = self._context - len(longest)
+        said = self.config.generation_parameters.max_new_tokens
+        sizes = [doc.generation_size for doc in docs if doc.generation_size]
+        limit = said if said is not None else min([room, *sizes])
+        if limit > room or limit < 1:
+            raise ValueError(
+                f"{task}: its longest prompt of {len(longest):,} tokens and `max_new_tokens` of {limit:,} are "
+                f"{len(longest) + limit - self._context:,} tokens beyond the context of {self._context:,}. Lower it."
+            )
+        allowed = (
+            f"the context of {self._context:,} leaves behind its longest prompt of {len(longest):,}"
+            if limit == room
+            else "`max_new_tokens` allows (without it, the task's own limit)"
+        )
+        self._check_room(task, longest, limit, allowed)
+        return limit
+
+    def _check_room(self, task: str, prompt: tuple[int, ...], limit: int, allowed: str) -> None:
+        """Raises a `ValueError` if the budget, delimiters and some answer are more than `limit`."""
+        cap, least = self.config.max_thinking_tokens, self.config.min_thinking_tokens
+        if cap is None and not least:
+            return
+        thinking = cap if isinstance(cap, int) else least
+        automaton = self._budget.automaton
+        opened = automaton.read_prompt(prompt).ended == Ended.UNFINISHED
+        delimiters = automaton.max_closing + (0 if opened else len(self.format.start))
+        reserve = min(ANSWER_RESERVE, self.config.max_answer_tokens or ANSWER_RESERVE)
+        excess = thinking + delimiters + reserve - limit
+        if excess > 0:
+            name = "max_thinking_tokens" if isinstance(cap, int) else "min_thinking_tokens"
+            fits = f"Lower `{name}` to {thinking - excess:,}" if thinking >= excess else "Allow more"
+            raise ValueError(
+                f"{task}: `{name}` of {thinking:,}, {delimiters} tokens of delimiters and answer prefix, and {reserve} "
+                f"for the answer are {excess:,} more than the {limit:,} tokens that {allowed}. {fits}."
+            )
+
+    # -- getting it ---------------------------------------------------------------------------------------------
+
+    def _samples(self, requests: list[Request]) -> dict[str, Sample]:
+        """A sample for each request, by key: from the disk where there is one."""
+        found = self.store.read()
+        self._accelerator.wait_for_everyone()  # all have read before anyone writes
+        missing = [request for request in requests if request.key not in found]
+        share = plan(missing, self.config.batch_size)[self._accelerator.process_index :: self._processes]
+        rows = sum(map(len, share))
+        self._watch.begin(len(requests) - len(missing), len(requests) - len(missing) + rows)
+        new = list(self._generate(share))
+        return found | {sample.key: sample for sample in gather_object(new)}
+
+    def _generate(self, batches: list[list[Request]]) -> Iterator[Sample]:
+        if not batches:
+            return
+        generator = Generator(self._model, self.tokenizer, self.format, self.config, self._watch.step)
+        for batch in batches:
+            start = time.monotonic()
+            samples = generator.run(batch)
+            self.store.append(samples, time.monotonic() - start)
+            self._watch.finish(len(samples), sum(len(sample.token_ids) for sample in samples))
+            yield from samples
+
+    @property
+    def _processes(self) -> int:
+        return int(self._accelerator.num_processes)
+
+    @cached_property
+    def _model(self) -> PreTrainedModel:
+        return self.checkpoint.load(self._accelerator.device, self._processes)
+
+    def _response(self, doc: Doc, requests: Iterable[Request], samples: dict[str, Sample]) -> ModelResponse:
+        mine = [samples[request.key] for request in requests]
+        prompt = self._input(doc)
+        response = Response(
+            # a list also for a text: graders take a text that ends in an opening delimiter for a prompt whose
+            # thinking stands in the output
+            input=[prompt] if isinstance(prompt, str) else prompt,
+            input_tokens=list(next(iter(requests)).prompt),
+            text=[self._answer(doc, sample.answer) for sample in mine],
+            output_tokens=[sample.token_ids for sample in mine],
+            reasonings=[sample.thinking for sample in mine],
+        )
+        response.samples = mine
+        return response
+
+    def _answer(self, doc: Doc, answer: str) -> str:
+        """Without a chat template up to a stop sequence, which ends an answer and no thinking."""
+        stops = () if self.tokenizer.chat_template else doc.stop_sequences or ()
+        return min((answer.split(stop)[0] for stop in stops if stop), key=len, default=answer)
+
+
+class _NoCache:
+    """In the place of lighteval's cache, which the pipeline hands its registry."""
+
+    def _init_registry(self, registry: Any) -> None:
+        pass
+
+
+def _format(tokenizer: PreTrainedTokenizerBase, config: BudgetForcingConfig) -> ThinkingFormat:
+    if isinstance(config.format, dict):
+        return ThinkingFormat.from_delimiters(tokenizer, **config.format)
+    return resolve_format(tokenizer, config.format)

@@ -1,0 +1,74 @@
+"""Draws that belong to a sample, not to a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import LogitsProcessor
+
+if TYPE_CHECKING:
+    from s1_hf.processor import BudgetForcingLogitsProcessor
+
+CHUNK = 256  # steps for which random numbers are drawn ahead, so that no step waits for the CPU
+
+
+class RowSampler(LogitsProcessor):
+    """Draws the next token of each row with random numbers of its own; stands behind the budget's processor.
+
+    `generate` draws for all rows from one global stream, so that what a sample becomes would depend on the rows
+    beside it. Here the numbers of a row follow from its seed and the step alone: a sample is the same in every batch,
+    up to the rounding of its scores, and after a restart. The law is that of `generate`: the same warpers, then one
+    draw; only the token drawn is left possible.
+
+    Args:
+        budget ([`BudgetForcingLogitsProcessor`]): whose warpers are used and whose draws, which decide about ends, are
+            taken over as well.
+    """
+
+    def __init__(self, budget: BudgetForcingLogitsProcessor) -> None:
+        self._budget = budget
+        self._generators: list[torch.Generator] = []
+        self._numbers = torch.empty(0)
+        self._first = -1  # length of the sequences at the first step
+        budget._draw = self._draw_for_ends  # type: ignore[method-assign]
+
+    def begin(self, seeds: Sequence[int]) -> None:
+        """The next call of `generate` has these rows."""
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._numbers, self._first = torch.empty(len(seeds), 0, 2, dtype=torch.float64), -1
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """
+        Args:
+            scores (`torch.FloatTensor` of shape `(batch_size, vocab_size)`): of the next token; not modified.
+
+        Returns:
+            `torch.FloatTensor` of the same shape: 0 for the token drawn in each row, `-inf` for all others.
+        """
+        _, tokens = self._draw(scores, input_ids, 1)
+        return torch.full_like(scores, -torch.inf).scatter_(1, tokens[:, None], 0.0)  # type: ignore[return-value]
+
+    def _draw_for_ends(self, scores: torch.Tensor, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._draw(scores, input_ids, 0)
+
+    def _draw(self, scores: torch.Tensor, input_ids: torch.Tensor, which: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Final probabilities, and a token drawn from them with the first or second number of each row's step."""
+        for warper in self._budget._warpers:
+            scores = warper(input_ids, scores)
+        probabilities = scores.softmax(-1)
+        sums = probabilities.cumsum(-1, dtype=torch.float64)
+        uniform = self._uniform(input_ids.shape[1], scores.device)[:, which, None]
+        tokens = torch.searchsorted(sums, uniform * sums[:, -1:], right=True)[:, 0]
+        return probabilities, tokens.clamp(max=scores.shape[1] - 1)
+
+    def _uniform(self, length: int, device: torch.device) -> torch.Tensor:
+        """Two numbers a row for the step at `length`, of shape `(batch_size, 2)`."""
+        if self._first < 0:
+            self._first = length
+        step = length - self._first
+        while step >= self._numbers.shape[1]:
+            more = [torch.rand(CHUNK, 2, dtype=torch.float64, generator=g) for g in self._generators]
+            self._numbers = torch.cat([self._numbers.to(device), torch.stack(more).to(device)], dim=1)
+        return self._numbers[:, step]
