@@ -154,4 +154,4 @@ def test_the_first_member_stands_for_its_group():
 
 
 def test_choices_are_grouped_by_letter():
-    assert group_equivalent(["A", "B", None, "(A)"], "choice") == [[0, 3], [1]]
+    assert group_equivalent(["A", "B", None, "(A)", "x", "y"], "choice") == [[0, 3], [1], [4], [5]]

@@ -37,6 +37,8 @@ HUGE = {
     "open braces": "{" * BIG,
     "braces in a box": r"\boxed{" + "{" * (BIG // 2) + "}" * (BIG // 2) + "}",
     "boxes": r"\boxed{" * (BIG // 7),
+    "nested boxes": r"\boxed{" * 12_000 + "1" + "}" * 12_000,
+    "many boxes": r"\boxed{1}, " * (BIG // 11),
     "backslashes": "\\" * BIG + "boxed{1}",
     "markers": "Answer:" * (BIG // 7),
     "answer and spaces": "answer" + " " * BIG,
@@ -129,6 +131,14 @@ def test_without_math_verify_the_extra_is_named_and_numbers_are_still_compared(m
     assert is_equal("25", "025")
     with pytest.raises(ModuleNotFoundError, match=r"s1-hf\[eval\]"):
         is_equal("u+1", "1+u")
+
+
+def test_a_math_verify_that_does_not_start_is_an_error_and_no_wrong_answer(tmp_path, monkeypatch):
+    (tmp_path / "math_verify.py").write_text("raise ImportError('needs another antlr')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    worker._end_all()
+    with pytest.raises(RuntimeError, match="did not start: (?s:.*)needs another antlr"):
+        is_equal("v+1", "1+v")
 
 
 def test_importing_the_package_loads_no_heavy_library():

@@ -71,9 +71,11 @@ def compare(gold: str, answer: str, kind: Kind) -> Comparison:
     """What the rules of [`is_equal`] say."""
     if kind == "choice":
         first, second = letter(gold), letter(answer)
-        return Comparison(first == second, "letter", f"{second or 'no letter'} against {first}")
-    if max(len(gold), len(answer)) > 10 * notation.MAX_FORMULA_CHARS:
-        return Comparison(gold == answer or None, "text", "too long to be compared by more than its text")
+        return Comparison(first is not None and first == second, "letter", f"{second or 'no letter'} against {first}")
+    if gold == answer:
+        return Comparison(True, "text", "the same text")
+    if max(len(gold), len(answer)) > notation.MAX_TIDIED_CHARS:
+        return Comparison(None, "none", f"longer than {notation.MAX_TIDIED_CHARS:,} characters")
     first, second = notation.tidy(gold), notation.tidy(answer)
     return _by_text(first, second) or _by_number(first, second) or _by_math_verify(first, second)
 
@@ -124,6 +126,8 @@ def _by_number(gold: str, answer: str) -> Comparison | None:
     if first and second:
         equal = first.equals(second)
         return Comparison(equal, "number", "the same number" if equal else "different numbers")
+    if (first and notation.is_number_list(answer)) or (second and notation.is_number_list(gold)):
+        return Comparison(None, "none", "a number against a list")
     if notation.has_scale(gold) or notation.has_scale(answer):
         return Comparison(None, "none", "a word such as 'million' in one of them")
     return None

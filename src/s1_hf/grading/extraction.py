@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal["math", "choice"]
 Method = Literal["boxed", "answer_line", "phrase", "whole", "none"]
 
 MAX_ANSWER_CHARS = 100_000  # of an answer part its end is read, so that no answer takes long
 MAX_LINE_CHARS = 1_000  # of an answer outside a box
+MAX_GAP_CHARS = 60  # between two boxes of one list
 
 # Every repetition below is bounded or of single characters, so that each search is linear in the text.
 _BRACES = re.compile(r"\\{1,4}(?:boxed|fbox)(?![a-zA-Z])\s{0,9}(\{?)|\\.|[{}]", re.DOTALL)
 _MARKER = re.compile(r"\b(?:final[\s*_]{1,9})?answer[\s*_]{0,9}:", re.IGNORECASE)
+_GAP_LAYOUT = re.compile(r"\\q?quad|\\text|\\[()\[\]]|[\s${}]")
+_JOINTS = {",", ";", "and", "or", ",and", ",or"}  # what makes two boxes one list
+_BLANK = re.compile(r"\s*")
 _CUT_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,9}\{")
 _PHRASE = re.compile(r"\banswer\s{1,9}is\b[\s:*]{0,9}", re.IGNORECASE)
 _IS = re.compile(r"\b(?:is|are|equals)\s{1,9}(?=[$\\\d(.+-])")
@@ -42,7 +46,7 @@ def extract_answer(answer_text: str, kind: Kind = "math") -> str | None:
     and `gpqa`: https://github.com/simplescaling/s1):
 
     1. the last complete `\\boxed{...}` or `\\fbox{...}` that is not empty, of nested ones the innermost; `\\boxed 5`
-       up to the end of the line or a `$`;
+       up to the end of the line or a `$`. Boxes with only a comma, "and" or "or" between them are one list;
     2. the line behind the last `Answer:` that has anything behind it (so also `Final Answer:`, `**Answer:**`; in any
        case of letters), the next line if that one ends in a colon, or a `$$...$$` or `\\[...\\]` that begins there.
        In a sentence, what follows its "answer is", or the last "is" before a formula or a number;
@@ -50,9 +54,9 @@ def extract_answer(answer_text: str, kind: Kind = "math") -> str | None:
        choice also "option is" and "choice is";
     4. all of it, if it is one line without `Answer:`.
 
-    Rules 3 and 4, and sentences, replace what the paper left to gpt-4o-mini. An answer loses the space, `*`, quotes and
-    the full stop around it, and a formula's `$`. Not matched are an answer in other prose ("so we get 51 in all."), a
-    heading without a colon, and a box that was cut off. Only the last 100,000 characters are read.
+    Lists, sentences and rules 3 and 4 replace what the paper left to gpt-4o-mini. An answer loses the space, `*`,
+    quotes and the full stop around it, and a formula's `$`. Not matched are an answer in other prose ("so we get 51 in
+    all."), a heading without a colon, and a box that was cut off. Only the last 100,000 characters are read.
 
     A choice is one of the letters A to D, and a rule that does not give a letter is passed over. Matched are `B`,
     `(B)`, `B)`, `**B**`, `B. Sodium`, `B: Sodium`, `B (Sodium)`, `\\text{B}`, `Option B`, and `b` alone; not matched
@@ -128,20 +132,41 @@ def _candidates(text: str, kind: Kind) -> Iterator[tuple[Method, str]]:
 
 
 def _last_box(text: str) -> str | None:
-    """The content of the box that opens last, of those that are closed and not empty; escaped braces are no braces."""
-    open_at: list[int | None] = []  # for each open brace: where a box's content begins, or None
-    best = (-1, "")
+    """The content of the last box, and of those that it makes one list with."""
+    boxes = sorted(_boxes(text), key=lambda box: box.begin)
+    if not boxes:
+        return None
+    contents, current = [text[boxes[-1].begin : boxes[-1].stop]], boxes[-1]
+    for box in reversed(boxes[:-1]):
+        gap = text[box.end : current.start]
+        if len(gap) > MAX_GAP_CHARS or _GAP_LAYOUT.sub("", gap) not in _JOINTS:
+            break
+        contents.append(text[box.begin : box.stop])
+        current = box
+    return ", ".join(dict.fromkeys(reversed(contents)))
+
+
+class _Box(NamedTuple):
+    start: int  # of the command
+    begin: int  # of the content
+    stop: int  # of the content
+    end: int  # of it all
+
+
+def _boxes(text: str) -> Iterator[_Box]:
+    """All boxes that are closed and not empty; escaped braces are no braces."""
+    open_braces: list[re.Match[str]] = []
     for token in _BRACES.finditer(text):
-        if token[0] == "}":
-            begin = open_at.pop() if open_at else None
-            if begin is not None and begin > best[0] and text[begin : token.start()].strip():
-                best = (begin, text[begin : token.start()])
-        elif token[0] == "{" or token[1] == "{":
-            open_at.append(None if token[0] == "{" else token.end())
-        elif token[1] == "":  # a box without braces
-            line = re.split(r"[$\n]", text[token.end() : token.end() + MAX_LINE_CHARS].lstrip(" "), maxsplit=1)[0]
-            best = (token.end(), line) if line.strip() else best
-    return best[1] if best[0] >= 0 else None
+        if token[0] == "{" or token[1] == "{":
+            open_braces.append(token)
+        elif token[0] == "}":
+            opening = open_braces.pop() if open_braces else None
+            if opening and opening[1] and not _BLANK.fullmatch(text, opening.end(), token.start()):
+                yield _Box(opening.start(), opening.end(), token.start(), token.end())
+        elif token[1] == "":  # no braces: up to a dollar sign or the end of the line
+            line = re.split(r"[$\n]", text[token.end() : token.end() + MAX_LINE_CHARS], maxsplit=1)[0]
+            if line.strip():
+                yield _Box(token.start(), token.end(), token.end() + len(line), token.end() + len(line))
 
 
 def _first_statement(tail: str) -> str:

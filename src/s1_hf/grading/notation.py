@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-MAX_FORMULA_CHARS = 1_000  # longer answers are not taken apart
+MAX_TIDIED_CHARS = 10_000  # longer answers are compared as they stand
+MAX_FORMULA_CHARS = 1_000  # longer ones, then, by their text
 MAX_EXPONENT = 1_000
 
 _CHARACTERS = str.maketrans(
@@ -37,6 +38,7 @@ _NUMBER = re.compile(
 _UNIT = re.compile(r"\s?(?:\\(?:text|textbf|textrm|textnormal|mathrm|mbox)\{\s?([^{}]*)\}|\s([a-zA-Z][a-zA-Z/ .]+))")
 _UNIT_POWER = re.compile(r"\s?(?:\^\s?\{?\s?-?\d\s?\}?|²|³)?\s?\.?")
 _PERCENT = re.compile(r"\s?(?:\\?%|(?:percent(?:age)?|pct)\.?)", re.IGNORECASE)
+_NUMBER_LIST = re.compile(r"-?\d+(?:,\s?-?\d+)+")
 _SCALE = re.compile(r"\b(?:hundred|thousand|million|billion|trillion|dozen)s?\b", re.IGNORECASE)
 _NO_UNIT = re.compile(
     r"\b(?:and|or|to|pi|infinity|squared|cubed|factorial|mod|choose|times|plus|minus|over|is|base)\b", re.IGNORECASE
@@ -83,6 +85,11 @@ def is_words(tidied: str) -> bool:
 def as_list(tidied: str) -> str:
     """With commas for "and" and "or"."""
     return _AND.sub(", ", tidied)
+
+
+def is_number_list(tidied: str) -> bool:
+    """Whether an answer is whole numbers with commas between them: `1,2`; also `1,5`, which is no decimal here."""
+    return bool(_NUMBER_LIST.fullmatch(tidied))
 
 
 def has_scale(tidied: str) -> bool:

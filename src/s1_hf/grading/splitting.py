@@ -70,7 +70,7 @@ def split_thinking(
     opens, closes = _spans(text, name, delimiters)
     begin = min(opens, default=(0, 0))[1]
     if ended == "unfinished" or not closes:
-        thought = ended not in (None, "never_started") or bool(opens)
+        thought = opens or ended is not None
         return (text[begin:].strip(), None) if thought else ("", _until_end_of_turn(text))
     close = max(closes)
     if any(span > close for span in opens):  # opened again, and not closed

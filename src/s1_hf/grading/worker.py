@@ -43,6 +43,7 @@ def verify(gold: str, answer: str) -> Verdict:
 
     Raises:
         ModuleNotFoundError: math-verify is not installed.
+        RuntimeError: it does not start; the message holds its own error.
     """
     process = _take()
     verdict: Verdict | None = None
@@ -64,13 +65,20 @@ def _take() -> subprocess.Popen[str]:
         _end(process)
     if find_spec("math_verify") is None:
         require("math_verify", "eval")  # says what to install
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", _START, json.dumps(sys.path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         encoding="ascii",
+        errors="replace",
     )
+    assert process.stdout and process.stderr
+    if not process.stdout.readline():
+        _, said = process.communicate()
+        raise RuntimeError(f"The process for math-verify did not start: {said.strip() or 'it was ended'}")
+    process.stderr.close()  # from here on it is silent
+    return process
 
 
 def _ask(process: subprocess.Popen[str], gold: str, answer: str) -> Verdict | None:
@@ -107,9 +115,13 @@ def serve() -> None:
     """Answer one JSON line [gold, answer, time limit in seconds] after the other, until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ended by its caller, not by Ctrl-C
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # math-verify prints
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, sys.stdout.fileno())  # math-verify prints
     _limit_memory()
     compare = _comparison()
+    os.dup2(silence, sys.stderr.fileno())
+    replies.write("ready\n")
+    replies.flush()
     for line in sys.stdin:
         gold, answer, limit = json.loads(line)
         faulthandler.dump_traceback_later(limit, exit=True)
