@@ -23,13 +23,15 @@ class Suggestion:
 def suggestions(shape: DecoderShape, training: Training, machine: Machine) -> list[Suggestion]:
     """Changes that lessen a run's memory, those first that change neither result nor hardware.
 
-    Settings that cost little (`sync_each_batch`, `gradient_checkpointing`, one row per device) come first and are taken
-    for granted by what follows them; the others are alternatives to each other.
+    Settings that cost little (`sync_each_batch`, `gradient_checkpointing`, one row per device) come first, each with
+    those before it. If they do not suffice, alternatives to each other follow, each with all of them.
     """
-    found = []
+    found: list[Suggestion] = []
     for change, better in _cheap(training, machine):
         training = better
         found.append(Suggestion(change, plan(shape, training, machine)))
+    if found and found[-1].plan.verdict == "fits":
+        return found
     return found + [Suggestion(change, plan(shape, t, m)) for change, t, m in _alternatives(shape, training, machine)]
 
 

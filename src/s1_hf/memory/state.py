@@ -51,7 +51,7 @@ class State:
         else:
             there = [
                 Part("weights", weights, f"{base}{trained} x {w} B{over}"),
-                Part("gradients", present * w // n, f"{present:,} x {w} B{over}"),
+                Part("gradients", present * w // n, f"{present:,} x {w} B{over}" if present else "none yet"),
                 Part("optimizer state", state, f"{trained} x {self._optimizer_bytes() / self.trained:.3g} B{over}"),
             ]
         whole, why = self._whole_gradients()
