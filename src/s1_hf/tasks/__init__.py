@@ -19,9 +19,13 @@ them. The metric is `accuracy`, by our grading ([`s1_hf.grading`]), of the answe
 `python -m s1_hf.tasks --help`, and [`tasks_table`] for data sets in a local folder.
 """
 
-from s1_hf.tasks.local import commit_of
-from s1_hf.tasks.offline import preload_tiny_benchmarks
-from s1_hf.tasks.table import tasks_table
+from s1_hf._lazy import require
+
+require("lighteval.tasks.lighteval_task", "eval")  # says what to install, before the imports below fail
+
+from s1_hf.tasks.local import commit_of  # noqa: E402
+from s1_hf.tasks.offline import preload_tiny_benchmarks  # noqa: E402
+from s1_hf.tasks.table import tasks_table  # noqa: E402
 
 __all__ = ["TASKS_TABLE", "commit_of", "preload_tiny_benchmarks", "tasks_table"]
 

@@ -37,7 +37,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--custom-tasks", metavar="FILE", help="tasks of your own in place of s1_hf.tasks")
     options, rest = parser.parse_known_args(arguments)
     if rest in ([], ["--help"], ["-h"]):
-        parser.exit(0, parser.format_help())
+        parser.print_help()
+        return
     if options.data_folder and options.custom_tasks:
         parser.error("--data-folder is for the tasks of s1_hf.tasks, and --custom-tasks replaces them")
     if options.data_folder:

@@ -58,7 +58,7 @@ def _local(source: Source, path: Path) -> Source:
     local = replace(source, repo=str(path), revision=None)
     if not path.is_dir():
         return local
-    files = [file for file in path.rglob("*") if file.suffix in _FILES and not file.name.startswith(".")]
+    files = [file for file in path.rglob("*") if file.suffix in _FILES and file.name != "dataset_infos.json"]
     if len(files) == 1:  # then its name and the hub's settings say nothing: "train" is what it is read as
         return _single(local)
     if not files:

@@ -61,8 +61,8 @@ BENCHMARKS = (
         "choice",
     ),
 )
-# Shipped with the package: all held-out problems as `held_out_sample` with seed 0 draws them, so that the first ones are
-# a fair sample. The model has 1,024 positions.
+# Shipped with the package: all held-out problems as `held_out_sample` with seed 0 draws them, so that the first
+# few are a fair sample. The model has 1,024 positions.
 EMBEDDED = Benchmark(
     "embedded",
     Source(str(Path(__file__).with_name("embedded")), split="test", revision=None),
