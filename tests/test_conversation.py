@@ -15,7 +15,6 @@ from s1_hf.conversation import (
     FORMATS,
     LengthSummary,
     check_delimiters,
-    check_lengths,
     check_rows,
     check_template,
     summarize,
@@ -371,25 +370,6 @@ def test_lengths_of_the_real_rows(qwen2_5, tmp_path):
     texts = [original_text(r["question"], r["thinking_trajectories"], r["attempt"], qwen2_5) for r in rows]
     assert list(summary.lengths) == [len(qwen2_5.encode(text)) for text in texts]
     assert summary.max == 8165 and len(summary.too_long) == 4
-
-
-def test_rows_as_long_as_max_length_pass():
-    check_lengths(LengthSummary((10, 20), 5, max_length=20))
-
-
-def test_longer_rows_are_named_with_their_lengths_and_the_remedies():
-    with pytest.raises(ValueError) as caught:
-        check_lengths(LengthSummary((5, *range(1001, 1008)), 5, max_length=1000))
-    text = str(caught.value)
-    assert (
-        "`max_length` (1,000 tokens), but 7 of 8 are (row 1: 1,001, " in text and ", row 5: 1,005 and 2 more)" in text
-    )
-    assert "Raise `max_length` to 1,007 or more" in text and "`allow_truncation: true`" in text
-
-
-def test_a_summary_without_a_training_length_cannot_be_checked():
-    with pytest.raises(ValueError, match="`summary` has to have been made with `max_length`"):
-        check_lengths(LengthSummary((5,), 5))
 
 
 @pytest.mark.parametrize(

@@ -215,27 +215,6 @@ def summarize(
     return LengthSummary(tuple(lengths), completion_tokens, max_length)
 
 
-def check_lengths(summary: LengthSummary) -> None:
-    """Refuse rows that training would cut: the model would never see them end.
-
-    With 74 % of its samples cut the paper's model scored 30.0 instead of 50.0 on AIME24 (appendix on the training
-    length).
-
-    Raises:
-        ValueError: rows are longer than `summary.max_length`, or it has none.
-    """
-    if summary.max_length is None:
-        raise ValueError("`summary` has to have been made with `max_length`, the training length, but has none.")
-    if summary.too_long:
-        named = [f"row {number}: {summary.lengths[number]:,}" for number in summary.too_long[:_LISTED]]
-        more = f" and {len(summary.too_long) - _LISTED:,} more" if len(summary.too_long) > _LISTED else ""
-        raise ValueError(
-            f"No row may be longer than `max_length` ({summary.max_length:,} tokens), but {len(summary.too_long):,} of "
-            f"{summary.rows:,} are ({', '.join(named)}{more}). Raise `max_length` to {summary.max:,} or more, leave "
-            "those rows out, or train on cut rows with `allow_truncation: true` in the recipe."
-        )
-
-
 def _check_format(format: str) -> None:
     if format not in FORMATS:
         raise ValueError(f"`format` has to be one of {', '.join(map(repr, FORMATS))}, but is {format!r}.")

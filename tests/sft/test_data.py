@@ -8,13 +8,13 @@ pytest.importorskip("trl")
 pytest.importorskip("datasets")
 
 import datasets
-from s1_hf.conversation import to_conversation
-from s1_hf.s1k import load_s1k
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 from trl import SFTConfig, SFTTrainer
 
 from s1_hf import embedded
+from s1_hf.conversation import to_conversation
 from s1_hf.formats import ThinkingFormat
+from s1_hf.s1k import load_s1k
 from s1_hf.sft.data import IGNORED, show_mask, tokenize, training_rows
 
 SHARED = Path(__file__).parents[2].parent / "shared/data"
@@ -129,3 +129,9 @@ def test_a_template_that_opens_the_turn_in_another_way_is_refused():
     tokenizer.chat_template += "{% if add_generation_prompt %}<|im_start|>x{% endif %}"
     with pytest.raises(ValueError, match="renders the prompt in another way"):
         tokenize(ROWS[0], tokenizer, s1(tokenizer))
+
+
+def test_an_end_of_turn_within_a_row_is_refused(tokenizer):
+    row = ROWS[0] | {"attempt": "4<|im_end|>5"}
+    with pytest.raises(ValueError, match="has to hold the end of turn '<|im_end|>' once, but holds it within"):
+        tokenize(row, tokenizer, s1(tokenizer))

@@ -13,6 +13,7 @@ from transformers import Qwen2Config
 from trl import ModelConfig, SFTConfig
 
 from s1_hf import embedded
+from s1_hf.conversation import LengthSummary
 from s1_hf.sft import guards
 from s1_hf.sft.prepare import disk_needed
 from s1_hf.sft.recipe import DataArguments
@@ -49,8 +50,12 @@ def test_another_number_of_steps_than_expected_is_refused():
     assert "314 optimizer steps on 999 rows" in fault and "`--expected_steps none`" in fault
 
 
+def summary(lengths, max_length):
+    return LengthSummary(tuple(lengths), sum(lengths), max_length)
+
+
 def test_rows_that_would_be_cut_are_named_longest_first():
-    (fault,) = guards.length_faults([5, 30, 7, 20], max_length=10, context=None, allowed=False)
+    (fault,) = guards.length_faults(summary([5, 30, 7, 20], 10), context=None, allowed=False)
     assert "2 of 4 rows (50.0%)" in fault
     assert "row 1: 30 tokens, row 3: 20 tokens." in fault
     assert "Raise `max_length` to 30" in fault
@@ -58,19 +63,19 @@ def test_rows_that_would_be_cut_are_named_longest_first():
 
 @pytest.mark.parametrize("limit", [30, 31, None])
 def test_rows_that_fit_pass(limit):
-    assert guards.length_faults([5, 30], max_length=limit, context=30, allowed=False) == []
+    assert guards.length_faults(summary([5, 30], limit), context=30, allowed=False) == []
 
 
 def test_data_without_rows_is_refused():
-    assert guards.length_faults([], max_length=10, context=10, allowed=False) == ["The data has no rows."]
+    assert guards.length_faults(summary([], 10), context=10, allowed=False) == ["The data has no rows."]
 
 
 def test_cut_rows_pass_when_asked_for():
-    assert guards.length_faults([5, 30], max_length=10, context=10, allowed=True) == []
+    assert guards.length_faults(summary([5, 30], 10), context=10, allowed=True) == []
 
 
 def test_a_row_beyond_the_models_context_is_refused_even_then():
-    (fault,) = guards.length_faults([5, 30], max_length=20, context=10, allowed=True)
+    (fault,) = guards.length_faults(summary([5, 30], 20), context=10, allowed=True)
     assert "The longest row has 20 tokens, but the model's context is 10." in fault
 
 

@@ -148,7 +148,7 @@ def test_the_mask_is_shown_before_training(tmp_path, caplog):
     recipe, *overrides = arguments(tmp_path / "run")
     with caplog.at_level("INFO", logger="s1_hf"):
         check(read_recipe(recipe, overrides))
-    assert "1,000 rows of 103 to 413 tokens" in caplog.text
+    assert "1,000 rows of 103 to 413 tokens (median 142" in caplog.text
     assert "loss on 72 tokens: '<|im_start|>think" in caplog.text
 
 

@@ -113,10 +113,13 @@ def _check_completion(
         faults.append(f"contain {thinking_format.close_text!r}, but does not")
     if not text.rstrip().endswith(str(tokenizer.eos_token)):
         faults.append(f"end with the end of turn {tokenizer.eos_token!r}, but ends with {text[-60:]!r}")
+    if completion.count(tokenizer.eos_token_id) > 1:
+        faults.append(f"hold the end of turn {tokenizer.eos_token!r} once, but holds it within the trace or answer")
     if faults:
         raise ValueError(
             f"the trained part has to {'; has to '.join(faults)}. The chat template drops or rewrites it, or the "
-            "tokenizer's `eos_token` is not the template's end of turn: set `chat_template_path` or `eos_token`."
+            "tokenizer's `eos_token` is not its end of turn (set `chat_template_path` or `eos_token`), or the "
+            "row's own text has such tokens."
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import statistics
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from trl import ModelConfig, SFTConfig, get_peft_config
 
-from s1_hf.conversation import check_delimiters, check_rows
+from s1_hf.conversation import LengthSummary, check_delimiters, check_rows
 from s1_hf.formats import ThinkingFormat
 from s1_hf.s1k import describe_source, load_s1k
 from s1_hf.sft import guards
@@ -68,26 +67,24 @@ def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Pr
         )
         check_rows(dataset, data.thinking_format)
         rows = training_rows(dataset, tokenizer, thinking_format, args.dataset_num_proc)
-    lengths = pc.list_value_length(rows.data.column("input_ids")).to_pylist()
+    summary = _lengths(rows, args.max_length)
     steps = guards.total_steps(len(rows), data.global_batch_size, args.num_train_epochs, args.max_steps)
     guards.refuse(
-        guards.length_faults(lengths, args.max_length, guards.context_length(config), data.allow_truncation)
+        guards.length_faults(summary, guards.context_length(config), data.allow_truncation)
         + guards.padding_faults(tokenizer)
         + guards.step_faults(steps, data.expected_steps, len(rows))
         + guards.disk_faults(Path(args.output_dir), disk_needed(config, data, args, model_args))
     )
     if args.process_index == 0:
-        logger.info("%s %s optimizer steps of %s rows.", _summary(rows, lengths), steps, data.global_batch_size)
+        logger.info("%s\n%s optimizer steps of %s rows", summary, f"{steps:,}", data.global_batch_size)
         logger.info("Row 0:\n%s", show_mask(rows[0], tokenizer))
     return Prepared(rows, tokenizer, thinking_format, asdict(describe_source(dataset)))
 
 
-def _summary(rows: Dataset, lengths: list[int]) -> str:
+def _lengths(rows: Dataset, max_length: int | None) -> LengthSummary:
+    lengths = pc.list_value_length(rows.data.column("input_ids")).to_pylist()
     trained = pc.sum(pc.not_equal(pc.list_flatten(rows.data.column("labels")), IGNORED)).as_py()
-    return (
-        f"{len(rows):,} rows of {min(lengths):,} to {max(lengths):,} tokens, median {statistics.median(lengths):,.0f}; "
-        f"loss on {trained:,} of {sum(lengths):,} tokens;"
-    )
+    return LengthSummary(tuple(lengths), trained, max_length)
 
 
 def disk_needed(config: PreTrainedConfig, data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> int:
