@@ -1,6 +1,7 @@
 """Every Python block of README runs, in order, as one program."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 README = Path(__file__).parents[1] / "README.md"
@@ -11,6 +12,8 @@ def test_python_blocks_of_readme_run(capsys):
     assert len(blocks) >= 4
     names: dict = {}
     for block in blocks:
+        if "load_s1k" in block and find_spec("datasets") is None:
+            continue
         exec(compile(block, str(README), "exec"), names)
     assert names["processor"].reports()[0].ends_ignored == 2
     assert names["first"].report.ended == "cut"
