@@ -20,6 +20,7 @@ _MODULE_OF = {
     "ThinkingEndCriteria": "criteria",
     "ThinkingFormat": "formats",
     "budget_forcing": "generation",
+    "export_custom_generate": "export",
     "generate": "generation",
     "load_s1k": "s1k",
     "to_conversation": "conversation",
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors; tests/
     from s1_hf.conversation import to_conversation as to_conversation
     from s1_hf.criteria import AnswerLengthCriteria as AnswerLengthCriteria
     from s1_hf.criteria import ThinkingEndCriteria as ThinkingEndCriteria
+    from s1_hf.export import export_custom_generate as export_custom_generate
     from s1_hf.formats import ThinkingFormat as ThinkingFormat
     from s1_hf.generation import Completion as Completion
     from s1_hf.generation import budget_forcing as budget_forcing

@@ -62,6 +62,7 @@ def evaluate(
     ] = False,
     max_samples: Annotated[int | None, typer.Option(help="Problems of each task, for a trial.")] = None,
     custom_tasks: Annotated[str, typer.Option(help="A module or file with tasks.")] = "s1_hf.tasks",
+    data_folder: Annotated[str | None, typer.Option(help="Local data for the tasks s1:...")] = None,
     output_dir: Annotated[
         Path, typer.Option(help="Gets results/, details/ and generations/.", rich_help_panel=_SAVING)
     ] = Path("results"),
@@ -84,14 +85,17 @@ def evaluate(
     """
     with plain_errors():
         require("lighteval", "eval")
+        from datasets import disable_progress_bars
         from lighteval.models.model_input import GenerationParameters
         from transformers.utils import logging
 
-        from s1_hf import LoopGuard, evaluation
+        from s1_hf import LoopGuard
+        from s1_hf.evaluation import BudgetForcingConfig, run
 
         logging.disable_progress_bar()
+        disable_progress_bars()
         cap: Any = max_thinking_tokens  # what is no number but "auto" is refused by the settings
-        config = evaluation.BudgetForcingConfig(
+        config = BudgetForcingConfig(
             model_name=model,
             revision=revision,
             dtype=dtype,  # type: ignore[arg-type]  # checked there
@@ -113,12 +117,13 @@ def evaluate(
             cache_dir=str(output_dir / "generations"),
         )
         with _bar() as show:
-            results = evaluation.evaluate(
+            results = run.evaluate(
                 config,
                 tasks,
                 output_dir=str(output_dir),
                 max_samples=max_samples,
                 custom_tasks=custom_tasks,
+                data_folder=data_folder,
                 progress=show,
                 save_details=save_details,
                 push_to_hub=push_to_hub,
@@ -161,7 +166,7 @@ def _show(results: dict[str, Any], output_dir: Path) -> None:
     """A table of scores and thinking tokens; the rest is in the files."""
     scores = {task: values for task, values in results["results"].items() if task != "all"}
     title = "tokens: of thinking, the mean; how it ended, in % of the samples; ends ignored, the mean"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("task", no_wrap=True)
     for name in ("metric", "value", "±", "tokens", "natural", "cut", "other", "ignored"):
         table.add_column(name, justify="left" if name == "metric" else "right", no_wrap=True)

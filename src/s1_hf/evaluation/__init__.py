@@ -4,7 +4,8 @@
 - `checkpoint`: model or adapter, tokenizer and a fingerprint of the weights; weights are read last.
 - `batches`: which samples share a batch, and generating one; `sampling`: draws that belong to a sample.
 - `store`: finished samples on disk, a line a batch: what makes a killed run go on.
-- `model`: the `LightevalModel`; `statistics`: thinking tokens as a metric of lighteval; `run`: the pipeline.
+- `model`: the `LightevalModel`; `statistics`: thinking tokens as a metric of lighteval.
+- `run`: `evaluate`, from settings to results; not imported here, because lighteval's pipeline takes seconds to import.
 
 What holds. **A run that was killed and started again by the same command gives what an unbroken run gives**, to the
 last token, in every dtype, greedy or sampling: batches are on the disk as a whole, what is missing is cut into the same
@@ -18,6 +19,5 @@ prompts.
 from s1_hf.evaluation.config import BudgetForcingConfig
 from s1_hf.evaluation.model import BudgetForcingModel
 from s1_hf.evaluation.progress import Progress
-from s1_hf.evaluation.run import evaluate
 
-__all__ = ["BudgetForcingConfig", "BudgetForcingModel", "Progress", "evaluate"]
+__all__ = ["BudgetForcingConfig", "BudgetForcingModel", "Progress"]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from datasets.exceptions import DatasetNotFoundError
+import torch
 from lighteval.logging.evaluation_tracker import EvaluationTracker
-from lighteval.pipeline import ParallelismManager, Pipeline, PipelineParameters
-from lighteval.tasks.registry import Registry
 from lighteval.tasks.requests import SamplingMethod
 
 from s1_hf.evaluation.model import BudgetForcingModel
 from s1_hf.evaluation.statistics import thinking_metric
-from s1_hf.tasks import preload_tiny_benchmarks
+from s1_hf.tasks import commit_of, preload_tiny_benchmarks, tasks_table
+from s1_hf.tasks.errors import clear_errors
+
+with torch.set_grad_enabled(torch.is_grad_enabled()):  # imported, this switches gradients off for the whole process
+    from lighteval.pipeline import ParallelismManager, Pipeline, PipelineParameters
 
 if TYPE_CHECKING:
+    from lighteval.tasks.lighteval_task import LightevalTask
+
     from s1_hf.evaluation.config import BudgetForcingConfig
     from s1_hf.evaluation.progress import Progress
 
@@ -30,6 +34,7 @@ def evaluate(
     output_dir: str = "results",
     max_samples: int | None = None,
     custom_tasks: str = TASKS,
+    data_folder: str | None = None,
     progress: Callable[[Progress], None] | None = None,
     **tracker: Any,
 ) -> dict[str, Any] | None:
@@ -45,6 +50,7 @@ def evaluate(
         output_dir (`str`): for lighteval's `results/` and `details/`.
         max_samples (`int`, *optional*): problems of each task, for a trial.
         custom_tasks (`str`): a module or file with a `TASKS_TABLE`, beside lighteval's own tasks.
+        data_folder (`str`, *optional*): local data sets for our tasks, see [`s1_hf.tasks.tasks_table`].
         progress (`Callable`, *optional*): see [`BudgetForcingModel`].
         **tracker: for lighteval's `EvaluationTracker`: `save_details` (on by default there), `push_to_hub`,
             `push_to_tensorboard`, `hub_results_org`, `public`, `use_wandb`, `results_path_template`.
@@ -57,12 +63,14 @@ def evaluate(
             [`BudgetForcingModel`]. OSError: a model or data set is not there, or is gated and nobody is logged in.
     """
     model = BudgetForcingModel(config, progress=progress)
-    pipeline = _pipeline(model, tasks, custom_tasks, max_samples, EvaluationTracker(output_dir, **tracker))
+    table = custom_tasks if data_folder is None else _table_of(data_folder)
+    pipeline = _pipeline(model, tasks, table, max_samples, EvaluationTracker(output_dir, **tracker))
     others = [docs for method, docs in pipeline.sampling_docs.items() if method != SamplingMethod.GENERATIVE]
     for docs in others:
         model.loglikelihood(docs)  # says that it cannot, before anything is generated
     for task in pipeline.tasks_dict.values():
         task.metrics = (*task.metrics, thinking_metric())
+        _record_commit(task)
     pipeline.evaluate()
     pipeline.save_and_push_results()
     if not pipeline.is_main_process():
@@ -72,34 +80,33 @@ def evaluate(
 
 
 def _pipeline(
-    model: BudgetForcingModel, tasks: str, custom_tasks: str, max_samples: int | None, tracker: EvaluationTracker
+    model: BudgetForcingModel,
+    tasks: str,
+    custom_tasks: str | ModuleType,
+    max_samples: int | None,
+    tracker: EvaluationTracker,
 ) -> Pipeline:
-    """lighteval's pipeline with its tasks loaded; its errors say what to do."""
+    """lighteval's pipeline with its tasks and their data loaded."""
     preload_tiny_benchmarks()
     parameters = PipelineParameters(
-        launcher_type=ParallelismManager.ACCELERATE, custom_tasks_directory=custom_tasks, max_samples=max_samples
+        launcher_type=ParallelismManager.ACCELERATE,
+        custom_tasks_directory=custom_tasks,  # type: ignore[arg-type]  # a module is taken as well
+        max_samples=max_samples,
     )
-    try:
+    with clear_errors():
         return Pipeline(tasks, parameters, tracker, model=model)
-    except DatasetNotFoundError as error:
-        raise OSError(
-            f"A data set of {tasks} could not be had: {error} If it is gated, accept its terms on its page on the Hub "
-            "and log in with `hf auth login`."
-        ) from error
-    except ValueError as error:
-        if "Cannot find task" not in str(error):
-            raise
-        raise ValueError(_unknown_task(tasks, custom_tasks)) from error
 
 
-def _unknown_task(tasks: str, custom_tasks: str) -> str:
-    known = Registry.load_all_task_configs(custom_tasks=custom_tasks)
-    names = [name.partition("|")[0].partition("@")[0] for name in tasks.split(",")]
-    prefixes = {name.partition(":")[0] for name in known}
-    unknown = [name for name in names if name not in known and name not in prefixes]
-    own = [name for name in known if name.startswith("s1:")]
-    alike = {name: difflib.get_close_matches(name, known, n=3) for name in unknown}
-    hints = [f"{name!r}" + (f" (like {', '.join(close)}?)" if close else "") for name, close in alike.items()]
-    return (
-        f"No task is called {', '.join(hints)}. Known are {', '.join(own)} and lighteval's own ({len(known)} in all)."
-    )
+def _table_of(data_folder: str) -> ModuleType:
+    """A module for lighteval with our tasks on local data."""
+    module = ModuleType("s1_hf_tasks_on_local_data")
+    module.__dict__["TASKS_TABLE"] = tasks_table(data_folder)
+    return module
+
+
+def _record_commit(task: LightevalTask) -> None:
+    """Put the commit of the data that was read into the task's configuration, which the results file holds."""
+    data: Any = task.dataset
+    commits = {commit_of(data[split]) for split in task.evaluation_split} - {None}
+    if len(commits) == 1:
+        task.config.hf_revision = commits.pop()

@@ -1,0 +1,120 @@
+"""A budget in the model's folder: stock `generate`, pipelines and lighteval keep it."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+
+pytest.importorskip("lighteval")
+
+from documents import lamps
+from lighteval.models.model_input import GenerationParameters
+
+from s1_hf import LoopGuard, ThinkingFormat, embedded, export_custom_generate, generate
+from s1_hf.evaluation import BudgetForcingModel
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return shutil.copytree(embedded.MODEL_PATH, tmp_path / "model")
+
+
+def load(folder):
+    return AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True, dtype="float32")
+
+
+def ask(tokenizer, question: str) -> dict:
+    chat = [{"role": "user", "content": question}]
+    return tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+
+
+def test_stock_generate_has_the_budget(folder):
+    export_custom_generate(folder, max_thinking_tokens=20, num_ignores=1)
+    model, tokenizer, question = load(folder), AutoTokenizer.from_pretrained(folder), lamps(1)[0].query
+    inputs = ask(tokenizer, question)
+    out = model.generate(**inputs, max_new_tokens=200)[0, inputs["input_ids"].shape[1] :]
+    (expected,) = generate(*embedded.load(), question, max_thinking_tokens=20, num_ignores=1, max_new_tokens=200)
+    assert out.tolist() == list(expected.token_ids)
+    assert "Final Answer:" in tokenizer.decode(out)
+
+
+def test_a_call_may_say_otherwise(folder):
+    export_custom_generate(folder, max_thinking_tokens=20)
+    model, tokenizer, question = load(folder), AutoTokenizer.from_pretrained(folder), lamps(1)[0].query
+    inputs = ask(tokenizer, question)
+    out = model.generate(inputs["input_ids"], max_thinking_tokens=None, num_ignores=1, max_new_tokens=300)
+    (expected,) = generate(*embedded.load(), question, num_ignores=1, max_new_tokens=300)
+    assert out[0, inputs["input_ids"].shape[1] :].tolist() == list(expected.token_ids)
+
+
+def test_a_model_that_did_not_trust_the_folder_can_name_it(folder):
+    export_custom_generate(folder, max_thinking_tokens=20)
+    model, tokenizer = embedded.load()
+    inputs = ask(tokenizer, lamps(1)[0].query)
+    out = model.generate(**inputs, custom_generate=str(folder), trust_remote_code=True, max_new_tokens=200)
+    assert "Final Answer:" in tokenizer.decode(out[0])
+    assert "Final Answer:" not in tokenizer.decode(model.generate(**inputs, max_new_tokens=200)[0])
+
+
+def test_pipelines_have_the_budget(folder):
+    export_custom_generate(folder, max_thinking_tokens=20)
+    pipe = pipeline("text-generation", str(folder), trust_remote_code=True, dtype="float32", device="cpu")
+    (out,) = pipe([{"role": "user", "content": lamps(1)[0].query}], max_new_tokens=200)
+    assert "Final Answer:" in out["generated_text"][-1]["content"]
+
+
+@pytest.mark.parametrize("budget", [{"num_ignores": 2}, {"max_thinking_tokens": 30}, {"num_ignores": 0}])
+def test_stock_lighteval_gives_the_answers_of_our_own_model_class(folder, config, tmp_path, budget):
+    from s1_hf.evaluation import run  # noqa: F401  # keeps gradients on when lighteval's backend is imported
+
+    models = pytest.importorskip("lighteval.models.transformers.transformers_model")
+    export_custom_generate(folder, **budget)
+    settings = {"model_name": str(folder), "dtype": "float32", "batch_size": 3, "cache_dir": str(tmp_path / "cache")}
+    stock = models.TransformersModel(
+        models.TransformersModelConfig(**settings, trust_remote_code=True, generation_parameters=GenerationParameters())
+    )
+    stock._cache = None
+    docs = lamps(5)
+    theirs = stock.greedy_until(docs)
+    ours = BudgetForcingModel(config(**budget, batch_size=3)).greedy_until(docs)
+    for one, other in zip(theirs, ours, strict=True):
+        ids, expected = one.output_tokens[0].tolist(), other.output_tokens[0]
+        assert ids[: len(expected)] == expected
+        assert set(ids[len(expected) :]) <= {431}  # padded with the end of sequence
+        assert one.text[0].endswith(other.text[0])
+
+
+def test_our_model_class_is_not_budgeted_twice(folder, config):
+    export_custom_generate(folder, max_thinking_tokens=5)
+    settings = config(model_name=str(folder), trust_remote_code=True)
+    assert BudgetForcingModel(settings).greedy_until(lamps(1))[0].samples[0].ended == "natural"
+
+
+def test_formats_and_guards_are_written_down(folder):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    own = ThinkingFormat.from_delimiters(tokenizer, start="<|im_start|>think", close="<|im_start|>answer")
+    export_custom_generate(folder, format=own, loop_guard=LoopGuard(max_period=4), max_thinking_tokens="auto")
+    model, inputs = load(folder), ask(tokenizer, lamps(1)[0].query)
+    assert "<|im_start|>answer" in tokenizer.decode(model.generate(**inputs, max_new_tokens=300)[0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_thinking_tokns": 5}, "has to be made of .* but has max_thinking_tokns"),
+        ({"max_thinking_tokens": [5, 6]}, "one value each, not one per prompt"),
+        ({"num_ignores": -1}, "`num_ignores` has to be an integer of at least 0"),
+        ({"format": "harmony"}, "as single tokens"),
+    ],
+)
+def test_bad_settings_write_nothing(folder, settings, message):
+    with pytest.raises(ValueError, match=message):
+        export_custom_generate(folder, **settings)
+    assert not (folder / "custom_generate").exists()
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="has no config.json"):
+        export_custom_generate(tmp_path)
