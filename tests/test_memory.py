@@ -168,9 +168,9 @@ def test_16_h100_do_not_hold_the_originals_default_settings(qwen_32b, length):
     assert memory.plan(qwen_32b, Training(length, **ORIGINAL), H100).verdict == "does not fit"
 
 
-def test_16_h100_hold_all_logits_of_20000_tokens_but_not_of_32768_as_users_of_the_original_found(qwen_32b):
-    """Its issue 13: with checkpointing 32,768 tokens ran out of memory, `block_size` 20,000 did not."""
-    verdicts = [memory.plan(qwen_32b, Training(n, logits="full"), H100).verdict for n in (20_000, 32_768)]
+def test_16_h100_hold_all_logits_of_20000_tokens_but_not_of_26000_as_users_of_the_original_found(qwen_32b):
+    """Its issue 13: s1.1's rows, up to about 26,000 tokens, ran out of memory; with `block_size` 20,000 it worked."""
+    verdicts = [memory.plan(qwen_32b, Training(n, logits="full"), H100).verdict for n in (20_000, 26_000)]
     assert verdicts == ["tight", "does not fit"]
 
 
@@ -218,7 +218,8 @@ def test_the_saving_host_holds_the_model_in_float32_and_in_bfloat16(qwen_32b):
 
 def test_offloaded_activations_leave_five_layers_on_the_gpu_and_take_powers_of_two_of_the_host(qwen_32b):
     """Each layer's input is 32,768 x 5120 x 2 bytes = 320 MiB, pinned as 512 MiB, by 8 processes of a node."""
-    plan = memory.plan(qwen_32b, Training(32_768, activation_offloading=True), H100)
+    accumulated = {"accumulation_steps": 2, "sync_each_batch": True}  # so that the worst moment is in the last layer
+    plan = memory.plan(qwen_32b, Training(32_768, activation_offloading=True, **accumulated), H100)
     assert parts(plan)["activations kept"] == 5 * 320 * 2**20 + 2 * 2 * 128 * 32_768
     assert plan.host == 8 * 64 * 512 * 2**20
 
