@@ -29,6 +29,10 @@ def test_a_grade_says_what_was_found_where_and_by_what_it_was_settled():
     )
 
 
+def test_a_comma_is_no_decimal_point_whatever_math_verify_makes_of_it():
+    assert grade("Answer: 1,5", "1.5").reason == "a number against a list"
+
+
 def test_thinking_that_never_closed_is_no_answer():
     for text in (r"<think>So \boxed{25}", "<|im_start|>think\nFinal Answer: 25", "think\nAnswer: 25"):
         name = "s1" if text.startswith("think") else None
