@@ -252,6 +252,11 @@ def test_inspect_ai_is_asked_the_same(registry, docs):
     assert (sample.input, sample.target) == (doc.query, doc.get_golds()[0])
 
 
+def test_a_sampling_task_is_none_for_inspect_ai(registry):
+    """`lighteval eval` then refuses it, instead of giving one greedy sample under its name; it has `--epochs`."""
+    assert registry.task_to_configs["s1_agg8:gpqa_diamond"][0].sample_fields is None
+
+
 def test_a_row_without_its_column_says_which():
     with pytest.raises(ValueError, match="no 'problem', which this task reads. Its columns are: question, answer."):
         math_item({"question": "1+1?", "answer": "2", "__index": 0})

@@ -108,6 +108,13 @@ def test_files_of_gpqa_without_its_card_are_not_mixed(tmp_path):
         tasks_table(tmp_path)
 
 
+def test_a_card_that_names_missing_files_is_an_error(tmp_path):
+    write_gpqa(tmp_path)
+    (tmp_path / "gpqa" / "gpqa_main.csv").unlink()
+    with pytest.raises(ValueError, match="gpqa has to hold all files that its README.md names, or no README.md"):
+        tasks_table(tmp_path)
+
+
 def test_one_file_of_gpqa_without_its_card_is_read(tmp_path):
     write_csv(tmp_path / "gpqa" / "gpqa_diamond.csv", GPQA_ROWS)
     assert len(load(tmp_path, "s1:gpqa_diamond")) == 2
@@ -116,7 +123,7 @@ def test_one_file_of_gpqa_without_its_card_is_read(tmp_path):
 def test_a_missing_split_is_said(tmp_path):
     write_jsonl(tmp_path / "openaimath" / "train.jsonl", MATH_ROWS)
     write_jsonl(tmp_path / "openaimath" / "validation.jsonl", MATH_ROWS)
-    with pytest.raises(ValueError, match="openaimath has to have the split 'test', but its splits are train, valid"):
+    with pytest.raises(ValueError, match="has to have the split 'test', but it holds train.jsonl, validation.jsonl"):
         tasks_table(tmp_path)
 
 
@@ -131,19 +138,15 @@ def test_a_folder_with_none_of_the_data_sets_is_an_error(tmp_path):
         tasks_table(tmp_path)
 
 
-def test_a_relative_folder_is_no_repository_of_the_hub(tmp_path, monkeypatch):
+def test_a_data_set_missing_in_the_folder_is_not_looked_for_on_the_hub(tmp_path, monkeypatch):
+    """A relative path would be taken for the id of a repository: "data/aime25_nofigures"."""
     write_jsonl(tmp_path / "data" / "openaimath" / "test.jsonl", MATH_ROWS)
     monkeypatch.chdir(tmp_path)
-    assert len(load("data", "s1:math500")) == 3
-
-
-def test_a_data_set_missing_in_the_folder_is_not_looked_for_on_the_hub(tmp_path):
-    write_jsonl(tmp_path / "openaimath" / "test.jsonl", MATH_ROWS)
     with (
         pytest.raises(TaskError, match="no data set in .*aime25_nofigures.*hf download simplescaling/aime25"),
         clear_errors(),
     ):
-        load(tmp_path, "s1:aime25")
+        load("data", "s1:aime25")
 
 
 @pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the real data sets are not here")

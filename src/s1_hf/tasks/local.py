@@ -55,35 +55,34 @@ def in_folder(folder: str | Path, sources: Sequence[Source]) -> list[Source]:
 
 
 def _local(source: Source, path: Path) -> Source:
-    local = replace(source, repo=str(path), revision=None)
     if not path.is_dir():
-        return local
-    files = [file for file in path.rglob("*") if file.suffix in _FILES and file.name != "dataset_infos.json"]
-    if len(files) == 1:  # then its name and the hub's settings say nothing: "train" is what it is read as
-        return _single(local)
+        return replace(source, repo=str(path), revision=None)
+    files = sorted(f.name for f in path.rglob("*") if f.suffix in _FILES and f.name != "dataset_infos.json")
     if not files:
         raise ValueError(f"A data set has to be a {', '.join(_FILES)} file, but {path} has none.")
     from datasets import get_dataset_config_names, get_dataset_split_names
 
-    if source.subset not in get_dataset_config_names(str(path)):
+    try:
+        subset = _chosen(source.subset, get_dataset_config_names(str(path)), files)
+        split = _chosen(source.split, get_dataset_split_names(str(path), subset), files) if subset else None
+    except FileNotFoundError as error:
+        missing = str(error).partition(" with any")[0]  # a list of all extensions that datasets knows follows
+        raise ValueError(
+            f"{path} has to hold all files that its README.md names, or no README.md. {missing}"
+        ) from error
+    if subset is None:
         raise ValueError(
             f"{path} has to hold the README.md of {source.repo}, which says what {source.subset!r} is, or one data "
-            f"file alone, but it holds {', '.join(sorted(file.name for file in files))}."
+            f"file alone, but it holds {', '.join(files)}."
         )
-    splits = get_dataset_split_names(str(path), source.subset)
-    if source.split not in splits:
-        raise ValueError(f"{path} has to have the split {source.split!r}, but its splits are {', '.join(splits)}.")
-    return local
+    if split is None:
+        raise ValueError(f"{path} has to have the split {source.split!r}, but it holds {', '.join(files)}.")
+    return Source(str(path), subset, split)
 
 
-def _single(local: Source) -> Source:
-    from datasets import get_dataset_config_names, get_dataset_split_names
-
-    (subset, *more) = get_dataset_config_names(local.repo)
-    if more:
-        subset = local.subset
-    (split, *_) = get_dataset_split_names(local.repo, subset)
-    return replace(local, subset=subset, split=split)
+def _chosen(wanted: str, names: Sequence[str], files: Sequence[str]) -> str | None:
+    """Of a single file the name does not matter: it is what is wanted, under whatever name it is read."""
+    return wanted if wanted in names else names[0] if len(files) == 1 else None
 
 
 def commit_of(dataset: Dataset) -> str | None:

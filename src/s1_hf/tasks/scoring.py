@@ -162,6 +162,6 @@ def _written(text: str | None, prompt: object) -> str:
     text = text or ""  # an endpoint may give no content
     if isinstance(prompt, str):
         for family in FAMILIES.values():
-            if prompt.rstrip().endswith(family.start) and not text.lstrip().startswith(family.start):
+            if prompt.rstrip().endswith(family.start):
                 return family.start + text
     return text
