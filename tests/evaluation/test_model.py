@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -137,6 +139,8 @@ def test_several_samples_of_greedy_decoding_are_refused_before_the_weights_are_r
         ({"max_thinking_tokens": 1000}, None, r"of 1,000, 9 tokens of delim.* 100 for the answer are \d+ more than"),
         ({"max_thinking_tokens": 300}, 400, r"are 9 more than the 400 tokens that `max_new_tokens` allows.* to 291\."),
         ({"max_new_tokens": 1020}, None, r"`max_new_tokens` of 1,020 are \d+ tokens beyond the context of 1,024"),
+        ({"max_thinking_tokens": "auto"}, 60, r'"auto", 9 tokens .* are 49 more than the 60'),
+        ({"min_thinking_tokens": 300}, 400, r"`min_thinking_tokens` of 300, .* are 9 more than the 400"),
         ({"max_thinking_tokens": 300, "max_length": 400}, None, r"more than the \d+ tokens that the context of 400"),
     ],
 )
@@ -277,5 +281,7 @@ def _spy(monkeypatch) -> list[dict]:
     return calls
 
 
-def test_config_is_what_lighteval_takes_for_one():
-    assert BudgetForcingConfig(model_name="x").model_dump()["wait_text"] == "Wait"
+def test_results_stay_below_the_output_folder():
+    """lighteval appends the model's name to it."""
+    assert BudgetForcingConfig(model_name="../model").model_name == str(Path("../model").resolve())
+    assert BudgetForcingConfig(model_name="models/mine").model_name == "models/mine"

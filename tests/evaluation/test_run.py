@@ -17,6 +17,7 @@ pytest.importorskip("typer")
 
 import pyarrow.parquet as pq
 from documents import lamps
+from lighteval.logging.evaluation_tracker import EvaluationTracker
 from lighteval.models.model_output import ModelResponse
 from typer.testing import CliRunner
 
@@ -48,10 +49,12 @@ def command(folder: Path, *more: str) -> list[str]:
     return [*arguments, "--tasks", "s1_agg8:embedded", "--max-samples", "6", "--temperature", "1", *more]
 
 
-def test_results_and_details_land_where_lighteval_puts_them(config, tmp_path):
-    seen = []
+def test_results_and_details_land_where_lighteval_puts_them(config, tmp_path, monkeypatch):
+    seen, pushed = [], []
+    monkeypatch.setattr(EvaluationTracker, "push_to_hub", lambda self, **kwargs: pushed.append(kwargs))
     settings = config(num_ignores=1, max_thinking_tokens=90, batch_size=4)
-    returned = evaluate(settings, "s1:embedded", output_dir=str(tmp_path), max_samples=9, progress=seen.append)
+    options = {"output_dir": str(tmp_path), "push_to_hub": True, "hub_results_org": "me"}
+    returned = evaluate(settings, "s1:embedded", max_samples=9, progress=seen.append, **options)
     results, details = results_of(tmp_path)
     scores = results["results"]["s1:embedded|0"]
     assert scores == returned["results"]["s1:embedded|0"]
@@ -67,6 +70,8 @@ def test_results_and_details_land_where_lighteval_puts_them(config, tmp_path):
     assert all(len(row["metric"]["thinking"]["output"]) == 1 for row in details)
     assert seen[0].done == 0 and seen[0].seconds_left is None
     assert seen[-1].done == seen[-1].total == 9 and seen[-1].seconds_left == 0
+    assert pushed[0]["results_dict"]["results"]["s1:embedded|0"]["thinking_tokens"] == scores["thinking_tokens"]
+    assert len(pushed[0]["details"]["s1:embedded|0"]) == 9
     assert seen[-1].tokens == sum(len(row["model_response"]["output_tokens"][0]) for row in details)
 
 

@@ -2,4 +2,5 @@
 
 from s1_hf._lazy import require
 
-require("typer", "cli").run(require("s1_hf.cli.eval", "cli").evaluate)
+if __name__ == "__main__":
+    require("typer", "cli").run(require("s1_hf.cli.eval", "cli").evaluate)

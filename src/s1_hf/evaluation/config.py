@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any, Literal
 
 from lighteval.models.abstract_model import ModelConfig
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 from transformers import GenerationConfig
 
 from s1_hf.budget import Budget, LoopGuard
@@ -68,6 +69,12 @@ class BudgetForcingConfig(ModelConfig):
     loop_guard: LoopGuard | None = None
     max_answer_tokens: PositiveInt | None = None
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("model_name")
+    @classmethod
+    def _no_parent_folder(cls, name: str) -> str:
+        """A relative path through `..` is made absolute: lighteval puts its results under that name."""
+        return str(Path(name).resolve()) if ".." in Path(name).parts else name
 
     def model_post_init(self, context: Any, /) -> None:
         """Checks the budgets together, and the generation parameters."""

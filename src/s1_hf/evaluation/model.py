@@ -202,17 +202,18 @@ class BudgetForcingModel(LightevalModel):
         if cap is None and not least:
             return
         thinking = cap if isinstance(cap, int) else least
+        name = "min_thinking_tokens" if cap is None else "max_thinking_tokens"
         automaton = self._budget.automaton
         opened = automaton.read_prompt(prompt).ended == Ended.UNFINISHED
         delimiters = automaton.max_closing + (0 if opened else len(self.format.start))
         reserve = min(ANSWER_RESERVE, self.config.max_answer_tokens or ANSWER_RESERVE)
         excess = thinking + delimiters + reserve - limit
         if excess > 0:
-            name = "max_thinking_tokens" if isinstance(cap, int) else "min_thinking_tokens"
-            fits = f"Lower `{name}` to {thinking - excess:,}" if thinking >= excess else "Allow more"
+            said = f"`{name}` of {thinking:,}" if cap != "auto" else f'`{name}` "auto"'
+            fits = f" Lower `{name}` to {thinking - excess:,}." if thinking >= excess else ""
             raise ValueError(
-                f"{task}: `{name}` of {thinking:,}, {delimiters} tokens of delimiters and answer prefix, and {reserve} "
-                f"for the answer are {excess:,} more than the {limit:,} tokens that {allowed}. {fits}."
+                f"{task}: {said}, {delimiters} tokens of delimiters and answer prefix, and {reserve} for the answer "
+                f"are {excess:,} more than the {limit:,} tokens that {allowed}.{fits}"
             )
 
     # -- getting it ---------------------------------------------------------------------------------------------
