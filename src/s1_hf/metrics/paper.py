@@ -92,9 +92,9 @@ def scaling(thinking_tokens: ArrayLike, accuracy: ArrayLike, unit: Unit = "log2_
     """Equation 2: the average slope between two settings, the mean of (f(b) - f(a)) / (b - a) over all pairs a < b.
 
     **Where we differ.** The paper prints the equation in tokens. Its table 3 follows only with a = log2 of the thinking
-    tokens, that is in percentage points per doubling: all seven rows do, to the last digit, from its own tables and, for
-    two of the methods, its figures. So this is the default. The printed equation gives 0.0067 a token for the example
-    below, where the table has 13.
+    tokens, that is in percentage points per doubling, and so this is the default: from the paper's own tables, and for
+    budget forcing and rejection sampling from its figures, every row comes out to the last digit. The printed equation
+    gives 0.0067 a token for the example below, where the table has 13.
 
     All pairs weigh the same, and so two settings that are a few tokens apart can outweigh all others: a slope is worth
     no more than the difference between its two accuracies. Settings of equal tokens are one point, at their mean
