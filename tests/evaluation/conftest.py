@@ -13,7 +13,7 @@ from lighteval.models.model_input import GenerationParameters
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from s1_hf import embedded
-from s1_hf.evaluation import BudgetForcingConfig
+from s1_hf.evaluation import BudgetForcingConfig, run  # noqa: F401  # before any other part of lighteval's pipeline
 
 
 @pytest.fixture

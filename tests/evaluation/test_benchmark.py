@@ -8,8 +8,6 @@ import pytest
 
 pytest.importorskip("lighteval")
 
-from s1_hf.evaluation import run  # noqa: F401  # keeps gradients on when lighteval's backend is imported
-
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 

@@ -67,8 +67,6 @@ def test_pipelines_have_the_budget(folder):
 
 @pytest.mark.parametrize("budget", [{"num_ignores": 2}, {"max_thinking_tokens": 30}, {"num_ignores": 0}])
 def test_stock_lighteval_gives_the_answers_of_our_own_model_class(folder, config, tmp_path, budget):
-    from s1_hf.evaluation import run  # noqa: F401  # keeps gradients on when lighteval's backend is imported
-
     models = pytest.importorskip("lighteval.models.transformers.transformers_model")
     export_custom_generate(folder, **budget)
     settings = {"model_name": str(folder), "dtype": "float32", "batch_size": 3, "cache_dir": str(tmp_path / "cache")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,9 @@ def test_the_tokenizer_stays_as_it_was_saved(config):
 def test_nothing_of_the_models_sampling_settings_is_taken(config, tmp_path, monkeypatch):
     """Qwen2.5's folder, for one, asks for a repetition penalty, in greedy decoding too."""
     model, tokenizer = embedded.load()
-    model.generation_config.update(do_sample=True, temperature=0.7, top_k=20, repetition_penalty=2.0)
+    model.generation_config.update(
+        do_sample=True, temperature=0.7, top_k=20, repetition_penalty=2.0, no_repeat_ngram_size=2
+    )
     for part in (model, tokenizer):
         part.save_pretrained(tmp_path / "folder")
     plain, tuned = (
@@ -255,9 +258,8 @@ def test_an_adapter_is_merged_into_its_base(config, tmp_path):
 
 
 def test_importing_evaluation_leaves_gradients_on():
-    """The trap: `import lighteval.pipeline` switches them off for the whole process."""
-    import s1_hf.evaluation.run  # noqa: F401
-
+    """The trap: `import lighteval.pipeline` switches them off for the whole process; conftest.py imports it by ours."""
+    assert "lighteval.models.transformers.transformers_model" in sys.modules
     assert torch.is_grad_enabled()
 
 
