@@ -272,7 +272,7 @@ PICKS = "only greedy picks are compared with what was taken"
         (14, {}),
         (1, {"do_sample": True}),
         (1, {"num_beams": 2}),
-        pytest.param(14, {"do_sample": True}, marks=bug(PICKS)),
+        (14, {"do_sample": True}),
         pytest.param(14, {"num_beams": 2}, marks=bug(PICKS)),
     ],
     ids=str,
@@ -294,7 +294,6 @@ def test_padding_that_is_an_end_of_sequence_is_no_generated_token(most, how, mod
     assert [len(c.forced) for c in (short, long)] == [2 + closing + most, 6 + closing + most]
 
 
-@bug("where the model would have ended too, the padding is taken for its end")
 def test_padding_where_the_model_would_have_ended_is_no_generated_token():
     """In a batch a row has the tokens that it has alone, also if its last wish was the id that it is padded with."""
     tokenizer = toy_tokenizer("opened")

@@ -681,7 +681,6 @@ def test_processors_and_criteria_of_the_users_are_kept_before_ours():
     kwargs = budget_forcing(model, tokenizer, max_new_tokens=60, **own)
     assert kwargs["logits_processor"][:2] == own["logits_processor"] and len(kwargs["logits_processor"]) == 3
     assert isinstance(kwargs["logits_processor"][-1], BudgetForcingLogitsProcessor)
-    assert kwargs["stopping_criteria"][0] is until
     options = {"num_ignores": 30, "max_thinking_tokens": 14, "answer_prefix": "Wait a", "max_new_tokens": 60}
     (completion,) = generate(model, tokenizer, "q", **options, **own)
     written = [i for i, f in zip(completion.token_ids, completion.forced, strict=True) if not f]

@@ -23,6 +23,7 @@ _MODULE_OF = {
     "export_custom_generate": "export",
     "generate": "generation",
     "load_s1k": "s1k",
+    "sweep": "sweeps",
     "to_conversation": "conversation",
 }
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors; tests/
     from s1_hf.processor import BudgetForcingLogitsProcessor as BudgetForcingLogitsProcessor
     from s1_hf.report import Report as Report
     from s1_hf.s1k import load_s1k as load_s1k
+    from s1_hf.sweeps import sweep as sweep
 
 __all__ = ["__version__", *_MODULE_OF]
 

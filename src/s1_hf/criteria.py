@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -116,26 +117,50 @@ class AnswerLengthCriteria(_FormatCriteria):
         *,
         format: ThinkingFormat | str | None = None,
     ) -> None:
-        if not is_count(max_answer_tokens) or max_answer_tokens < 1:
-            raise ValueError(f"`max_answer_tokens` has to be an integer of at least 1, but is {max_answer_tokens!r}.")
+        _check_answer_length(max_answer_tokens)
         super().__init__(tokenizer, format)
         self.max_answer_tokens = max_answer_tokens
 
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
         """Which rows of `input_ids`, of shape `(batch_size, sequence_length)`, are done: bool, `(batch_size,)`."""
-        state = self._state(input_ids)
-        cell = state[Field.CELL]
-        opening = (cell > self._automaton.pre) & (cell < self._automaton.think)  # a part of the opening delimiter
-        thinking = (state[Field.ENDED] == Ended.UNFINISHED) | opening
-        return (state[Field.ANSWER] >= self.max_answer_tokens) & ~thinking  # type: ignore[return-value]
+        return _is_long(self._state(input_ids), self._automaton, self.max_answer_tokens)
+
+
+class BudgetedAnswerLength(StoppingCriteria):
+    """[`AnswerLengthCriteria`] beside a processor, which knows where its rows stand."""
+
+    def __init__(self, max_answer_tokens: int, processor: BudgetForcingLogitsProcessor) -> None:
+        _check_answer_length(max_answer_tokens)
+        self._most, self._processor = max_answer_tokens, processor
+
+    def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
+        """As [`AnswerLengthCriteria`]."""
+        return _is_long(self._processor.state_after(input_ids), self._processor.automaton, self._most)
+
+
+def _check_answer_length(max_answer_tokens: object) -> None:
+    if not is_count(max_answer_tokens) or max_answer_tokens < 1:  # type: ignore[operator]
+        raise ValueError(f"`max_answer_tokens` has to be an integer of at least 1, but is {max_answer_tokens!r}.")
+
+
+def _is_long(state: torch.Tensor, automaton: Automaton, most: int) -> torch.BoolTensor:
+    cell = state[Field.CELL]
+    opening = (cell > automaton.pre) & (cell < automaton.think)  # a part of the opening delimiter
+    thinking = (state[Field.ENDED] == Ended.UNFINISHED) | opening
+    return (state[Field.ANSWER] >= most) & ~thinking  # type: ignore[return-value]
 
 
 class SequenceObserver(StoppingCriteria):
-    """Never stops; tells a processor what was generated, the last token included, so that its reports need no help."""
+    """Stops rows where one of its criteria does, and tells a processor so, and what was generated, the last token
+    included: its reports need no help then."""
 
-    def __init__(self, processor: BudgetForcingLogitsProcessor) -> None:
-        self._processor = processor
+    def __init__(self, processor: BudgetForcingLogitsProcessor, criteria: Sequence[StoppingCriteria] = ()) -> None:
+        self._processor, self._criteria = processor, criteria
 
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
-        self._processor.observed = input_ids
-        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]
+        """Which rows of `input_ids`, of shape `(batch_size, sequence_length)`, are done: bool, `(batch_size,)`."""
+        done = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+        for criterion in self._criteria:
+            done = done | criterion(input_ids, scores, **kwargs)
+        self._processor.observe(input_ids, done)
+        return done  # type: ignore[return-value]

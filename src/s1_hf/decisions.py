@@ -44,6 +44,16 @@ class Limits(NamedTuple):
     ignores: torch.Tensor  # num_ignores
 
 
+class Verdict(NamedTuple):
+    """What [`judge`] returns; `bool` of shape `(batch_size,)` but for the state."""
+
+    state: torch.Tensor  # (7, batch_size): where each row stands, now that its next token was looked at
+    free: torch.Tensor  # the row thinks, and neither cap nor loop stops it here
+    honoured: torch.Tensor  # it ends here, because the model wants to
+    skips: torch.Tensor  # it wanted to end, is not let, and takes the next-best token
+    ignoring: torch.Tensor  # if it wanted to end, it would not be let
+
+
 class Decision(NamedTuple):
     """What [`decide`] returns."""
 
@@ -91,20 +101,54 @@ def decide(
         draw (`Callable`, *optional*): for `"sample"`: turns scores into the final probabilities, of the same shape, and
             one token a row drawn from them.
     """
-    cell, thinking, pending, used, ignored, ended, answer = state.unbind()
-    _, free, bans, natural, cut, cut_line = tables.cells[cell].unbind(1)
-    free = free.bool()
-    scores = _ban(tables, scores, tables.bans[bans])  # rules 4, 7, 9
-
-    full = free & (thinking >= limits.most)  # rule 6
-    looped = free & looping(input_ids, thinking, loop_guard) & ~full if loop_guard else torch.zeros_like(full)
-    free = free & ~full & ~looped
-
+    scores = _ban(tables, scores, tables.bans[tables.cells[state[Field.CELL], 2]])  # rules 4, 7, 9
     if rule == "sample":
         assert draw is not None
         probabilities, pick = draw(scores)
     else:
         pick = scores.argmax(-1)
+    looped = looping(input_ids, state[Field.THINKING], loop_guard) if loop_guard else None
+    state, free, honoured, skips, ignoring = judge(tables, limits, state, pick, input_ids[:, -1], looped)
+
+    token = tables.cells[state[Field.CELL], 0]
+    only = token >= 0
+    if rule == "sample":
+        # The draw has been made: a row in which an end was possible takes the token drawn, so that the law is that
+        # of drawing first and asking then. Where no end was possible the scores can go on as they are.
+        drawn = free & ~only & ~skips & (probabilities[:, tables.ends].sum(-1) > 0)
+        token = torch.where(drawn, pick, token)
+        only = only | drawn
+        scores = _ban_ends(tables, scores, skips)
+    elif rule == "greedy":
+        scores = _ban_ends(tables, scores, skips)
+    else:  # rule 8: a beam has no single next token, so that what was not attempted must not happen by the way
+        scores = _ban_ends(tables, scores, free & ~honoured & ignoring)
+        scores = _ban_ends(tables, scores, free & ~ignoring, keep=tables.close_first)
+    return Decision(_force(scores, token, only), state, pick)
+
+
+def judge(
+    tables: Tables,
+    limits: Limits,
+    state: torch.Tensor,
+    pick: torch.Tensor,
+    last: torch.Tensor,
+    looped: torch.Tensor | None = None,
+) -> Verdict:
+    """Apply the rules to rows whose next token, as the model wants it, is known.
+
+    Args:
+        state (`torch.LongTensor` of shape `(7, batch_size)`): before that token.
+        pick (`torch.LongTensor` of shape `(batch_size,)`): that token.
+        last (`torch.LongTensor` of shape `(batch_size,)`): the token before it.
+        looped (`torch.BoolTensor` of shape `(batch_size,)`, *optional*): which rows repeat themselves.
+    """
+    cell, thinking, pending, used, ignored, ended, answer = state.unbind()
+    _, free, _, natural, cut, cut_line = tables.cells[cell].unbind(1)
+    free = free.bool()
+    full = free & (thinking >= limits.most)  # rule 6
+    looped = torch.zeros_like(full) if looped is None else free & looped & ~full
+    free = free & ~full & ~looped
     attempt = free & tables.is_end[tables.clamp(pick)]
 
     wait = ignored % len(tables.wait_cells)
@@ -113,10 +157,9 @@ def decide(
     ignoring = early | ((used < limits.ignores) & room)  # rule 3
     ignored_now = attempt & ignoring
     waits = ignored_now & room if tables.has_wait else torch.zeros_like(attempt)
-    skips = ignored_now & ~waits
     honoured = attempt & ~ignoring  # rule 5
 
-    closing = torch.where(tables.ends_line[tables.clamp(input_ids[:, -1])], cut, cut_line)
+    closing = torch.where(tables.ends_line[tables.clamp(last)], cut, cut_line)
     stopped = full | looped
     cell = torch.where(
         waits, tables.wait_cells[wait], torch.where(honoured, natural, torch.where(stopped, closing, cell))
@@ -134,22 +177,7 @@ def decide(
             answer,
         ]
     )
-
-    token = tables.cells[cell, 0]
-    only = token >= 0
-    if rule == "sample":
-        # The draw has been made: a row in which an end was possible takes the token drawn, so that the law is that
-        # of drawing first and asking then. Where no end was possible the scores can go on as they are.
-        drawn = free & ~only & ~skips & (probabilities[:, tables.ends].sum(-1) > 0)
-        token = torch.where(drawn, pick, token)
-        only = only | drawn
-        scores = _ban_ends(tables, scores, skips)
-    elif rule == "greedy":
-        scores = _ban_ends(tables, scores, skips)
-    else:  # rule 8: a beam has no single next token, so that what was not attempted must not happen by the way
-        scores = _ban_ends(tables, scores, free & ~honoured & ignoring)
-        scores = _ban_ends(tables, scores, free & ~ignoring, keep=tables.close_first)
-    return Decision(_force(scores, token, only), state, pick)
+    return Verdict(state, free, honoured, ignored_now & ~waits, ignoring)
 
 
 def looping(input_ids: torch.Tensor, thinking: torch.Tensor, guard: LoopGuard) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 from transformers import GenerationConfig, GenerationMixin, LogitsProcessorList, StoppingCriteriaList
 
 from s1_hf.budget import LoopGuard
-from s1_hf.criteria import AnswerLengthCriteria, SequenceObserver
+from s1_hf.criteria import AnswerLengthCriteria, BudgetedAnswerLength, SequenceObserver
 from s1_hf.decisions import first_state
 from s1_hf.formats import ThinkingFormat
 from s1_hf.processor import BudgetForcingLogitsProcessor, resolve_format
@@ -126,11 +126,15 @@ def budget_forcing(
     )
     processor.context = _positions(model)
     processor.check_vocabulary(model.config.get_text_config().vocab_size)
-    criteria = [*(kwargs.get("stopping_criteria") or []), SequenceObserver(processor)]
+    criteria = list(kwargs.get("stopping_criteria") or [])
     if max_answer_tokens is not None:
-        criteria.append(AnswerLengthCriteria(max_answer_tokens, tokenizer, format=processor.format))
+        criteria.append(
+            AnswerLengthCriteria(max_answer_tokens, tokenizer, format=processor.format)  # asked of candidates as well
+            if processor.rule == "beam"
+            else BudgetedAnswerLength(max_answer_tokens, processor)
+        )
     kwargs["logits_processor"] = LogitsProcessorList([*(kwargs.get("logits_processor") or []), processor])
-    kwargs["stopping_criteria"] = StoppingCriteriaList(criteria)
+    kwargs["stopping_criteria"] = StoppingCriteriaList([SequenceObserver(processor, criteria)])
     return kwargs
 
 

@@ -128,8 +128,10 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         self._thread, self._seen = -1, dict[int, torch.Tensor]()  # who called last, and what each has seen
         self._limits: Limits
         self._uniforms: dict[int, torch.Tensor] = {}
+        self._resumed: torch.Tensor | None = None
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
         self.observed: torch.Tensor | None = None  # the sequences so far, if an observer is among the criteria
+        self.stopped_at: torch.Tensor | None = None  # the length at which its criteria stopped each row; 0: not yet
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """
@@ -179,17 +181,9 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             RuntimeError: nothing has been generated, the sequences are not what was generated, a forced token was
                 changed, or decoding was not greedy although no `generation_config` said so.
         """
-        ids = self._sequences(sequences)
-        start = self._record.prompt_length
-        rows = ids.tolist()
-        lengths = [self._length(row, start) for row in rows]
-        trace = self._record.trace(ids, lengths)
+        ids, lengths, trace = self.traced(sequences)
+        start, rows = self._record.prompt_length, ids.tolist()
         tokens = self._cpu_tables.cells[:, 0][trace.states[:, Field.CELL]]
-        padded = [r for r, n in enumerate(lengths) if self._is_padding(rows[r][n - 1], tokens, trace, r, n - start - 1)]
-        if padded:  # a row that a stopping criterion ended is padded, perhaps with the end of sequence
-            lengths = [max(n - (r in padded), start + 1) for r, n in enumerate(lengths)]
-            trace = self._record.trace(ids, lengths)
-            tokens = self._cpu_tables.cells[:, 0][trace.states[:, Field.CELL]]
         reports = []
         for r, row in enumerate(rows):
             if self.rule == "beam" and set(row[start:]) == {self._pad}:
@@ -210,13 +204,61 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             )
         return reports
 
+    def traced(self, sequences: Any = None) -> tuple[torch.Tensor, list[int], Trace]:
+        """The last call's sequences, the length of each without padding, and the steps that led to them.
+
+        Args:
+            sequences: as for [`reports`].
+
+        Raises:
+            RuntimeError: as [`reports`].
+        """
+        ids = self._sequences(sequences)
+        start = self._record.prompt_length
+        rows = ids.tolist()
+        stops = self.stopped_at.tolist() if self.stopped_at is not None and self.rule != "beam" else []
+        stops = stops if len(stops) == len(rows) else [0] * len(rows)
+        lengths = [self._length(row, start, stop) for row, stop in zip(rows, stops, strict=True)]
+        trace = self._record.trace(ids, lengths)
+        tokens = self._cpu_tables.cells[:, 0][trace.states[:, Field.CELL]]
+        padded = [
+            r
+            for r, n in enumerate(lengths)
+            if not stops[r] and self._is_padding(rows[r][n - 1], tokens, trace, r, n - start - 1)
+        ]
+        if padded:  # a row that a stopping criterion ended is padded, perhaps with the end of sequence
+            lengths = [max(n - (r in padded), start + 1) for r, n in enumerate(lengths)]
+            trace = self._record.trace(ids, lengths)
+        return ids, lengths, trace
+
+    @property
+    def tables(self) -> Tables:
+        """The automaton's, on the CPU."""
+        return self._cpu_tables
+
+    def observe(self, input_ids: torch.Tensor, done: torch.Tensor) -> None:
+        """What was generated so far, the last token included, and which rows its criteria stop here."""
+        self.observed = input_ids
+        before = torch.zeros_like(done, dtype=torch.long) if self.stopped_at is None else self.stopped_at
+        if before.shape == done.shape:  # else rows come and go, as in some kinds of assisted decoding
+            self.stopped_at = torch.where((before == 0) & done, input_ids.shape[1], before)
+
+    def state_after(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Where the rows of `input_ids` stand, of which all but the last token have been seen; `(7, batch_size)`."""
+        step = self._record.peek(input_ids)
+        return self._read(input_ids.tolist()).to(input_ids.device) if step is None else step.state
+
+    def resume(self, state: torch.Tensor) -> None:
+        """The next call of `generate` stands in `state`, of shape `(7, batch_size)`, and its prompts are not read."""
+        self._resumed = state
+
     # -- one call of generate -----------------------------------------------------------------------------------
 
     def _begin(self, step: Step, input_ids: torch.Tensor) -> None:
         """A new call of `generate`: lay the budgets out over its rows."""
         limits = self.lay_out(step.state.cpu(), input_ids.shape[1])
         self._limits = Limits(*(column.to(input_ids.device) for column in limits))
-        self._uniforms, self.observed = {}, None
+        self._uniforms, self.observed, self.stopped_at = {}, None, None
         self._run = self._record.runs
 
     def lay_out(self, state: torch.Tensor, prompt_length: int) -> Limits:
@@ -274,6 +316,8 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         return probabilities, tokens.clamp(max=scores.shape[1] - 1)
 
     def _read(self, prompts: list[list[int]]) -> torch.Tensor:
+        if self._resumed is not None:
+            return self._resumed
         return first_state([self.automaton.enter(ids) for ids in prompts])
 
     def _advance(self, state: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
@@ -400,11 +444,13 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             return False
         return bool(forced[i, r] >= 0) or (self.rule == "greedy" and int(trace.picks[i, r]) != token)
 
-    def _length(self, row: list[int], prompt_length: int) -> int:
-        """How long a row is without the padding behind it."""
-        for i in range(prompt_length, len(row)):
+    def _length(self, row: list[int], prompt_length: int, stop: int) -> int:
+        """How long a row is without the padding behind it; a criterion stopped it at `stop`, if that is not 0."""
+        for i in range(prompt_length, min(stop or len(row), len(row))):
             if row[i] in self.eos_token_ids:
                 return i + 1
+        if stop:
+            return min(stop, len(row))
         end = len(row)
         while end > prompt_length + 1 and row[end - 1] == self._pad:
             end -= 1

@@ -75,6 +75,10 @@ class PrefixRecord:
         self._last_length = length
         return step
 
+    def peek(self, input_ids: torch.Tensor) -> Step | None:
+        """The step that [`follow`] would make of `input_ids`, which is not kept; `None` if they are a prompt."""
+        return self._grow(input_ids)
+
     def goes_on(self, hashes: torch.Tensor, input_ids: torch.Tensor) -> bool:
         """Whether the rows are those of `hashes` with one more token; waits for the device."""
         if hashes.shape != input_ids.shape[:1] or hashes.device != input_ids.device:
