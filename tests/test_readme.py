@@ -18,4 +18,5 @@ def test_python_blocks_of_readme_run(capsys):
     assert names["processor"].reports()[0].ends_ignored == 2
     assert names["first"].report.ended == "cut"
     assert len(names["reports"]) == 4
+    assert len(names["result"].settings) == 12
     assert "Report(" in capsys.readouterr().out
