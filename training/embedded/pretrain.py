@@ -2,7 +2,8 @@
 
     OMP_WAIT_POLICY=passive PYTHONPATH=src python training/embedded/pretrain.py
 
-writes `src/s1_hf/embedded/base`; two CPU cores needed 23 minutes while they had other work. Next step: `s1-hf sft sft_embedded`.
+writes `src/s1_hf/embedded/base`; two CPU cores needed 23 minutes while they had other work. Next
+step: `s1-hf sft sft_embedded`.
 Without `OMP_WAIT_POLICY=passive` torch's threads wait by spinning: many times slower when the cores have other work.
 """
 
