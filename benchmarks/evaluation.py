@@ -127,7 +127,7 @@ def _measure(case: Case, way: str, model: str, folder: str) -> Row:
     backend.greedy_until(docs[:1])  # ours reads the weights only now, and keeps the answer:
     for doc in docs:
         doc.task_name = "b|0"  # so that it is asked for anew
-    before = _memory(case.device)
+    before = _memory(case.device, anew=True)
     start, cpu = time.perf_counter(), time.process_time()
     responses = backend.greedy_until(docs)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
@@ -174,11 +174,18 @@ def _until_end(ids: list[int], backend: Any) -> list[int]:
     return ids[: ids.index(end) + 1] if end in ids else ids
 
 
-def _memory(device: str) -> float:
-    """Peak so far, in MB: of the process, or of what torch has allocated on the GPU."""
+def _memory(device: str, *, anew: bool = False) -> float:
+    """Peak in MB since it was last asked for `anew`: of the process, or of what torch has allocated on the GPU."""
     if device == "cuda":
+        if anew:
+            torch.cuda.reset_peak_memory_stats()
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    if not Path("/proc/self/clear_refs").exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # since the process began
+    if anew:
+        Path("/proc/self/clear_refs").write_text("5")  # the kernel sets the peak to what is resident now
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 2**10
 
 
 def _folder(case: Case, folder: Path) -> str:
