@@ -119,7 +119,56 @@ def test_disk_of_a_run_is_weights_and_two_moments_a_checkpoint_and_the_result():
     assert needed(lora, save_total_limit=1) == (4 + 2 * 12) * adapter
 
 
-@pytest.mark.parametrize("field", ["gradient_accumulation_steps", "packing", "pad_token", "eval_strategy"])
+GOOD = {
+    "num_train_epochs": 5, "max_steps": -1, "global_batch_size": 16, "per_device_train_batch_size": 1,
+    "max_length": None, "learning_rate": 1e-5, "merge_adapter": False, "use_peft": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"num_train_epochs": 0},
+        {"num_train_epochs": -1},
+        {"global_batch_size": 0},
+        {"global_batch_size": -16},
+        {"per_device_train_batch_size": 0},
+        {"max_length": 0},
+        {"max_length": -5},
+        {"learning_rate": float("nan")},
+        {"learning_rate": -1.0},
+        {"merge_adapter": True},
+    ],
+    ids=str,
+)
+def test_numbers_that_train_nothing_are_refused(bad):
+    assert guards.value_faults(GOOD) == []
+    (fault,) = guards.value_faults(GOOD | bad)
+    assert f"`{next(iter(bad))}`" in fault
+
+
+def test_steps_may_be_given_instead_of_epochs():
+    assert guards.value_faults(GOOD | {"num_train_epochs": 0, "max_steps": 3}) == []
+
+
+def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert guards.folder_faults(tmp_path / "new" / "folder") == []
+    (fault,) = guards.folder_faults(tmp_path / "file" / "folder")
+    assert "`output_dir` has to be a folder" in fault
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "gradient_accumulation_steps",
+        "save_only_model",
+        "resume_from_checkpoint",
+        "packing",
+        "pad_token",
+        "eval_strategy",
+    ],
+)
 def test_fields_that_would_do_something_else_are_refused(field):
     (fault,) = guards.field_faults({field: 1, "learning_rate": 1})
     assert fault.startswith(f"Leave out `{field}`")

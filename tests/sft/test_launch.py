@@ -39,6 +39,21 @@ def test_two_machines_have_to_know_which_they_are(launched):
     assert (args.machine_rank, args.main_process_ip, args.main_process_port) == (1, "10.0.0.1", 29500)
 
 
+@pytest.mark.parametrize("rank", [-1, 2])
+def test_a_rank_that_no_machine_has_is_refused(launched, rank):
+    with pytest.raises(ValueError, match=f"`--machine-rank` has to be from 0 to 1 on 2x8-h100, but is {rank}"):
+        launch("sft", "2x8-h100", machine_rank=rank, main_process_ip="10.0.0.1")
+    assert launched == []
+
+
+def test_a_dry_run_is_made_here_for_the_processes_of_the_machine(launched, tmp_path):
+    fields = ["--dry_run", "true", "--output_dir", str(tmp_path / "run"), "--per_device_train_batch_size", "1"]
+    launch("sft_embedded", "1x8-h200", fields)
+    with pytest.raises(SystemExit, match="16 x 8 processes = 128|has to be a multiple"):
+        launch("sft_embedded", "1x8-h200", fields[:-2])
+    assert launched == []
+
+
 def test_under_slurm_they_know(launched, monkeypatch, tmp_path):
     scontrol = tmp_path / "scontrol"
     scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames gpu[7-8]" ] && printf "gpu7\\ngpu8\\n"\n')

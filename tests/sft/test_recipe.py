@@ -89,6 +89,22 @@ def test_null_is_none(tmp_path):
     assert values["max_length"] is None and values["expected_steps"] is None and values["dataset_path"] is None
 
 
+def test_none_on_the_command_line_is_none():
+    recipe = read_recipe("sft_embedded", ["--dataset_path", "none", "--dataset", "s1K", "--expected_steps", "none"])
+    assert recipe.values["dataset_path"] is None and recipe.values["expected_steps"] is None
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="mine.yaml is not a YAML file"):
+        read_recipe(tmp_path / "mine.yaml")
+
+
+def test_a_dry_run_needs_no_gpu(tmp_path):
+    _, args, _ = read_recipe("sft", ["--dry_run", "true", "--output_dir", str(tmp_path)]).build()
+    assert args.bf16
+
+
 def test_files_of_the_package_are_found():
     values = read_recipe("sft_embedded").values
     assert values["model_name_or_path"].endswith("s1_hf/embedded/base")

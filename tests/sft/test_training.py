@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,7 +120,8 @@ def test_the_card_says_how_the_model_was_made(unbroken):
     card = (unbroken / "README.md").read_text()
     for fact in ("train.jsonl", "1,000", "1 x 16 x 1", "| seed | 0 |", f"torch {torch.__version__}", "max_steps: 6"):
         assert fact in card
-    assert f"last logged {losses(unbroken)[-1]:.4f}" in card
+    seen = losses(unbroken)
+    assert f"mean of those logged {sum(seen) / len(seen):.4f}, last {seen[-1]:.4f}" in card
 
 
 def test_a_finished_run_is_not_begun_again(unbroken):
@@ -128,20 +130,81 @@ def test_a_finished_run_is_not_begun_again(unbroken):
         check(read_recipe(recipe, overrides))
 
 
+def begun(folder: Path, recipe: str, overrides: list[str]) -> Journal:
+    """A run that was killed behind its first checkpoint."""
+    journal = Journal(folder)
+    journal.begin(read_recipe(recipe, overrides), check(read_recipe(recipe, overrides)).prepared.source)
+    make_checkpoint(folder, 2)
+    return journal
+
+
+def make_checkpoint(folder: Path, step: int, state: str | None = "{}", optimizer: str = "optimizer.pt") -> None:
+    checkpoint = folder / f"checkpoint-{step}"
+    checkpoint.mkdir()
+    for name, content in (("trainer_state.json", state), ("scheduler.pt", ""), (optimizer, "")):
+        if content is not None and name:
+            (checkpoint / name).write_text(content)
+
+
 def test_a_run_is_not_gone_on_with_under_other_settings(tmp_path):
     recipe, *overrides = arguments(tmp_path)
-    Journal(tmp_path).begin(read_recipe(recipe, overrides), {})
-    check(read_recipe(recipe, [*overrides, "--logging_steps", "5", "--save_steps", "3"]))  # of no consequence
+    begun(tmp_path, recipe, overrides)
+    same = check(read_recipe(recipe, [*overrides, "--logging_steps", "5", "--save_steps", "3"]))  # of no consequence
+    assert same.checkpoint == str(tmp_path / "checkpoint-2")
     with pytest.raises(ValueError, match=r"begun with other settings: `learning_rate` was 0.001, is 0.5; `seed` was 0"):
         check(read_recipe(recipe, [*overrides, "--seed", "1", "--learning_rate", "0.5"]))
+    with pytest.raises(ValueError, match="`dataloader_drop_last` was False, is True"):
+        check(read_recipe(recipe, [*overrides, "--dataloader_drop_last", "true"]))
+
+
+def test_a_run_is_not_gone_on_with_on_other_data(tmp_path):
+    data = tmp_path / "mine.jsonl"
+    rows = (embedded.BASE_PATH.parent / "train.jsonl").read_text().splitlines()[:40]
+    data.write_text("\n".join(rows))
+    recipe, *overrides = arguments(tmp_path / "run", "--dataset_path", str(data))
+    begun(tmp_path / "run", recipe, overrides)
+    data.write_text("\n".join(rows[:33]))
+    with pytest.raises(ValueError, match="begun on other data: sha256 was .*; rows was 40, is 33"):
+        check(read_recipe(recipe, overrides))
+
+
+def test_a_run_that_has_no_checkpoint_yet_is_begun_anew(tmp_path):
+    recipe, *overrides = arguments(tmp_path)
+    Journal(tmp_path).begin(read_recipe(recipe, overrides), {})
+    assert check(read_recipe(recipe, [*overrides, "--seed", "1"])).checkpoint is None
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "checkpoint-8"])
+def test_a_folder_with_a_model_of_somebody_elses_is_refused(tmp_path, name):
+    (tmp_path / name).mkdir() if name.startswith("checkpoint") else (tmp_path / name).write_text("")
+    recipe, *overrides = arguments(tmp_path)
+    with pytest.raises(ValueError, match=f"holds a model that no run by recipe has begun .{name}"):
+        check(read_recipe(recipe, overrides))
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "{bad"])
+def test_a_broken_journal_is_named(tmp_path, content):
+    (tmp_path / "s1_run.json").write_text(content)
+    recipe, *overrides = arguments(tmp_path)
+    with pytest.raises(ValueError, match="s1_run.json is not the journal of a run"):
+        check(read_recipe(recipe, overrides))
 
 
 def test_a_checkpoint_that_was_not_written_whole_is_passed_over(tmp_path):
-    for step, state in (("2", "{}"), ("10", "{"), ("12", None)):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        if state is not None:
-            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
+    make_checkpoint(tmp_path, 2)
+    make_checkpoint(tmp_path, 10, state="{")
+    make_checkpoint(tmp_path, 12, state=None)
+    make_checkpoint(tmp_path, 14, optimizer="")
+    (tmp_path / "checkpoint-foo").mkdir()
     assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-2"
+
+
+def test_a_model_that_cannot_be_loaded_ends_without_a_traceback(tmp_path):
+    model = shutil.copytree(embedded.BASE_PATH, tmp_path / "model")
+    (model / "model.safetensors").unlink()
+    recipe, *overrides = arguments(tmp_path / "run", "--model_name_or_path", str(model))
+    with pytest.raises(SystemExit, match="^Error: .*model"):
+        command(recipe, overrides)
 
 
 def test_the_mask_is_shown_before_training(tmp_path, caplog):

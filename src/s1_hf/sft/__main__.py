@@ -5,22 +5,23 @@ import sys
 from collections.abc import Sequence
 
 from s1_hf.sft.recipe import read_recipe
-from s1_hf.sft.run import check, train
+from s1_hf.sft.run import check, make_trainer, train
 
 
-def start(source: str, overrides: Sequence[str]) -> None:
-    """Check and train; a run that is refused ends the process with the reasons."""
+def start(source: str, overrides: Sequence[str], processes: int | None = None) -> None:
+    """Check and train; a run that is refused, or whose model cannot be loaded, ends the process with the reasons."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logger = logging.getLogger("s1_hf")
     logger.setLevel(logging.INFO)
     try:
-        run = check(read_recipe(source, overrides))
-    except (ValueError, OSError) as error:
+        run = check(read_recipe(source, overrides), processes)
+        if run.data.dry_run:
+            logger.info("All checks passed; weights were not loaded. A dry run: nothing was trained.")
+            return
+        trainer = make_trainer(run)
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         sys.exit(f"Error: {error}")
-    if run.data.dry_run:
-        logger.info("All checks passed. A dry run: nothing was trained.")
-    else:
-        train(run)
+    train(run, trainer)
 
 
 def main() -> None:

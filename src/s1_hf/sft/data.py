@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import TemplateError
+
 from s1_hf.conversation import to_conversation
 from s1_hf.formats import ThinkingFormat
 
@@ -95,9 +97,12 @@ def show_mask(row: dict[str, list[int]], tokenizer: PreTrainedTokenizerBase, edg
 
 
 def _render(tokenizer: Any, messages: list[dict[str, str]], add_generation_prompt: bool = False) -> list[int]:
-    encoded = tokenizer.apply_chat_template(
-        messages, add_generation_prompt=add_generation_prompt, tokenize=True, return_dict=True
-    )
+    try:
+        encoded = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=add_generation_prompt, tokenize=True, return_dict=True
+        )
+    except TemplateError as error:
+        raise ValueError(f"the chat template cannot render it: {error}") from None
     return list(encoded["input_ids"])
 
 

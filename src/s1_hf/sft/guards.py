@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,12 +27,37 @@ _NOT_HERE = {
     "dataset_kwargs": "has no meaning: rows come tokenized to the trainer",
     "do_eval": "is not done here: evaluate the saved model",
     "eval_strategy": "is not done here: evaluate the saved model",
+    "save_only_model": "would leave nothing to go on from; `--save_strategy no` saves the end alone",
+    "resume_from_checkpoint": "is found in `output_dir` by itself",
 }
 
 
 def field_faults(given: Mapping[str, object]) -> list[str]:
     """Fields of `SFTConfig` that a recipe must not set, because they would have no effect or a wrong one."""
     return [f"Leave out `{name}`: it {why}." for name, why in _NOT_HERE.items() if name in given]
+
+
+def value_faults(values: Mapping[str, Any]) -> list[str]:
+    """Numbers with which nothing, or nonsense, would be trained."""
+    epochs, faults = values["num_train_epochs"], []
+    if not (0 < epochs < math.inf) and values["max_steps"] <= 0:
+        faults.append(f"`num_train_epochs` has to be more than 0, but is {epochs}.")
+    for name in ("global_batch_size", "per_device_train_batch_size", "max_length"):
+        if values[name] is not None and values[name] < 1:
+            faults.append(f"`{name}` has to be at least 1, but is {values[name]}.")
+    if not 0 < values["learning_rate"] < math.inf:
+        faults.append(f"`learning_rate` has to be more than 0, but is {values['learning_rate']}.")
+    if values["merge_adapter"] and not values["use_peft"]:
+        faults.append("`merge_adapter` needs an adapter: set `use_peft`.")
+    return faults
+
+
+def folder_faults(folder: Path) -> list[str]:
+    """Whether results can be written to `folder`."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        return [f"`output_dir` has to be a folder, but {there} is a file."]
+    return [] if os.access(there, os.W_OK) else [f"`output_dir` has to be writable, but {there} is not."]
 
 
 def accumulation_steps(global_batch_size: int, per_device: int, processes: int) -> int:

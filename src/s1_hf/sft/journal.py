@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 # Fields that do not change the result: a run may be gone on with when they differ. A name that ends in "_" is a prefix.
 _INDIFFERENT = (
-    "dataloader_", "dataset_num_proc", "ddp_", "debug", "disable_tqdm", "dry_run", "eval_", "gradient_checkpointing",
+    "dataloader_num_workers", "dataloader_pin_memory", "dataloader_persistent_workers", "dataloader_prefetch_factor",
+    "dataset_num_proc", "ddp_", "debug", "disable_tqdm", "dry_run", "eval_", "gradient_checkpointing",
     "activation_", "hub_", "include_", "log_", "logging_", "merge_adapter", "output_dir", "per_device_",
     "project", "push_to_hub", "report_to", "resume_from_checkpoint", "run_name", "save_", "skip_memory_metrics",
     "torch_empty_cache_steps", "trackio_",
@@ -47,13 +48,16 @@ class Journal:
         Raises:
             ValueError: the folder holds a finished run, or one begun with other settings.
         """
-        begun = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else None
+        begun = self._read()
         if begun is None:
+            self._check_foreign()
             return None
         if begun["finished"]:
             raise ValueError(
                 f"{self.folder} holds a finished run. Choose another `--output_dir`, or delete it to train anew."
             )
+        if not _checkpoints(self.folder):
+            return None  # nothing to go on with: begun anew, with whatever settings
         now = _settings(recipe)
         differ = [name for name in sorted(now | begun["settings"]) if now.get(name) != begun["settings"].get(name)]
         if differ:
@@ -64,6 +68,17 @@ class Journal:
             )
         return last_checkpoint(self.folder)
 
+    def check_data(self, source: dict[str, Any]) -> None:
+        """Raises a `ValueError` if the run was begun on other data than `source`."""
+        begun = self._read()
+        differ = [] if begun is None else [key for key in source if begun["data"].get(key) != source[key]]
+        if begun is not None and differ and _checkpoints(self.folder):
+            changes = "; ".join(f"{key} was {begun['data'].get(key)!r}, is {source[key]!r}" for key in differ)
+            raise ValueError(
+                f"{self.folder} holds a run begun on other data: {changes}. Bring back those data to go on with it, or "
+                "choose another `--output_dir`."
+            )
+
     def begin(self, recipe: Recipe, source: dict[str, Any]) -> None:
         """Write the journal of a run that starts or goes on."""
         about = {"recipe": str(recipe.path), "settings": _settings(recipe), "data": source, "versions": versions()}
@@ -71,8 +86,29 @@ class Journal:
 
     def finish(self, metrics: dict[str, float]) -> None:
         """Note that the run has been saved whole."""
-        begun = json.loads(self.path.read_text(encoding="utf-8"))
+        begun = self._read() or {}
         self._write(begun | {"finished": True, "metrics": metrics})
+
+    def _read(self) -> dict[str, Any] | None:
+        if not self.path.exists():
+            return None
+        try:
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+            if {"settings", "data", "finished"} <= content.keys():
+                return dict(content)
+        except (ValueError, AttributeError):
+            pass
+        raise ValueError(f"{self.path} is not the journal of a run. Choose another `--output_dir`, or delete it.")
+
+    def _check_foreign(self) -> None:
+        """A folder without a journal must not hold what would be taken for ours, or be lost."""
+        names = ("*.safetensors", "*.bin", "config.json", "adapter_config.json", f"{PREFIX_CHECKPOINT_DIR}-*")
+        found = sorted(path.name for name in names for path in self.folder.glob(name))
+        if found:
+            raise ValueError(
+                f"{self.folder} holds a model that no run by recipe has begun ({', '.join(found[:3])}), which would be "
+                "overwritten. Choose another `--output_dir`."
+            )
 
     def _write(self, content: dict[str, Any]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -88,11 +124,19 @@ def versions() -> dict[str, str]:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The whole checkpoint of most steps in `folder`; the trainer's state is what a checkpoint gets last."""
-    found = {int(path.name.rsplit("-", 1)[1]): path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*")}
+    found = _checkpoints(folder)
     return next((found[step] for step in sorted(found, reverse=True) if _is_whole(found[step])), None)
 
 
+def _checkpoints(folder: Path) -> dict[int, Path]:
+    """By their steps."""
+    paths = {path.name.removeprefix(f"{PREFIX_CHECKPOINT_DIR}-"): path for path in folder.glob("checkpoint-*")}
+    return {int(step): path for step, path in paths.items() if step.isdigit()}
+
+
 def _is_whole(checkpoint: Path) -> bool:
+    if not list(checkpoint.glob("optimizer*")) or not (checkpoint / "scheduler.pt").exists():
+        return False
     try:
         json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):

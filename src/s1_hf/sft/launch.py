@@ -46,9 +46,19 @@ def launch(
     """
     config = find_machine(machine)
     overrides = list(overrides)
-    read_recipe(recipe, overrides)  # its errors once, not in every process
+    read = read_recipe(recipe, overrides)  # its errors once, not in every process
     command = ["--config_file", str(config)]
-    machines = yaml.safe_load(config.read_text(encoding="utf-8")).get("num_machines", 1)
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    machines = content.get("num_machines", 1)
+    if read.values["dry_run"]:
+        from s1_hf.sft.__main__ import start
+
+        start(recipe, overrides, content.get("num_processes", 1))  # here, for the processes that would be
+        return
+    if machine_rank is not None and not 0 <= machine_rank < machines:
+        raise ValueError(
+            f"`--machine-rank` has to be from 0 to {machines - 1} on {config.stem}, but is {machine_rank}."
+        )
     if machines > 1:
         slurm = _slurm(os.environ)
         rank = slurm.get("machine_rank") if machine_rank is None else machine_rank

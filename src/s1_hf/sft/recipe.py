@@ -4,7 +4,7 @@ import difflib
 import json
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
@@ -80,7 +80,15 @@ class Recipe:
 
     def build(self) -> tuple[DataArguments, SFTConfig, ModelConfig]:
         """The three parts; `SFTConfig` looks at the machine, so that this belongs into the training process."""
-        return self._part(DataArguments), self._part(SFTConfig), self._part(ModelConfig)
+        return self._part(DataArguments), self._training(), self._part(ModelConfig)
+
+    def _training(self) -> SFTConfig:
+        """On a machine without the GPU that is meant, checks alone can be run."""
+        import torch
+
+        values = self.values
+        elsewhere = values["dry_run"] and values["bf16"] is not False and not torch.cuda.is_available()
+        return replace(self, values=values | {"use_cpu": True})._part(SFTConfig) if elsewhere else self._part(SFTConfig)
 
     def _part(self, kind: type) -> Any:
         return kind(**{f.name: self.values[f.name] for f in fields(kind) if f.init})
@@ -98,7 +106,7 @@ def read_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     path = find(source, RECIPES, "recipe")
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a YAML file: {error}") from None
     if not isinstance(given, dict):
         raise ValueError(f"{path} has to be a mapping of fields to values, but is a {type(given).__name__}.")
@@ -111,6 +119,8 @@ def read_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     namespace = _parse(parser, "the command line", overrides, namespace)
     names = [text.split("=")[0] for text in overrides if text.startswith("--")]
     values = {name: _resolve(value) for name, value in vars(namespace).items()}
+    ours = {item.name for item in fields(DataArguments) if item.default is None}
+    values |= {name: None for name in ours if values[name] == "none"}
     said = {*given, *(parser._option_string_actions[name].dest for name in names)}
     return Recipe(path, values, {name: value for name, value in values.items() if name in said})
 

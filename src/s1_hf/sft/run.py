@@ -29,28 +29,37 @@ class Run:
     checkpoint: str | None
 
 
-def check(recipe: Recipe) -> Run:
+def check(recipe: Recipe, processes: int | None = None) -> Run:
     """Everything up to loading weights.
+
+    Args:
+        processes (`int`, *optional*): of the run that is meant, if it is not this one.
 
     Raises:
         ValueError: a guard refuses the run (`s1_hf.sft.guards`), or its folder holds a finished run or one begun
             with other settings.
     """
-    guards.refuse(guards.field_faults(recipe.given))
+    guards.refuse(
+        guards.field_faults(recipe.given)
+        + guards.value_faults(recipe.values)
+        + guards.folder_faults(Path(recipe.values["output_dir"] or "."))
+    )
     data, args, model_args = recipe.build()
     args.gradient_accumulation_steps = guards.accumulation_steps(
-        data.global_batch_size, args.per_device_train_batch_size, args.world_size
+        data.global_batch_size, args.per_device_train_batch_size, processes or args.world_size
     )
-    found = Journal(Path(args.output_dir)).checkpoint(recipe)
-    checkpoint = args.resume_from_checkpoint or (str(found) if found else None)
-    return Run(recipe, data, args, model_args, prepare(data, args, model_args), checkpoint)
+    journal = Journal(Path(args.output_dir))
+    found = journal.checkpoint(recipe)
+    prepared = prepare(data, args, model_args)
+    journal.check_data(prepared.source)
+    return Run(recipe, data, args, model_args, prepared, str(found) if found else None)
 
 
-def train(run: Run) -> None:
+def train(run: Run, trainer: SFTTrainer | None = None) -> None:
     """Train into the recipe's `output_dir`, from the last whole checkpoint there if there is one, and save."""
     args = run.args
     journal = Journal(Path(args.output_dir))
-    trainer = make_trainer(run)
+    trainer = trainer or make_trainer(run)
     if args.should_save:
         journal.begin(run.recipe, run.prepared.source)
     if run.checkpoint and args.process_index == 0:

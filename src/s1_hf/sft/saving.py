@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import torch
@@ -69,7 +70,6 @@ def card(trainer: SFTTrainer, run: Run) -> str:
     """The model card: recipe, data, versions, seed, processes, steps and loss."""
     source, history = run.prepared.source, trainer.state.log_history
     losses = [entry["loss"] for entry in history if "loss" in entry]
-    mean = next((entry["train_loss"] for entry in reversed(history) if "train_loss" in entry), None)
     base = str(run.model_args.model_name_or_path)
     commit = getattr(trainer.model.config, "_commit_hash", None)
     thinking = run.prepared.thinking_format
@@ -79,7 +79,7 @@ def card(trainer: SFTTrainer, run: Run) -> str:
         "rows, optimizer steps": f"{len(run.prepared.rows):,}, {trainer.state.global_step:,}",
         "processes x batch x accumulation": f"{trainer.args.world_size} x {trainer.args.per_device_train_batch_size} x "
         f"{trainer.args.gradient_accumulation_steps}",
-        "loss": f"mean {mean:.4f}" + (f", last logged {losses[-1]:.4f}" if losses else ""),
+        "loss": f"mean of those logged {fmean(losses):.4f}, last {losses[-1]:.4f}" if losses else "not logged",
         "seed": str(trainer.args.seed),
         "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
     }
