@@ -2,7 +2,7 @@
 
 - `config`: the settings, a lighteval model configuration, so that budgets are part of its cache key and results file.
 - `checkpoint`: model or adapter, tokenizer and a fingerprint of the weights; weights are read last.
-- `batches`: which samples share a batch, and generating one; `sampling`: draws that belong to a sample.
+- `batches`: which samples share a batch; `decoding`: generating one; `sampling`: draws that belong to a sample.
 - `store`: finished samples on disk, a line a batch: what makes a killed run go on.
 - `model`: the `LightevalModel`; `statistics`: thinking tokens as a metric of lighteval.
 - `run`: `evaluate`, from settings to results; not imported here, because lighteval's pipeline takes seconds to import.

@@ -13,6 +13,7 @@ import torch
 from transformers import StoppingCriteria
 
 from s1_hf.evaluation.config import digest
+from s1_hf.evaluation.decoding import Call, Thinning, decode
 from s1_hf.evaluation.sampling import RowSampler
 from s1_hf.evaluation.store import Sample
 from s1_hf.generation import _completion, _left_padded, budget_forcing
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from s1_hf.evaluation.config import BudgetForcingConfig
     from s1_hf.formats import ThinkingFormat
+    from s1_hf.report import Report
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +95,7 @@ class Generator:
     ) -> None:
         self._model, self._tokenizer, self._format, self._settings = model, tokenizer, format, settings
         self._on_step = on_step
-        self._arguments = lru_cache(maxsize=8)(self._make_arguments)  # of the processor, built once a task
+        self._call = lru_cache(maxsize=8)(self._make_call)  # built once a task
 
     def run(self, batch: list[Request]) -> list[Sample]:
         """The batch's samples in its order; a batch that does not fit into the GPU's memory is run in halves."""
@@ -108,21 +110,18 @@ class Generator:
         return self.run(batch[:half]) + self.run(batch[half:])
 
     def _run(self, batch: list[Request]) -> list[Sample]:
-        pad = self._padding
-        inputs = _left_padded([list(request.prompt) for request in batch], pad)
+        inputs = _left_padded([list(request.prompt) for request in batch], self._padding)
         inputs = {name: tensor.to(self._model.device) for name, tensor in inputs.items()}
-        arguments, processor, sampler = self._arguments(batch[0].max_new_tokens, batch[0].max_answer_tokens)
-        if sampler is not None:
-            sampler.begin([request.seed(self._settings.seed) for request in batch])
-        # Not `model.generate`, which a folder's custom_generate may have replaced.
-        generate: Any = type(self._model).generate  # type: ignore[attr-defined]
-        outputs = generate(self._model, **inputs, **arguments)
-        reports = processor.reports(outputs)
-        generated = outputs[:, inputs["input_ids"].shape[1] :].tolist()
-        return [self._sample(processor, *row) for row in zip(batch, generated, reports, strict=True)]
+        limits = batch[0].max_new_tokens, batch[0].max_answer_tokens
+        first = self._call(*limits)
+        if first.sampler is not None:
+            first.sampler.begin([request.seed(self._settings.seed) for request in batch])
+        done = decode(self._model, inputs, first, lambda: self._call(*limits, later=True))
+        return [self._sample(first.processor, *row) for row in zip(batch, done, strict=True)]
 
-    def _sample(self, processor: Any, request: Request, ids: list[int], report: Any) -> Sample:
-        done = _completion(self._tokenizer, processor, list(request.prompt), ids[: len(report.forced)], report)
+    def _sample(self, processor: Any, request: Request, row: tuple[list[int], Report]) -> Sample:
+        ids, report = row
+        done = _completion(self._tokenizer, processor, list(request.prompt), ids, report)
         return Sample(
             key=request.key,
             task=request.task,
@@ -145,8 +144,10 @@ class Generator:
         pad = self._tokenizer.pad_token_id
         return int(self._model.generation_config.eos_token_id[0] if pad is None else pad)
 
-    def _make_arguments(self, max_new_tokens: int, max_answer_tokens: int | None) -> tuple[dict[str, Any], Any, Any]:
-        ends = self._model.generation_config.eos_token_id
+    def _make_call(self, max_new_tokens: int, max_answer_tokens: int | None, later: bool = False) -> Call:
+        """The first call for a batch, or the `later` ones for what is left of it; "auto" depends on the whole."""
+        ends, thinning = self._model.generation_config.eos_token_id, Thinning()
+        thins = self._settings.max_thinking_tokens != "auto"
         arguments = budget_forcing(
             self._model,
             self._tokenizer,
@@ -154,13 +155,14 @@ class Generator:
             **self._settings.budget,
             max_answer_tokens=max_answer_tokens,
             generation_config=self._settings.generation_config(max_new_tokens, ends, self._padding),
-            stopping_criteria=[_Step(self._on_step)],
+            stopping_criteria=[_Step(self._on_step), *([thinning] if thins else [])],
         )
         processor = arguments["logits_processor"][-1]
+        thinning.attach(processor, max_answer_tokens)
         sampler = RowSampler(processor) if self._settings.samples else None
         if sampler is not None:
             arguments["logits_processor"].append(sampler)
-        return arguments, processor, sampler
+        return Call(arguments, processor, sampler, thinning)
 
 
 class _Step(StoppingCriteria):

@@ -39,6 +39,11 @@ class RowSampler(LogitsProcessor):
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self._numbers, self._first = torch.empty(len(seeds), 0, 2, dtype=torch.float64), -1
 
+    def take_over(self, other: RowSampler, rows: Sequence[int]) -> None:
+        """The next call of `generate` goes on with these rows of `other`'s."""
+        self._generators = [other._generators[row] for row in rows]
+        self._numbers, self._first = other._numbers[list(rows)], other._first
+
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """
         Args:

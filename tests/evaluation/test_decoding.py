@@ -1,0 +1,54 @@
+"""Batches that are thinned out: the tokens and reports of one call, in fewer forward passes of fewer rows."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("lighteval")
+
+from documents import lamps
+from transformers import Qwen2ForCausalLM
+
+from s1_hf.evaluation import BudgetForcingModel, decoding
+
+
+def run(settings, monkeypatch, docs) -> tuple[list, int]:
+    """All samples, and how many rows went through the model, prompts left out."""
+    rows, stock = [0], Qwen2ForCausalLM.forward
+
+    def forward(self, *args, **kwargs):
+        ids = kwargs["input_ids"]
+        rows[0] += len(ids) if ids.shape[1] == 1 else 0
+        return stock(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Qwen2ForCausalLM, "forward", forward)
+        responses = BudgetForcingModel(settings).greedy_until(docs)
+    return [response.samples for response in responses], rows[0]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"num_ignores": 2, "max_answer_tokens": 3},
+        {"max_thinking_tokens": 50, "max_new_tokens": 160},
+        {"max_thinking_tokens": 90, "num_ignores": 3, "wait_text": None, "max_new_tokens": 208},
+        {"num_ignores": 1, "temperature": 1.0, "max_new_tokens": 150},
+        {"max_new_tokens": 96},  # a multiple of the steps between two looks
+    ],
+)
+def test_tokens_and_reports_are_those_of_one_call(config, monkeypatch, tmp_path, settings):
+    docs = lamps(16)
+    thinned, less = run(config(**settings, batch_size=16), monkeypatch, docs)
+    monkeypatch.setattr(decoding, "SMALLEST", 10**9)
+    whole, more = run(config(**settings, batch_size=16, cache_dir=str(tmp_path / "whole")), monkeypatch, docs)
+    assert thinned == whole
+    assert less < 0.95 * more
+
+
+def test_a_cache_that_cannot_be_thinned_out_is_filled_anew(config, monkeypatch, tmp_path):
+    docs, settings = lamps(16), {"num_ignores": 2, "batch_size": 16, "max_answer_tokens": 3}
+    thinned, _ = run(config(**settings), monkeypatch, docs)
+    monkeypatch.setattr(decoding, "DynamicCache", type(None))
+    again, _ = run(config(**settings, cache_dir=str(tmp_path / "again")), monkeypatch, docs)
+    assert again == thinned
