@@ -32,6 +32,15 @@ def test_what_was_appended_is_read_from_the_files_of_all_processes(tmp_path):
     assert found["a0"] == replace(SAMPLE, key="a0")
 
 
+def test_a_line_that_is_no_batch_is_named(tmp_path):
+    store = Store(tmp_path, {})
+    for names in ("ab", "cd"):
+        store.append(samples(*names), 1.0)
+    store.file.write_bytes(store.file.read_bytes().replace(b'{"seconds"', b"garbage", 1))
+    with pytest.raises(ValueError, match="Line 1 of .*samples_0.jsonl is not a batch of finished samples. Delete that"):
+        Store(tmp_path, {}).read()
+
+
 @pytest.mark.parametrize("cut", [1, 30, 200])
 def test_a_batch_that_was_being_written_is_dropped_as_a_whole(tmp_path, cut):
     store = Store(tmp_path, {})

@@ -85,6 +85,12 @@ def evaluate(
     """
     with plain_errors():
         require("lighteval", "eval")
+        if max_samples is not None and max_samples < 1:
+            raise ValueError(f"`--max-samples` has to be at least 1, but is {max_samples}. Leave it out for all.")
+        if (push_to_hub or push_to_tensorboard) and not results_org:
+            raise ValueError("`--push-to-hub` and `--push-to-tensorboard` need `--results-org`, a name on the Hub.")
+        if output_dir.exists() and not output_dir.is_dir():
+            raise ValueError(f"`--output-dir` has to be a folder, but {output_dir} is a file.")
         from datasets import disable_progress_bars
         from lighteval.models.model_input import GenerationParameters
         from transformers.utils import logging

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -67,8 +67,8 @@ class Store:
 
     def read(self) -> dict[str, Sample]:
         """All finished samples by their keys, those of other processes included."""
-        lines = (line for file in sorted(self.folder.glob("samples_*.jsonl")) for line in _whole_lines(file))
-        return {row["key"]: Sample(**row) for line in lines for row in json.loads(line)["samples"]}
+        files = sorted(self.folder.glob("samples_*.jsonl"))
+        return {sample.key: sample for file in files for sample in _samples(file)}
 
     def append(self, samples: Iterable[Sample], seconds: float) -> None:
         """Keep the samples of a batch; they are on the disk when this returns."""
@@ -78,6 +78,17 @@ class Store:
             file.write(line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def _samples(file: Path) -> Iterator[Sample]:
+    for number, line in enumerate(_whole_lines(file), 1):
+        try:
+            yield from [Sample(**row) for row in json.loads(line)["samples"]]
+        except (ValueError, TypeError, KeyError):
+            raise ValueError(
+                f"Line {number} of {file} is not a batch of finished samples. Delete that line (its samples are then "
+                "generated again), or the file."
+            ) from None
 
 
 def _whole_lines(file: Path) -> list[bytes]:
