@@ -141,7 +141,7 @@ open(rf"{tmp_path}/{{rank}}.json", "w").write(json.dumps([r.output_tokens for r 
     [
         (["--tasks", "s1:aime42"], "no task 's1:aime42'"),
         (["--tasks", "s1:embedded", "--max-thinking-tokens", "1000", "--max-new-tokens", "900"], "more than the 900"),
-        (["--tasks", "s1:embedded", "--max-thinking-tokens", "some"], "max_thinking_tokens"),
+        (["--tasks", "s1:embedded", "--max-thinking-tokens", "some"], "max-thinking-tokens` (which is 'some')"),
         (["--tasks", "s1_agg8:embedded"], "wants 8 samples of each problem"),
         (["--tasks", "s1:embedded", "--thinking-format", "harmony"], "as single tokens"),
     ],

@@ -11,6 +11,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from s1_hf._lazy import require
 from s1_hf.cli.terminal import console, plain_errors
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def plan(
             raise ValueError(f"`--gpu-memory` has to be the GiB of a GPU, but is {gpu_memory}.")
     overrides = [*context.args, *(["--max_length", str(max_length)] if max_length is not None else [])]
     with plain_errors():
+        require("trl", "train")
         answer = _answer(recipe, machine, overrides, gpu_memory)
     if as_json:
         typer.echo(json.dumps(_as_json(answer), indent=1))

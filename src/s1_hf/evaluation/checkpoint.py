@@ -54,10 +54,10 @@ class Checkpoint:
         path = Path(name)
         if not path.exists() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
             raise OSError(f"{name} is no model: there is no such folder, and it is no name on the Hub.")
-        if path.is_dir() and not list(path.glob("tokenizer*")) and not (path / "adapter_config.json").is_file():
-            raise OSError(f"{name} is no model that can be run: the folder has no tokenizer files.")
         if path.is_dir() and not any((path / f).is_file() for f in ("config.json", "adapter_config.json")):
             raise OSError(f"{name} is no model: the folder has neither a config.json nor an adapter_config.json.")
+        if path.is_dir() and not list(path.glob("tokenizer*")) and not (path / "adapter_config.json").is_file():
+            raise OSError(f"{name} is no model that can be run: the folder has no tokenizer files.")
         found = find_adapter_config_file(name, revision=settings.revision)
         if found is None:
             options["revision"] = settings.revision
