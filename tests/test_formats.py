@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerFas
 
 from s1_hf import BudgetForcingLogitsProcessor, ThinkingFormat, generate
 from s1_hf.vocabulary import Vocabulary, encode
-from toys import CHATML, CHATML_OPENED, FAMILIES, WORDS, toy_model, toy_tokenizer
+from toys import CHATML, CHATML_OPENED, FAMILIES, WORDS, byte_tokenizer, toy_model, toy_tokenizer
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 real = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real tokenizers and templates are not at {DATA}")
@@ -27,36 +27,6 @@ def bug(reason: str, raises: Any = AssertionError) -> pytest.MarkDecorator:
 
 
 # -- tokenizers ---------------------------------------------------------------------------------------------------
-
-
-def byte_tokenizer(
-    special: Sequence[str],
-    *,
-    added: Sequence[str] = (),
-    words: Sequence[str] = WORDS,
-    eos: str | None = "<|im_end|>",
-    pad: str = "<|pad|>",
-    template: str | None = CHATML,
-    **options: Any,
-) -> PreTrainedTokenizerFast:
-    """Like `toys.toy_tokenizer`, with tokens of one's own; earlier words are merged first."""
-    vocab: dict[str, int] = {}
-    merges: list[tuple[str, str]] = []
-    for byte in sorted(pre_tokenizers.ByteLevel.alphabet()):
-        vocab[byte] = len(vocab)
-    for word in words:
-        for k in range(2, len(word) + 1):
-            if word[:k] not in vocab:
-                vocab[word[:k]] = len(vocab)
-                merges.append((word[: k - 1], word[k - 1]))
-    core = Tokenizer(models.BPE(vocab=vocab, merges=merges))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    core.decoder = decoders.ByteLevel()
-    core.add_special_tokens([AddedToken(t, special=True) for t in dict.fromkeys([pad, *special])])
-    core.add_tokens([AddedToken(t, special=False, normalized=False) for t in added])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token=eos, pad_token=pad, **options)
-    tokenizer.chat_template = template
-    return tokenizer
 
 
 def metaspace_tokenizer(special: Sequence[str], words: Sequence[str], template: str | None) -> PreTrainedTokenizerFast:

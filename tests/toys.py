@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import nn
@@ -57,14 +60,22 @@ FAMILIES: dict[str, dict] = {
 }
 
 
-def toy_tokenizer(family: str) -> PreTrainedTokenizerFast:
-    """A byte-level tokenizer with the special tokens and the kind of chat template of `family`."""
-    spec = FAMILIES[family]
+def byte_tokenizer(
+    special: Sequence[str],
+    *,
+    added: Sequence[str] = (),
+    words: Sequence[str] = WORDS,
+    eos: str | None = "<|im_end|>",
+    pad: str = "<|pad|>",
+    template: str | None = CHATML,
+    **options: Any,
+) -> PreTrainedTokenizerFast:
+    """A byte-level tokenizer with tokens of one's own; earlier words are merged first."""
     vocab: dict[str, int] = {}
     merges: list[tuple[str, str]] = []
     for byte in sorted(pre_tokenizers.ByteLevel.alphabet()):
         vocab[byte] = len(vocab)
-    for word in WORDS:
+    for word in words:
         for k in range(2, len(word) + 1):
             if word[:k] not in vocab:
                 vocab[word[:k]] = len(vocab)
@@ -72,11 +83,17 @@ def toy_tokenizer(family: str) -> PreTrainedTokenizerFast:
     core = Tokenizer(models.BPE(vocab=vocab, merges=merges))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     core.decoder = decoders.ByteLevel()
-    core.add_special_tokens([AddedToken(t, special=True) for t in ["<|pad|>", *spec["special"]]])
-    core.add_tokens([AddedToken(t, special=False, normalized=False) for t in spec.get("added", [])])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token=spec["eos"], pad_token="<|pad|>")
-    tokenizer.chat_template = spec["template"]
+    core.add_special_tokens([AddedToken(t, special=True) for t in dict.fromkeys([pad, *special])])
+    core.add_tokens([AddedToken(t, special=False, normalized=False) for t in added])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token=eos, pad_token=pad, **options)
+    tokenizer.chat_template = template
     return tokenizer
+
+
+def toy_tokenizer(family: str) -> PreTrainedTokenizerFast:
+    """A byte-level tokenizer with the special tokens and the kind of chat template of `family`."""
+    spec = FAMILIES[family]
+    return byte_tokenizer(spec["special"], added=spec.get("added", []), eos=spec["eos"], template=spec["template"])
 
 
 class ToyConfig(PretrainedConfig):

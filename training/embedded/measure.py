@@ -6,7 +6,6 @@ Greedy decoding in float32, batches of 230. One row of the table per setting, on
 """
 
 import argparse
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 from transformers import AutoTokenizer, Qwen2ForCausalLM
 
 from s1_hf import generate
+from s1_hf.demo import wilson
 from s1_hf.embedded import MODEL_PATH
 from s1_hf.embedded.problems import Problem, extract_answer, held_out, held_out_sample
 
@@ -36,14 +36,6 @@ class Score:
     def __str__(self) -> str:
         low, high = wilson(self.right, self.total)
         return f"{100 * self.right / self.total:.1f} [{100 * low:.1f}, {100 * high:.1f}] | {self.tokens:.0f}"
-
-
-def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95 % interval of a proportion."""
-    share, spread = right / total, z * z / total
-    centre = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / total + spread / 4 / total) / (1 + spread)
-    return centre - half, centre + half
 
 
 def faultless(problems: list[Problem], waits: int) -> float:

@@ -50,11 +50,10 @@ def plan(
 
     Exit code 0: it fits. 1: it does not. 2: bad input.
     """
-    if gpu_memory is not None and not 0 < gpu_memory < 100_000:
-        with plain_errors():
-            raise ValueError(f"`--gpu-memory` has to be the GiB of a GPU, but is {gpu_memory}.")
     overrides = [*context.args, *(["--max_length", str(max_length)] if max_length is not None else [])]
     with plain_errors():
+        if gpu_memory is not None and not 0 < gpu_memory < 100_000:
+            raise ValueError(f"`--gpu-memory` has to be the GiB of a GPU, but is {gpu_memory}.")
         require("trl", "train")
         answer = _answer(recipe, machine, overrides, gpu_memory)
     if as_json:

@@ -14,6 +14,7 @@ from trl import ModelConfig, SFTConfig, get_peft_config
 
 from s1_hf.conversation import LengthSummary, check_delimiters, check_rows
 from s1_hf.formats import ThinkingFormat
+from s1_hf.memory import checkpoint_bytes
 from s1_hf.s1k import describe_source, load_s1k
 from s1_hf.sft import guards
 from s1_hf.sft.data import IGNORED, show_mask, training_rows
@@ -103,7 +104,7 @@ def disk_needed(config: PreTrainedConfig, data: DataArguments, args: SFTConfig, 
     if args.save_strategy == "no":
         return final
     kept = (args.save_total_limit or 5) + 1  # the new one is written before the oldest goes
-    return final + kept * trained * (4 if args.save_only_model else 12)
+    return final + kept * checkpoint_bytes(trained, model_only=args.save_only_model)
 
 
 def _set_tokens(tokenizer: PreTrainedTokenizerBase, data: DataArguments, args: SFTConfig) -> None:
