@@ -35,15 +35,6 @@ def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
     assert run.exit_code == 2 and "Traceback" not in run.output
 
 
-@pytest.mark.parametrize(
-    ("right", "total", "low", "high"),
-    [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1.0), (81, 263, 0.2553, 0.3662)],
-)
-def test_wilson_intervals_are_those_of_the_literature(right, total, low, high):
-    """The last is Newcombe's (1998) example, 81 of 263."""
-    assert demo.wilson(right, total) == pytest.approx((low, high), abs=5e-5)
-
-
 def test_caps_hold_and_waits_are_counted_on_held_out_problems():
     model, tokenizer = embedded.load()
     problems = demo.draw_problems(8, seed=3)

@@ -23,6 +23,7 @@ from s1_hf.metrics import (
     scaling,
     smallest_difference,
     warn_if_too_small,
+    wilson_interval,
 )
 
 # AIME24, (thinking tokens, right answers of 30): the paper's tables of the methods; budget forcing and rejection
@@ -431,3 +432,12 @@ def test_refused(call, words):
 
 def test_the_folder_exports_what_its_summary_names():
     assert all(f"`{name}`" in metrics.__doc__ for name in metrics.__all__)
+
+
+@pytest.mark.parametrize(
+    ("right", "total", "low", "high"),
+    [(0, 10, 0.0, 27.75), (5, 10, 23.66, 76.34), (10, 10, 72.25, 100.0), (81, 263, 25.53, 36.62)],
+)
+def test_wilson_intervals_are_those_of_the_literature(right, total, low, high):
+    """The last is Newcombe's (1998) example, 81 of 263."""
+    assert wilson_interval([True] * right + [False] * (total - right)) == pytest.approx((low, high), abs=5e-3)

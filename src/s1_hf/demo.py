@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import TYPE_CHECKING, Any, Literal
 
 from s1_hf.embedded.problems import Problem, extract_answer
 from s1_hf.generation import Completion, generate
+from s1_hf.metrics import accuracy, wilson_interval
 from s1_hf.plots import ScalingPoint
 
 if TYPE_CHECKING:
@@ -65,25 +65,16 @@ class Result:
     @property
     def point(self) -> ScalingPoint:
         """For the figure: accuracy in percent with a 95 % Wilson interval."""
-        right, total = sum(self.correct), len(self.problems)
-        low, high = wilson(right, total)
+        low, high = wilson_interval(self.correct)
         label = self.setting.label.replace("no intervention", "").replace("Wait ", "")
         return ScalingPoint(
             self.thinking_tokens,
-            100 * right / total,
-            100 * low,
-            100 * high,
+            accuracy(self.correct),
+            low,
+            high,
             self.setting.kind,
             label.replace("cap ", ""),
         )
-
-
-def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson score interval of a share; `z=1.96` for 95 %."""
-    share, spread = right / total, z * z / total
-    middle = (share + spread / 2) / (1 + spread)
-    half = z * sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def evaluate(

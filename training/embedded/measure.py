@@ -13,9 +13,9 @@ import torch
 from transformers import AutoTokenizer, Qwen2ForCausalLM
 
 from s1_hf import generate
-from s1_hf.demo import wilson
 from s1_hf.embedded import MODEL_PATH
 from s1_hf.embedded.problems import Problem, extract_answer, held_out, held_out_sample
+from s1_hf.metrics import wilson_interval
 
 SETTINGS = (
     *({"max_thinking_tokens": cap} for cap in (16, 32, 48)),
@@ -34,8 +34,8 @@ class Score:
     tokens: float
 
     def __str__(self) -> str:
-        low, high = wilson(self.right, self.total)
-        return f"{100 * self.right / self.total:.1f} [{100 * low:.1f}, {100 * high:.1f}] | {self.tokens:.0f}"
+        low, high = wilson_interval([True] * self.right + [False] * (self.total - self.right))
+        return f"{100 * self.right / self.total:.1f} [{low:.1f}, {high:.1f}] | {self.tokens:.0f}"
 
 
 def faultless(problems: list[Problem], waits: int) -> float:

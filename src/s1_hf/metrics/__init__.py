@@ -2,7 +2,7 @@
 
 - `paper`: `accuracy` and equations 1-3: `control`, `scaling`, `performance`.
 - `efficiency`: `budget_error`, `accuracy_per_1000_tokens`, `area_under_curve`.
-- `intervals`: `bootstrap_interval`, `paired_bootstrap_interval`.
+- `intervals`: `bootstrap_interval`, `paired_bootstrap_interval`, `wilson_interval`.
 - `comparison`: `paired_test`, and what a set can show: `resolution`, `smallest_difference`, `warn_if_too_small`.
 
 Accuracies, shares and errors are in percent, as in the paper's tables, and their differences in percentage points.
@@ -13,7 +13,7 @@ range or of another length is a `ValueError`: nothing is dropped. Randomness com
 
 from s1_hf.metrics.comparison import paired_test, resolution, smallest_difference, warn_if_too_small
 from s1_hf.metrics.efficiency import accuracy_per_1000_tokens, area_under_curve, budget_error
-from s1_hf.metrics.intervals import bootstrap_interval, paired_bootstrap_interval
+from s1_hf.metrics.intervals import bootstrap_interval, paired_bootstrap_interval, wilson_interval
 from s1_hf.metrics.paper import accuracy, control, performance, scaling
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "scaling",
     "smallest_difference",
     "warn_if_too_small",
+    "wilson_interval",
 ]

@@ -1,13 +1,15 @@
-"""Bootstrap intervals: what other problems of the same kind, and other samples, could have given."""
+"""Intervals: what other problems of the same kind, and other samples, could have given."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from s1_hf.metrics.inputs import ANSWERS, Array, at_least, fraction, numbers
+from s1_hf.metrics.inputs import ANSWERS, Array, answers, at_least, fraction, numbers
 from s1_hf.metrics.paper import accuracy
 
 Estimator = Callable[[Array], float]
@@ -29,7 +31,7 @@ def bootstrap_interval(
     their Application, section 3.8.)
 
     It is no replacement for problems: where all values agree it has no width, which is not certainty
-    (`s1_hf.demo.wilson` has a width there).
+    ([`wilson_interval`] has a width there).
 
     Args:
         values (`ArrayLike`): of shape (problems,) or (problems, seeds): `correct`, or other numbers such as thinking
@@ -60,6 +62,43 @@ def bootstrap_interval(
     """
     data = numbers("values", values, ANSWERS)
     return _percentiles(lambda drawn: estimator(data[drawn]), len(data), level, resamples, rng)
+
+
+def wilson_interval(correct: ArrayLike, *, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of the share of right answers, one a problem (E. B. Wilson, 1927).
+
+    Args:
+        correct (`ArrayLike` of bool): of shape (problems,); samples of one problem are not independent, use
+            [`bootstrap_interval`] for them.
+        level (`float`, defaults to 0.95): the probability with which such intervals hold the truth, nearly.
+
+    Returns:
+        `tuple[float, float]`: low and high end in percent.
+
+    Raises:
+        ValueError: an argument is out of range, or there are several samples a problem.
+
+    Example:
+
+    ```python
+    >>> from s1_hf.metrics import wilson_interval
+    >>> low, high = wilson_interval([False] * 10)
+    >>> round(low, 1), round(high, 1)
+    (0.0, 27.8)
+
+    ```
+    """
+    right = answers("correct", correct)
+    if right.ndim != 1:
+        raise ValueError(
+            f"`correct` has to be of shape (problems,), but its shape is {right.shape}. Use the bootstrap."
+        )
+    fraction(level=level)
+    share, total, z = right.mean(), len(right), NormalDist().inv_cdf((1 + level) / 2)
+    spread = z * z / total
+    middle = (share + spread / 2) / (1 + spread)
+    half = z * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
+    return float(100 * max(0.0, middle - half)), float(100 * min(1.0, middle + half))
 
 
 def paired_bootstrap_interval(
