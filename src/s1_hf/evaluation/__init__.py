@@ -18,6 +18,6 @@ prompts.
 
 from s1_hf.evaluation.config import BudgetForcingConfig
 from s1_hf.evaluation.model import BudgetForcingModel
-from s1_hf.evaluation.progress import Progress
+from s1_hf.progress import Progress
 
 __all__ = ["BudgetForcingConfig", "BudgetForcingModel", "Progress"]

@@ -23,12 +23,12 @@ from s1_hf.automaton import Ended
 from s1_hf.evaluation.batches import Generator, Request, plan
 from s1_hf.evaluation.checkpoint import Checkpoint
 from s1_hf.evaluation.config import BudgetForcingConfig
-from s1_hf.evaluation.progress import Progress, Watch
 from s1_hf.evaluation.statistics import Response
 from s1_hf.evaluation.store import Sample, Store
 from s1_hf.formats import ThinkingFormat
 from s1_hf.generation import _prompt_ids
 from s1_hf.processor import ANSWER_RESERVE, BudgetForcingLogitsProcessor, resolve_format
+from s1_hf.progress import Progress, Watch
 
 if TYPE_CHECKING:
     from lighteval.models.model_output import ModelResponse
@@ -141,6 +141,30 @@ class BudgetForcingModel(LightevalModel):
 
     loglikelihood_rolling = loglikelihood
 
+    def generator(self, on_step: Callable[[int], None]) -> Generator:
+        """Runs batches of requests, with the weights, which are read now; `on_step` as in [`Generator`]."""
+        return Generator(self._model, self.tokenizer, self.format, self.config, on_step)
+
+    def check_room(self, task: str, prompt: tuple[int, ...], limit: int, allowed: str) -> None:
+        """Raises a `ValueError` if the budget, delimiters and some answer are more than `limit`, as `allowed` says."""
+        cap, least = self.config.max_thinking_tokens, self.config.min_thinking_tokens
+        if cap is None and not least:
+            return
+        thinking = cap if isinstance(cap, int) else least
+        name = "min_thinking_tokens" if cap is None else "max_thinking_tokens"
+        automaton = self._budget.automaton
+        opened = automaton.read_prompt(prompt).ended == Ended.UNFINISHED
+        delimiters = automaton.max_closing + (0 if opened else len(self.format.start))
+        reserve = min(ANSWER_RESERVE, self.config.max_answer_tokens or ANSWER_RESERVE)
+        excess = thinking + delimiters + reserve - limit
+        if excess > 0:
+            said = f"`{name}` of {thinking:,}" if cap != "auto" else f'`{name}` "auto"'
+            fits = f" Lower `{name}` to {thinking - excess:,}." if thinking >= excess else ""
+            raise ValueError(
+                f"{task}: {said}, {delimiters} tokens of delimiters and answer prefix, and {reserve} for the answer "
+                f"are {excess:,} more than the {limit:,} tokens that {allowed}.{fits}"
+            )
+
     def cleanup(self) -> None:
         """Forget the weights."""
         self.__dict__.pop("_model", None)
@@ -193,28 +217,8 @@ class BudgetForcingModel(LightevalModel):
             if limit == room
             else "`max_new_tokens` allows (without it, the task's own limit)"
         )
-        self._check_room(task, longest, limit, allowed)
+        self.check_room(task, longest, limit, allowed)
         return limit
-
-    def _check_room(self, task: str, prompt: tuple[int, ...], limit: int, allowed: str) -> None:
-        """Raises a `ValueError` if the budget, delimiters and some answer are more than `limit`."""
-        cap, least = self.config.max_thinking_tokens, self.config.min_thinking_tokens
-        if cap is None and not least:
-            return
-        thinking = cap if isinstance(cap, int) else least
-        name = "min_thinking_tokens" if cap is None else "max_thinking_tokens"
-        automaton = self._budget.automaton
-        opened = automaton.read_prompt(prompt).ended == Ended.UNFINISHED
-        delimiters = automaton.max_closing + (0 if opened else len(self.format.start))
-        reserve = min(ANSWER_RESERVE, self.config.max_answer_tokens or ANSWER_RESERVE)
-        excess = thinking + delimiters + reserve - limit
-        if excess > 0:
-            said = f"`{name}` of {thinking:,}" if cap != "auto" else f'`{name}` "auto"'
-            fits = f" Lower `{name}` to {thinking - excess:,}." if thinking >= excess else ""
-            raise ValueError(
-                f"{task}: {said}, {delimiters} tokens of delimiters and answer prefix, and {reserve} for the answer "
-                f"are {excess:,} more than the {limit:,} tokens that {allowed}.{fits}"
-            )
 
     # -- getting it ---------------------------------------------------------------------------------------------
 
@@ -232,7 +236,7 @@ class BudgetForcingModel(LightevalModel):
     def _generate(self, batches: list[list[Request]]) -> Iterator[Sample]:
         if not batches:
             return
-        generator = Generator(self._model, self.tokenizer, self.format, self.config, self._watch.step)
+        generator = self.generator(self._watch.step)
         for batch in batches:
             start = time.monotonic()
             samples = generator.run(batch)

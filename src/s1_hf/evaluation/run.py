@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lighteval.tasks.lighteval_task import LightevalTask
 
     from s1_hf.evaluation.config import BudgetForcingConfig
-    from s1_hf.evaluation.progress import Progress
+    from s1_hf.progress import Progress
 
 TASKS = "s1_hf.tasks"
 

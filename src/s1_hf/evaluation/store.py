@@ -13,11 +13,12 @@ answers), and with an absolute path as the model's name writes into the model's 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from s1_hf._lines import append_line, whole_lines
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,11 @@ class Store:
 
     def append(self, samples: Iterable[Sample], seconds: float) -> None:
         """Keep the samples of a batch; they are on the disk when this returns."""
-        line = json.dumps({"seconds": round(seconds, 3), "samples": [asdict(sample) for sample in samples]})
-        with self.file.open("a+b") as file:
-            _drop_torn_line(file)
-            file.write(line.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.file, {"seconds": round(seconds, 3), "samples": [asdict(sample) for sample in samples]})
 
 
 def _samples(file: Path) -> Iterator[Sample]:
-    for number, line in enumerate(_whole_lines(file), 1):
+    for number, line in enumerate(whole_lines(file), 1):
         try:
             yield from [Sample(**row) for row in json.loads(line)["samples"]]
         except (ValueError, TypeError, KeyError):
@@ -89,19 +85,3 @@ def _samples(file: Path) -> Iterator[Sample]:
                 f"Line {number} of {file} is not a batch of finished samples. Delete that line (its samples are then "
                 "generated again), or the file."
             ) from None
-
-
-def _whole_lines(file: Path) -> list[bytes]:
-    return [line for line in file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
-
-
-def _drop_torn_line(file: Any) -> None:
-    """Cut off what a killed process had begun to write."""
-    end = file.seek(0, os.SEEK_END)
-    if end == 0:
-        return
-    file.seek(end - 1)
-    if file.read(1) == b"\n":
-        return
-    file.seek(0)
-    file.truncate(file.read().rfind(b"\n") + 1)
