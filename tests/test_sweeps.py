@@ -162,6 +162,26 @@ def test_sampled_settings_share_the_draws_of_their_common_thinking():
             assert short.token_ids[: opened + count] == long.token_ids[: opened + count]
 
 
+def test_with_seeds_each_sampled_row_is_what_a_run_of_its_own_draws():
+    """In whatever batch, wherever torch's own random numbers stand; 3 x 3 settings and 12 rows."""
+    model, tokenizer, fmt = random_model("s1", 2)
+    options = {"do_sample": True, "temperature": 1.5, "top_k": 20, "max_new_tokens": 30, "max_answer_tokens": 6}
+    options["logits_processor"] = [Pushed(fmt.ends, 20.0)]
+    seeds, prompts = list(range(100, 112)), ["ab", "c", "a longer one"] * 4
+    grid = {"max_thinking_tokens": [3, 8, None], "num_ignores": [0, 1, 3]}
+    result = sweep(model, tokenizer, prompts, **grid, **options, seeds=seeds)
+    torch.manual_seed(9)
+    assert (
+        result.completions == sweep(model, tokenizer, prompts, **grid, **options, seeds=seeds, batch_size=5).completions
+    )
+    for setting, completions in zip(result.settings, result.completions, strict=True):
+        budget = {"max_thinking_tokens": setting.max_thinking_tokens, "num_ignores": setting.num_ignores}
+        for prompt, seed, completion in list(zip(prompts, seeds, completions, strict=True))[::3]:
+            alone = sweep(model, tokenizer, prompt, **{k: [v] for k, v in budget.items()}, **options, seeds=[seed])
+            assert alone.completions[0][0] == completion
+    assert len({c.token_ids for c in result.completions[-1]}) > 6
+
+
 def test_costs_are_counted_and_less_than_those_of_separate_runs():
     model, tokenizer = embedded_in_float64()
     prompts = [p.question for p in held_out_sample(4, seed=1)]
@@ -216,6 +236,8 @@ def test_progress_is_told_and_batches_change_nothing():
         ({"num_beams": 2}, "A sweep cannot have `num_beams`"),
         ({"num_return_sequences": 2}, "A sweep cannot have `num_return_sequences`"),
         ({"min_thinking_tokens": 2}, "A sweep cannot have `min_thinking_tokens`"),
+        ({"seeds": [1]}, "`seeds` are for sampling"),
+        ({"seeds": [1, 2]}, "`seeds` has to hold one seed a prompt, 1, but holds 2"),
     ],
 )
 def test_what_a_sweep_cannot_do_is_refused(options, message):

@@ -34,6 +34,7 @@ from s1_hf.generation import (
 )
 from s1_hf.processor import BudgetForcingLogitsProcessor, resolve_format
 from s1_hf.report import Report
+from s1_hf.sampling import RowSampler
 
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
@@ -135,6 +136,7 @@ def sweep(
     max_answer_tokens: int | None = None,
     batch_size: int | None = None,
     chat_template_kwargs: Mapping[str, Any] | None = None,
+    seeds: Sequence[int] | None = None,
     progress: Callable[[int], Any] = lambda done: None,
     **generate_kwargs: Any,
 ) -> SweepResult:
@@ -146,6 +148,9 @@ def sweep(
         num_ignores (`Sequence[int]`): how many ends are ignored.
         format, wait_text, answer_prefix, loop_guard, max_answer_tokens: as in [`budget_forcing`].
         batch_size (`int`, *optional*): prompts that are run together; all by default.
+        seeds (`Sequence[int]`, *optional*): one a prompt, for sampling: draws then follow from a row's seed alone, not
+            from its batch and torch's global generator; see [`RowSampler`]. Each setting's row is what it would be in a
+            run of its own with that seed.
         progress (`Callable`): told the number of prompts done after each batch.
         **generate_kwargs: what `generate` takes, but for beam search, assisted decoding, `num_return_sequences` and
             caches other than the dynamic one.
@@ -184,11 +189,14 @@ def sweep(
     options = {"format": fmt, "wait_text": wait_text, "answer_prefix": answer_prefix, "loop_guard": loop_guard}
     options |= generate_kwargs | {"max_answer_tokens": max_answer_tokens}
     _check_cache(model)
+    if seeds is not None and len(seeds) != len(rows):
+        raise ValueError(f"`seeds` has to hold one seed a prompt, {len(rows)}, but holds {len(seeds)}.")
     done: list[list[Completion]] = [[] for _ in settings]
     cost = Cost(0, 0, 0, 0.0)
     size = batch_size or len(rows)
     for first in range(0, len(rows), size):
-        batch = _Batch(model, tokenizer, rows[first : first + size], settings, options)
+        own = None if seeds is None else seeds[first : first + size]
+        batch = SweepBatch(model, tokenizer, rows[first : first + size], settings, options, own)
         for all_of_setting, new in zip(done, batch.run(), strict=True):
             all_of_setting += new
         cost += batch.cost
@@ -196,8 +204,15 @@ def sweep(
     return SweepResult(tuple(settings), tuple(map(tuple, done)), cost)
 
 
-class _Batch:
-    """One trace of some prompts, and the answers branched off it."""
+class SweepBatch:
+    """One trace of some prompts, and the answers branched off it.
+
+    Args:
+        rows (`list[list[int]]`): prompts as token ids.
+        settings (`list[Setting]`): the grid, or some points of one.
+        options (`dict`): of [`budget_forcing`], without budgets.
+        seeds: as in [`sweep`].
+    """
 
     def __init__(
         self,
@@ -206,9 +221,10 @@ class _Batch:
         rows: list[list[int]],
         settings: list[Setting],
         options: dict[str, Any],
+        seeds: Sequence[int] | None = None,
     ) -> None:
         self._model, self._tokenizer, self._rows, self._settings = model, tokenizer, rows, settings
-        self._options = options
+        self._options, self._seeds = options, seeds
         self._width = max(map(len, rows))
         self.cost = Cost(0, 0, 0, 0.0)
 
@@ -235,6 +251,7 @@ class _Batch:
         """The largest setting, with its KV cache and its decisions."""
         most = max(_cap(setting) for setting in self._settings)
         kwargs, processor = self._arguments([most], [max(s.num_ignores for s in self._settings)])
+        self._sample_by_row(kwargs, [0] * len(self._rows))
         config = processor.generation_config
         assert config is not None
         self._processor, self._pad = processor, config.pad_token_id or 0
@@ -270,6 +287,17 @@ class _Batch:
             **options,
         )
         return kwargs, kwargs["logits_processor"][-1]
+
+    def _sample_by_row(self, kwargs: dict[str, Any], steps: list[int]) -> None:
+        """Draw by the rows' seeds, if there are any, from where so many `steps` are behind them."""
+        if self._seeds is None:
+            return
+        processor = kwargs["logits_processor"][-1]
+        if processor.rule != "sample":
+            raise ValueError("`seeds` are for sampling. Set `do_sample=True`, or leave them out.")
+        sampler = RowSampler(processor)
+        sampler.begin(self._seeds, steps)
+        kwargs["logits_processor"].append(sampler)
 
     def _replay(self) -> None:
         """What every decision of the trace looked at, and led to; the steps of all rows side by side."""
@@ -318,6 +346,7 @@ class _Batch:
         criteria = [*(self._options.get("stopping_criteria") or []), _Room(room, ids.shape[1])]
         kwargs, processor = self._arguments(most, ignores, max_new_tokens=max(room), stopping_criteria=criteria)
         processor.resume(states.to(self._model.device))
+        self._sample_by_row(kwargs, [at[r].step + 1 if r in at else 0 for r in range(len(self._rows))])
         inputs = {"input_ids": ids.to(self._model.device), "attention_mask": mask.to(self._model.device)}
         out = self._model.generate(**inputs, **kwargs, past_key_values=self._cache)  # type: ignore[operator]
         self._cache.crop(self._cached - self._cache.get_seq_length())  # a negative number of tokens to drop

@@ -14,9 +14,9 @@ from transformers import StoppingCriteria
 
 from s1_hf.evaluation.config import digest
 from s1_hf.evaluation.decoding import Call, Thinning, decode
-from s1_hf.evaluation.sampling import RowSampler
 from s1_hf.evaluation.store import Sample
 from s1_hf.generation import _completion, _left_padded, budget_forcing
+from s1_hf.sampling import RowSampler
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -20,9 +20,9 @@ from s1_hf.criteria import BudgetedAnswerLength
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from s1_hf.evaluation.sampling import RowSampler
     from s1_hf.processor import BudgetForcingLogitsProcessor
     from s1_hf.report import Report
+    from s1_hf.sampling import RowSampler
 
 SMALLEST = 8  # rows; a smaller batch is left as it is
 EVERY = 16  # steps between two looks, each of which waits for the device

@@ -32,17 +32,21 @@ class RowSampler(LogitsProcessor):
         self._generators: list[torch.Generator] = []
         self._numbers = torch.empty(0)
         self._first = -1  # length of the sequences at the first step
+        self._skipped, self._most_skipped = torch.empty(0, dtype=torch.long), 0
         budget._draw = self._draw_for_ends  # type: ignore[method-assign]
 
-    def begin(self, seeds: Sequence[int]) -> None:
-        """The next call of `generate` has these rows."""
+    def begin(self, seeds: Sequence[int], steps: Sequence[int] | None = None) -> None:
+        """The next call of `generate` has these rows, of which so many `steps` (none by default) are behind them."""
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self._numbers, self._first = torch.empty(len(seeds), 0, 2, dtype=torch.float64), -1
+        self._skipped = torch.tensor([0] * len(seeds) if steps is None else steps)
+        self._most_skipped = int(self._skipped.max())
 
     def take_over(self, other: RowSampler, rows: Sequence[int]) -> None:
         """The next call of `generate` goes on with these rows of `other`'s."""
         self._generators = [other._generators[row] for row in rows]
         self._numbers, self._first = other._numbers[list(rows)], other._first
+        self._skipped, self._most_skipped = other._skipped[list(rows)], other._most_skipped
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """
@@ -63,7 +67,7 @@ class RowSampler(LogitsProcessor):
         for warper in self._budget._warpers:
             scores = warper(input_ids, scores)
         probabilities = scores.softmax(-1)
-        sums = probabilities.cumsum(-1, dtype=torch.float64)
+        sums = probabilities.cumsum(-1, dtype=_exact(scores.device))
         uniform = self._uniform(input_ids.shape[1], scores.device)[:, which, None]
         tokens = torch.searchsorted(sums, uniform * sums[:, -1:], right=True)[:, 0]
         return probabilities, tokens.clamp(max=scores.shape[1] - 1)
@@ -73,7 +77,14 @@ class RowSampler(LogitsProcessor):
         if self._first < 0:
             self._first = length
         step = length - self._first
-        while step >= self._numbers.shape[1]:
+        while step + self._most_skipped >= self._numbers.shape[1]:
             more = [torch.rand(CHUNK, 2, dtype=torch.float64, generator=g) for g in self._generators]
-            self._numbers = torch.cat([self._numbers.to(device), torch.stack(more).to(device)], dim=1)
-        return self._numbers[:, step]
+            numbers = torch.stack(more).to(_exact(device)).to(device)
+            self._numbers = torch.cat([self._numbers.to(numbers), numbers], dim=1)
+        self._skipped = self._skipped.to(device)
+        return self._numbers[torch.arange(len(self._numbers), device=device), self._skipped + step]
+
+
+def _exact(device: torch.device) -> torch.dtype:
+    """Apple's GPUs have no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
