@@ -19,15 +19,15 @@ from lighteval.utils.cache_management import SampleCache
 from transformers import Qwen2ForCausalLM
 
 from s1_hf import embedded, generate
+from s1_hf.checkpoint import Checkpoint
 from s1_hf.evaluation import BudgetForcingConfig, BudgetForcingModel
-from s1_hf.evaluation.checkpoint import Checkpoint
 from toys import toy_tokenizer
 
 
 @pytest.fixture
 def no_weights(monkeypatch):
     """Reading weights is an error."""
-    monkeypatch.setattr(Checkpoint, "load", lambda *args: pytest.fail("the weights were read"))
+    monkeypatch.setattr(Checkpoint, "load", lambda *args, **options: pytest.fail("the weights were read"))
 
 
 def test_metrics_see_the_answer_and_the_rest_is_kept(config):

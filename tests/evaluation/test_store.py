@@ -12,9 +12,9 @@ pytest.importorskip("lighteval")
 from documents import lamps
 
 from s1_hf import embedded
+from s1_hf.checkpoint import Checkpoint
 from s1_hf.evaluation import BudgetForcingModel
 from s1_hf.evaluation.batches import Request, plan
-from s1_hf.evaluation.checkpoint import Checkpoint
 from s1_hf.evaluation.store import Sample, Store
 
 SAMPLE = Sample("k0", "t|0", "0", 0, "thought", "answer", "all", [1, 2, 3], [0], 1, "natural", 0, 1)
@@ -72,7 +72,7 @@ def test_batches_are_of_one_task_and_their_prompts_alike():
 
 def test_a_finished_run_reads_no_weights(config, monkeypatch):
     first = BudgetForcingModel(config()).greedy_until(lamps(3))
-    monkeypatch.setattr(Checkpoint, "load", lambda *args: pytest.fail("the weights were read"))
+    monkeypatch.setattr(Checkpoint, "load", lambda *args, **options: pytest.fail("the weights were read"))
     again = BudgetForcingModel(config(batch_size=2)).greedy_until(lamps(3))
     assert again == first
 

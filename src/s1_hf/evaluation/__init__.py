@@ -1,7 +1,6 @@
 """Evaluation under a budget: lighteval's pipeline, tasks and results, with a model that ignores ends and cuts thinking.
 
 - `config`: the settings, a lighteval model configuration, so that budgets are part of its cache key and results file.
-- `checkpoint`: model or adapter, tokenizer and a fingerprint of the weights; weights are read last.
 - `batches`: which samples share a batch; `decoding`: generating one; `sampling`: draws that belong to a sample.
 - `store`: finished samples on disk, a line a batch: what makes a killed run go on.
 - `model`: the `LightevalModel`; `statistics`: thinking tokens as a metric of lighteval.

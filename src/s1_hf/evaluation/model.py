@@ -20,8 +20,8 @@ from lighteval.models.abstract_model import LightevalModel
 from lighteval.tasks.prompt_manager import PromptManager
 
 from s1_hf.automaton import Ended
+from s1_hf.checkpoint import Checkpoint
 from s1_hf.evaluation.batches import Generator, Request, plan
-from s1_hf.evaluation.checkpoint import Checkpoint
 from s1_hf.evaluation.config import BudgetForcingConfig
 from s1_hf.evaluation.statistics import Response
 from s1_hf.evaluation.store import Sample, Store
@@ -78,8 +78,10 @@ class BudgetForcingModel(LightevalModel):
     def __init__(self, config: BudgetForcingConfig, *, progress: Callable[[Progress], None] | None = None) -> None:
         self.config = config
         self._accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=_ANY_TIME)])
-        self.checkpoint = Checkpoint.find(config)
-        self._context = self.checkpoint.context
+        self.checkpoint = Checkpoint.find(
+            config.model_name, revision=config.revision, trust_remote_code=config.trust_remote_code
+        )
+        self._context = _context(self.checkpoint.context, config.max_length)
         self.format = _format(self.tokenizer, config)
         self._watch = Watch(progress if self._accelerator.is_main_process else None)
         self._budget = BudgetForcingLogitsProcessor(  # its checks, and the lengths of what it forces
@@ -250,7 +252,14 @@ class BudgetForcingModel(LightevalModel):
 
     @cached_property
     def _model(self) -> PreTrainedModel:
-        return self.checkpoint.load(self._accelerator.device, self._processes)
+        config = self.config
+        return self.checkpoint.load(
+            self._accelerator.device,
+            processes=self._processes,
+            dtype=config.dtype,
+            device_map=config.device_map,
+            attn_implementation=config.attn_implementation,
+        )
 
     def _response(self, doc: Doc, requests: Iterable[Request], samples: dict[str, Sample]) -> ModelResponse:
         mine = [samples[request.key] for request in requests]
@@ -284,3 +293,12 @@ def _format(tokenizer: PreTrainedTokenizerBase, config: BudgetForcingConfig) -> 
     if isinstance(config.format, dict):
         return ThinkingFormat.from_delimiters(tokenizer, **config.format)
     return resolve_format(tokenizer, config.format)
+
+
+def _context(own: int | None, wanted: int | None) -> int:
+    """Tokens of prompt and output together, of the model's `own` as many as are `wanted`."""
+    if own is None and wanted is None:
+        raise ValueError("`max_length` has to be given: the model's configuration does not say its context size.")
+    if own is not None and wanted is not None and wanted > own:
+        raise ValueError(f"`max_length` has to be at most the model's context of {own} tokens, but is {wanted}.")
+    return int(wanted or own or 0)

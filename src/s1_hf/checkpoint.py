@@ -1,4 +1,4 @@
-"""What is to be evaluated: a model's configuration and tokenizer, read at once, and its weights, read when needed."""
+"""A model by its name: configuration and tokenizer, read at once, and weights, read when needed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from transformers.utils.hub import cached_file, extract_commit_hash
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from s1_hf._lazy import require
+from s1_hf.embedded import MODEL_PATH
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-
-    from s1_hf.evaluation.config import BudgetForcingConfig
 
 BLOCK, BLOCKS = 1 << 16, 256  # bytes, and how many blocks of a file are read to know it again
 
@@ -29,92 +28,122 @@ class Checkpoint:
     """A model, or an adapter on its base.
 
     Args:
-        settings ([`BudgetForcingConfig`]): says which, and how it is loaded.
         base (`str`): the folder or name of the weights.
         adapter (`str`, *optional*): the folder or name of the LoRA adapter that is merged into them.
+        revision (`str`): of the adapter, or of the model if there is none.
+        trust_remote_code (`bool`): whether code that comes with the model is run.
         config ([`PretrainedConfig`]): of `base`.
         tokenizer ([`PreTrainedTokenizerBase`]): the adapter's, if it has one.
     """
 
-    settings: BudgetForcingConfig
     base: str
     adapter: str | None
+    revision: str
+    trust_remote_code: bool
     config: PretrainedConfig
     tokenizer: PreTrainedTokenizerBase
 
     @classmethod
-    def find(cls, settings: BudgetForcingConfig) -> Checkpoint:
+    def find(cls, name: str, *, revision: str = "main", trust_remote_code: bool = False) -> Checkpoint:
         """Read configuration and tokenizer.
+
+        Args:
+            name (`str`): a folder, a name on the Hub, or `"embedded"`, the toy model in this package.
 
         Raises:
             OSError: there is no such model, or it is gated and nobody is logged in.
+
+        Example:
+
+        ```python
+        >>> from s1_hf.checkpoint import Checkpoint
+        >>> Checkpoint.find("embedded").config.model_type
+        'qwen2'
+
+        ```
         """
-        name = settings.model_name
-        options: dict[str, Any] = {"trust_remote_code": settings.trust_remote_code}
-        path = Path(name)
-        if not path.exists() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
-            raise OSError(f"{name} is no model: there is no such folder, and it is no name on the Hub.")
-        if path.is_dir() and not any((path / f).is_file() for f in ("config.json", "adapter_config.json")):
-            raise OSError(f"{name} is no model: the folder has neither a config.json nor an adapter_config.json.")
-        if path.is_dir() and not list(path.glob("tokenizer*")) and not (path / "adapter_config.json").is_file():
-            raise OSError(f"{name} is no model that can be run: the folder has no tokenizer files.")
-        found = find_adapter_config_file(name, revision=settings.revision)
+        if name == "embedded" and not Path(name).exists():
+            name = str(MODEL_PATH)
+        _check_folder(name)
+        options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+        found = find_adapter_config_file(name, revision=revision)
         if found is None:
-            options["revision"] = settings.revision
+            options["revision"] = revision
             config = AutoConfig.from_pretrained(name, **options)
-            return cls(settings, name, None, config, AutoTokenizer.from_pretrained(name, **options))
+            tokenizer = AutoTokenizer.from_pretrained(name, **options)
+            return cls(name, None, revision, trust_remote_code, config, tokenizer)
         base = json.loads(Path(found).read_text(encoding="utf-8"))["base_model_name_or_path"]
         config = AutoConfig.from_pretrained(base, **options)
         try:
-            file = cached_file(name, "tokenizer_config.json", revision=settings.revision)
+            file = cached_file(name, "tokenizer_config.json", revision=revision)
         except OSError:
             file = None
-        own = {"revision": settings.revision} if file else {}
-        return cls(settings, base, name, config, AutoTokenizer.from_pretrained(name if file else base, **options | own))
+        own = {"revision": revision} if file else {}
+        tokenizer = AutoTokenizer.from_pretrained(name if file else base, **options | own)
+        return cls(base, name, revision, trust_remote_code, config, tokenizer)
 
     @property
-    def context(self) -> int:
-        """Tokens of prompt and output together.
-
-        Raises:
-            ValueError: the configuration does not say, and the settings do not either.
-        """
-        own: int | None = getattr(self.config.get_text_config(), "max_position_embeddings", None)
-        wanted = self.settings.max_length
-        if own is None and wanted is None:
-            raise ValueError("`max_length` has to be given: the model's configuration does not say its context size.")
-        if own is not None and wanted is not None and wanted > own:
-            raise ValueError(f"`max_length` has to be at most the model's context of {own} tokens, but is {wanted}.")
-        return int(wanted or own or 0)
+    def context(self) -> int | None:
+        """Tokens of prompt and output together, if the configuration says."""
+        return getattr(self.config.get_text_config(), "max_position_embeddings", None)
 
     @cached_property
     def fingerprint(self) -> str:
         """Tells these weights from others under the same name."""
-        revisions = [(self.base, "main" if self.adapter else self.settings.revision)]
-        revisions += [(self.adapter, self.settings.revision)] if self.adapter else []
+        revisions = [(self.base, "main" if self.adapter else self.revision)]
+        revisions += [(self.adapter, self.revision)] if self.adapter else []
         return hashlib.sha256("".join(_fingerprint(*which) for which in revisions).encode()).hexdigest()[:16]
 
-    def load(self, device: torch.device, processes: int) -> PreTrainedModel:
-        """The weights, on `device` or, with one process and several GPUs, on all of these, in evaluation mode.
+    def load(
+        self,
+        device: torch.device | None = None,
+        *,
+        processes: int = 1,
+        dtype: str = "auto",
+        device_map: str | None = None,
+        attn_implementation: str | None = None,
+    ) -> PreTrainedModel:
+        """The weights, in evaluation mode.
 
         An adapter is merged. Of the folder's generation config only the ends of sequence are kept, the tokenizer's
         being one of them.
+
+        Args:
+            device (`torch.device`, *optional*): the accelerator by default, or the CPU if there is none. With one
+                process and several GPUs all of these are used.
+            processes (`int`, defaults to 1): that load the model beside each other.
+            dtype, device_map, attn_implementation: for `from_pretrained`.
         """
-        settings = self.settings
-        device_map = settings.device_map
         if device_map is None and processes == 1 and torch.cuda.device_count() > 1:
             device_map = "auto"
-        options: dict[str, Any] = {"dtype": settings.dtype, "trust_remote_code": settings.trust_remote_code}
-        options |= {"device_map": device_map, "attn_implementation": settings.attn_implementation}
-        options |= {} if self.adapter else {"revision": settings.revision}
+        if device_map is not None:
+            require("accelerate", "eval")
+        options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": self.trust_remote_code}
+        options |= {"device_map": device_map, "attn_implementation": attn_implementation}
+        options |= {} if self.adapter else {"revision": self.revision}
         model: Any = AutoModelForCausalLM.from_pretrained(self.base, **options)
         if self.adapter:
             peft: Any = require("peft", "train")
-            model = peft.PeftModel.from_pretrained(model, self.adapter, revision=settings.revision).merge_and_unload()
+            model = peft.PeftModel.from_pretrained(model, self.adapter, revision=self.revision).merge_and_unload()
         if device_map is None:
-            model = model.to(device)
+            model = model.to(device or _accelerator())
         model.generation_config = GenerationConfig(eos_token_id=_ends(model, self.tokenizer))
         return model.eval()
+
+
+def _check_folder(name: str) -> None:
+    path = Path(name)
+    if not path.exists() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise OSError(f"{name} is no model: there is no such folder, and it is no name on the Hub.")
+    if path.is_dir() and not any((path / f).is_file() for f in ("config.json", "adapter_config.json")):
+        raise OSError(f"{name} is no model: the folder has neither a config.json nor an adapter_config.json.")
+    if path.is_dir() and not list(path.glob("tokenizer*")) and not (path / "adapter_config.json").is_file():
+        raise OSError(f"{name} is no model that can be run: the folder has no tokenizer files.")
+
+
+def _accelerator() -> torch.device:
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return found or torch.device("cpu")
 
 
 def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
