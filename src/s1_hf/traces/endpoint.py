@@ -1,0 +1,206 @@
+"""Traces from an OpenAI-compatible endpoint that returns its reasoning."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from s1_hf._lazy import require
+from s1_hf.traces.trace import Ask, Trace
+
+_REASONING = ("reasoning_content", "reasoning")  # DeepSeek's and older vLLM's name; OpenRouter's and newer vLLM's
+_FOR_ALL = (401, 402, 404)  # wrong key, no credit, no such model: no row will do better
+
+
+class Endpoint:
+    """A model behind an OpenAI-compatible address, such as `vllm serve`'s or DeepSeek's.
+
+    The trace is the reply's `reasoning_content` or `reasoning`; without these, what stands between a known format's
+    delimiters in its `content` ([`split_thinking`]). Rate limits, server errors and timeouts are tried again by the
+    library `openai`, which waits as long as `Retry-After` says, up to a minute or two, else 0.5 seconds and twice as
+    long each time, up to 8. What then still fails is an error of that row. A refused connection, a wrong key, no credit
+    and an unknown model end the run.
+
+    Args:
+        base_url (`str`): for example `"http://localhost:8000/v1"`. It may change between runs into one folder.
+        model (`str`): the model's name there.
+        api_key (`str`, *optional*): by default the environment variable `OPENAI_API_KEY`, if there is one.
+        temperature, top_p (`float`), max_new_tokens (`int`), seed (`int`), *optional*: sent if given; `seed` plus the
+            sample's number, so that samples differ.
+        system_prompt (`str`, *optional*): put before each question.
+        tokenizer (`str`, *optional*): a folder or name on the Hub, to count tokens with; by default the counts are the
+            reply's own, if it tells how many tokens were reasoning.
+        concurrency (`int`, defaults to 8): requests at a time.
+        requests_per_minute (`float`, *optional*): evenly spaced, those tried again included; no limit by default.
+        timeout_s (`float`, defaults to 1800): without any byte of a reply.
+        max_retries (`int`, defaults to 6): of each request.
+
+    Raises:
+        ValueError: an argument is out of its range. ModuleNotFoundError: the library `openai` is not installed.
+    """
+
+    draws = True
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        *,
+        api_key: str | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        max_new_tokens: int | None = None,
+        seed: int | None = None,
+        system_prompt: str | None = None,
+        tokenizer: str | None = None,
+        concurrency: int = 8,
+        requests_per_minute: float | None = None,
+        timeout_s: float = 1800.0,
+        max_retries: int = 6,
+    ) -> None:
+        rules = {
+            f"`base_url` has to be an address such as 'http://localhost:8000/v1', but is {base_url!r}.": str(
+                base_url
+            ).startswith(("http://", "https://")),
+            f"`model` has to be the name of a model, but is {model!r}.": bool(model),
+            f"`temperature` has to be from 0 to 2, but is {temperature}.": 0 <= (temperature or 0) <= 2,
+            f"`top_p` has to be above 0 and at most 1, but is {top_p}.": top_p is None or 0 < top_p <= 1,
+            f"`max_new_tokens` has to be positive, but is {max_new_tokens}.": max_new_tokens is None
+            or max_new_tokens > 0,
+            f"`concurrency` has to be positive, but is {concurrency}.": concurrency > 0,
+            f"`requests_per_minute` has to be positive, but is {requests_per_minute}.": requests_per_minute is None
+            or requests_per_minute > 0,
+            f"`timeout_s` has to be positive, but is {timeout_s}.": timeout_s > 0,
+            f"`max_retries` has to be 0 or more, but is {max_retries}.": max_retries >= 0,
+        }
+        broken = [message for message, kept in rules.items() if not kept]
+        if broken:
+            raise ValueError("\n".join(broken))
+        self._openai = require("openai", "eval")
+        self.base_url, self.model, self._concurrency = base_url, model, concurrency
+        sent = {"temperature": temperature, "top_p": top_p, "max_tokens": max_new_tokens, "seed": seed}
+        self._sent = {name: value for name, value in sent.items() if value is not None}
+        self._system = [] if system_prompt is None else [{"role": "system", "content": system_prompt}]
+        self.settings = {"model": model, **sent, "system_prompt": system_prompt, "tokenizer": tokenizer}
+        self._tokenizer: Any = tokenizer and require("transformers", "eval").AutoTokenizer.from_pretrained(tokenizer)
+        hooks = {"request": [_Pace(requests_per_minute).wait]} if requests_per_minute else {}
+        self._client = self._openai.OpenAI(
+            base_url=base_url,
+            api_key=api_key or os.environ.get("OPENAI_API_KEY") or "none",  # local servers ask for none
+            timeout=timeout_s,
+            max_retries=max_retries,
+            http_client=self._openai.DefaultHttpxClient(event_hooks=hooks),
+        )
+
+    def traces(self, asked: Sequence[Ask], on_step: Callable[[int], None]) -> Iterator[list[tuple[Ask, Trace]]]:
+        """One by one, in the order in which replies come.
+
+        Raises:
+            ConnectionError: the endpoint cannot be reached, or refuses all requests.
+        """
+        todo: SimpleQueue[Ask] = SimpleQueue()
+        done: SimpleQueue[tuple[Ask, Trace] | Exception] = SimpleQueue()
+        for ask in asked:
+            todo.put(ask)
+        for _ in range(min(self._concurrency, len(asked))):  # daemons: an interrupted run does not wait for replies
+            threading.Thread(target=self._work, args=(todo, done), daemon=True).start()
+        try:
+            for _ in asked:
+                found = done.get()
+                if isinstance(found, Exception):
+                    raise found
+                yield [found]
+        finally:
+            _empty(todo)
+
+    def _work(self, todo: SimpleQueue[Ask], done: SimpleQueue[tuple[Ask, Trace] | Exception]) -> None:
+        while True:
+            try:
+                ask = todo.get_nowait()
+            except Empty:
+                return
+            try:
+                done.put((ask, self._trace(ask)))
+            except Exception as error:  # to be raised where it is seen
+                done.put(error)
+
+    def _trace(self, ask: Ask) -> Trace:
+        openai = self._openai
+        more = self._sent | ({"seed": self._sent["seed"] + ask.sample} if "seed" in self._sent else {})
+        messages = [*self._system, {"role": "user", "content": ask.question}]
+        try:
+            reply = self._client.chat.completions.create(model=self.model, messages=messages, **more)
+            return self._read(reply)
+        except openai.APIStatusError as error:
+            if error.status_code in _FOR_ALL:
+                raise ConnectionError(f"{self.base_url} refuses {self.model!r}: {error}. {_RESUME}") from None
+            return Trace.failed(_clean(f"{type(error).__name__}: {error}"))
+        except openai.APIConnectionError as error:
+            if not isinstance(error, openai.APITimeoutError):
+                raise ConnectionError(f"{self.base_url} cannot be reached: {error.__cause__}. {_RESUME}") from None
+            return Trace.failed(f"{type(error).__name__}: {error}")
+        except (openai.OpenAIError, AttributeError, IndexError, TypeError, ValueError) as error:
+            return Trace.failed(_clean(f"no reply that can be read ({type(error).__name__}: {error})"))
+
+    def _read(self, reply: Any) -> Trace:
+        choice = reply.choices[0]
+        content = choice.message.content or ""
+        thinking = next((text for name in _REASONING if (text := getattr(choice.message, name, None))), None)
+        if thinking is None:
+            from s1_hf.grading import split_thinking
+
+            thinking, answer = split_thinking(content)
+        else:
+            answer = content or None
+        thinking, answer = _clean(thinking).strip(), _clean(answer or "").strip()
+        if choice.finish_reason == "content_filter" or not (thinking or answer):
+            return Trace.failed(f"an empty reply (finish_reason {choice.finish_reason!r})")
+        ended = "never_started" if not thinking else "natural" if answer else "unfinished"
+        return Trace(thinking, answer, *self._count(thinking, answer, reply.usage), ended)
+
+    def _count(self, thinking: str, answer: str, usage: Any) -> tuple[int | None, int | None]:
+        """Tokens of thinking and of answer; `None` if not known."""
+        if self._tokenizer:
+            first, second = self._tokenizer([thinking, answer], add_special_tokens=False)["input_ids"]
+            return len(first), len(second)
+        details = getattr(usage, "completion_tokens_details", None)
+        of_thinking = getattr(details, "reasoning_tokens", None) or None  # 0 is said where it is not counted
+        if not thinking:
+            of_thinking = 0
+        if usage is None or of_thinking is None:
+            return of_thinking, None
+        return of_thinking, usage.completion_tokens - of_thinking
+
+
+_RESUME = "What is finished is kept: mend that, and run the same again"
+
+
+class _Pace:
+    """So many requests a minute, of all threads together."""
+
+    def __init__(self, per_minute: float) -> None:
+        self._gap, self._next, self._lock = 60 / per_minute, 0.0, threading.Lock()
+
+    def wait(self, request: Any) -> None:
+        with self._lock:
+            now = time.monotonic()
+            begin = max(now, self._next)
+            self._next = begin + self._gap
+        time.sleep(begin - now)
+
+
+def _empty(queue: SimpleQueue[Ask]) -> None:
+    while True:
+        try:
+            queue.get_nowait()
+        except Empty:
+            return
+
+
+def _clean(text: str) -> str:
+    """Without lone surrogates, which JSON can carry and Parquet cannot."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,117 @@
+"""The folder of a run: `settings.json`, `finished.jsonl` and, at the end, `data/`, the result as Parquet."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s1_hf._lines import append_line, whole_lines
+from s1_hf.locking import LOCK
+from s1_hf.traces.trace import Ask, Trace
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+DATA = Path("data") / "train-00000-of-00001.parquet"
+"""The result's file, named as on the Hub, so that `load_s1k` and `datasets` take the whole folder as a data set."""
+
+_OURS = {"settings.json", "finished.jsonl", "data", LOCK}
+
+
+class Folder:
+    """Where a run keeps what it has finished. A line of `finished.jsonl` is one list of a [`Source`]: all or nothing.
+
+    Args:
+        path (`Path`): made by [`s1_hf.locking.exclusive`], which has to be held for all that writes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.file = path, path / "finished.jsonl"
+
+    def claim(self, settings: Mapping[str, Any]) -> None:
+        """For a run of these settings.
+
+        Raises:
+            ValueError: it holds another run's traces, or files that are no run's.
+        """
+        file = self.path / "settings.json"
+        if file.exists():
+            self._compare(_flat(_read_settings(file)), _flat(settings))
+            return
+        strange = sorted(entry.name for entry in self.path.iterdir() if entry.name not in _OURS - {"data"})
+        if strange:
+            raise ValueError(
+                f"The output folder has to be new, empty, or that of the same run, but {self.path} holds "
+                f"{', '.join(strange[:5])}. Choose another folder."
+            )
+        _replace(file, json.dumps(settings, indent=2) + "\n")
+
+    def finished(self) -> dict[Ask, Trace]:
+        """All that is on the disk; of what was tried again, the last."""
+        found: dict[Ask, Trace] = {}
+        for number, line in enumerate(whole_lines(self.file) if self.file.exists() else [], 1):
+            try:
+                found |= {
+                    Ask(row.pop("question"), row.pop("sample")): Trace(**row) for row in json.loads(line)["traces"]
+                }
+            except (ValueError, TypeError, KeyError, AttributeError):
+                raise ValueError(
+                    f"Line {number} of {self.file} is not a list of finished traces. Delete that line (they are then "
+                    "generated again), or the file."
+                ) from None
+        return found
+
+    def append(self, traces: Iterable[tuple[Ask, Trace]]) -> None:
+        """Keep what belongs together; it is on the disk when this returns."""
+        append_line(self.file, {"traces": [asdict(ask) | asdict(trace) for ask, trace in traces]})
+
+    def write(self, rows: Dataset) -> Path:
+        """The result; it is there as a whole or, after a kill, not at all."""
+        return write_rows(rows, self.path)
+
+    def _compare(self, old: dict[str, Any], new: dict[str, Any]) -> None:
+        changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+        if changed:
+            said = "; ".join(f"`{name}` was {old.get(name)!r} and is {new.get(name)!r}" for name in changed)
+            raise ValueError(
+                f"{self.path} holds traces made with other settings: {said}. Use the same settings, or another folder."
+            )
+
+
+def write_rows(rows: Dataset, folder: Path) -> Path:
+    """Put a data set into `folder`, which then is one for `load_s1k` and `datasets`; returns its file."""
+    file = folder / DATA
+    file.parent.mkdir(parents=True, exist_ok=True)
+    begun = file.with_name(f"_{file.name}.part")
+    rows.to_parquet(str(begun))
+    os.replace(begun, file)
+    return file
+
+
+def _read_settings(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        raise ValueError(f"{file} cannot be read. Choose another folder, or delete the file to go on in it.") from None
+
+
+def _replace(file: Path, text: str) -> None:
+    begun = file.with_name(f"_{file.name}.part")
+    begun.write_text(text, encoding="utf-8")
+    os.replace(begun, file)
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"a": {"b": 1}}` as `{"a.b": 1}`, after a turn through JSON."""
+    flat: dict[str, Any] = {}
+    for name, value in json.loads(json.dumps(settings)).items():
+        flat |= (
+            {f"{name}.{key}": inner for key, inner in _flat(value).items()}
+            if value and isinstance(value, dict)
+            else {name: value}
+        )
+    return flat

@@ -1,0 +1,96 @@
+"""Pools of questions: from files, folders and the Hub, and of the embedded model's world."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s1_hf._lazy import require
+from s1_hf.embedded.problems import trainable
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_KINDS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv"}
+
+
+def load_pool(source: str | Path) -> Dataset:
+    """A pool of questions with all its columns.
+
+    Args:
+        source (`str` or `Path`): a parquet, json, jsonl or csv file, a folder with such files (in its `data/` or beside
+            its README; if some are called `train*`, only those), or the name of a data set on the Hub, whose split
+            `train` is taken; also `"s1K"`, `"s1K-1.1"` and `"full59K"`.
+
+    Raises:
+        ValueError: there is no such file or folder, or it cannot be read. ConnectionError: the Hub cannot be reached,
+            or has no such data set.
+    """
+    datasets = require("datasets", "data")
+    from s1_hf.s1k import HUB, _local_files, load_s1k
+
+    name = str(source)
+    if name in HUB and not Path(name).exists():
+        return load_s1k(name)
+    on_hub = name.count("/") == 1 and not name.startswith((".", "/", "~")) and Path(name).suffix not in _KINDS
+    if on_hub and not Path(name).exists():
+        return _from_hub(name)
+    files = _local_files(Path(name).expanduser())
+    try:
+        return datasets.load_dataset(_KINDS[Path(files[0]).suffix.lower()], data_files=files, split="train")
+    except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
+        raise ValueError(f"{name} cannot be read: {error.__cause__ or error}") from None
+
+
+def _from_hub(name: str) -> Any:
+    datasets = require("datasets", "data")
+    try:
+        return datasets.load_dataset(name, split="train")
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            f"{name} could not be loaded: there is no such folder here, and from the Hub came {type(error).__name__}: "
+            f"{error}"
+        ) from None
+
+
+def embedded_pool(problems: int, seed: int = 0) -> Dataset:
+    """Problems of the embedded model's world: different ones, none of them held out.
+
+    Columns are `question`, `solution` (the right answer as text), `source_type` (`"two_lamps"`) and `cot_type`, the
+    domain: the two periods, `"periods 7 and 8"`.
+
+    Args:
+        problems (`int`): how many.
+        seed (`int`, defaults to 0): which.
+
+    Raises:
+        ValueError: there are not so many.
+
+    Example:
+
+    ```python
+    >>> from s1_hf.traces import embedded_pool
+    >>> row = embedded_pool(1)[0]
+    >>> row["question"][:22], row["source_type"]
+    ('Lamp A flashes at seco', 'two_lamps')
+
+    ```
+    """
+    everything = trainable()
+    if not 0 < problems <= len(everything):
+        raise ValueError(
+            f"`problems` has to be from 1 to {len(everything):,}, the number of problems that are not held out, but is "
+            f"{problems}."
+        )
+    drawn = random.Random(seed).sample(everything, problems)
+    rows = [
+        {
+            "question": problem.question,
+            "solution": str(problem.answer),
+            "source_type": "two_lamps",
+            "cot_type": "periods {} and {}".format(*sorted((problem.p, problem.q))),
+        }
+        for problem in drawn
+    ]
+    return require("datasets", "data").Dataset.from_list(rows)
