@@ -16,6 +16,7 @@ from s1_hf.decisions import first_state
 from s1_hf.formats import ThinkingFormat
 from s1_hf.processor import BudgetForcingLogitsProcessor, resolve_format
 from s1_hf.report import Report
+from s1_hf.streaming import ThinkingStreamer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -153,6 +154,7 @@ def generate(
         prompts: a text, a chat (a list of messages with `role` and `content`), or a list of these. A text becomes a
             user message if the tokenizer has a chat template. A chat that ends with an assistant message is continued.
         streamer ([`BaseStreamer`], *optional*): for a single prompt; an ignored end never reaches it.
+            A [`s1_hf.streaming.ThinkingStreamer`] tells thinking, forced text and answer apart.
         chat_template_kwargs (`dict`, *optional*): for the chat template, such as `{"enable_thinking": False}`.
         **budgets_and_generate_kwargs: see [`budget_forcing`].
 
@@ -182,6 +184,8 @@ def generate(
     count = len(rows) * max(config.num_return_sequences or 1, config.num_beams or 1)
     if streamer is not None and count > 1:
         raise ValueError(f"`streamer` has to have a single prompt, as in `generate`, but there are {count} rows.")
+    if isinstance(streamer, ThinkingStreamer):
+        streamer.follow(processor)
     places = [processor.automaton.enter(row) for row in rows for _ in range(count // len(rows))]
     processor.lay_out(first_state(places), max(map(len, rows)))  # raises before the model is run
     inputs = _left_padded(rows, 0 if config.pad_token_id is None else config.pad_token_id)

@@ -248,6 +248,11 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         step = self._record.peek(input_ids)
         return self._read(input_ids.tolist()).to(input_ids.device) if step is None else step.state
 
+    def forced_at(self, position: int) -> torch.Tensor:
+        """Whether the token at index `position` of each row is forced, while it is generated; `(batch_size,)`."""
+        state = self._record.step(position).state
+        return self._on(state.device).cells[state[Field.CELL], 0] >= 0
+
     def resume(self, state: torch.Tensor) -> None:
         """The next call of `generate` stands in `state`, of shape `(7, batch_size)`, and its prompts are not read."""
         self._resumed = state

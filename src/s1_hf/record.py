@@ -79,6 +79,10 @@ class PrefixRecord:
         """The step that [`follow`] would make of `input_ids`, which is not kept; `None` if they are a prompt."""
         return self._grow(input_ids)
 
+    def step(self, length: int) -> Step:
+        """The last step that was made of rows of this length."""
+        return self._steps[length]
+
     def goes_on(self, hashes: torch.Tensor, input_ids: torch.Tensor) -> bool:
         """Whether the rows are those of `hashes` with one more token; waits for the device."""
         if hashes.shape != input_ids.shape[:1] or hashes.device != input_ids.device:
