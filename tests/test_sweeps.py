@@ -252,5 +252,5 @@ def test_a_model_whose_cache_forgets_is_refused():
         vocab_size=len(tokenizer), hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1,
         num_key_value_heads=1, sliding_window=4,
     )  # fmt: skip
-    with pytest.raises(ValueError, match="has layers that forget .DynamicSlidingWindowLayer.*Use `generate` for each"):
+    with pytest.raises(ValueError, match="has layers that forget .DynamicSlidingWindowLayer.*Use `generate`"):
         sweep(MistralForCausalLM(config), tokenizer, "ab", max_new_tokens=5)

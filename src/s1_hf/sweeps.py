@@ -37,7 +37,7 @@ from s1_hf.report import Report
 from s1_hf.sampling import RowSampler
 
 if TYPE_CHECKING:
-    from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import Cache, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 # Of `generate`'s arguments, those whose outputs or caches are not a row's own tokens in one growing cache.
 _REFUSED = (
@@ -122,6 +122,38 @@ class _Branch:
     ignores: int
 
 
+def grid(max_thinking_tokens: Sequence[int | None], num_ignores: Sequence[int]) -> list[Setting]:
+    """Every combination of caps and ignores, in the order given, ignores within caps.
+
+    Raises:
+        ValueError: one of them is empty, no sequence, or has a value twice or out of range.
+    """
+    for name, values, what in (
+        ("max_thinking_tokens", max_thinking_tokens, "numbers of tokens, or None for no cap"),
+        ("num_ignores", num_ignores, "numbers of ends"),
+    ):
+        if isinstance(values, (str, int)) or values is None or not len(values) or len(set(values)) < len(values):
+            raise ValueError(f"`{name}` has to be a sequence of different {what}, but is {values!r}.")
+    caps: Sequence[Any] = max_thinking_tokens
+    for cap in caps:  # their values, one by one: a sequence means one budget a prompt elsewhere
+        for count in num_ignores:
+            if cap == "auto":
+                raise ValueError("`max_thinking_tokens` of a sweep has to be made of numbers and None, but has 'auto'.")
+            Budget(max_thinking_tokens=cap, num_ignores=count)
+    return [Setting(cap, count) for cap in max_thinking_tokens for count in num_ignores]
+
+
+def check_cache(config: PretrainedConfig) -> None:
+    """Raises a `ValueError` if answers cannot be branched off the cache of a model with this configuration."""
+    layers = DynamicCache(config=config.get_text_config(decoder=True)).layers
+    if any(type(layer).__name__ != "DynamicLayer" for layer in layers):
+        kinds = ", ".join(sorted({type(layer).__name__ for layer in layers}))
+        raise ValueError(
+            f"A sweep has to go back in the model's KV cache, but that of {config.model_type} has layers that forget "
+            f"({kinds}). Use `generate` (or `s1-hf eval`) for each setting."
+        )
+
+
 def sweep(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -183,12 +215,12 @@ def sweep(
         raise ValueError(
             f"A sweep cannot have {', '.join(f'`{n}`' for n in refused)}. Leave it out, or use `generate`."
         )
-    settings = _grid(max_thinking_tokens, num_ignores)
+    settings = grid(max_thinking_tokens, num_ignores)
     fmt = resolve_format(tokenizer, format)
     rows = [_prompt_ids(tokenizer, fmt, prompt, chat_template_kwargs or {}) for prompt in _as_list(prompts)]
     options = {"format": fmt, "wait_text": wait_text, "answer_prefix": answer_prefix, "loop_guard": loop_guard}
     options |= generate_kwargs | {"max_answer_tokens": max_answer_tokens}
-    _check_cache(model)
+    check_cache(model.config)
     if seeds is not None and len(seeds) != len(rows):
         raise ValueError(f"`seeds` has to hold one seed a prompt, {len(rows)}, but holds {len(seeds)}.")
     done: list[list[Completion]] = [[] for _ in settings]
@@ -396,17 +428,6 @@ class SweepBatch:
         return _completion(self._tokenizer, self._processor, self._rows[row], ids, report)
 
 
-def _check_cache(model: PreTrainedModel) -> None:
-    """Raises a `ValueError` if answers cannot be branched off the model's cache."""
-    layers = DynamicCache(config=model.config.get_text_config(decoder=True)).layers
-    if any(type(layer).__name__ != "DynamicLayer" for layer in layers):
-        kinds = ", ".join(sorted({type(layer).__name__ for layer in layers}))
-        raise ValueError(
-            f"A sweep has to go back in the model's KV cache, but that of {type(model).__name__} has layers that "
-            f"forget ({kinds}). Use `generate` for each setting."
-        )
-
-
 class _Room(StoppingCriteria):
     """Stops each row where its own length limit is, `room` tokens behind a prompt of `width`."""
 
@@ -435,18 +456,3 @@ def _stopped(state: tuple[int, ...]) -> Report:
 
 def _cap(setting: Setting) -> int:
     return NO_LIMIT if setting.max_thinking_tokens is None else setting.max_thinking_tokens
-
-
-def _grid(caps: Sequence[Any], ignores: Sequence[Any]) -> list[Setting]:
-    for name, values, what in (
-        ("max_thinking_tokens", caps, "numbers of tokens, or None for no cap"),
-        ("num_ignores", ignores, "numbers of ends"),
-    ):
-        if isinstance(values, (str, int)) or values is None or not len(values) or len(set(values)) < len(values):
-            raise ValueError(f"`{name}` has to be a sequence of different {what}, but is {values!r}.")
-    for cap in caps:  # their values, one by one: a sequence means one budget a prompt elsewhere
-        for count in ignores:
-            if cap == "auto":
-                raise ValueError("`max_thinking_tokens` of a sweep has to be made of numbers and None, but has 'auto'.")
-            Budget(max_thinking_tokens=cap, num_ignores=count)
-    return [Setting(cap, count) for cap in caps for count in ignores]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial, reduce
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from operator import add
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from transformers import StoppingCriteria
@@ -17,13 +18,17 @@ from s1_hf.evaluation.decoding import Call, Thinning, decode
 from s1_hf.evaluation.store import Sample
 from s1_hf.generation import _completion, _left_padded, budget_forcing
 from s1_hf.sampling import RowSampler
+from s1_hf.sweeps import SweepBatch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from s1_hf.evaluation.config import BudgetForcingConfig
     from s1_hf.formats import ThinkingFormat
-    from s1_hf.report import Report
+    from s1_hf.generation import Completion
+    from s1_hf.sweeps import Cost, Setting
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -99,15 +104,33 @@ class Generator:
 
     def run(self, batch: list[Request]) -> list[Sample]:
         """The batch's samples in its order; a batch that does not fit into the GPU's memory is run in halves."""
-        try:
-            return self._run(batch)
-        except torch.OutOfMemoryError:
-            if len(batch) == 1:
-                raise
-        logger.warning("A batch of %d does not fit into memory and is halved. Lower `batch_size`.", len(batch))
-        torch.cuda.empty_cache()
-        half = (len(batch) + 1) // 2
-        return self.run(batch[:half]) + self.run(batch[half:])
+        return _in_halves(self._run, batch)
+
+    def sweep(self, batch: list[Request], settings: Sequence[Setting]) -> tuple[list[tuple[Sample, ...]], Cost]:
+        """For each request its sample under every setting, all from one trace, and what that cost."""
+        costs: list[Cost] = []
+
+        def run(part: list[Request]) -> list[tuple[Sample, ...]]:
+            swept = self._sweep_batch(part, list(settings))
+            of_settings = swept.run()
+            costs.append(swept.cost)
+            of_rows = zip(*of_settings, strict=True)
+            return [tuple(map(partial(_sample, r), row)) for r, row in zip(part, of_rows, strict=True)]
+
+        samples = _in_halves(run, batch)
+        return samples, reduce(add, costs)
+
+    def _sweep_batch(self, batch: list[Request], settings: list[Setting]) -> SweepBatch:
+        wanted, first = self._settings, batch[0]
+        budget = wanted.budget
+        options = {name: budget[name] for name in ("wait_text", "answer_prefix", "loop_guard")}
+        options |= {"format": self._format, "max_answer_tokens": first.max_answer_tokens}
+        ends = self._model.generation_config.eos_token_id
+        options["generation_config"] = wanted.generation_config(first.max_new_tokens, ends, self._padding)
+        options["stopping_criteria"] = [_Step(self._on_step)]
+        seeds = [request.seed(wanted.seed) for request in batch] if wanted.samples else None
+        rows = [list(request.prompt) for request in batch]
+        return SweepBatch(self._model, self._tokenizer, rows, settings, options, seeds)
 
     def _run(self, batch: list[Request]) -> list[Sample]:
         inputs = _left_padded([list(request.prompt) for request in batch], self._padding)
@@ -117,26 +140,10 @@ class Generator:
         if first.sampler is not None:
             first.sampler.begin([request.seed(self._settings.seed) for request in batch])
         done = decode(self._model, inputs, first, lambda: self._call(*limits, later=True))
-        return [self._sample(first.processor, *row) for row in zip(batch, done, strict=True)]
-
-    def _sample(self, processor: Any, request: Request, row: tuple[list[int], Report]) -> Sample:
-        ids, report = row
-        done = _completion(self._tokenizer, processor, list(request.prompt), ids, report)
-        return Sample(
-            key=request.key,
-            task=request.task,
-            problem=request.problem,
-            index=request.index,
-            thinking=done.thinking,
-            answer="" if report.ended == "unfinished" else done.answer,
-            output=done.text,
-            token_ids=list(done.token_ids),
-            forced=[i for i, forced in enumerate(done.forced) if forced],
-            thinking_tokens=report.thinking_tokens,
-            ended=report.ended,
-            ends_ignored=report.ends_ignored,
-            answer_tokens=report.answer_tokens,
-        )
+        return [
+            _sample(request, _completion(self._tokenizer, first.processor, list(request.prompt), ids, report))
+            for request, (ids, report) in zip(batch, done, strict=True)
+        ]
 
     @property
     def _padding(self) -> int:
@@ -163,6 +170,38 @@ class Generator:
         if sampler is not None:
             arguments["logits_processor"].append(sampler)
         return Call(arguments, processor, sampler, thinning)
+
+
+def _in_halves(run: Callable[[list[Request]], list[T]], batch: list[Request]) -> list[T]:
+    """`run` on the batch, or on its halves if it does not fit into memory."""
+    try:
+        return run(batch)
+    except torch.OutOfMemoryError:
+        if len(batch) == 1:
+            raise
+    logger.warning("A batch of %d does not fit into memory and is halved. Lower `batch_size`.", len(batch))
+    torch.cuda.empty_cache()
+    half = (len(batch) + 1) // 2
+    return _in_halves(run, batch[:half]) + _in_halves(run, batch[half:])
+
+
+def _sample(request: Request, done: Completion) -> Sample:
+    report = done.report
+    return Sample(
+        key=request.key,
+        task=request.task,
+        problem=request.problem,
+        index=request.index,
+        thinking=done.thinking,
+        answer="" if report.ended == "unfinished" else done.answer,
+        output=done.text,
+        token_ids=list(done.token_ids),
+        forced=[i for i, forced in enumerate(done.forced) if forced],
+        thinking_tokens=report.thinking_tokens,
+        ended=report.ended,
+        ends_ignored=report.ends_ignored,
+        answer_tokens=report.answer_tokens,
+    )
 
 
 class _Step(StoppingCriteria):

@@ -130,7 +130,7 @@ class BudgetForcingModel(LightevalModel):
             ValueError: a prompt and the budget do not fit into the context, or several samples are wanted of greedy
                 decoding.
         """
-        wanted = [(doc, list(requests)) for doc, requests in self._requests(docs)]
+        wanted = list(self.requests(docs))
         samples = self._samples([request for _, requests in wanted for request in requests])
         return [self._response(doc, requests, samples) for doc, requests in wanted]
 
@@ -146,6 +146,14 @@ class BudgetForcingModel(LightevalModel):
     def generator(self, on_step: Callable[[int], None]) -> Generator:
         """Runs batches of requests, with the weights, which are read now; `on_step` as in [`Generator`]."""
         return Generator(self._model, self.tokenizer, self.format, self.config, on_step)
+
+    def share(self, batches: list[list[Request]]) -> list[list[Request]]:
+        """This process's part of them."""
+        return batches[self._accelerator.process_index :: self._processes]
+
+    def wait_for_everyone(self) -> None:
+        """Go on when all processes of the launch have come here."""
+        self._accelerator.wait_for_everyone()
 
     def check_room(self, task: str, prompt: tuple[int, ...], limit: int, allowed: str) -> None:
         """Raises a `ValueError` if the budget, delimiters and some answer are more than `limit`, as `allowed` says."""
@@ -174,7 +182,8 @@ class BudgetForcingModel(LightevalModel):
 
     # -- what is wanted -----------------------------------------------------------------------------------------
 
-    def _requests(self, docs: list[Doc]) -> Iterator[tuple[Doc, Iterable[Request]]]:
+    def requests(self, docs: list[Doc]) -> Iterator[tuple[Doc, list[Request]]]:
+        """What has to be generated for each doc; see [`greedy_until`] for what is refused."""
         for task, group in groupby(docs, lambda doc: doc.task_name):
             of_task = list(group)
             self._check_samples(task, max(doc.num_samples for doc in of_task))
@@ -227,9 +236,9 @@ class BudgetForcingModel(LightevalModel):
     def _samples(self, requests: list[Request]) -> dict[str, Sample]:
         """A sample for each request, by key: from the disk where there is one."""
         found = self.store.read()
-        self._accelerator.wait_for_everyone()  # all have read before anyone writes
+        self.wait_for_everyone()  # all have read before anyone writes
         missing = [request for request in requests if request.key not in found]
-        share = plan(missing, self.config.batch_size)[self._accelerator.process_index :: self._processes]
+        share = self.share(plan(missing, self.config.batch_size))
         rows = sum(map(len, share))
         self._watch.begin(len(requests) - len(missing), len(requests) - len(missing) + rows)
         new = list(self._generate(share))

@@ -62,6 +62,23 @@ def evaluate(
         ValueError: a task is not known, asks for no text, or does not fit the budget, or as
             [`BudgetForcingModel`]. OSError: a model or data set is not there, or is gated and nobody is logged in.
     """
+    options = {"output_dir": output_dir, "max_samples": max_samples, "custom_tasks": custom_tasks} | tracker
+    _, pipeline = prepare(config, tasks, data_folder=data_folder, progress=progress, **options)
+    return finish(pipeline)
+
+
+def prepare(
+    config: BudgetForcingConfig,
+    tasks: str,
+    *,
+    output_dir: str,
+    max_samples: int | None = None,
+    custom_tasks: str = TASKS,
+    data_folder: str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    **tracker: Any,
+) -> tuple[BudgetForcingModel, Pipeline]:
+    """The first half of [`evaluate`]: all that can be checked without weights."""
     model = BudgetForcingModel(config, progress=progress)
     table = custom_tasks if data_folder is None else _table_of(data_folder)
     pipeline = _pipeline(model, tasks, table, max_samples, EvaluationTracker(output_dir, **tracker))
@@ -71,6 +88,11 @@ def evaluate(
     for task in pipeline.tasks_dict.values():
         task.metrics = (*task.metrics, thinking_metric())
         _record_commit(task)
+    return model, pipeline
+
+
+def finish(pipeline: Pipeline) -> dict[str, Any] | None:
+    """The second half of [`evaluate`]: generate what is missing, grade, write."""
     pipeline.evaluate()
     pipeline.save_and_push_results()
     if not pipeline.is_main_process():

@@ -44,7 +44,7 @@ class Accuracy(SampleLevelComputation):
 
     def compute(self, doc: Doc, model_response: ModelResponse, **kwargs: object) -> float:
         """Grade the first sample."""
-        return float(_grades(doc, model_response, self.kind, 1)[0].correct)
+        return float(grades_of(doc, model_response, self.kind, 1)[0].correct)
 
 
 class Votes(SamplingMetric, SampleLevelComputation):
@@ -86,7 +86,7 @@ class Votes(SamplingMetric, SampleLevelComputation):
                 f"A task with {self.n} samples has to be given as many, but the model gave {len(model_response.text)}. "
                 "Sampling needs a temperature above 0, and a backend that can return several samples."
             )
-        grades = _grades(doc, model_response, self.kind, self.n)
+        grades = grades_of(doc, model_response, self.kind, self.n)
         groups = group_equivalent([grade.extracted for grade in grades], self.kind)
         scores: dict[str, float] = {}
         for k in self._counts():
@@ -152,7 +152,8 @@ def _scorer(kind: Kind) -> Scorer:
     return score
 
 
-def _grades(doc: Doc, response: ModelResponse, kind: Kind, n: int) -> list[Grade]:
+def grades_of(doc: Doc, response: ModelResponse, kind: Kind, n: int) -> list[Grade]:
+    """Of the first `n` samples."""
     (gold,) = doc.get_golds()
     return [grade(_written(text, response.input), gold, kind) for text in response.text[:n]]
 
