@@ -5,6 +5,7 @@ import sys
 try:
     import typer
 
+    from s1_hf.cli.data import data
     from s1_hf.cli.demo import demo
     from s1_hf.cli.eval import evaluate
     from s1_hf.cli.plan import plan
@@ -18,6 +19,7 @@ app.command()(demo)
 app.command("eval")(evaluate)
 app.command(context_settings=FIELDS_TOO)(plan)
 app.command(context_settings=FIELDS_TOO)(sft)
+app.add_typer(data, name="data")
 
 
 @app.callback()
