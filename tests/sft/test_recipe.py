@@ -11,10 +11,11 @@ from accelerate.utils import FullyShardedDataParallelPlugin, patch_environment
 from accelerate.utils.launch import prepare_multi_gpu_env
 from torch.distributed.fsdp import CPUOffloadPolicy
 
+from s1_hf.finding import RECIPES
 from s1_hf.sft.launch import MACHINES, find_machine
-from s1_hf.sft.recipe import RECIPES, read_recipe
+from s1_hf.sft.recipe import read_recipe
 
-NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+NAMES = sorted(path.stem for path in RECIPES.glob("sft*.yaml"))
 MACHINE_NAMES = sorted(path.stem for path in MACHINES.glob("*.yaml"))
 SHARDED = [name for name in MACHINE_NAMES if "x8-" in name or "x4-" in name]
 

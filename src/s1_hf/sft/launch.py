@@ -10,7 +10,8 @@ from pathlib import Path
 import yaml
 from accelerate.commands.launch import launch_command, launch_command_parser
 
-from s1_hf.sft.recipe import RECIPES, find, read_recipe
+from s1_hf.finding import RECIPES, find
+from s1_hf.sft.recipe import read_recipe
 
 MACHINES = RECIPES / "accelerate"
 

@@ -5,15 +5,13 @@ import json
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 from trl import ModelConfig, SFTConfig, TrlParser
 
-PACKAGE = Path(str(files("s1_hf")))
-RECIPES = PACKAGE / "recipes"
+from s1_hf.finding import RECIPES, find, in_package
 
 
 @dataclass
@@ -103,7 +101,7 @@ def read_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
         ValueError: no such recipe; not a YAML mapping; an unknown field, in the file or among `overrides`; a value
             of the wrong type.
     """
-    path = find(source, RECIPES, "recipe")
+    path = find(source, RECIPES, "recipe", "sft*")
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -118,31 +116,11 @@ def read_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     namespace = _parse(parser, str(path), from_file, Namespace())
     namespace = _parse(parser, "the command line", overrides, namespace)
     names = [text.split("=")[0] for text in overrides if text.startswith("--")]
-    values = {name: _resolve(value) for name, value in vars(namespace).items()}
+    values = {name: in_package(value) for name, value in vars(namespace).items()}
     ours = {item.name for item in fields(DataArguments) if item.default is None}
     values |= {name: None for name in ours if values[name] == "none"}
     said = {*given, *(parser._option_string_actions[name].dest for name in names)}
     return Recipe(path, values, {name: value for name, value in values.items() if name in said})
-
-
-def find(source: str | Path, folder: Path, what: str) -> Path:
-    """`source` as a path, else as a name or `recipes/...` path in `folder`.
-
-    Raises:
-        ValueError: it is neither; the message lists the names.
-    """
-    path, name = Path(source), Path(source).name.removesuffix(".yaml")
-    if path.is_file():
-        return path
-    names = sorted(file.stem for file in folder.glob("*.yaml"))
-    is_ours = str(path.parent) == "." or path.parent.name == folder.name
-    if name in names and is_ours:
-        return folder / f"{name}.yaml"
-    close = difflib.get_close_matches(name, names, 1)
-    raise ValueError(
-        f"There is no {what} {str(source)!r}: neither a file nor one of the package's, which are {', '.join(names)}."
-        + (f" Did you mean {close[0]!r}?" if close else "")
-    )
 
 
 def _parse(parser: _Parser, where: str, arguments: list[str], namespace: Namespace) -> Namespace:
@@ -179,9 +157,3 @@ def _as_arguments(name: str, value: object, default: object) -> list[str]:
     if isinstance(value, list):
         return [f"--{name}", *map(str, value)]
     return [f"--{name}", json.dumps(value) if isinstance(value, (dict, bool)) else str(value)]
-
-
-def _resolve(value: object) -> object:
-    if isinstance(value, str) and value.startswith("package://"):
-        return str(PACKAGE / value.removeprefix("package://"))
-    return value
