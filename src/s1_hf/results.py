@@ -237,9 +237,10 @@ def _read(file: Path) -> list[Row]:
 
 
 def _read_jsonl(file: Path) -> Iterator[Any]:
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(file.read_bytes().split(b"\n"), 1):
         try:
-            yield json.loads(line)
+            if line.strip():
+                yield json.loads(line)
         except ValueError:
             raise ValueError(f"Line {number} of {file} is not JSON. Is it a file of result rows?") from None
 
