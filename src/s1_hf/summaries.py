@@ -27,6 +27,7 @@ class SettingSummary:
         accuracy, low, high (`float`): percent, with a 95 % interval: Wilson's for one sample a problem, else the
             bootstrap's over problems (seed 0).
         ended (`Counter[str]`): how often thinking ended in which way.
+        ends_ignored (`float`): mean.
         max_thinking_tokens, min_thinking_tokens (`int`, *optional*): what the setting promises.
     """
 
@@ -42,6 +43,7 @@ class SettingSummary:
     low: float
     high: float
     ended: Counter[str]
+    ends_ignored: float
     max_thinking_tokens: int | None
     min_thinking_tokens: int | None
 
@@ -105,6 +107,7 @@ def _summary(rows: list[Row]) -> SettingSummary:
         low=low,
         high=high,
         ended=Counter(row.ended for row in rows),
+        ends_ignored=float(np.mean([row.ends_ignored for row in rows])),
         max_thinking_tokens=one.max_thinking_tokens,
         min_thinking_tokens=one.min_thinking_tokens,
     )
