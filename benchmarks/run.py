@@ -1,6 +1,6 @@
 """Run the benchmarks: print their tables, and write them to benchmarks/results and benchmarks/README.md.
 
-python benchmarks/run.py [--only step_cost|ignores|training_memory|grading|evaluation] [--quick] [--results FOLDER]
+python benchmarks/run.py [--only step_cost|ignores|sweeps|training_memory|grading|evaluation] [--quick] [--results FOLDER]
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ from pathlib import Path
 
 from reporting import RESULTS, publish
 
-BENCHMARKS = ("step_cost", "ignores", "training_memory", "grading", "evaluation")  # modules; need `train`, `eval`
+BENCHMARKS = (
+    "step_cost",
+    "ignores",
+    "sweeps",
+    "training_memory",
+    "grading",
+    "evaluation",
+)  # modules; need `train`, `eval`
 
 
 def main(argv: Sequence[str] | None = None) -> None:

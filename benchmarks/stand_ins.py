@@ -27,20 +27,20 @@ def make_tokenizer(size: int) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|im_end|>", pad_token="<|pad|>")
 
 
-def make_model(tokenizer: PreTrainedTokenizerFast, *, layers: int, period: int, seed: int) -> PreTrainedModel:
+def make_model(
+    tokenizer: PreTrainedTokenizerFast, *, layers: int, period: int, seed: int, **shape: int
+) -> PreTrainedModel:
     """A random Qwen2 in float32 that tries to end where [`end_is_due`] says, and stops right behind `</think>`.
 
-    In the proportions of Qwen2.5-0.5B, about a quarter as wide: 64 a head, few KV heads. What is done to the
+    In the proportions of Qwen2.5-0.5B, about a quarter as wide: 64 a head, few KV heads; or of another `shape`. What is done to the
     logits depends on the position and the last token alone, so that it is the same whether a prefix is in the cache or
     is prefilled again.
     """
+    widths = {"hidden_size": 256, "intermediate_size": 1408, "num_attention_heads": 4, "num_key_value_heads": 1}
     config = Qwen2Config(
         vocab_size=len(tokenizer),
-        hidden_size=256,
-        intermediate_size=1408,
         num_hidden_layers=layers,
-        num_attention_heads=4,
-        num_key_value_heads=1,
+        **widths | shape,
         initializer_range=0.05,  # with 0.02 a random model soon repeats itself, and equal tokens would say little
     )
     with torch.random.fork_rng(devices=[]):

@@ -1,0 +1,117 @@
+"""A whole grid of budgets in one pass beside one run a setting: same tokens; forward tokens and seconds.
+
+    python benchmarks/run.py --only sweeps [--quick]
+
+Seven caps and no cap, each with 0, 1, 2, 4 and 6 ignores: 40 settings. `one pass` is `s1_hf.sweep`; `separate runs` is
+`s1_hf.generate` once a setting, which is what there was before, and what every other implementation has to do (those
+that can ignore ends prompt again on top of it, see `ignores`). Greedy, float32; all rows have to be equal token for
+token. The first model is the embedded one; the second has the shape of Qwen2.5-0.5B, random weights, and attempts to end
+where [`stand_ins.end_is_due`] says.
+
+Tokens that a setting needs are counted without padding and without rows that are done; `positions computed` is what
+passed through the model, these included.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+from ignores import counted
+from reporting import Row, table
+from stand_ins import make_model, make_tokenizer
+
+from s1_hf import embedded, generate, sweep
+from s1_hf.embedded.problems import held_out_sample
+
+IGNORES = [0, 1, 2, 4, 6]
+
+
+def compare(name: str, model: Any, tokenizer: Any, prompts: list[Any], caps: list[int | None], options: Any) -> Row:
+    with counted(model) as ours:
+        begun = time.perf_counter()
+        swept = sweep(model, tokenizer, prompts, max_thinking_tokens=caps, num_ignores=IGNORES, **options)
+        seconds = time.perf_counter() - begun
+    separate, each, rows = 0.0, [], 0
+    with counted(model) as theirs:
+        for setting, completions in zip(swept.settings, swept.completions, strict=True):
+            budget = {"max_thinking_tokens": setting.max_thinking_tokens, "num_ignores": setting.num_ignores}
+            before, begun = theirs["forward_tokens"], time.perf_counter()
+            alone = generate(model, tokenizer, prompts, **budget, **options)
+            separate += time.perf_counter() - begun
+            each.append(theirs["forward_tokens"] - before)
+            rows += len(alone)
+            if list(completions) != alone:
+                raise AssertionError(f"{name}: {setting.name} differs between one pass and a run of its own.")
+    cost = swept.cost
+    return {
+        "model": name,
+        "batch_size": len(prompts),
+        "settings": len(swept.settings),
+        "rows": rows,
+        "trace_tokens": cost.trace_tokens,
+        "answer_tokens": cost.answer_tokens,
+        "separate_tokens": cost.separate_tokens,
+        "tokens_saved": round(cost.saved, 2),
+        "positions": ours["forward_tokens"],
+        "longest_run_positions": max(each),
+        "separate_positions": theirs["forward_tokens"],
+        "seconds": round(seconds, 2),
+        "separate_seconds": round(separate, 2),
+    }
+
+
+def run(quick: bool = False) -> tuple[list[Row], list[str]]:
+    """A row a model."""
+    model, tokenizer = embedded.load()
+    questions = [p.question for p in held_out_sample(4 if quick else 64, seed=0)]
+    caps: list[int | None] = [16, 24, 32, 48, 64, 96, 128, None]
+    options = {"max_new_tokens": 120 if quick else 500, "max_answer_tokens": 16}
+    rows = [compare(f"embedded, {_size(model)}", model, tokenizer, questions, caps, options)]
+    rows.append(compare(*_random(quick), [8, 16, 24, 32, 48, 64, 96, None], {"max_new_tokens": 60 if quick else 200}))
+    return rows, [f"All {sum(row['rows'] for row in rows):,} rows are equal token for token in both ways."]
+
+
+def _random(quick: bool) -> tuple[str, Any, Any, list[Any]]:
+    tokenizer = make_tokenizer(600 if quick else 151_936)
+    shape = {} if quick else {"hidden_size": 896, "intermediate_size": 4864, "num_attention_heads": 14}
+    more = {"num_key_value_heads": 2} if shape else {}
+    model = make_model(tokenizer, layers=1 if quick else 24, period=8 if quick else 16, seed=0, **shape, **more)
+    rng = random.Random(0)
+    prompts = ["".join(rng.choices("abcdefgh ", k=rng.randint(60, 90))) + "<think>" for _ in range(2 if quick else 4)]
+    return f"random, {_size(model)}", model, tokenizer, prompts
+
+
+def _size(model: Any) -> str:
+    return f"{model.num_parameters() / 1e6:,.1f} M parameters"
+
+
+def tables(rows: list[Row]) -> list[str]:
+    """Tokens, then positions and seconds, of both ways."""
+    tokens = [
+        {
+            "model": r["model"],
+            "B": r["batch_size"],
+            "settings": r["settings"],
+            "longest run, tokens": r["trace_tokens"],
+            "branched off": r["answer_tokens"],
+            "separate runs": r["separate_tokens"],
+            "times as many": r["tokens_saved"],
+        }
+        for r in rows
+    ]
+    costs = [
+        {
+            "model": r["model"],
+            "positions computed": r["positions"],
+            "by the longest run alone": r["longest_run_positions"],
+            "by separate runs": r["separate_positions"],
+            "times as many": round(r["separate_positions"] / r["positions"], 2),
+            "one pass, s": r["seconds"],
+            "separate runs, s": r["separate_seconds"],
+            "times as fast": round(r["separate_seconds"] / r["seconds"], 2),
+        }
+        for r in rows
+    ]
+    return [table(tokens), table(costs)]
