@@ -1,6 +1,6 @@
 """Run the benchmarks: print their tables, and write them to benchmarks/results and benchmarks/README.md.
 
-python benchmarks/run.py [--only step_cost|ignores|sweeps|training_memory|grading|evaluation] [--quick] [--results FOLDER]
+python benchmarks/run.py [--only NAME] [--quick] [--results FOLDER]
 """
 
 from __future__ import annotations

@@ -32,9 +32,9 @@ def make_model(
 ) -> PreTrainedModel:
     """A random Qwen2 in float32 that tries to end where [`end_is_due`] says, and stops right behind `</think>`.
 
-    In the proportions of Qwen2.5-0.5B, about a quarter as wide: 64 a head, few KV heads; or of another `shape`. What is done to the
-    logits depends on the position and the last token alone, so that it is the same whether a prefix is in the cache or
-    is prefilled again.
+    In the proportions of Qwen2.5-0.5B, about a quarter as wide: 64 a head, few KV heads; or of another `shape`. What is
+    done to the logits depends on the position and the last token alone, so that it is the same whether a prefix is in
+    the cache or is prefilled again.
     """
     widths = {"hidden_size": 256, "intermediate_size": 1408, "num_attention_heads": 4, "num_key_value_heads": 1}
     config = Qwen2Config(

@@ -5,8 +5,8 @@
 Seven caps and no cap, each with 0, 1, 2, 4 and 6 ignores: 40 settings. `one pass` is `s1_hf.sweep`; `separate runs` is
 `s1_hf.generate` once a setting, which is what there was before, and what every other implementation has to do (those
 that can ignore ends prompt again on top of it, see `ignores`). Greedy, float32; all rows have to be equal token for
-token. The first model is the embedded one; the second has the shape of Qwen2.5-0.5B, random weights, and attempts to end
-where [`stand_ins.end_is_due`] says.
+token. The first model is the embedded one; the second has the shape of Qwen2.5-0.5B, random weights, and attempts to
+end where [`stand_ins.end_is_due`] says.
 
 Tokens that a setting needs are counted without padding and without rows that are done; `positions computed` is what
 passed through the model, these included.
