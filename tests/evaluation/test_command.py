@@ -18,7 +18,8 @@ from s1_hf.cli import app
         (["--batch-size", "0"], "`--batch-size` (which is 0): Input should be greater than 0"),
         (["--max-samples", "0"], "`--max-samples` has to be at least 1, but is 0"),
         (["--push-to-hub"], "need `--results-org`"),
-        (["--dtype", "banana"], "`--dtype` (which is 'banana'): Input should be 'auto', 'float32'"),
+        (["--dtype", "banana"], "'banana' is not one of 'auto'"),
+        (["--top-p", "0.9", "--min-p", "0.1"], "`--top-p` and `--min-p` need `--temperature` above 0"),
     ],
 )
 def test_bad_options_are_named(arguments, message, tmp_path):

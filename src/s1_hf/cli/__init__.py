@@ -1,6 +1,7 @@
-"""The command line: `s1-hf`. Needs the `cli` extra. A command a module."""
+"""The command line: `s1-hf`. Needs the `cli` extra. A command a module; `s1_hf.__main__` is the entry point."""
 
 import sys
+from typing import Annotated
 
 try:
     import typer
@@ -8,29 +9,42 @@ try:
     from s1_hf.cli.data import data
     from s1_hf.cli.demo import demo
     from s1_hf.cli.eval import evaluate
+    from s1_hf.cli.formats import formats
+    from s1_hf.cli.generate import generate
     from s1_hf.cli.plan import plan
     from s1_hf.cli.sft import FIELDS_TOO, sft
-    from s1_hf.cli.terminal import console
+    from s1_hf.cli.terminal import add
 except ModuleNotFoundError as error:
-    sys.exit(f"The command line needs `{error.name}`, which comes with an extra: pip install 's1-hf[cli,plot]'")
+    print(f"The command line needs `{error.name}`: pip install 's1-hf[cli]'", file=sys.stderr)
+    sys.exit(2)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command()(demo)
-app.command("eval")(evaluate)
-app.command(context_settings=FIELDS_TOO)(plan)
-app.command(context_settings=FIELDS_TOO)(sft)
+add(app, generate)
+add(app, evaluate, "eval")
+add(app, demo)
+add(app, plan, context_settings=FIELDS_TOO)
+add(app, sft, context_settings=FIELDS_TOO)
 app.add_typer(data, name="data")
+add(app, formats)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from s1_hf import __version__
+
+        typer.echo(f"s1-hf {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
-def about() -> None:
-    """Test-time scaling for Hugging Face models: budget forcing after "s1: Simple test-time scaling"."""
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="And exit.")
+    ] = False,
+) -> None:
+    """Test-time scaling for Hugging Face models: budget forcing after "s1: Simple test-time scaling".
 
+    Results are written to stdout, progress and errors to stderr.
 
-def main() -> None:
-    """Entry point of `s1-hf`."""
-    try:
-        app()
-    except KeyboardInterrupt:
-        console.print("Interrupted.")
-        sys.exit(130)
+    Exit codes: 0, done; 1, a negative verdict (plan: does not fit) or a crash; 2, bad input; 130, Ctrl-C.
+    """

@@ -1,5 +1,6 @@
 """`s1-hf eval`."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,69 +14,67 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from s1_hf._lazy import require
-from s1_hf.cli.terminal import console, plain_errors
+from s1_hf.cli import options as o
+from s1_hf.cli.terminal import console, messages, plain_errors, quiet_loading
 
 if TYPE_CHECKING:
     from s1_hf.evaluation import Progress
 
-_BUDGET, _DECODING, _SAVING = "Budget", "Decoding", "Saving"
+_DECODING, _SAVING = "Decoding", "Saving"
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A folder or a name on the Hub: a model, or a LoRA adapter.")],
+    model: o.Model,
     tasks: Annotated[str, typer.Option(help="Names, separated by commas: s1:aime24, s1:math500, or lighteval's own.")],
-    max_thinking_tokens: Annotated[
-        str | None, typer.Option(help="Thinking is cut there; 'auto': all that fits.", rich_help_panel=_BUDGET)
-    ] = None,
-    min_thinking_tokens: Annotated[int, typer.Option(help="Not ended before.", rich_help_panel=_BUDGET)] = 0,
-    num_ignores: Annotated[int, typer.Option(help="Attempts to end that are ignored.", rich_help_panel=_BUDGET)] = 0,
-    wait_text: Annotated[
-        str, typer.Option(help="In place of an ignored end; '' for none.", rich_help_panel=_BUDGET)
-    ] = "Wait",
-    answer_prefix: Annotated[
-        str, typer.Option(help="Behind a cut; '' for none.", rich_help_panel=_BUDGET)
-    ] = "Final Answer:",
-    loop_guard: Annotated[bool, typer.Option(help="End thinking that repeats.", rich_help_panel=_BUDGET)] = False,
-    max_answer_tokens: Annotated[int | None, typer.Option(help="Answers end there.", rich_help_panel=_BUDGET)] = None,
-    thinking_format: Annotated[
-        str | None, typer.Option(help="s1, think, harmony, ...; by default detected.", rich_help_panel=_BUDGET)
-    ] = None,
-    temperature: Annotated[float, typer.Option(help="0: greedy.", rich_help_panel=_DECODING)] = 0.0,
-    top_p: Annotated[float | None, typer.Option(help="1 if not given.", rich_help_panel=_DECODING)] = None,
-    top_k: Annotated[int | None, typer.Option(help="All tokens if not given.", rich_help_panel=_DECODING)] = None,
-    min_p: Annotated[float | None, typer.Option(help="0 if not given.", rich_help_panel=_DECODING)] = None,
-    seed: Annotated[int, typer.Option(help="Of sampling.", rich_help_panel=_DECODING)] = 0,
+    max_thinking_tokens: o.MaxThinkingTokens = None,
+    min_thinking_tokens: o.MinThinkingTokens = 0,
+    num_ignores: o.NumIgnores = 0,
+    wait_text: o.WaitText = "Wait",
+    answer_prefix: o.AnswerPrefix = "Final Answer:",
+    loop_guard: o.LoopGuard = False,
+    max_answer_tokens: o.MaxAnswerTokens = None,
+    thinking_format: o.ThinkingFormat = None,
+    temperature: o.Temperature = 0.0,
+    top_p: o.TopP = None,
+    top_k: o.TopK = None,
+    min_p: o.MinP = None,
+    seed: o.Seed = 0,
     max_new_tokens: Annotated[
         int | None, typer.Option(help="In place of the tasks' own limits.", rich_help_panel=_DECODING)
     ] = None,
-    dtype: Annotated[
-        str, typer.Option(help="float32, bfloat16, float16, or auto: as saved.", rich_help_panel=_DECODING)
-    ] = "auto",
+    dtype: o.Dtype = "auto",
     batch_size: Annotated[int, typer.Option(help="Rows of a batch.", rich_help_panel=_DECODING)] = 8,
     max_length: Annotated[
         int | None, typer.Option(help="Context, if less than the model's.", rich_help_panel=_DECODING)
     ] = None,
-    system_prompt: Annotated[str | None, typer.Option(help="Before each problem.", rich_help_panel=_DECODING)] = None,
-    revision: Annotated[str, typer.Option(help="Of a model on the Hub.", rich_help_panel=_DECODING)] = "main",
-    trust_remote_code: Annotated[
-        bool, typer.Option(help="Run code that comes with the model.", rich_help_panel=_DECODING)
-    ] = False,
+    system_prompt: o.SystemPrompt = None,
+    revision: o.Revision = "main",
+    trust_remote_code: o.TrustRemoteCode = False,
     max_samples: Annotated[int | None, typer.Option(help="Problems of each task, for a trial.")] = None,
     custom_tasks: Annotated[str, typer.Option(help="A module or file with tasks.")] = "s1_hf.tasks",
     data_folder: Annotated[str | None, typer.Option(help="Local data for the tasks s1:...")] = None,
+    as_json: o.AsJson = False,
     output_dir: Annotated[
         Path, typer.Option(help="Gets results/, details/ and generations/.", rich_help_panel=_SAVING)
     ] = Path("results"),
     save_details: Annotated[bool, typer.Option(help="Every answer, as Parquet.", rich_help_panel=_SAVING)] = True,
-    push_to_hub: Annotated[bool, typer.Option(help="Needs --results-org.", rich_help_panel=_SAVING)] = False,
-    push_to_tensorboard: Annotated[bool, typer.Option(help="Likewise.", rich_help_panel=_SAVING)] = False,
+    push_to_hub: Annotated[
+        bool, typer.Option("--push-to-hub", help="Needs --results-org.", rich_help_panel=_SAVING)
+    ] = False,
+    push_to_tensorboard: Annotated[
+        bool, typer.Option("--push-to-tensorboard", help="Likewise.", rich_help_panel=_SAVING)
+    ] = False,
     results_org: Annotated[str, typer.Option(help="On the Hub.", rich_help_panel=_SAVING)] = "",
-    public_run: Annotated[bool, typer.Option(help="Not private there.", rich_help_panel=_SAVING)] = False,
-    wandb: Annotated[bool, typer.Option(help="Needs WANDB_PROJECT.", rich_help_panel=_SAVING)] = False,
+    public_run: Annotated[
+        bool, typer.Option("--public-run", help="Not private there.", rich_help_panel=_SAVING)
+    ] = False,
+    wandb: Annotated[bool, typer.Option("--wandb", help="Needs WANDB_PROJECT.", rich_help_panel=_SAVING)] = False,
 ) -> None:
     """Evaluate a model under a thinking budget, with lighteval. Run again, it goes on where it stopped.
 
     Examples:
+
+    s1-hf eval embedded --tasks s1:embedded --max-samples 100 --num-ignores 1
 
     s1-hf eval simplescaling/s1.1-32B --tasks s1:aime24,s1:math500 --max-thinking-tokens 8000 --num-ignores 2
 
@@ -83,8 +82,9 @@ def evaluate(
 
     accelerate launch -m s1_hf.evaluation my-model --tasks s1:math500       (a copy of the model on every GPU)
     """
-    with plain_errors():
+    with plain_errors(resumes=True):
         require("lighteval", "eval")
+        o.check_sampling(temperature, top_p, top_k, min_p)
         if max_samples is not None and max_samples < 1:
             raise ValueError(f"`--max-samples` has to be at least 1, but is {max_samples}. Leave it out for all.")
         if (push_to_hub or push_to_tensorboard) and not results_org:
@@ -93,28 +93,25 @@ def evaluate(
             raise ValueError(f"`--output-dir` has to be a folder, but {output_dir} is a file.")
         from datasets import disable_progress_bars
         from lighteval.models.model_input import GenerationParameters
-        from transformers.utils import logging
 
-        from s1_hf import LoopGuard
         from s1_hf.evaluation import BudgetForcingConfig, run
 
-        logging.disable_progress_bar()
+        quiet_loading(model)
         disable_progress_bars()
-        cap: Any = max_thinking_tokens  # what is no number but "auto" is refused by the settings
         config = BudgetForcingConfig(
             model_name=model,
             revision=revision,
-            dtype=dtype,  # type: ignore[arg-type]  # checked there
+            dtype=dtype,
             trust_remote_code=trust_remote_code,
             batch_size=batch_size,
             max_length=max_length,
             format=thinking_format,
-            max_thinking_tokens=int(cap) if cap and cap.isdigit() else cap,
+            max_thinking_tokens=o.thinking_limit(max_thinking_tokens),
             min_thinking_tokens=min_thinking_tokens,
             num_ignores=num_ignores,
             wait_text=wait_text or None,
             answer_prefix=answer_prefix or None,
-            loop_guard=LoopGuard() if loop_guard else None,
+            loop_guard=o.guard(loop_guard),
             max_answer_tokens=max_answer_tokens,
             generation_parameters=GenerationParameters(
                 temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p, seed=seed, max_new_tokens=max_new_tokens
@@ -138,7 +135,13 @@ def evaluate(
                 public=public_run,
                 use_wandb=wandb,
             )
-    if results is not None:
+    if results is None:
+        return  # the main process says it
+    if as_json:
+        from lighteval.logging.evaluation_tracker import EnhancedJSONEncoder
+
+        typer.echo(json.dumps(results, cls=EnhancedJSONEncoder, indent=1, ensure_ascii=False))
+    else:
         _show(results, output_dir)
 
 
@@ -146,7 +149,7 @@ def evaluate(
 def _bar() -> Iterator[Callable[["Progress"], None]]:
     """A progress bar; yields what moves it. Nothing is shown before generation begins."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"))
-    bar = Bar(*columns, console=console)
+    bar = Bar(*columns, console=messages)
 
     def show(progress: "Progress") -> None:
         if not bar.tasks:
@@ -185,7 +188,9 @@ def _show(results: dict[str, Any], output_dir: Path) -> None:
             table.add_row(task, name, f"{values[name]:.4f}", "" if error is None else f"{error:.4f}", *thinking)
             task, thinking = "", []
     console.print(table)
-    console.print(f"All of it, and every answer: {output_dir / 'results'} and {output_dir / 'details'}")
+    messages.print(
+        f"All of it, and every answer: {output_dir / 'results'} and {output_dir / 'details'}", soft_wrap=True
+    )
 
 
 def _is_thinking(name: str) -> bool:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from s1_hf._lazy import require
+from s1_hf.cli import options as o
 from s1_hf.cli.terminal import console, plain_errors
 
 if TYPE_CHECKING:
@@ -42,13 +43,17 @@ def plan(
     gpu_memory: Annotated[
         float | None, typer.Option(help="GiB of one GPU; by default as the machine's name says.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Bytes, for scripts, in place of tables.")] = False,
+    as_json: o.AsJson = False,
 ) -> None:
     """Say whether a recipe fits into a machine's memory, and what to change. Loads no weights.
 
-    Any field of the recipe may follow: s1-hf plan sft --machine 1x8-h200 --gradient_checkpointing false
+    Any field of the recipe may follow. Exit code 0: it fits. 1: it does not. 2: bad input.
 
-    Exit code 0: it fits. 1: it does not. 2: bad input.
+    Examples:
+
+    s1-hf plan sft --machine 1x8-h100
+
+    s1-hf plan sft --machine 1x8-h200 --gradient_checkpointing false
     """
     overrides = [*context.args, *(["--max_length", str(max_length)] if max_length is not None else [])]
     with plain_errors():

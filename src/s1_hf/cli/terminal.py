@@ -1,23 +1,62 @@
-"""What every command shares: the terminal, and errors without a traceback."""
+"""What every command shares: the terminal, examples, and errors and Ctrl-C without a traceback.
 
-from collections.abc import Iterator
+Results are written to stdout, everything else to stderr. Exit codes: 0; 1, a verdict that is negative; 2, bad input;
+130, Ctrl-C.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 console = Console()
+"""For results: stdout."""
+
+messages = Console(stderr=True)
+"""For progress, notes and errors: stderr."""
+
+STYLES = {"thinking": "dim", "forced": "bold red", "answer": ""}
+"""Of generated text, by what a piece of it is."""
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
-    """Bad input ends the command with its message and exit code 2; any other error keeps its traceback."""
+def plain_errors(resumes: bool = False) -> Iterator[None]:
+    """Bad input ends the command with its message and exit code 2; any other error keeps its traceback.
+
+    Ctrl-C ends it with exit code 130, and says whether the same command goes on (`resumes`).
+    """
     try:
         yield
+    except BrokenPipeError:  # `| head` has read enough; typer ends the command without a word
+        raise
     except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
-        console.print(Text("Error: ", style="red").append(_message(error), style="default"), soft_wrap=True)
+        messages.print(Text("Error: ", style="red").append(_message(error), style="default"), soft_wrap=True)
         raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        kept = " What is finished is kept: the same command goes on from there." if resumes else ""
+        messages.print(f"\nInterrupted.{kept}", soft_wrap=True)
+        raise typer.Exit(130) from None
+
+
+def add(app: typer.Typer, command: Callable[..., Any], name: str | None = None, **settings: Any) -> None:
+    """Make `command` one of `app`: its docstring is its help, of which the examples come last, a paragraph a line."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    lines = [" ".join(paragraph.split("\n")) for paragraph in paragraphs]
+    begin = next((i for i, line in enumerate(lines) if line.startswith("Example")), len(lines))
+    about, examples = ("\n\n".join(part) for part in (lines[:begin], lines[begin:]))
+    app.command(name, help=about, epilog=examples, **settings)(command)
+
+
+def quiet_loading(model: str) -> None:
+    """No progress bar of the embedded model, which is there at once; a big one's shows that something happens."""
+    from transformers.utils import logging
+
+    if model == "embedded":
+        logging.disable_progress_bar()
 
 
 def _message(error: Exception) -> str:

@@ -1,0 +1,209 @@
+"""`s1-hf generate`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from s1_hf import __version__
+from s1_hf.cli import options as o
+from s1_hf.cli.terminal import STYLES, console, messages, plain_errors, quiet_loading
+
+if TYPE_CHECKING:
+    from s1_hf.checkpoint import Checkpoint
+    from s1_hf.generation import Completion
+    from s1_hf.streaming import Kind
+
+
+def generate(
+    model: o.Model,
+    question: Annotated[str | None, typer.Argument(help="What is asked; '-': read from stdin.")] = None,
+    chat: Annotated[
+        Path | None, typer.Option(help="A JSON file with a list of messages, in place of a question.")
+    ] = None,
+    max_thinking_tokens: o.MaxThinkingTokens = None,
+    min_thinking_tokens: o.MinThinkingTokens = 0,
+    num_ignores: o.NumIgnores = 0,
+    wait_text: o.WaitText = "Wait",
+    answer_prefix: o.AnswerPrefix = "Final Answer:",
+    loop_guard: o.LoopGuard = False,
+    max_answer_tokens: o.MaxAnswerTokens = None,
+    thinking_format: o.ThinkingFormat = None,
+    temperature: o.Temperature = 0.0,
+    top_p: o.TopP = None,
+    top_k: o.TopK = None,
+    min_p: o.MinP = None,
+    seed: o.Seed = 0,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(help="In all; by default as many as fit.", min=1, rich_help_panel="Decoding")
+    ] = None,
+    dtype: o.Dtype = "auto",
+    system_prompt: o.SystemPrompt = None,
+    revision: o.Revision = "main",
+    trust_remote_code: o.TrustRemoteCode = False,
+    as_json: o.AsJson = False,
+) -> None:
+    """Answer one question under a thinking budget, and show it as it is written.
+
+    On a terminal thinking is dim and forced text is red; a pipe gets the plain text. What budget forcing did is said
+    on stderr.
+
+    Examples:
+
+    s1-hf generate Qwen/Qwen3-8B "How many r are in strawberry?" --max-thinking-tokens 500
+
+    s1-hf generate simplescaling/s1.1-32B - --num-ignores 2 < question.txt > answer.txt
+
+    s1-hf generate embedded "Lamp A flashes at second 2 and then every 7 seconds. Lamp B flashes at second 3 and then
+    every 8 seconds. When do they first flash together?" --num-ignores 1
+    """
+    with plain_errors():
+        given = _prompt(question, chat, system_prompt)
+        o.check_sampling(temperature, top_p, top_k, min_p)
+        budget: dict[str, Any] = {
+            "max_thinking_tokens": o.thinking_limit(max_thinking_tokens),
+            "min_thinking_tokens": min_thinking_tokens,
+            "num_ignores": num_ignores,
+            "wait_text": wait_text or None,
+            "answer_prefix": answer_prefix or None,
+            "loop_guard": o.guard(loop_guard),
+            "format": thinking_format,
+        }
+        decoding: dict[str, Any] = {"max_new_tokens": max_new_tokens} if max_new_tokens is not None else {}
+        if temperature:
+            decoding |= {"do_sample": True, "temperature": temperature, "top_k": top_k or 0, "min_p": min_p}
+            decoding |= {} if top_p is None else {"top_p": top_p}
+        checkpoint = _find(model, revision, trust_remote_code, given, budget, decoding)
+        answers = {} if max_answer_tokens is None else {"max_answer_tokens": max_answer_tokens}
+        loaded = checkpoint.load(dtype=dtype)
+        start = time.monotonic()
+        with _progress() if as_json else _stream() as write:
+            completion = _generate(loaded, checkpoint, given, write, seed, **budget, **decoding, **answers)
+        seconds = time.monotonic() - start
+    if as_json:
+        settings = {"model": model, "revision": revision, "dtype": dtype, "seed": seed} | budget | decoding | answers
+        typer.echo(json.dumps(_as_json(given, completion, settings, seconds), indent=1, ensure_ascii=False))
+    messages.print(_summary(completion, seconds), highlight=False, soft_wrap=True)
+
+
+def _prompt(question: str | None, chat: Path | None, system_prompt: str | None) -> list[dict[str, Any]] | str:
+    """A text, or the messages of a chat."""
+    if (question is None) == (chat is None):
+        raise ValueError("Give a question, '-' to read it from stdin, or `--chat` with a JSON file: one of these.")
+    system = [{"role": "system", "content": system_prompt}] if system_prompt else []
+    if chat is None:
+        text = sys.stdin.read().strip() if question == "-" else str(question).strip()
+        if not text:
+            raise ValueError("The question has to be a text, but is empty.")
+        return [*system, {"role": "user", "content": text}] if system else text
+    try:
+        found = json.loads(chat.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"`--chat` has to be a JSON file, but {chat} is not: {error}.") from None
+    if not isinstance(found, list) or not all(isinstance(message, dict) for message in found):
+        raise ValueError(f"`--chat` has to hold a list of messages with `role` and `content`, but {chat} does not.")
+    if system and any(message.get("role") == "system" for message in found):
+        raise ValueError(f"`--system-prompt` has to be left out, because {chat} has a system message.")
+    return [*system, *found]
+
+
+def _find(
+    model: str, revision: str, trust: bool, prompt: Any, budget: dict[str, Any], decoding: dict[str, Any]
+) -> Checkpoint:
+    """Configuration and tokenizer; whatever is wrong with the settings is said before the weights are read."""
+    from transformers import GenerationConfig
+
+    from s1_hf.checkpoint import Checkpoint
+    from s1_hf.generation import _prompt_ids
+    from s1_hf.processor import BudgetForcingLogitsProcessor
+
+    quiet_loading(model)
+    checkpoint = Checkpoint.find(model, revision=revision, trust_remote_code=trust)
+    context, wanted = checkpoint.context, decoding.get("max_new_tokens")
+    limits = {"max_length": context} if wanted is None else {}
+    processor = BudgetForcingLogitsProcessor(
+        checkpoint.tokenizer, generation_config=GenerationConfig(**decoding, **limits), **budget
+    )
+    processor.check_vocabulary(checkpoint.config.get_text_config().vocab_size)
+    length = len(_prompt_ids(checkpoint.tokenizer, processor.format, prompt, {}))
+    if context is not None and length + (wanted or 1) > context:
+        raise ValueError(
+            f"The prompt of {length:,} tokens and `--max-new-tokens` of {wanted or 1:,} have to fit into the model's "
+            f"context of {context:,}."
+        )
+    return checkpoint
+
+
+def _generate(
+    model: Any, checkpoint: Checkpoint, prompt: Any, write: Callable[[str, Kind], None], seed: int, **settings: Any
+) -> Completion:
+    import torch
+
+    from s1_hf.generation import generate
+    from s1_hf.streaming import ThinkingStreamer
+
+    torch.manual_seed(seed)
+    (completion,) = generate(model, checkpoint.tokenizer, prompt, streamer=ThinkingStreamer(write), **settings)
+    return completion
+
+
+@contextmanager
+def _stream() -> Iterator[Callable[[str, Kind], None]]:
+    """What writes a piece of text to stdout; the last line is ended."""
+
+    def write(text: str, kind: Kind) -> None:
+        if console.is_terminal:
+            console.out(text, style=STYLES[kind] or None, highlight=False, end="")
+        else:  # as the model wrote it, to the last tab
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+    yield write
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, Kind], None]]:
+    """What counts pieces of text, on a terminal's stderr."""
+    with messages.status("Reading the prompt") as status:
+        pieces = 0
+
+        def count(text: str, kind: Kind) -> None:
+            nonlocal pieces
+            pieces += 1
+            status.update(f"Writing, about {pieces:,} tokens")
+
+        yield count
+
+
+def _as_json(prompt: Any, completion: Completion, settings: dict[str, Any], seconds: float) -> dict[str, Any]:
+    report = asdict(completion.report) | {"forced": [i for i, forced in enumerate(completion.forced) if forced]}
+    return {
+        "thinking": completion.thinking,
+        "answer": completion.answer,
+        "output": completion.text,
+        "token_ids": completion.token_ids,
+        "report": report,
+        "seconds": round(seconds, 3),
+        "prompt": prompt,
+        "settings": settings | {"loop_guard": settings["loop_guard"] and asdict(settings["loop_guard"])},
+        "versions": {"s1_hf": __version__} | {name: version(name) for name in ("torch", "transformers")},
+    }
+
+
+def _summary(completion: Completion, seconds: float) -> str:
+    report = completion.report
+    return (
+        f"thinking: {report.thinking_tokens:,} tokens, ended {report.ended}, {report.ends_ignored} ends ignored; "
+        f"answer: {report.answer_tokens:,} tokens; {len(completion.token_ids) / seconds:,.1f} tokens/s"
+    )
