@@ -6,6 +6,7 @@ from typing import Annotated
 try:
     import typer
 
+    from s1_hf.cli.curate import curate
     from s1_hf.cli.data import data
     from s1_hf.cli.demo import demo
     from s1_hf.cli.eval import evaluate
@@ -25,6 +26,7 @@ add(app, demo)
 add(app, plan, context_settings=FIELDS_TOO)
 add(app, sft, context_settings=FIELDS_TOO)
 app.add_typer(data, name="data")
+add(app, curate)
 add(app, formats)
 
 

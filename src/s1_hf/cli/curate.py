@@ -1,0 +1,87 @@
+"""`s1-hf curate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from s1_hf._lazy import require
+from s1_hf.cli.terminal import console, messages, plain_errors
+
+if TYPE_CHECKING:
+    from s1_hf.curate import Stage
+
+
+def curate(
+    recipe: Annotated[str, typer.Argument(help="A recipe of the package (curate, curate_embedded) or a YAML file.")],
+    input: Annotated[str, typer.Option(help="The pool: a file, a folder, or the name of a data set on the Hub.")],
+    output: Annotated[Path, typer.Option(help="A new folder for the data set.")],
+    method: Annotated[
+        str | None, typer.Option(help="algorithm_1, notebook, random, diverse, longest or full; none: the recipe's.")
+    ] = None,
+    n: Annotated[int | None, typer.Option(help="Rows to select; none: the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all draws; none: the recipe's.")] = None,
+    num_proc: Annotated[int | None, typer.Option(help="Processes; the result is the same.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an earlier curation in that folder.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON, in place of the table.")] = False,
+) -> None:
+    """Select a data set like s1K from a pool of questions with traces: by quality, difficulty and diversity.
+
+    The folder can be trained on (s1-hf sft sft --dataset_path FOLDER) and has a dataset card and a report.
+
+    Example: s1-hf curate curate_embedded --input traces --output my-lamps
+    """
+    with plain_errors():
+        require("datasets", "data")
+        from dataclasses import replace
+
+        import datasets
+
+        from s1_hf.curate import curate as run
+        from s1_hf.curate import read_recipe, save
+        from s1_hf.curate.output import check_folder
+        from s1_hf.traces.pool import load_pool
+
+        if num_proc is not None and num_proc < 1:
+            raise ValueError(f"`--num-proc` has to be 1 or more, but is {num_proc}.")
+        options = read_recipe(recipe).changed(method=method, n=n, seed=seed)
+        options = replace(options, domains=options.domains.beside(check_folder(output, overwrite=overwrite)))
+        datasets.disable_progress_bars()
+        with messages.status("reading the pool") as status:
+
+            def show(stage: Stage) -> None:
+                status.update(f"{stage.name} has left {len(stage.rows):,} rows")
+
+            curation = run(load_pool(input), options, num_proc=num_proc, on_stage=show)
+            status.update("writing")
+            save(curation, output, overwrite=overwrite)
+    if as_json:
+        typer.echo(json.dumps(curation.report, indent=1))
+        return
+    console.print(_table(curation.report))
+    for stage in curation.report["stages"]:
+        for note in stage["notes"]:
+            console.print(f"{stage['stage']}: {note}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{output}: the data set, README.md, report.html", markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(report: dict[str, Any]) -> Table:
+    title = f"{report['method']}, seed {report['seed']}; the paper's counts are of its own pool"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("after", no_wrap=True)
+    table.add_column("rows", justify="right", no_wrap=True)
+    table.add_column("the paper's", justify="right", no_wrap=True)
+    table.add_column("dropped, by rule")
+    rules = {stage["stage"]: stage["dropped"] for stage in report["stages"]}
+    for step in report["funnel"]:
+        dropped = rules.get(step["stage"], {})
+        by_rule = ", ".join(f"{rule} {found['rows']:,}" for rule, found in dropped.items())
+        paper = "" if step["paper"] is None else f"{step['paper']:,}"
+        table.add_row(step["stage"], f"{step['rows']:,}", paper, escape(by_rule))
+    return table

@@ -1,0 +1,117 @@
+"""Domains where a pool has none: clusters of questions by their words, or by a model's embeddings.
+
+Spherical k-means on whole numbers. Vectors have length 1,024, rounded; every dot product is then a sum of whole numbers
+below 2^24, which float32 adds up exactly in any order. So the clusters by words are the same on every machine, whatever
+its BLAS and its number of threads. A model's embeddings differ in their last bits between machines, and then so may
+clusters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from s1_hf._lazy import require
+from s1_hf.curate.draws import Draws
+from s1_hf.curate.text import number
+
+_LENGTH = 1024  # of a vector; its square, 2^20, bounds every partial sum of a dot product
+_WIDTH = 1024  # buckets that words are hashed into
+_ROUNDS = 30
+_ROWS = 4096  # at a time
+_WORD = re.compile(r"[^\W\d_]{3,}")
+
+Vectors = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def cluster(texts: Sequence[str], count: int, seed: int, *, model: str | None = None) -> list[str]:
+    """A name of a cluster for every text: its number and its most telling words, `"03 circle, triangle, radius"`.
+
+    Args:
+        texts (`Sequence[str]`): in an order that does not depend on the pool's: the first centres are drawn from it.
+        count (`int`): of clusters; one that loses all its texts is left out.
+        seed (`int`): of the first centres, which are different texts.
+        model (`str`, *optional*): a folder or name on the Hub; the mean of its last hidden states is a text's vector.
+            Without it: TF-IDF of hashed words (letters alone, three or more), idf being the number of binary digits of
+            how many times rarer than everywhere a word is.
+    """
+    found = [_WORD.findall(text.lower()) for text in texts]
+    frequency = Counter(word for words in found for word in set(words))
+    vectors = _embeddings(texts, model) if model else _tf_idf(found, frequency)
+    labels = _k_means(vectors, min(count, len(texts)), Draws(seed))
+    names = _names(labels, found, frequency)
+    return [names[label] for label in labels]
+
+
+def _tf_idf(found: list[list[str]], frequency: Counter[str]) -> Vectors:
+    buckets = {word: number(word) % _WIDTH for word in frequency}
+    vectors = np.zeros((len(found), _WIDTH), np.float32)
+    for row, words in enumerate(found):
+        for word, times in Counter(words).items():
+            vectors[row, buckets[word]] += times * _idf(len(found), frequency[word])
+    return _whole(vectors)
+
+
+def _idf(texts: int, frequency: int) -> int:
+    return (texts // frequency).bit_length()
+
+
+def _whole(vectors: Any) -> Vectors:
+    """Scaled to the length, rounded: sums of whole numbers, and operations that IEEE 754 defines to the last bit."""
+    lengths = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
+    return np.asarray(np.rint(vectors * (_LENGTH / np.maximum(lengths, 1e-300))), np.float32)
+
+
+def _k_means(vectors: Vectors, count: int, draws: Draws) -> list[int]:
+    centres = vectors[draws.sample(len(vectors), count)]
+    labels = np.zeros(len(vectors), np.int64)
+    for _ in range(_ROUNDS):
+        before, labels = labels, _nearest(vectors, centres)
+        if (before == labels).all():
+            break
+        sums = np.zeros(centres.shape)
+        np.add.at(sums, labels, vectors)
+        members = np.bincount(labels, minlength=count)
+        centres = np.where(members[:, None] > 0, _whole(sums), centres).astype(np.float32)
+    return [int(label) for label in labels]
+
+
+def _nearest(vectors: Vectors, centres: Vectors) -> Any:
+    """Of equally near centres the first."""
+    parts = [(vectors[at : at + _ROWS] @ centres.T).argmax(axis=1) for at in range(0, len(vectors), _ROWS)]
+    return np.concatenate(parts)
+
+
+def _names(labels: list[int], found: list[list[str]], frequency: Counter[str]) -> dict[int, str]:
+    words: dict[int, Counter[str]] = {label: Counter() for label in labels}
+    for label, row in zip(labels, found, strict=True):
+        words[label].update(set(row))
+    names = {}
+    for label, counts in words.items():
+        weight = {word: times * _idf(len(found), frequency[word]) for word, times in counts.items()}
+        telling = sorted(weight, key=lambda word: (-weight[word], word))[:3]
+        names[label] = f"{label:02} {', '.join(telling)}".strip()
+    return names
+
+
+def _embeddings(texts: Sequence[str], model: str) -> Vectors:
+    torch, transformers = require("torch", "data"), require("transformers", "data")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+    network = transformers.AutoModel.from_pretrained(model).eval()
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    longest = min(512, getattr(network.config, "max_position_embeddings", 512))
+    rows = []
+    for at in range(0, len(texts), 16):
+        batch = tokenizer(
+            list(texts[at : at + 16]), padding=True, truncation=True, max_length=longest, return_tensors="pt"
+        )
+        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+        with torch.inference_mode():
+            hidden = network(**inputs).last_hidden_state.float()
+        mask = inputs["attention_mask"][:, :, None]
+        rows.append(((hidden * mask).sum(1) / mask.sum(1).clamp(min=1)).numpy())
+    return _whole(np.concatenate(rows))

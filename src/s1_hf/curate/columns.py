@@ -1,0 +1,75 @@
+"""The columns of a pool, whatever they are called, under the names of s1K."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+NEEDED = ("question", "thinking_trajectories", "attempt")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How the columns of a pool are called. What is given has to be there.
+
+    The first three are needed, and have s1K's names if none is given. The others are used if they are there.
+
+    Args:
+        question (`str`, *optional*): the question.
+        thinking_trajectories (`str`, *optional*): its trace, a text or a list of texts.
+        attempt (`str`, *optional*): the answer after the trace.
+        solution (`str`, *optional*): the right answer; only carried along.
+        source_type (`str`, *optional*): where the question comes from.
+        thinking_tokens (`str`, *optional*): the length of the trace.
+        ended (`str`, *optional*): how thinking ended, as in [`s1_hf.Report`], or `"error"`.
+        error (`str`, *optional*): why there is no trace; null or blank where there is one.
+        correct (`str`, *optional*): whether the answer is right; a boolean.
+        license (`str`, *optional*): of the row.
+    """
+
+    question: str | None = None
+    thinking_trajectories: str | None = None
+    attempt: str | None = None
+    solution: str | None = None
+    source_type: str | None = None
+    thinking_tokens: str | None = None
+    ended: str | None = None
+    error: str | None = None
+    correct: str | None = None
+    license: str | None = None
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Our names and the pool's, of those that are given."""
+        return {item.name: name for item in fields(self) if (name := getattr(self, item.name)) is not None}
+
+
+def as_pool(dataset: Dataset, columns: Columns | None = None) -> Dataset:
+    """`dataset` with its columns under our names; those that have no name here stay as they are.
+
+    Raises:
+        ValueError: a column that is given or needed is missing, or one with the new name is there already.
+    """
+    given = {name: old for name, old in (columns or Columns()).given.items() if name != old}
+    present = dataset.column_names
+    faults = [
+        f"`columns.{name}` is {old!r}, which the pool does not have."
+        for name, old in given.items()
+        if old not in present
+    ]
+    faults += [
+        f"`columns.{name}` is {old!r}, but the pool has a column {name!r} as well: remove or rename that one."
+        for name, old in given.items()
+        if name in present
+    ]
+    faults += [
+        f"The pool needs a column {name!r}; if it is called otherwise, say how by `columns: {{{name}: ...}}`."
+        for name in NEEDED
+        if name not in present and name not in given
+    ]
+    if faults:
+        raise ValueError("\n".join([*faults, f"The pool has {', '.join(present) or 'no columns'}."]))
+    return dataset.rename_columns({old: name for name, old in given.items()})

@@ -1,0 +1,145 @@
+"""The domain of every question: from a column, from a model behind an endpoint, or from clusters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from s1_hf._lines import append_line, whole_lines
+from s1_hf.curate.clusters import cluster
+from s1_hf.curate.duplicates import row_keys
+from s1_hf.curate.msc import domain_of, instruction
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+WAYS = ("column", "clusters", "endpoint")
+UNKNOWN = "Other"
+
+
+@dataclass(frozen=True)
+class Domains:
+    """Options of [`assign_domains`].
+
+    Args:
+        by (`str`, defaults to `"column"`): `"column"`, `"clusters"` or `"endpoint"`.
+        column (`str`, defaults to `"cot_type"`): the column of domains.
+        clusters (`int`, defaults to 50): how many, at most.
+        embedding_model (`str`, *optional*): for clusters, a folder or name on the Hub; without it TF-IDF of words.
+        base_url, model (`str`, *optional*): of an OpenAI-compatible endpoint, whose key is `OPENAI_API_KEY`.
+        answers (`str`, *optional*): the file of what the endpoint said, JSON lines; no question is asked twice. By
+            default beside the output.
+        concurrency (`int`, defaults to 8): requests at a time.
+    """
+
+    by: str = "column"
+    column: str = "cot_type"
+    clusters: int = 50
+    embedding_model: str | None = None
+    base_url: str | None = None
+    model: str | None = None
+    answers: str | None = None
+    concurrency: int = 8
+
+    def __post_init__(self) -> None:
+        rules = {
+            f"`by` has to be one of {', '.join(WAYS)}, but is {self.by!r}.": self.by in WAYS,
+            f"`clusters` has to be 1 or more, but is {self.clusters}.": self.clusters >= 1,
+            f"`concurrency` has to be 1 or more, but is {self.concurrency}.": self.concurrency >= 1,
+            "`by: endpoint` needs `base_url` and `model`.": self.by != "endpoint" or bool(self.base_url and self.model),
+            "`base_url` and `model` are for `by: endpoint` alone.": self.by == "endpoint"
+            or not (self.base_url or self.model or self.answers),
+            "`embedding_model` is for `by: clusters` alone.": self.by == "clusters" or not self.embedding_model,
+        }
+        broken = [message for message, kept in rules.items() if not kept]
+        if broken:
+            raise ValueError("\n".join(broken))
+
+    def beside(self, output: Path) -> Domains:
+        """With a file for the answers beside `output`, if one is needed and none is named."""
+        if self.by != "endpoint" or self.answers:
+            return self
+        return replace(self, answers=f"{output}.domains.jsonl")
+
+
+def assign_domains(dataset: Dataset, options: Domains | None = None, *, seed: int = 0) -> tuple[list[str], str]:
+    """The domain of every row, and a sentence on where they are from.
+
+    Args:
+        dataset: with the columns `question`, `thinking_trajectories` and `attempt`.
+        seed (`int`, defaults to 0): of the clusters' first centres.
+
+    Raises:
+        ValueError: the column is missing or has rows without a domain, or `answers` is no such file.
+        ConnectionError: the endpoint cannot be reached. What it said until then is kept.
+    """
+    options = options or Domains()
+    if options.by == "column":
+        return _from_column(dataset, options.column), f"domains: column {options.column!r}"
+    questions = [question or "" for question in dataset["question"]]
+    if options.by == "endpoint":
+        return _from_endpoint(questions, options)
+    keys = row_keys(dataset)
+    order = sorted(range(len(questions)), key=keys.__getitem__)
+    names = cluster([questions[row] for row in order], options.clusters, seed, model=options.embedding_model)
+    found = dict(zip(order, names, strict=True))
+    how = (
+        f"mean-pooled embeddings of {options.embedding_model}" if options.embedding_model else "TF-IDF of hashed words"
+    )
+    return [found[row] for row in range(len(questions))], f"domains: {len(set(names))} clusters of questions by {how}"
+
+
+def _from_column(dataset: Dataset, name: str) -> list[str]:
+    if name not in dataset.column_names:
+        raise ValueError(
+            f"The pool has no column {name!r} of domains; it has {', '.join(dataset.column_names)}. Name another, or "
+            "use `by: clusters` or `by: endpoint`."
+        )
+    values = dataset[name]
+    blank = [row for row, value in enumerate(values) if value is None or not str(value).strip()]
+    if blank:
+        raise ValueError(
+            f"The column {name!r} has no domain in {len(blank):,} rows, first in "
+            f"{dataset['question'][blank[0]]!r:.80}. Fill it, or use `by: clusters` or `by: endpoint`."
+        )
+    return [str(value) for value in values]
+
+
+def _from_endpoint(questions: Sequence[str], options: Domains) -> tuple[list[str], str]:
+    from s1_hf.traces.endpoint import Endpoint
+    from s1_hf.traces.trace import Ask
+
+    file = Path(options.answers or "domains.jsonl")
+    said = _read(file, options.model or "")
+    todo = [question for question in dict.fromkeys(questions) if question not in said]
+    endpoint = Endpoint(
+        options.base_url or "", options.model or "", system_prompt=instruction(), concurrency=options.concurrency,
+        temperature=0, timeout_s=300,
+    )  # fmt: skip
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for found in endpoint.traces([Ask(question) for question in todo], lambda rows: None):
+        for ask, trace in found:
+            if trace.error is not None:
+                raise ConnectionError(f"{options.model} gave no domain: {trace.error}. Run again: the others are kept.")
+            domain = domain_of(trace.attempt) or UNKNOWN
+            append_line(file, {"model": options.model, "question": ask.question, "domain": domain})
+            said[ask.question] = domain
+    unclear = sum(said[question] == UNKNOWN for question in questions)
+    return [said[question] for question in questions], (
+        f"domains: by {options.model}; {unclear:,} questions are {UNKNOWN!r}, by its word or for want of a clear one"
+    )
+
+
+def _read(file: Path, model: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for number, line in enumerate(whole_lines(file) if file.exists() else [], 1):
+        try:
+            row = json.loads(line)
+            if row["model"] == model:
+                found[row["question"]] = row["domain"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"Line {number} of {file} is no domain of a question ({error!r}). Remove it.") from None
+    return found

@@ -1,0 +1,144 @@
+"""Stage 3: questions that are in the pool already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from s1_hf.curate.stage import Drop, Stage, column, stage
+from s1_hf.curate.text import key, ngrams, number, trace_text, words
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    Grams = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Options of [`deduplicate`].
+
+    Args:
+        ngram_size (`int`, defaults to 8): words of an n-gram.
+        threshold (`float`, *optional*, defaults to 0.8): from which Jaccard similarity of their sets of n-grams on two
+            questions are near duplicates; none: only equal questions are.
+    """
+
+    ngram_size: int = 8
+    threshold: float | None = 0.8
+
+    def __post_init__(self) -> None:
+        if self.ngram_size < 1:
+            raise ValueError(f"`ngram_size` has to be 1 or more words, but is {self.ngram_size}.")
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            raise ValueError(
+                f"`threshold` has to be more than 0 and at most 1, but is {self.threshold}. Leave it empty (null) to "
+                "drop equal questions only."
+            )
+
+
+def deduplicate(dataset: Dataset, options: Duplicates | None = None, *, num_proc: int | None = None) -> Stage:
+    """Drop all but one of equal questions (rule `duplicate`), and near duplicates of a kept one (`near_duplicate`).
+
+    Equal are questions with the same words ([`s1_hf.curate.text.words`]). Near duplicates are those whose sets of word
+    n-grams have |A & B| / |A | B| >= threshold; every such pair is found, whatever else the pool repeats. Questions
+    of fewer than `ngram_size` words have equal ones only; a paraphrase or a translation is not found, and a changed
+    number in a question of 40 words (8 of 33 n-grams change: 25 / 41 = 0.61) is another question at 0.8.
+
+    Which one stays does not depend on the order of the pool: rows are taken in the order of a hash of question, trace
+    and answer, and each stays unless one that stays is its duplicate.
+
+    Args:
+        dataset: with the columns `question`, `thinking_trajectories` and `attempt`.
+        num_proc (`int`, *optional*): processes.
+
+    Example:
+
+    ```python
+    >>> from datasets import Dataset, disable_progress_bars
+    >>> from s1_hf.curate import deduplicate
+    >>> disable_progress_bars()
+    >>> rows = [{"question": q, "thinking_trajectories": ["Hm."], "attempt": "2"} for q in ("1 + 1?", "1  + 1?", "2?")]
+    >>> stage = deduplicate(Dataset.from_list(rows))
+    >>> len(stage.rows), stage.drops[0].rule
+    (2, 'duplicate')
+
+    ```
+    """
+    options = options or Duplicates()
+    keys = row_keys(dataset, num_proc)
+    order = sorted(range(len(dataset)), key=keys.__getitem__)
+    drops = _equal(dataset["question"], order)
+    if options.threshold is not None:
+        gone = {drop.row for drop in drops}
+        grams = [
+            np.asarray(g, np.int64)
+            for g in column(dataset, _hash_ngrams, ["question"], num_proc, size=options.ngram_size)
+        ]
+        drops += _near(grams, [row for row in order if row not in gone], options.threshold)
+    return stage("deduplicate", len(dataset), sorted(drops, key=lambda drop: drop.row))
+
+
+def row_keys(dataset: Dataset, num_proc: int | None = None) -> list[str]:
+    """A hash of question, trace and answer, a row each: the order in which nothing depends on the pool's order."""
+    inputs = ["question", "thinking_trajectories", "attempt"]
+    return list(column(dataset, _hash_rows, inputs, num_proc))
+
+
+def _hash_rows(questions: list[Any], traces: list[Any], attempts: list[Any]) -> list[str]:
+    return [key(q, trace_text(t), a) for q, t, a in zip(questions, traces, attempts, strict=True)]
+
+
+def _hash_ngrams(questions: list[str | None], size: int) -> list[list[int]]:
+    return [sorted({number(gram) for gram in ngrams(question or "", size)}) for question in questions]
+
+
+def _equal(questions: Any, order: list[int]) -> list[Drop]:
+    texts = [" ".join(words(question or "")) for question in questions]
+    kept: dict[str, int] = {}
+    drops = []
+    for row in order:
+        first = kept.setdefault(texts[row], row)
+        if first != row:
+            drops.append(Drop(row, "duplicate", "the same words", first))
+    return drops
+
+
+def _near(grams: list[Grams], order: list[int], threshold: float) -> list[Drop]:
+    """Prefix filtering: two sets as similar as `threshold` share one of the rarest n-grams of each, of which there are
+    |A| - ceil(threshold |A|) + 1 (Bayardo et al., 2007, https://doi.org/10.1145/1242572.1242591). Only these are looked
+    up, so that what a pool repeats everywhere costs nothing."""
+    rarity = _Rarity([grams[row] for row in order])
+    kept: dict[int, list[int]] = {}
+    drops = []
+    for row in order:
+        mine = grams[row]
+        rarest = rarity.first(mine, len(mine) - int(np.ceil(threshold * len(mine) - 1e-9)) + 1)
+        others = sorted({other for gram in rarest for other in kept.get(gram, ())})
+        found = next(((other, s) for other in others if (s := _jaccard(mine, grams[other])) >= threshold), None)
+        if found:
+            drops.append(Drop(row, "near_duplicate", f"similarity {found[1]:.2f}", found[0]))
+            continue
+        for gram in rarest:
+            kept.setdefault(gram, []).append(row)
+    return drops
+
+
+class _Rarity:
+    """In how many questions an n-gram is."""
+
+    def __init__(self, grams: list[Grams]) -> None:
+        every = np.concatenate(grams) if grams else np.zeros(0, np.int64)
+        self._grams, self._counts = np.unique(every, return_counts=True)
+
+    def first(self, grams: Grams, count: int) -> list[int]:
+        """The `count` rarest, ties by their hash."""
+        counts = self._counts[np.searchsorted(self._grams, grams)]
+        return [int(gram) for gram in grams[np.lexsort((grams, counts))[:count]]]
+
+
+def _jaccard(one: Grams, other: Grams) -> float:
+    shared = len(np.intersect1d(one, other, assume_unique=True))
+    return shared / (len(one) + len(other) - shared)

@@ -1,0 +1,181 @@
+"""All stages in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from s1_hf.curate.columns import as_pool
+from s1_hf.curate.decontamination import decontaminate
+from s1_hf.curate.difficulty import check_booleans, keep_difficult, solved_columns, with_thinking_tokens
+from s1_hf.curate.domains import assign_domains
+from s1_hf.curate.duplicates import deduplicate
+from s1_hf.curate.quality import check_quality
+from s1_hf.curate.report import make_report
+from s1_hf.curate.selection import AFTER_DIFFICULTY, BY_DOMAIN, select
+from s1_hf.curate.stage import Drop, Stage
+from s1_hf.curate.text import trace_text
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from s1_hf.curate.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Curation:
+    """A data set, and how it came about.
+
+    Args:
+        dataset (`Dataset`): the selected rows in the order of the pool, all columns of the pool under the names of
+            s1K; with them `domain` (`str`, if domains were needed) and `pool_row` (`int`).
+        stages (`tuple[Stage, ...]`): what each stage kept and dropped, by the row's number in the pool.
+        report (`dict`): JSON types; see [`s1_hf.curate.report.make_report`].
+    """
+
+    dataset: Dataset
+    stages: tuple[Stage, ...]
+    report: dict[str, Any]
+
+    @property
+    def drops(self) -> list[tuple[str, Drop]]:
+        """Every row that is not in the data set, with the stage that dropped it, in the order of the pool."""
+        every = [(stage.name, drop) for stage in self.stages for drop in stage.drops]
+        return sorted(every, key=lambda pair: pair[1].row)
+
+
+class _Rows:
+    """The rows that are left, and their numbers in the pool."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset, self.numbers, self.stages = dataset, tuple(range(len(dataset))), list[Stage]()
+
+    def apply(self, stage: Stage) -> None:
+        numbers = self.numbers
+        self.numbers = tuple(numbers[row] for row in stage.rows)
+        drops = tuple(
+            replace(drop, row=numbers[drop.row], of=None if drop.of is None else numbers[drop.of])
+            for drop in stage.drops
+        )
+        self.stages.append(replace(stage, rows=self.numbers, drops=drops))
+        if stage.drops:
+            self.dataset = self.dataset.select(stage.rows)
+
+
+def curate(
+    pool: Dataset,
+    recipe: Recipe,
+    *,
+    num_proc: int | None = None,
+    on_stage: Callable[[Stage], None] | None = None,
+) -> Curation:
+    """Make a data set like s1K from a pool of questions with traces.
+
+    The stages are [`decontaminate`], [`check_quality`], [`deduplicate`], [`keep_difficult`] and [`select`].
+    Deduplication comes after quality, so that a failed row does not stand in for a good one of the same question;
+    the methods `random`, `diverse`, `longest` and `full` go without the difficulty stage.
+
+    Args:
+        pool: as [`Columns`] describe it.
+        recipe ([`Recipe`]): see [`read_recipe`].
+        num_proc (`int`, *optional*): processes. The result does not depend on it.
+        on_stage (*optional*): called after each stage.
+
+    Raises:
+        ValueError: columns are missing or of wrong types, which is said of all of them before any stage; a stage
+            cannot do what the recipe asks for, such as selecting more rows than are left.
+        ConnectionError: a test set or an endpoint cannot be reached.
+
+    Example:
+
+    ```python
+    >>> from datasets import Dataset, disable_progress_bars
+    >>> from s1_hf.curate import Diversity, Recipe, curate
+    >>> disable_progress_bars()
+    >>> rows = [{"question": f"{n}?", "thinking_trajectories": ["Hm."], "attempt": "2"} for n in range(9)]
+    >>> curation = curate(Dataset.from_list(rows), Recipe(diversity=Diversity(method="random", n=3)))
+    >>> len(curation.dataset), [drop.rule for _, drop in curation.drops]
+    (3, ['not_drawn', 'not_drawn', 'not_drawn', 'not_drawn', 'not_drawn', 'not_drawn'])
+
+    ```
+    """
+    dataset = as_pool(pool, recipe.columns)
+    check(dataset, recipe)
+    rows = _Rows(dataset)
+
+    def done(stage: Stage) -> None:
+        rows.apply(stage)
+        if on_stage:
+            on_stage(rows.stages[-1])
+
+    done(decontaminate(rows.dataset, recipe.decontamination, num_proc=num_proc))
+    if recipe.tokenizer and recipe.quality.min_thinking_tokens:
+        rows.dataset = with_thinking_tokens(rows.dataset, recipe.tokenizer)
+    done(check_quality(rows.dataset, recipe.quality, num_proc=num_proc))
+    done(deduplicate(rows.dataset, recipe.duplicates, num_proc=num_proc))
+    if recipe.diversity.method in AFTER_DIFFICULTY:
+        done(keep_difficult(rows.dataset, recipe.difficulty))
+    if recipe.tokenizer and not recipe.quality.min_thinking_tokens:
+        rows.dataset = with_thinking_tokens(rows.dataset, recipe.tokenizer)
+    domains, how = _domains(rows.dataset, recipe)
+    before = rows.dataset.add_column("domain", domains) if domains else rows.dataset
+    stage = select(before, recipe.diversity, domains=domains, seed=recipe.seed)
+    rows.dataset = before
+    done(replace(stage, notes=(*stage.notes, *how)))
+    selected = _finished(rows.dataset, rows.numbers)
+    report = make_report(dataset, before, selected, rows.stages, recipe)
+    return Curation(selected, tuple(rows.stages), report)
+
+
+def check(dataset: Dataset, recipe: Recipe) -> None:
+    """Refuse a pool without what the recipe needs, all faults at once, before any work.
+
+    Raises:
+        ValueError: see there.
+    """
+    faults = _missing(dataset, recipe)
+    booleans = [rule.correct_column for rule in recipe.diversity.trusted if rule.correct_column]
+    ranked = recipe.diversity.method in AFTER_DIFFICULTY
+    for names in (solved_columns(dataset, recipe.difficulty), booleans) if ranked else ():
+        try:
+            check_booleans(dataset, list(dict.fromkeys(name for name in names if name in dataset.column_names)))
+        except ValueError as error:
+            faults.append(str(error))
+    if not len(dataset):
+        faults.append("The pool has no rows.")
+    if faults:
+        raise ValueError("\n".join([*faults, f"The pool has {', '.join(dataset.column_names)}."]))
+
+
+def _missing(dataset: Dataset, recipe: Recipe) -> list[str]:
+    diversity, present = recipe.diversity, {*dataset.column_names}
+    needed = {name: f"`diversity` (method {diversity.method})" for name in diversity.needed}
+    if diversity.method in AFTER_DIFFICULTY:
+        needed |= {name: "`difficulty.solved`" for name in recipe.difficulty.solved or ()}
+    if diversity.method in BY_DOMAIN and recipe.domains.by == "column":
+        needed[recipe.domains.column] = "`domains`: name another column there, or use `by: clusters`"
+    if recipe.quality.min_thinking_tokens:
+        needed["thinking_tokens"] = "`quality.min_thinking_tokens`"
+    if recipe.tokenizer:
+        present.add("thinking_tokens")
+    elif "thinking_tokens" in needed:
+        needed["thinking_tokens"] += "; or give a `tokenizer`"
+    return [
+        f"The pool lacks the column {name!r}, needed by {by}." for name, by in needed.items() if name not in present
+    ]
+
+
+def _domains(dataset: Dataset, recipe: Recipe) -> tuple[Sequence[str], tuple[str, ...]]:
+    if recipe.diversity.method not in BY_DOMAIN:
+        return (), ()
+    domains, how = assign_domains(dataset, recipe.domains, seed=recipe.seed)
+    return domains, (how,)
+
+
+def _finished(dataset: Dataset, numbers: Sequence[int]) -> Dataset:
+    """Traces as lists, as in s1K, and the rows' numbers in the pool."""
+    traces = [trace if isinstance(trace, list) else [trace_text(trace)] for trace in dataset["thinking_trajectories"]]
+    old = [name for name in ("thinking_trajectories", "pool_row") if name in dataset.column_names]
+    dataset = dataset.remove_columns(old).add_column("thinking_trajectories", traces)
+    return dataset.add_column("pool_row", list(numbers))

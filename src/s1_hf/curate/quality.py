@@ -1,0 +1,178 @@
+"""Stage 2: rows without a whole trace and answer, and questions with formatting problems."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from s1_hf.curate.stage import Drop, Stage, column, stage
+from s1_hf.curate.text import excerpt, trace_text
+from s1_hf.formats import FAMILIES
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Row = Mapping[str, Any]
+_DELIMITERS = tuple(token for name in ("s1", "think") for token in FAMILIES[name].tokens)
+_NUMBERING = re.compile(r"p[1-9]\d{0,2}\.")
+_BOLD_NUMBER = re.compile(r"\*\*(?=.*\d)[^\s\]]*\*\*")
+
+
+def error(row: Row, options: Quality) -> str | None:
+    """The generation failed: `error` has a text, or `ended` is `"error"`."""
+    text = row.get("error")
+    if isinstance(text, str) and text.strip():
+        return text
+    return "ended: error" if row.get("ended") == "error" else None
+
+
+def empty(row: Row, options: Quality) -> str | None:
+    """The question, the trace or the answer is missing or blank."""
+    texts = {
+        "question": row["question"],
+        "trace": trace_text(row["thinking_trajectories"]),
+        "attempt": row["attempt"],
+    }
+    blank = [name for name, text in texts.items() if not (text or "").strip()]
+    return f"no {' and no '.join(blank)}" if blank else None
+
+
+def unclosed(row: Row, options: Quality) -> str | None:
+    """Thinking never closed, or never began: `ended` is `"unfinished"` or `"never_started"`."""
+    return f"ended: {row['ended']}" if row.get("ended") in ("unfinished", "never_started") else None
+
+
+def cut(row: Row, options: Quality) -> str | None:
+    """Thinking was closed by force: `ended` is `"cut"` or `"looped"`. Such a trace teaches to stop anywhere."""
+    return f"ended: {row['ended']}" if row.get("ended") in ("cut", "looped") else None
+
+
+def short(row: Row, options: Quality) -> str | None:
+    """The trace has fewer than `min_thinking_tokens`; 0: no trace is too short."""
+    length = row.get("thinking_tokens")
+    return f"{length} thinking tokens" if options.min_thinking_tokens > (length or 0) else None
+
+
+def delimiter(row: Row, options: Quality) -> str | None:
+    """A text has `<|im_start|>`, `<think>` or `</think>`, which training refuses. Other delimiters pass."""
+    texts = (row["question"] or "", trace_text(row["thinking_trajectories"]), row["attempt"] or "")
+    found = [token for token in _DELIMITERS if any(token in text for text in texts)]
+    return " and ".join(found) if found else None
+
+
+def asy(row: Row, options: Quality) -> str | None:
+    """The original's: `[asy]`, a drawing in Asymptote, anywhere in the question; kept from `asy_sources`.
+
+    `[ASY]` and other drawings pass. In the original a question with `[asy]` from AIME passes the rules below as well.
+    """
+    kept = any(name in (row.get("source_type") or "") for name in options.asy_sources)
+    return "[asy]" if "[asy]" in row["question"] and not kept else None
+
+
+def image(row: Row, options: Quality) -> str | None:
+    """The original's: `![Image]` anywhere in the question. `![image]` and `<img>` pass."""
+    return "![Image]" if "![Image]" in row["question"] else None
+
+
+def numbering(row: Row, options: Quality) -> str | None:
+    """The original's: `p1.` to `p999.` anywhere in the question, within a word too (`step1.`). `p0.`, `P1.` pass."""
+    return _matched(_NUMBERING, row["question"])
+
+
+def bold_number(row: Row, options: Quality) -> str | None:
+    r"""The original's `\*\*(?=.*\d)[^\s\]]*\*\*`: `**12.**`, bold without a space or `]`, with a digit behind its
+    opening on the same line. `**Egyptian**` matches only if a digit follows on its line; `**two words 1**` passes.
+    """
+    return _matched(_BOLD_NUMBER, row["question"])
+
+
+RULES: dict[str, Callable[[Row, Quality], str | None]] = {
+    rule.__name__: rule for rule in (error, empty, unclosed, cut, short, delimiter, asy, image, numbering, bold_number)
+}
+"""By name, in the order in which they are tried. A rule gives what it found, or nothing."""
+
+_READS = {"error": "error", "unclosed": "ended", "cut": "ended"}
+_QUESTION_ONLY = ("asy", "image", "numbering", "bold_number")
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Options of [`check_quality`].
+
+    Args:
+        skip (`tuple[str, ...]`): rules not to apply, out of `s1_hf.curate.quality.RULES`.
+        min_thinking_tokens (`int`, defaults to 0): for the rule `short`.
+        asy_sources (`tuple[str, ...]`): sources whose drawings are kept: those that contain one of the texts.
+    """
+
+    skip: tuple[str, ...] = ()
+    min_thinking_tokens: int = 0
+    asy_sources: tuple[str, ...] = ("AIME",)
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.skip if name not in RULES]
+        if unknown:
+            raise ValueError(f"`skip` has to name rules ({', '.join(RULES)}), but has {', '.join(unknown)}.")
+        if self.min_thinking_tokens < 0:
+            raise ValueError(f"`min_thinking_tokens` has to be 0 or more, but is {self.min_thinking_tokens}.")
+
+
+def check_quality(dataset: Dataset, options: Quality | None = None, *, num_proc: int | None = None) -> Stage:
+    """Drop rows that a rule of `RULES` meets; the first one counts. Without its column a rule meets nothing.
+
+    Args:
+        dataset: with the columns `question`, `thinking_trajectories` and `attempt`, and as there are `error`, `ended`,
+            `source_type`, `thinking_tokens`.
+        num_proc (`int`, *optional*): processes.
+
+    Raises:
+        ValueError: there is a `min_thinking_tokens`, but no column `thinking_tokens`.
+
+    Example:
+
+    ```python
+    >>> from datasets import Dataset, disable_progress_bars
+    >>> from s1_hf.curate import check_quality
+    >>> disable_progress_bars()
+    >>> row = {"question": "See ![Image].", "thinking_trajectories": ["Hm."], "attempt": "2"}
+    >>> check_quality(Dataset.from_list([row])).drops
+    (Drop(row=0, rule='image', detail='![Image]'),)
+
+    ```
+    """
+    options = options or Quality()
+    present = dataset.column_names
+    if options.min_thinking_tokens and "short" not in options.skip and "thinking_tokens" not in present:
+        raise ValueError("`min_thinking_tokens` needs a column `thinking_tokens`; see `with_thinking_tokens`.")
+    inputs = ["question", "thinking_trajectories", "attempt"]
+    inputs += [name for name in ("error", "ended", "source_type", "thinking_tokens") if name in present]
+    met = column(dataset, _check_rules, inputs, num_proc, names=inputs, options=options)
+    drops = [Drop(row, *pair.split("\n", 1)) for row, pair in enumerate(met) if pair]
+    return stage("quality", len(dataset), drops, _notes(options, present))
+
+
+def _check_rules(*lists: list[Any], names: list[str], options: Quality) -> list[str]:
+    return [_first(dict(zip(names, values, strict=True)), options) for values in zip(*lists, strict=True)]
+
+
+def _first(row: dict[str, Any], options: Quality) -> str:
+    for name, rule in RULES.items():
+        if name in options.skip or (name in _QUESTION_ONLY and row["question"] is None):
+            continue
+        found = rule(row, options)
+        if found is not None:
+            return f"{name}\n{excerpt(found, 200)}"
+    return ""
+
+
+def _notes(options: Quality, present: list[str]) -> list[str]:
+    lacking = [name for name, need in _READS.items() if need not in present and name not in options.skip]
+    notes = [f"rule {name} is skipped" for name in options.skip]
+    return notes + [f"rule {name} met nothing: the pool has no column {_READS[name]!r}" for name in lacking]
+
+
+def _matched(pattern: re.Pattern[str], text: str) -> str | None:
+    match = pattern.search(text)
+    return match[0] if match else None
