@@ -1,0 +1,121 @@
+"""Traces of a local model: the embedded one, a killed run, questions that do not fit, settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+pytest.importorskip("lighteval")
+
+from datasets import Dataset
+
+from s1_hf import embedded
+from s1_hf.traces import Ask, LocalModel, Trace, embedded_pool, generate_traces
+
+POOL = embedded_pool(7, seed=4)
+
+
+def model(**settings: Any) -> LocalModel:
+    given = {"dtype": "float32", "max_new_tokens": 80, "batch_size": 4}
+    return LocalModel(str(embedded.MODEL_PATH), **given | settings)
+
+
+class Killed:
+    """`source`, which dies when it has given `lists` lists."""
+
+    def __init__(self, source: LocalModel, lists: int) -> None:
+        self.source, self.lists = source, lists
+        self.settings, self.draws = source.settings, source.draws
+
+    def traces(self, asked: Sequence[Ask], on_step: Callable[[int], None]) -> Iterator[list[tuple[Ask, Trace]]]:
+        for number, batch in enumerate(self.source.traces(asked, on_step)):
+            if number == self.lists:
+                raise KeyboardInterrupt
+            yield batch
+
+
+@pytest.fixture(scope="module")
+def sampled(tmp_path_factory) -> list[dict[str, Any]]:
+    """Two samples of each question, in one go."""
+    return generate_traces(POOL, model(temperature=1.0), tmp_path_factory.mktemp("sampled"), samples=2).to_list()
+
+
+def test_a_killed_run_that_goes_on_gives_what_an_unbroken_one_gives(sampled, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        generate_traces(POOL, Killed(model(temperature=1.0), lists=2), tmp_path, samples=2)
+    assert generate_traces(POOL, model(temperature=1.0), tmp_path, samples=2).to_list() == sampled
+
+
+def test_draws_belong_to_question_and_sample_not_to_batch_and_pool(sampled, tmp_path):
+    rows = generate_traces(POOL.select([5, 1]), model(temperature=1.0, batch_size=64), tmp_path, samples=2).to_list()
+    assert rows == [sampled[i] for i in (10, 11, 2, 3)]
+
+
+def test_samples_of_a_question_differ(sampled):
+    traces = [row["thinking_trajectories"][0] for row in sampled]
+    assert any(first != second for first, second in zip(traces[::2], traces[1::2], strict=True))
+
+
+def test_another_seed_draws_other_traces(sampled, tmp_path):
+    rows = generate_traces(POOL, model(temperature=1.0, seed=1), tmp_path)
+    assert rows["thinking_trajectories"][:] != [row["thinking_trajectories"] for row in sampled[::2]]
+
+
+def test_thinking_is_under_the_budget_and_graded(tmp_path):
+    long = generate_traces(POOL, model(num_ignores=3, max_new_tokens=250, batch_size=7), tmp_path / "long")
+    short = generate_traces(POOL, model(max_thinking_tokens=8, max_answer_tokens=12), tmp_path / "short")
+    assert set(short["ended"]) == {"cut"}
+    assert set(short["thinking_tokens"]) == {8}
+    assert sum(long["correct"]) > sum(short["correct"])
+    assert all(trace[0].count("Wait") >= 3 for trace in long["thinking_trajectories"])
+
+
+def test_a_question_that_does_not_fit_is_an_error_of_its_row(tmp_path):
+    pool = Dataset.from_dict({"question": [POOL[0]["question"], "What? " * 900]})
+    rows = generate_traces(pool, model(), tmp_path)
+    assert [row["ended"] == "error" for row in rows] == [False, True]
+    assert "`max_new_tokens` of 80 are more than the context of 1,024" in rows[1]["error"]
+
+
+def test_half_of_the_context_is_generated_by_default():
+    assert LocalModel(str(embedded.MODEL_PATH)).settings["max_new_tokens"] == 512
+
+
+@pytest.mark.parametrize("limit", [0, 1024])
+def test_a_limit_that_leaves_no_prompt_or_no_output_is_refused(limit):
+    with pytest.raises(ValueError, match=r"`max_new_tokens` has to be|max_new_tokens\n"):
+        model(max_new_tokens=limit)
+
+
+def test_a_budget_that_does_not_fit_is_refused_before_anything_is_generated(tmp_path):
+    with pytest.raises(ValueError, match=r"`max_thinking_tokens` of 150, .* Lower `max_thinking_tokens` to"):
+        generate_traces(POOL, model(max_thinking_tokens=150, max_new_tokens=200), tmp_path)
+    assert not (tmp_path / "finished.jsonl").exists()
+
+
+def test_an_unknown_setting_is_refused():
+    with pytest.raises(ValueError, match="num_ignore"):
+        model(num_ignore=2)
+
+
+def test_greedy_samples_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="`samples` has to be 1 without a temperature above 0"):
+        generate_traces(POOL, model(), tmp_path, samples=2)
+
+
+@pytest.mark.parametrize(
+    "change", [{"num_ignores": 1}, {"temperature": 1.0}, {"max_new_tokens": 90}, {"system_prompt": "Think."}]
+)
+def test_whatever_decides_about_traces_is_a_setting(change):
+    assert model(**change).settings != model().settings
+
+
+def test_the_batch_size_is_no_setting():
+    assert model(batch_size=5).settings == model().settings
+
+
+def test_the_weights_are_a_setting(tmp_path):
+    other = LocalModel(str(embedded.BASE_PATH), dtype="float32", max_new_tokens=80)
+    assert other.settings["weights"] != model().settings["weights"]
