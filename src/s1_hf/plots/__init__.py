@@ -1,0 +1,29 @@
+"""Figures: numbers and axes in, axes out; nothing is shown or saved here. Needs the `plot` extra.
+
+- `scaling`: accuracy over thinking tokens, what was done to the thinking marked (the paper's figure 1).
+- `compare`: accuracy over all tokens, a line a method (figures 4, 6 and 7).
+- `performance`: the best accuracy of each method, with Control and Scaling (table 3).
+- `ended`, `lengths`: how thinking ended, and how long it was, setting by setting.
+- `sample_efficiency`: accuracy over the number of training examples (figure 2).
+- `training`: loss, gradient norm and learning rate (figure 9).
+
+All are made for a column of 3.3 inches. Names may hold anything: they are drawn as they are, long ones shortened.
+"""
+
+from s1_hf.plots.comparing import Curve, compare, performance
+from s1_hf.plots.scaling import ScalingPoint, scaling
+from s1_hf.plots.thinking import ended, lengths
+from s1_hf.plots.training import TrainedModel, sample_efficiency, training
+
+__all__ = [
+    "Curve",
+    "ScalingPoint",
+    "TrainedModel",
+    "compare",
+    "ended",
+    "lengths",
+    "performance",
+    "sample_efficiency",
+    "scaling",
+    "training",
+]

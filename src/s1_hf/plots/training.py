@@ -1,0 +1,101 @@
+"""Of fine-tuning: its course, and what it takes in examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from s1_hf._lazy import require
+from s1_hf.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# What the trainer logs, as figure 9 of the paper shows it.
+_LOGGED = {"loss": "training loss", "grad_norm": "gradient norm", "learning_rate": "learning rate"}
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model, the number of examples that it was fine-tuned on, its accuracy in percent, and perhaps an interval."""
+
+    name: str
+    examples: int
+    accuracy: float
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.examples < 1 or not 0 <= self.accuracy <= 100 or (self.low is None) != (self.high is None):
+            raise ValueError(
+                f"A trained model has to have 1 example or more, an accuracy from 0 to 100 and both ends of an "
+                f"interval or none, but is {self}. A model that was not fine-tuned has no place on an axis of examples."
+            )
+
+
+def training(log_history: Sequence[Mapping[str, float]], axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+    """Loss, gradient norm and learning rate over optimizer steps, as in figure 9 of the paper.
+
+    Args:
+        log_history (`Sequence[Mapping[str, float]]`): that of the trainer's state (`trainer_state.json`).
+        axes (`Sequence[matplotlib.axes.Axes]`, *optional*): three; those of a new figure, if absent.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed. ValueError: nothing has been logged.
+    """
+    logged = [entry for entry in log_history if "loss" in entry]
+    if not logged:
+        raise ValueError("`log_history` has to hold at least one entry with a loss: log more often (`logging_steps`).")
+    if axes is None:
+        axes = style.new_figure(2, 2 * style.WIDTH).subplots(1, 3)
+    for ax, (name, label) in zip(axes, _LOGGED.items(), strict=True):
+        values = [(entry["step"], entry[name]) for entry in logged if name in entry]
+        marker = "o" if len(values) == 1 else None
+        ax.plot([x for x, _ in values], [y for _, y in values], color=style.BLUE, linewidth=1.2, marker=marker)
+        ax.set_ylim(bottom=0)
+        style.finish(ax, x="optimizer step", y=label)
+    axes[2].ticklabel_format(axis="y", scilimits=(0, 0), useMathText=True)
+    axes[2].yaxis.get_offset_text().set_fontsize(style.SMALL)
+    return axes
+
+
+def sample_efficiency(models: Sequence[TrainedModel], ax: Axes | None = None) -> Axes:
+    """Accuracy over the number of training examples, as in figure 2 of the paper.
+
+    Args:
+        models (`Sequence[TrainedModel]`): each a named point, with its interval if it has one.
+        ax (`matplotlib.axes.Axes`, *optional*): a new figure's, if absent.
+
+    Returns:
+        `matplotlib.axes.Axes`: with a log10 axis of examples.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed. ValueError: there are no models.
+
+    Example:
+
+    MATH500 in the paper's table 1:
+
+    ```python
+    >>> from s1_hf.plots import TrainedModel, sample_efficiency
+    >>> ax = sample_efficiency([TrainedModel("s1", 1000, 93.0), TrainedModel("r1-distill", 800_000, 94.3)])
+
+    ```
+    """
+    if not models:
+        raise ValueError("`models` has to hold at least one model, but is empty.")
+    ax = style.axes_of(ax)
+    spans = [(m.accuracy if m.low is None else m.low, m.accuracy if m.high is None else m.high) for m in models]
+    style.accuracy_axis(ax, [low for low, _ in spans], [high for _, high in spans])
+    ax.set_xscale("log")
+    ticker = require("matplotlib.ticker", "plot")
+    ax.xaxis.set_major_formatter(lambda n, _: style.short_number(n))
+    ax.xaxis.set_minor_formatter(ticker.NullFormatter())
+    ax.set_xlim(min(m.examples for m in models) / 4, max(m.examples for m in models) * 4)
+    for model, (low, high), look in zip(models, spans, style.looks(len(models)), strict=True):
+        error = [[max(0.0, model.accuracy - low)], [max(0.0, high - model.accuracy)]]
+        ax.errorbar([model.examples], [model.accuracy], yerr=error, capsize=1.5, markersize=5, **look)
+    named = [(m.examples, *span, style.label(m.name, 20)) for m, span in zip(models, spans, strict=True)]
+    style.annotate(ax, named)
+    return style.finish(ax, x="training examples (log scale)", y="accuracy (%)")
