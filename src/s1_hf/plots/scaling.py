@@ -89,7 +89,8 @@ def scaling(points: Sequence[ScalingPoint], ax: Axes | None = None) -> Axes:
         own = [(x, p) for x, p in placed if p.kind == kind]
         if own:
             _draw(ax, own, **_KINDS[kind])
-    style.annotate(ax, [(x, p.low, p.high, style.label(p.label, 14)) for x, p in placed if p.label])
+    named = [(x, p.low, p.high, style.label(p.label, 14), _KINDS[p.kind]["color"]) for x, p in placed if p.label]
+    style.annotate(ax, named)
     style.legend_above(ax)
     return style.finish(ax, x="mean thinking tokens (log scale)", y="accuracy (%)")
 

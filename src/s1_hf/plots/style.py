@@ -139,23 +139,27 @@ def accuracy_axis(ax: Axes, lows: Sequence[float], highs: Sequence[float]) -> No
     ax.set_yticks([n for n in ax.get_yticks() if low - margin <= n <= min(high + 2 * margin, 100) and n >= 0])
 
 
-def annotate(ax: Axes, labels: Sequence[tuple[float, float, float, str]]) -> None:
-    """Write (x, low, high, text) above each interval or below it, farther off where something is in the way."""
-    spots = [(_points(ax, x, low), _points(ax, x, high)) for x, low, high, _ in labels]
+_LINE = 1.15 * SMALL  # a line's height
+
+
+def annotate(ax: Axes, labels: Sequence[tuple[float, float, float, str, str]]) -> None:
+    """Write (x, low, high, text, colour) above each interval or below it, farther off where something is in the way."""
+    spots = [(_points(ax, x, low), _points(ax, x, high)) for x, low, high, *_ in labels]
     taken = [(x - 3, bottom - 2, x + 3, top + 2) for (x, bottom), (_, top) in spots]
-    for (x, low, high, text), ((across, bottom), (_, top)) in zip(labels, spots, strict=True):
+    for (x, low, high, text, color), ((across, bottom), (_, top)) in zip(labels, spots, strict=True):
         half = 0.3 * SMALL * len(text)
-        boxes = {n: (across - half, y, across + half, y + SMALL) for n, y in _heights(bottom, top)}
+        boxes = {n: (across - half, y, across + half, y + _LINE) for n, y in _heights(bottom, top)}
         offset = next((n for n, box in boxes.items() if _is_free(ax, box, taken)), next(iter(boxes)))
         taken.append(boxes[offset])
         at = (x, high if offset > 0 else low)
-        ax.annotate(text, at, (0, offset), textcoords="offset points", fontsize=SMALL, ha="center", va="bottom")
+        look = {"fontsize": SMALL, "color": color, "ha": "center", "va": "bottom"}
+        ax.annotate(text, at, (0, offset), textcoords="offset points", **look)
 
 
 def _heights(bottom: float, top: float) -> Iterator[tuple[float, float]]:
     """Offsets from an interval's upper end, or if negative from its lower one, and where they lead."""
     for step in range(10):
-        up, down = 3 + step * SMALL, -3 - (step + 1) * SMALL
+        up, down = 3 + step * _LINE, -3 - (step + 1) * _LINE
         yield up, top + up
         yield down, bottom + down
 
