@@ -21,6 +21,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def run(*arguments: object) -> tuple[int, str]:
+    """Exit code, and what stands on stdout and stderr."""
     result = CliRunner().invoke(app, ["data", *map(str, arguments)])
     return result.exit_code, result.output
 
@@ -31,7 +32,7 @@ def test_a_pool_its_traces_and_what_is_solved(tmp_path):
     common = ("--model", "embedded", "--dtype", "float32", "--max-answer-tokens", 12, "--batch-size", 6)
     code, said = run("traces", "--input", pool, "--output", traces, *common, "--num-ignores", 2)
     assert code == 0, said
-    assert f"--dataset_path {traces}" in said.replace("\n", "")
+    assert f"Written to {traces / 'data'}" in said.replace("\n", "")
     code, said = run("traces", "--input", traces, "--output", hard, *common, "--solved-as", "toy")
     assert code == 0, said
     rows = pandas.read_parquet(hard / "data")
@@ -50,6 +51,7 @@ def test_an_endpoint_fills_a_file(server, tmp_path):
     rows = pandas.read_parquet(tmp_path / "out" / "data")
     assert list(rows["correct"]) == [True, False]
     assert {request["temperature"] for request in server.asked} == {0.5}
+    assert not {"seed", "top_p", "max_tokens"} & server.asked[0].keys()  # those that are not given are its own
 
 
 def test_errors_are_told_with_what_asks_again(server, tmp_path):
@@ -69,14 +71,20 @@ def test_errors_are_told_with_what_asks_again(server, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "`--model` has to be given"),
-        (("--endpoint", "http://x/v1"), "`--model` has to be given"),
-        (("--model", "m", "--endpoint", "http://x/v1", "--num-ignores", 2), "`--num-ignores` have no meaning with"),
-        (("--model", "m", "--endpoint", "http://x/v1", "--loop-guard"), "`--loop-guard` have no meaning with"),
-        (("--model", "m", "--concurrency", 2, "--timeout", 3), "`--concurrency`, `--timeout` have no meaning without"),
+        ((), "Missing option '--model'"),
+        (
+            ("--model", "m", "--endpoint", "http://x/v1", "--num-ignores", 2),
+            "`--num-ignores` has no meaning with `--endpoint`",
+        ),
+        (
+            ("--model", "m", "--endpoint", "http://x/v1", "--loop-guard"),
+            "`--loop-guard` has no meaning with `--endpoint`",
+        ),
+        (("--model", "m", "--concurrency", 2, "--timeout", 3), "`--concurrency`, `--timeout` needs `--endpoint`"),
         (("--model", "m", "--endpoint", "x"), "`base_url` has to be an address"),
         (("--model", "./no-model"), "./no-model is no model"),
         (("--model", "embedded", "--max-thinking-tokens", "many"), "`--max-thinking-tokens`"),
+        (("--model", "embedded", "--top-p", 0.9), "`--top-p` need `--temperature` above 0"),
         (("--model", "embedded", "--samples", 2), "`samples` has to be 1 without a temperature above 0"),
     ],
 )
@@ -115,5 +123,5 @@ def test_lengths_are_in_tokens_of_the_tokenizer(tmp_path):
     arguments = ("--tokenizer", embedded.MODEL_PATH, "--max-length", 5)
     code, said = run("show", tmp_path / "data.jsonl", *arguments)
     assert code == 0, said
-    assert "1 rows (100.0%) longer than 5" in said
+    assert "1 rows longer than 5" in said
     assert "<|im_start|>user\nq<|im_end|>" in said

@@ -1,24 +1,17 @@
 """`s1-hf eval`."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
+from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.terminal import console, messages, plain_errors, quiet_loading
-
-if TYPE_CHECKING:
-    from s1_hf.evaluation import Progress
 
 _DECODING, _SAVING = "Decoding", "Saving"
 
@@ -119,7 +112,7 @@ def evaluate(
             system_prompt=system_prompt,
             cache_dir=str(output_dir / "generations"),
         )
-        with _bar() as show:
+        with progress_bar() as show:
             results = run.evaluate(
                 config,
                 tasks,
@@ -143,32 +136,6 @@ def evaluate(
         typer.echo(json.dumps(results, cls=EnhancedJSONEncoder, indent=1, ensure_ascii=False))
     else:
         _show(results, output_dir)
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[["Progress"], None]]:
-    """A progress bar; yields what moves it. Nothing is shown before generation begins."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"))
-    bar = Bar(*columns, console=messages)
-
-    def show(progress: "Progress") -> None:
-        if not bar.tasks:
-            bar.add_task(f"{progress.found} found on disk" if progress.found else "generating", speed="")
-            bar.start()
-        left = progress.seconds_left
-        speed = f"{progress.tokens_per_second:,.0f} tokens/s" + ("" if left is None else f", {_time(left)} left")
-        bar.update(bar.tasks[0].id, total=progress.total, completed=progress.done, speed=speed)
-        if progress.done == progress.total:
-            bar.stop()
-
-    try:
-        yield show
-    finally:
-        bar.stop()
-
-
-def _time(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))
 
 
 def _show(results: dict[str, Any], output_dir: Path) -> None:
