@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from s1_hf.cli import app
 from s1_hf.sft import launch as module
 from s1_hf.sft.launch import MACHINES, launch
+from s1_hf.sft.run import Refused
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_a_rank_that_no_machine_has_is_refused(launched, rank):
 def test_a_dry_run_is_made_here_for_the_processes_of_the_machine(launched, tmp_path):
     fields = ["--dry_run", "true", "--output_dir", str(tmp_path / "run"), "--per_device_train_batch_size", "1"]
     launch("sft_embedded", "1x8-h200", fields)
-    with pytest.raises(SystemExit, match="16 x 8 processes = 128|has to be a multiple"):
+    with pytest.raises(Refused, match="16 x 8 processes = 128|has to be a multiple"):
         launch("sft_embedded", "1x8-h200", fields[:-2])
     assert launched == []
 

@@ -20,10 +20,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from s1_hf import embedded, generate
 from s1_hf.embedded.problems import extract_answer, held_out_sample
-from s1_hf.sft.__main__ import start as command
 from s1_hf.sft.journal import Journal, last_checkpoint
 from s1_hf.sft.recipe import read_recipe
-from s1_hf.sft.run import check, train
+from s1_hf.sft.run import Refused, check, train
+from s1_hf.sft.run import start as command
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
 
@@ -203,7 +203,7 @@ def test_a_model_that_cannot_be_loaded_ends_without_a_traceback(tmp_path):
     model = shutil.copytree(embedded.BASE_PATH, tmp_path / "model")
     (model / "model.safetensors").unlink()
     recipe, *overrides = arguments(tmp_path / "run", "--model_name_or_path", str(model))
-    with pytest.raises(SystemExit, match="^Error: .*model"):
+    with pytest.raises(Refused, match="model"):
         command(recipe, overrides)
 
 
@@ -223,7 +223,7 @@ def test_a_dry_run_writes_nothing(tmp_path):
 
 def test_a_refused_run_says_why_without_a_traceback(tmp_path):
     recipe, *overrides = arguments(tmp_path / "run", "--max_length", "300", "--expected_steps", "315")
-    with pytest.raises(SystemExit, match="(?s)^Error: The run was not started:.*would be cut.*says 315"):
+    with pytest.raises(Refused, match="(?s)^The run was not started:.*would be cut.*says 315"):
         command(recipe, overrides)
     assert not (tmp_path / "run").exists()
 

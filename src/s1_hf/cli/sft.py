@@ -33,7 +33,7 @@ def sft(
 
     s1-hf sft sft_7b --machine 1x8-h100 --dry_run true  (all checks, no training)
     """
-    with plain_errors():
+    with plain_errors(resumes=True):
         require("trl", "train")
         require("datasets", "train")
         if machine is not None:
@@ -50,6 +50,6 @@ def sft(
             return
         if machine_rank is not None or main_process_ip is not None or main_process_port is not None:
             raise ValueError("`--machine-rank`, `--main-process-ip` and `--main-process-port` need `--machine`.")
-    from s1_hf.sft.__main__ import start
-
-    start(recipe, context.args)
+        from s1_hf.sft.run import Refused, start
+    with plain_errors(resumes=True, bad_input=(Refused,)):
+        start(recipe, context.args)

@@ -24,7 +24,10 @@ STYLES = {"thinking": "dim", "forced": "bold red", "answer": ""}
 
 
 @contextmanager
-def plain_errors(resumes: bool = False) -> Iterator[None]:
+def plain_errors(
+    resumes: bool = False,
+    bad_input: tuple[type[Exception], ...] = (ValueError, TypeError, OSError, ModuleNotFoundError),
+) -> Iterator[None]:
     """Bad input ends the command with its message and exit code 2; any other error keeps its traceback.
 
     Ctrl-C ends it with exit code 130, and says whether the same command goes on (`resumes`).
@@ -33,7 +36,7 @@ def plain_errors(resumes: bool = False) -> Iterator[None]:
         yield
     except BrokenPipeError:  # `| head` has read enough; typer ends the command without a word
         raise
-    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
+    except bad_input as error:
         messages.print(Text("Error: ", style="red").append(_message(error), style="default"), soft_wrap=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from lighteval.tasks.requests import SamplingMethod
 
 from s1_hf.evaluation.model import BudgetForcingModel
 from s1_hf.evaluation.statistics import thinking_metric
+from s1_hf.locking import exclusive
 from s1_hf.tasks import commit_of, preload_tiny_benchmarks, tasks_table
 from s1_hf.tasks.errors import clear_errors
 
@@ -60,11 +62,13 @@ def evaluate(
 
     Raises:
         ValueError: a task is not known, asks for no text, or does not fit the budget, or as
-            [`BudgetForcingModel`]. OSError: a model or data set is not there, or is gated and nobody is logged in.
+            [`BudgetForcingModel`]. OSError: a model or data set is not there, or is gated and nobody is logged in, or
+            another process evaluates these weights under these settings into the same `cache_dir`.
     """
     options = {"output_dir": output_dir, "max_samples": max_samples, "custom_tasks": custom_tasks} | tracker
-    _, pipeline = prepare(config, tasks, data_folder=data_folder, progress=progress, **options)
-    return finish(pipeline)
+    model, pipeline = prepare(config, tasks, data_folder=data_folder, progress=progress, **options)
+    with exclusive(model.store.folder) if pipeline.is_main_process() else nullcontext():
+        return finish(pipeline)
 
 
 def prepare(

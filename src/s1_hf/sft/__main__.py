@@ -2,34 +2,26 @@
 
 import logging
 import sys
-from collections.abc import Sequence
-
-from s1_hf.sft.recipe import read_recipe
-from s1_hf.sft.run import check, make_trainer, train
-
-
-def start(source: str, overrides: Sequence[str], processes: int | None = None) -> None:
-    """Check and train; a run that is refused, or whose model cannot be loaded, ends the process with the reasons."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logger = logging.getLogger("s1_hf")
-    logger.setLevel(logging.INFO)
-    try:
-        run = check(read_recipe(source, overrides), processes)
-        if run.data.dry_run:
-            logger.info("All checks passed; weights were not loaded. A dry run: nothing was trained.")
-            return
-        trainer = make_trainer(run)
-    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
-        sys.exit(f"Error: {error}")
-    train(run, trainer)
 
 
 def main() -> None:
-    """Entry point: the recipe is the first argument, all others are its fields."""
-    source, *overrides = sys.argv[1:] or ["--help"]
-    if source in ("-h", "--help"):
-        source, overrides = "sft", ["--help"]
-    start(source, overrides)
+    """Entry point: the recipe is the first argument, all others are its fields.
+
+    A run that is refused ends the process with the reasons and exit code 2, Ctrl-C with 130.
+    """
+    try:
+        from s1_hf.sft.run import Refused, start
+
+        source, *overrides = sys.argv[1:] or ["--help"]
+        if source in ("-h", "--help"):
+            source, overrides = "sft", ["--help"]
+        try:
+            start(source, overrides)
+        except Refused as error:
+            logging.getLogger("s1_hf").error("Error: %s", error)
+            sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import psutil
 import yaml
 from accelerate.commands.launch import launch_command, launch_command_parser
 
 from s1_hf.finding import RECIPES, find
 from s1_hf.sft.recipe import read_recipe
 
+logger = logging.getLogger(__name__)
+
 MACHINES = RECIPES / "accelerate"
+_REFUSED, _INTERRUPTED = 2, 130  # exit codes of `python -m s1_hf.sft`
 
 
 def find_machine(source: str | Path) -> Path:
@@ -44,6 +50,7 @@ def launch(
     Raises:
         ValueError: the recipe or machine cannot be read, or several machines are meant and it is not said which is
             which.
+        SystemExit: a process has failed, and said why: its exit code. KeyboardInterrupt: all were ended by Ctrl-C.
     """
     config = find_machine(machine)
     overrides = list(overrides)
@@ -52,7 +59,7 @@ def launch(
     content = yaml.safe_load(config.read_text(encoding="utf-8"))
     machines = content.get("num_machines", 1)
     if read.values["dry_run"]:
-        from s1_hf.sft.__main__ import start
+        from s1_hf.sft.run import start
 
         start(recipe, overrides, content.get("num_processes", 1))  # here, for the processes that would be
         return
@@ -73,7 +80,39 @@ def launch(
         command += ["--machine_rank", str(rank), "--main_process_ip", str(address)]
         command += ["--main_process_port", str(main_process_port or 29500)]
     arguments = [*command, "-m", "s1_hf.sft", recipe, *overrides]
-    launch_command(launch_command_parser().parse_args(arguments))
+    _run(arguments)
+
+
+def _run(arguments: list[str]) -> None:
+    """accelerate's launcher without its tracebacks, which are about the launcher."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    try:
+        launch_command(launch_command_parser().parse_args(arguments))
+        return
+    except KeyboardInterrupt:
+        _wait_for_children()
+        raise
+    except SignalException as error:
+        code = 128 + error.sigval
+    except subprocess.CalledProcessError as error:
+        code = error.returncode
+    except ChildFailedError as error:
+        code = error.get_first_failure()[1].exitcode
+        if code not in (_REFUSED, _INTERRUPTED):
+            logger.error("%s", error)  # which process failed, and when
+    if code == _INTERRUPTED:
+        raise KeyboardInterrupt
+    raise SystemExit(code if code >= 0 else 128 - code)
+
+
+def _wait_for_children() -> None:
+    """Ctrl-C reaches all processes of a terminal; a signal to this one alone is handed on."""
+    children = psutil.Process().children()
+    for child in psutil.wait_procs(children, timeout=10)[1]:
+        child.send_signal(signal.SIGINT)
+    psutil.wait_procs(children, timeout=60)
 
 
 def _slurm(environment: Mapping[str, str]) -> dict[str, str]:

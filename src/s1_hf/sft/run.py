@@ -3,18 +3,51 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from trl import ModelConfig, SFTConfig, SFTTrainer, get_peft_config, get_quantization_config
 
+from s1_hf.locking import exclusive
 from s1_hf.sft import guards
 from s1_hf.sft.journal import Journal
 from s1_hf.sft.prepare import Prepared, prepare
-from s1_hf.sft.recipe import DataArguments, Recipe
+from s1_hf.sft.recipe import DataArguments, Recipe, read_recipe
 from s1_hf.sft.saving import save
 
 logger = logging.getLogger(__name__)
+
+
+class Refused(ValueError):
+    """A run that was not started; the message says why."""
+
+
+def start(source: str, overrides: Sequence[str], processes: int | None = None) -> None:
+    """Check a recipe and train by it, alone in its folder; a line of log for each thing done.
+
+    Args:
+        processes (`int`, *optional*): for a dry run, those of the run that is meant.
+
+    Raises:
+        Refused: the recipe cannot be read, a check fails, another process trains into the folder, or the model cannot
+            be loaded. Errors of the training itself are raised as they are.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("s1_hf").setLevel(logging.INFO)
+    with ExitStack() as held:
+        try:
+            run = check(read_recipe(source, overrides), processes)
+            if run.data.dry_run:
+                logger.info("All checks passed; weights were not loaded. A dry run: nothing was trained.")
+                return
+            if run.args.process_index == 0:
+                held.enter_context(exclusive(run.args.output_dir))
+            trainer = make_trainer(run)
+        except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+            raise Refused(str(error)) from error
+        train(run, trainer)
 
 
 @dataclass(frozen=True)
