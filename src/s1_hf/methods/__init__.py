@@ -1,0 +1,40 @@
+"""The paper's ways to scale test-time compute, side by side: one bench, one schema of rows.
+
+- `bench`: [`Bench`], the model, the problems, and how answers are generated; `problems`: [`problems_of`] a task.
+- `forcing`: [`BudgetForcing`] and [`CueAblation`]; `conditional`: [`TokenConditional`], [`StepConditional`],
+  [`ClassConditional`], with `steps`; `rejection`: [`RejectionSampling`]; `parallel`: [`Parallel`], which is majority
+  voting and short-m@k, and the same as functions of rows, [`vote`] and [`shortest_of`].
+- `run`: [`run_methods`], with what is finished kept on disk. One method alone, in memory: `method.run(bench)`.
+
+Every method gives [`s1_hf.results.Row`]s, which `s1_hf.summaries` turns into the paper's table 3.
+"""
+
+from s1_hf.methods.bench import Bench
+from s1_hf.methods.conditional import ClassConditional, StepConditional, TokenConditional, instructed
+from s1_hf.methods.forcing import BudgetForcing, CueAblation
+from s1_hf.methods.method import Method
+from s1_hf.methods.parallel import Parallel, shortest_of, vote
+from s1_hf.methods.problems import problems_of
+from s1_hf.methods.rejection import RejectionSampling
+from s1_hf.methods.run import run_methods
+from s1_hf.methods.steps import StepCountdown, count_steps, step_format
+
+__all__ = [
+    "Bench",
+    "BudgetForcing",
+    "ClassConditional",
+    "CueAblation",
+    "Method",
+    "Parallel",
+    "RejectionSampling",
+    "StepConditional",
+    "StepCountdown",
+    "TokenConditional",
+    "count_steps",
+    "instructed",
+    "problems_of",
+    "run_methods",
+    "shortest_of",
+    "step_format",
+    "vote",
+]

@@ -1,0 +1,216 @@
+"""Conditional length control: the prompt says how long to think (s1, https://arxiv.org/abs/2501.19393, section 3.2).
+
+The words are those of the paper's evaluation, behind the question and a blank line: `QUERY_TEMPLATE` in its tasks
+`aime`, `openai_math` and `gpqa`, chosen there by the environment variables PROMPTTOKEN, PROMPTSTEP, PROMPTSHORT and
+PROMPTLONG (read in copies of https://github.com/simplescaling/s1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from s1_hf.generation import budget_forcing
+from s1_hf.methods.bench import NO_INTERVENTION, Bench
+from s1_hf.methods.forcing import check_grid
+from s1_hf.methods.method import Method, checked_counts
+from s1_hf.methods.steps import DELIMITER, StepCountdown, check_delimiter, step_format
+from s1_hf.results import row_of
+from s1_hf.sweeps import Setting
+
+if TYPE_CHECKING:
+    from s1_hf.generation import Prompt
+    from s1_hf.results import Problem, Row
+
+TOKENS = "Think for up to {} tokens."
+STEPS = "Think for up to {} steps."
+SHORT = "Answer after a short amount of thinking. Do not spend excessive time double-checking your work."
+LONG = (
+    "Answer after a long amount of thinking. If you feel like you are finished early, spend the extra time trying to "
+    "double-check your work until you are absolutely sure that you have the correct answer."
+)
+TOKENS_PER_STEP = 100
+"""What the paper's table 3 takes a step for, where it counts which settings keep to their steps."""
+
+
+def instructed(prompt: Prompt, instruction: str) -> Prompt:
+    """`prompt` with an instruction behind its last user message and a blank line.
+
+    Raises:
+        ValueError: there is no user message, or its content is no text.
+
+    Example:
+
+    ```python
+    >>> from s1_hf.methods import instructed
+    >>> instructed([{"role": "user", "content": "1+1?"}], "Think for up to 64 tokens.")
+    [{'role': 'user', 'content': '1+1?\\n\\nThink for up to 64 tokens.'}]
+
+    ```
+    """
+    if isinstance(prompt, str):
+        return f"{prompt}\n\n{instruction}"
+    chat = [dict(message) for message in prompt]
+    last = next((message for message in reversed(chat) if message.get("role") == "user"), None)
+    if last is None or not isinstance(last.get("content"), str):
+        raise ValueError(f"An instruction has to stand behind a user message of text, but the chat is {prompt!r:.200}.")
+    last["content"] = f"{last['content']}\n\n{instruction}"
+    return chat
+
+
+def _asked(instruction: str, problem: Problem) -> Prompt:
+    return instructed(problem.prompt, instruction)
+
+
+def _check_prompts(bench: Bench, instructions: Sequence[str]) -> None:
+    for problem in bench.problems:
+        for instruction in instructions:
+            bench.encode(_asked(instruction, problem))
+
+
+@dataclass(frozen=True)
+class TokenConditional(Method):
+    """The prompt names a number of tokens; with `forced` also with a cap at it, from the same trace.
+
+    Each setting promises its budget.
+
+    Args:
+        budgets (`Sequence[int]`): tokens; the paper's are 1024, 2048, 4096, 8192 and 16384.
+        forced (`bool`, defaults to `False`): give also the rows of "token-conditional control + budget forcing".
+    """
+
+    budgets: Sequence[int]
+    forced: bool = False
+
+    def __post_init__(self) -> None:
+        checked_counts("budgets", self.budgets)
+
+    @property
+    def names(self) -> list[str]:
+        name = "token-conditional control"
+        return [name, f"{name} + budget forcing"] if self.forced else [name]
+
+    def check(self, bench: Bench) -> None:
+        _check_prompts(bench, [TOKENS.format(budget) for budget in self.budgets])
+        for budget in self.budgets:
+            check_grid(bench, self._grid(budget), None)
+
+    def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
+        rows = []
+        for budget in self.budgets:
+            settings = self._grid(budget)
+            names = dict(zip(settings, self.names, strict=True))
+            prompt = partial(_asked, TOKENS.format(budget))
+            for setting, problem, sample, done in bench.answers(problems, settings, prompt=prompt):
+                rows.append(
+                    row_of(
+                        done, problem, bench.tokenizer,
+                        method=names[setting], setting=f"{budget} tokens", sample=sample, max_thinking_tokens=budget,
+                    )
+                )  # fmt: skip
+        return rows
+
+    def _grid(self, budget: int) -> list[Setting]:
+        return [NO_INTERVENTION, Setting(budget, 0)] if self.forced else [NO_INTERVENTION]
+
+
+@dataclass(frozen=True)
+class StepConditional(Method):
+    """The prompt names a number of steps; with `forced` also with the count of steps put in and held to.
+
+    The paper trained a model of its own for this, on traces in which a delimiter that counts down stands before each
+    step, such as `<|im_start|>64 steps left`. Any model can be asked; without `forced` nothing but the prompt is done,
+    and a delimiter that the model writes itself is thinking. Forced, see [`StepCountdown`]. Each setting promises
+    [`TOKENS_PER_STEP`] tokens a step, as in the paper's table 3. Delimiters count as thinking tokens.
+
+    Args:
+        steps (`Sequence[int]`): the paper's are 16, 32, 64, 128 and 256.
+        forced (`bool`, defaults to `False`): give also the rows of "step-conditional control + budget forcing".
+        delimiter (`str`): stands before each step, with `{steps}` for the steps left.
+
+    Raises:
+        ValueError: there are no steps, or the delimiter has no `{steps}`.
+    """
+
+    steps: Sequence[int]
+    forced: bool = False
+    delimiter: str = DELIMITER
+
+    def __post_init__(self) -> None:
+        checked_counts("steps", self.steps)
+        if not isinstance(self.delimiter, str) or self.delimiter.count("{steps}") != 1:
+            raise ValueError(f"`delimiter` has to be a text with one '{{steps}}', but is {self.delimiter!r}.")
+
+    @property
+    def names(self) -> list[str]:
+        name = "step-conditional control"
+        return [name, f"{name} + budget forcing"] if self.forced else [name]
+
+    def check(self, bench: Bench) -> None:
+        _check_prompts(bench, [STEPS.format(steps) for steps in self.steps])
+        fmt = step_format(bench.tokenizer, bench.thinking_format, self.delimiter)
+        check_delimiter(bench.tokenizer, fmt, self.delimiter)
+        budget_forcing(bench.model, bench.tokenizer, **bench.arguments(sampled=False, format=fmt))
+
+    def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
+        fmt = step_format(bench.tokenizer, bench.thinking_format, self.delimiter)
+        rows = []
+        for steps in self.steps:
+            for name in self.names:
+                countdown = StepCountdown(bench.tokenizer, fmt, steps, self.delimiter)
+                processors = [countdown] if name != self.names[0] else []
+                prompt = partial(_asked, STEPS.format(steps))
+                answers = bench.answers(problems, prompt=prompt, format=fmt, logits_processor=processors)
+                for row, (_, problem, sample, done) in enumerate(answers):
+                    rows.append(
+                        row_of(
+                            countdown.finished(row, done) if processors else done, problem, bench.tokenizer,
+                            method=name, setting=f"{steps} steps", sample=sample,
+                            max_thinking_tokens=steps * TOKENS_PER_STEP,
+                        )
+                    )  # fmt: skip
+        return rows
+
+
+@dataclass(frozen=True)
+class ClassConditional(Method):
+    """The prompt asks for short or for long thinking, in the paper's words.
+
+    Beside them every problem is answered without any instruction, under the method "no intervention", because that
+    says what is promised: short thinking at most as long as its mean over the task, rounded down to whole tokens, and
+    long thinking at least as long, rounded up.
+    """
+
+    @property
+    def names(self) -> list[str]:
+        return ["class-conditional control", "no intervention"]
+
+    def check(self, bench: Bench) -> None:
+        super().check(bench)
+        _check_prompts(bench, [SHORT, LONG])
+
+    def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
+        method, plain = self.names
+        asked = {(method, "short"): SHORT, (method, "long"): LONG, (plain, plain): None}
+        return [
+            row_of(done, problem, bench.tokenizer, method=name, setting=setting, sample=sample)
+            for (name, setting), instruction in asked.items()
+            for _, problem, sample, done in bench.answers(
+                problems, prompt=(lambda p: p.prompt) if instruction is None else partial(_asked, instruction)
+            )
+        ]
+
+    def finish(self, rows: list[Row]) -> list[Row]:
+        """With the promises, which are known when all problems have been answered."""
+        promises = {task: _promises([row for row in rows if row.task == task]) for task in {row.task for row in rows}}
+        return [replace(row, **promises[row.task].get(row.setting, {})) for row in rows]
+
+
+def _promises(rows: list[Row]) -> dict[str, dict[str, Any]]:
+    """Of a task's settings, by its rows without instruction."""
+    lengths = [row.thinking_tokens for row in rows if row.setting == NO_INTERVENTION.name]
+    mean = sum(lengths) / len(lengths)
+    return {"short": {"max_thinking_tokens": math.floor(mean)}, "long": {"min_thinking_tokens": math.ceil(mean)}}

@@ -1,0 +1,93 @@
+"""What all methods have in common."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from s1_hf.budget import is_count
+from s1_hf.generation import budget_forcing
+
+if TYPE_CHECKING:
+    from s1_hf.methods.bench import Bench
+    from s1_hf.results import Problem, Row
+
+
+class Method(ABC):
+    """A way to spend test-time compute: a frozen dataclass of its settings, checked when built."""
+
+    @property
+    @abstractmethod
+    def names(self) -> list[str]:
+        """The `method` of its rows."""
+
+    @abstractmethod
+    def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
+        """The rows of some of the bench's problems, which do not depend on the other ones."""
+
+    def finish(self, rows: list[Row]) -> list[Row]:
+        """The rows of all problems, with whatever depends on all of them."""
+        return rows
+
+    def check(self, bench: Bench) -> None:
+        """Raises what a run would raise, before any compute."""
+        budget_forcing(bench.model, bench.tokenizer, **bench.arguments(sampled=False))
+
+    def answers(self, bench: Bench) -> int:
+        """How often it answers each problem."""
+        return bench.samples or 1
+
+    def chunk(self, bench: Bench) -> int:
+        """How many problems are generated, and kept, together: as few as fill whole batches."""
+        return bench.batch_size // math.gcd(bench.batch_size, self.answers(bench))
+
+    def chunks(self, bench: Bench) -> Iterator[Sequence[Problem]]:
+        """The bench's problems in these parts."""
+        size = self.chunk(bench)
+        for first in range(0, len(bench.problems), size):
+            yield bench.problems[first : first + size]
+
+    def run(self, bench: Bench) -> list[Row]:
+        """All rows. To keep what is finished, see [`run_methods`].
+
+        Raises:
+            ValueError: the method cannot be run on this bench.
+        """
+        self.check(bench)
+        bench.watch.begin(0, len(bench.problems))
+        rows: list[Row] = []
+        for problems in self.chunks(bench):
+            rows += self.rows(bench, problems)
+            bench.watch.finish(len(problems), 0)
+        return in_order(self.finish(rows))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Name and settings, as JSON types."""
+        return {"method": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]
+
+
+def in_order(rows: list[Row]) -> list[Row]:
+    """Settings after each other, as they first appear; within each the order stays."""
+    places: dict[tuple[str, str], int] = {}
+    for row in rows:
+        places.setdefault((row.method, row.setting), len(places))
+    return sorted(rows, key=lambda row: places[row.method, row.setting])
+
+
+def checked_counts(name: str, values: Any, least: int = 1) -> tuple[int, ...]:
+    """`values` as a tuple.
+
+    Raises:
+        ValueError: they are no different integers of at least `least`, or none.
+    """
+    listed = isinstance(values, Sequence) and not isinstance(values, str) and len(values) > 0
+    if not listed or not all(is_count(v) and v >= least for v in values) or len(set(values)) < len(values):
+        raise ValueError(
+            f"`{name}` has to be a sequence of different integers of at least {least}, such as [{least}, {2 * least}], "
+            f"but is {values!r}."
+        )
+    return tuple(values)
