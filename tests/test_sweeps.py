@@ -13,6 +13,7 @@ from transformers import LogitsProcessor, MistralConfig, MistralForCausalLM, Qwe
 
 from s1_hf import LoopGuard, ThinkingFormat, embedded, generate, sweep
 from s1_hf.embedded.problems import held_out_sample
+from s1_hf.sweeps import Setting, curve
 from toys import toy_tokenizer
 
 FAMILIES = ("s1", "think", "opened", "harmony", "magistral", "seed")
@@ -182,6 +183,18 @@ def test_with_seeds_each_sampled_row_is_what_a_run_of_its_own_draws():
     assert len({c.token_ids for c in result.completions[-1]}) > 6
 
 
+def test_single_points_in_place_of_a_grid():
+    model, tokenizer, fmt = random_model("s1", 1)
+    options = {"max_new_tokens": 40, "logits_processor": [Pushed(fmt.ends, 200.0)]}
+    points = curve([3, 9], [1, 4])
+    assert points == [Setting(3, 0), Setting(9, 0), Setting(None, 0), Setting(None, 1), Setting(None, 4)]
+    result = sweep(model, tokenizer, ["ab", "xyz"], settings=points, **options)
+    assert list(result.settings) == points
+    for setting, completions in zip(points, result.completions, strict=True):
+        budget = {"max_thinking_tokens": setting.max_thinking_tokens, "num_ignores": setting.num_ignores}
+        assert list(completions) == generate(model, tokenizer, ["ab", "xyz"], **budget, **options)
+
+
 def test_costs_are_counted_and_less_than_those_of_separate_runs():
     model, tokenizer = embedded_in_float64()
     prompts = [p.question for p in held_out_sample(4, seed=1)]
@@ -236,6 +249,9 @@ def test_progress_is_told_and_batches_change_nothing():
         ({"num_beams": 2}, "A sweep cannot have `num_beams`"),
         ({"num_return_sequences": 2}, "A sweep cannot have `num_return_sequences`"),
         ({"min_thinking_tokens": 2}, "A sweep cannot have `min_thinking_tokens`"),
+        ({"settings": [Setting(3, 0)], "num_ignores": [1]}, "`settings` has to stand alone"),
+        ({"settings": []}, "`settings` has to hold different settings"),
+        ({"settings": [Setting(-3, 0)]}, "`max_thinking_tokens` has to be an integer of at least 0"),
         ({"seeds": [1]}, "`seeds` are for sampling"),
         ({"seeds": [1, 2]}, "`seeds` has to hold one seed a prompt, 1, but holds 2"),
     ],

@@ -143,6 +143,46 @@ def grid(max_thinking_tokens: Sequence[int | None], num_ignores: Sequence[int]) 
     return [Setting(cap, count) for cap in max_thinking_tokens for count in num_ignores]
 
 
+def chosen(
+    settings: Sequence[Setting] | None, max_thinking_tokens: Sequence[int | None], num_ignores: Sequence[int]
+) -> list[Setting]:
+    """The `settings` that were given, or else the [`grid`].
+
+    Raises:
+        ValueError: both are given, or as [`grid`].
+    """
+    if settings is None:
+        return grid(max_thinking_tokens, num_ignores)
+    if tuple(max_thinking_tokens) != (None,) or tuple(num_ignores) != (0,):
+        raise ValueError("`settings` has to stand alone. Leave `max_thinking_tokens` and `num_ignores` out.")
+    if not settings or len(set(settings)) < len(settings):
+        raise ValueError(f"`settings` has to hold different settings, one at least, but is {settings!r}.")
+    for setting in settings:
+        Budget(max_thinking_tokens=setting.max_thinking_tokens, num_ignores=setting.num_ignores)
+    return list(settings)
+
+
+def curve(max_thinking_tokens: Sequence[int], num_ignores: Sequence[int]) -> list[Setting]:
+    """The points of the paper's figure 1: caps without ignores, no intervention, and ignores without a cap.
+
+    Raises:
+        ValueError: as [`grid`], or a count of ignores is 0, which is no intervention.
+
+    Example:
+
+    ```python
+    >>> from s1_hf.sweeps import curve
+    >>> [setting.name for setting in curve([500, 1000], [2])]
+    ['cap 500', 'cap 1000', 'no intervention', '2 ignores']
+
+    ```
+    """
+    if 0 in num_ignores:
+        raise ValueError(f"`num_ignores` has to be without 0, which is no intervention, but is {num_ignores!r}.")
+    capped = grid(max_thinking_tokens, [0]) if max_thinking_tokens else []
+    return [*capped, *grid([None], [0, *num_ignores])]
+
+
 def check_cache(config: PretrainedConfig) -> None:
     """Raises a `ValueError` if answers cannot be branched off the cache of a model with this configuration."""
     layers = DynamicCache(config=config.get_text_config(decoder=True)).layers
@@ -161,6 +201,7 @@ def sweep(
     *,
     max_thinking_tokens: Sequence[int | None] = (None,),
     num_ignores: Sequence[int] = (0,),
+    settings: Sequence[Setting] | None = None,
     format: ThinkingFormat | str | None = None,
     wait_text: str | Sequence[str] | None = "Wait",
     answer_prefix: str | None = "Final Answer:",
@@ -178,6 +219,7 @@ def sweep(
         prompts: as in [`generate`]. For several samples of one, repeat it and sample.
         max_thinking_tokens (`Sequence[int | None]`): caps; `None` is no cap.
         num_ignores (`Sequence[int]`): how many ends are ignored.
+        settings (`Sequence[Setting]`, *optional*): these points instead of a whole grid, such as those of [`curve`].
         format, wait_text, answer_prefix, loop_guard, max_answer_tokens: as in [`budget_forcing`].
         batch_size (`int`, *optional*): prompts that are run together; all by default.
         seeds (`Sequence[int]`, *optional*): one a prompt, for sampling: draws then follow from a row's seed alone, not
@@ -215,7 +257,7 @@ def sweep(
         raise ValueError(
             f"A sweep cannot have {', '.join(f'`{n}`' for n in refused)}. Leave it out, or use `generate`."
         )
-    settings = grid(max_thinking_tokens, num_ignores)
+    settings = chosen(settings, max_thinking_tokens, num_ignores)
     fmt = resolve_format(tokenizer, format)
     rows = [_prompt_ids(tokenizer, fmt, prompt, chat_template_kwargs or {}) for prompt in _as_list(prompts)]
     options = {"format": fmt, "wait_text": wait_text, "answer_prefix": answer_prefix, "loop_guard": loop_guard}

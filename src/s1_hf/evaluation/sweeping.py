@@ -20,7 +20,7 @@ from s1_hf.evaluation.batches import Request, plan
 from s1_hf.evaluation.run import finish, prepare
 from s1_hf.progress import Progress, Watch
 from s1_hf.results import Row, pieces
-from s1_hf.sweeps import Cost, Setting, check_cache, grid
+from s1_hf.sweeps import Cost, Setting, check_cache, chosen
 from s1_hf.tasks.scoring import grades_of
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def sweep(
     *,
     max_thinking_tokens: Sequence[int | None] = (None,),
     num_ignores: Sequence[int] = (0,),
+    settings: Sequence[Setting] | None = None,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> Swept | None:
@@ -68,7 +69,7 @@ def sweep(
         config ([`BudgetForcingConfig`]): model and decoding; its own cap and ignores are not used. `temperature` above
             0 samples: a sample's draws are those of a run of its setting alone with the same seed.
         tasks (`str`): as in [`evaluate`].
-        max_thinking_tokens, num_ignores: as in [`s1_hf.sweep`].
+        max_thinking_tokens, num_ignores, settings: as in [`s1_hf.sweep`].
         progress (`Callable`, *optional*): told how many samples have passed through the whole grid.
         **options: `output_dir` and others of [`evaluate`].
 
@@ -80,7 +81,7 @@ def sweep(
     """
     if config.min_thinking_tokens:
         raise ValueError("A sweep cannot have `min_thinking_tokens`. Leave it out, or evaluate each setting alone.")
-    settings = grid(max_thinking_tokens, num_ignores)
+    settings = chosen(settings, max_thinking_tokens, num_ignores)
     runs = [prepare(_under(config, setting), tasks, **options) for setting in settings]
     models = [model for model, _ in runs]
     docs = runs[0][1].sampling_docs[SamplingMethod.GENERATIVE]
