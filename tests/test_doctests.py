@@ -17,6 +17,7 @@ NEEDS = {
     "s1_hf.s1k": ["datasets"],
     "s1_hf.sft": ["trl"],
     "s1_hf.tasks": ["lighteval"],
+    "s1_hf.traces": ["datasets", "lighteval", "math_verify", "openai"],
 }
 
 

@@ -17,7 +17,7 @@ from datasets import Dataset
 
 from s1_hf import load_s1k
 from s1_hf.conversation import check_rows
-from s1_hf.traces import Ask, Trace, generate_traces
+from s1_hf.traces import Ask, Trace, folder, generate_traces, run
 
 
 class Scripted:
@@ -141,11 +141,32 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
     assert not (tmp_path / "settings.json").exists()
 
 
-def test_settings_that_cannot_be_read_are_named(tmp_path):
+def test_settings_that_cannot_be_read_are_named_and_can_be_deleted(tmp_path):
     generate_traces(pool_of(), Scripted(), tmp_path)
     (tmp_path / "settings.json").write_text("{")
     with pytest.raises(ValueError, match=r"settings.json cannot be read"):
         generate_traces(pool_of(), Scripted(), tmp_path)
+    (tmp_path / "settings.json").unlink()
+    again = Scripted()
+    generate_traces(pool_of(), again, tmp_path)
+    assert again.asked == []
+
+
+def test_a_data_set_is_not_written_over(tmp_path):
+    folder.write_rows(pool_of("ab"), tmp_path)
+    with pytest.raises(ValueError, match="holds data. Choose another folder"):
+        generate_traces(pool_of("ab"), Scripted(), tmp_path)
+
+
+def test_a_kill_while_the_settings_are_written_leaves_a_folder_that_can_be_used(tmp_path):
+    (tmp_path / "_settings.json.part").write_text("{")
+    assert len(generate_traces(pool_of("ab"), Scripted(), tmp_path)) == 2
+
+
+def test_rows_of_several_pieces_stay_in_their_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "_PIECE", 3)
+    rows = generate_traces(pool_of("abcdefg"), Scripted(), tmp_path)
+    assert [trace[0] for trace in rows["thinking_trajectories"]] == [f"thought {q}" for q in rows["question"]]
 
 
 def test_a_folder_in_use_is_refused(tmp_path):

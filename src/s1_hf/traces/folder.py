@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 DATA = Path("data") / "train-00000-of-00001.parquet"
 """The result's file, named as on the Hub, so that `load_s1k` and `datasets` take the whole folder as a data set."""
 
-_OURS = {"settings.json", "finished.jsonl", "data", LOCK}
-
 
 class Folder:
     """Where a run keeps what it has finished. A line of `finished.jsonl` is one list of a [`Source`]: all or nothing.
@@ -42,7 +40,8 @@ class Folder:
         if file.exists():
             self._compare(_flat(_read_settings(file)), _flat(settings))
             return
-        strange = sorted(entry.name for entry in self.path.iterdir() if entry.name not in _OURS - {"data"})
+        ours = {LOCK, _begun(file).name, *([self.file.name, DATA.parts[0]] if self.file.exists() else [])}
+        strange = sorted(entry.name for entry in self.path.iterdir() if entry.name not in ours)
         if strange:
             raise ValueError(
                 f"The output folder has to be new, empty, or that of the same run, but {self.path} holds "
@@ -86,9 +85,8 @@ def write_rows(rows: Dataset, folder: Path) -> Path:
     """Put a data set into `folder`, which then is one for `load_s1k` and `datasets`; returns its file."""
     file = folder / DATA
     file.parent.mkdir(parents=True, exist_ok=True)
-    begun = file.with_name(f"_{file.name}.part")
-    rows.to_parquet(str(begun))
-    os.replace(begun, file)
+    rows.to_parquet(str(_begun(file)))
+    os.replace(_begun(file), file)
     return file
 
 
@@ -100,9 +98,13 @@ def _read_settings(file: Path) -> Any:
 
 
 def _replace(file: Path, text: str) -> None:
-    begun = file.with_name(f"_{file.name}.part")
-    begun.write_text(text, encoding="utf-8")
-    os.replace(begun, file)
+    _begun(file).write_text(text, encoding="utf-8")
+    os.replace(_begun(file), file)
+
+
+def _begun(file: Path) -> Path:
+    """What is written before it is `file`; data sets leave out what begins with an underscore."""
+    return file.with_name(f"_{file.name}.part")
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:

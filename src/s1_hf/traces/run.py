@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FILLED = ("sample", "thinking_trajectories", "attempt", "thinking_tokens", "answer_tokens", "ended", "error", "correct")
 """The columns that are written; a pool's own columns of these names are replaced."""
 
+_PIECE = 2000  # rows; the texts of an Arrow array are at most 2 GiB
+
 
 def generate_traces(
     pool: Dataset,
@@ -190,5 +192,10 @@ def _with_columns(rows: Dataset, columns: dict[str, list[Any]]) -> Dataset:
     features = {name: datasets.Value(kinds.get(name, "bool")) for name in columns}
     if "thinking_trajectories" in columns:
         features["thinking_trajectories"] = datasets.List(datasets.Value("string"))
-    more = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
-    return datasets.concatenate_datasets([rows, more], axis=1)
+    pieces = [
+        datasets.Dataset.from_dict(
+            {name: values[i : i + _PIECE] for name, values in columns.items()}, features=datasets.Features(features)
+        )
+        for i in range(0, len(rows), _PIECE)
+    ]
+    return datasets.concatenate_datasets([rows, datasets.concatenate_datasets(pieces)], axis=1)
