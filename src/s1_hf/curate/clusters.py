@@ -36,8 +36,9 @@ def cluster(texts: Sequence[str], count: int, seed: int, *, model: str | None = 
         count (`int`): of clusters; one that loses all its texts is left out.
         seed (`int`): of the first centres, which are different texts.
         model (`str`, *optional*): a folder or name on the Hub; the mean of its last hidden states is a text's vector.
-            Without it: TF-IDF of hashed words (letters alone, three or more), idf being the number of binary digits of
-            how many times rarer than everywhere a word is.
+            Without it: TF-IDF of hashed words (letters alone, three or more), idf being log2 of how many
+            times rarer than everywhere a word is, rounded down, so that words of more than half of the texts do not
+            count.
     """
     found = [_WORD.findall(text.lower()) for text in texts]
     frequency = Counter(word for words in found for word in set(words))
@@ -57,7 +58,7 @@ def _tf_idf(found: list[list[str]], frequency: Counter[str]) -> Vectors:
 
 
 def _idf(texts: int, frequency: int) -> int:
-    return (texts // frequency).bit_length()
+    return (texts // frequency).bit_length() - 1
 
 
 def _whole(vectors: Any) -> Vectors:
@@ -67,7 +68,7 @@ def _whole(vectors: Any) -> Vectors:
 
 
 def _k_means(vectors: Vectors, count: int, draws: Draws) -> list[int]:
-    centres = vectors[draws.sample(len(vectors), count)]
+    centres = _first_centres(vectors, count, draws)
     labels = np.zeros(len(vectors), np.int64)
     for _ in range(_ROUNDS):
         before, labels = labels, _nearest(vectors, centres)
@@ -75,9 +76,22 @@ def _k_means(vectors: Vectors, count: int, draws: Draws) -> list[int]:
             break
         sums = np.zeros(centres.shape)
         np.add.at(sums, labels, vectors)
-        members = np.bincount(labels, minlength=count)
+        members = np.bincount(labels, minlength=len(centres))
         centres = np.where(members[:, None] > 0, _whole(sums), centres).astype(np.float32)
     return [int(label) for label in labels]
+
+
+def _first_centres(vectors: Vectors, count: int, draws: Draws) -> Vectors:
+    """As in k-means++: each is drawn by how far a text is from the nearest before it: 1 - cosine, in units of 2^-20."""
+    rows = [draws.below(len(vectors))]
+    far = np.full(len(vectors), _LENGTH**2, np.int64)
+    while len(rows) < count:
+        far = np.minimum(far, _LENGTH**2 - (vectors @ vectors[rows[-1]]).astype(np.int64)).clip(min=0)
+        far[rows] = 0
+        if not (total := int(far.sum())):
+            break
+        rows.append(int(np.searchsorted(np.cumsum(far), draws.below(total), side="right")))
+    return vectors[rows]
 
 
 def _nearest(vectors: Vectors, centres: Vectors) -> Any:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from s1_hf._lazy import require
-from s1_hf.curate.stage import Drop, Stage, column, stage
+from s1_hf.curate.stage import Drop, Stage, column, stage, values
 from s1_hf.curate.text import trace_text
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ class Difficulty:
     """Options of [`keep_difficult`].
 
     Args:
-        solved (`tuple[str, ...]`, *optional*): columns of booleans, one a model (`s1-hf data solve` makes them); those
-            whose names begin with `solved_` if not given.
+        solved (`tuple[str, ...]`, *optional*): columns of booleans, one a model (of `s1-hf data traces --solved-as`);
+            those whose names begin with `solved_` if not given.
     """
 
     solved: tuple[str, ...] | None = None
@@ -47,7 +47,7 @@ def keep_difficult(dataset: Dataset, options: Difficulty | None = None) -> Stage
     """
     names = solved_columns(dataset, options or Difficulty())
     check_booleans(dataset, names)
-    verdicts = {name: dataset[name] for name in names}
+    verdicts = {name: values(dataset, name) for name in names}
     drops = []
     for row in range(len(dataset)):
         by = [name for name in names if verdicts[name][row]]

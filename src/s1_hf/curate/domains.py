@@ -12,6 +12,7 @@ from s1_hf._lines import append_line, whole_lines
 from s1_hf.curate.clusters import cluster
 from s1_hf.curate.duplicates import row_keys
 from s1_hf.curate.msc import domain_of, instruction
+from s1_hf.curate.stage import values
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -79,7 +80,7 @@ def assign_domains(dataset: Dataset, options: Domains | None = None, *, seed: in
     options = options or Domains()
     if options.by == "column":
         return _from_column(dataset, options.column), f"domains: column {options.column!r}"
-    questions = [question or "" for question in dataset["question"]]
+    questions = [question or "" for question in values(dataset, "question")]
     if options.by == "endpoint":
         return _from_endpoint(questions, options)
     keys = row_keys(dataset)
@@ -98,14 +99,14 @@ def _from_column(dataset: Dataset, name: str) -> list[str]:
             f"The pool has no column {name!r} of domains; it has {', '.join(dataset.column_names)}. Name another, or "
             "use `by: clusters` or `by: endpoint`."
         )
-    values = dataset[name]
-    blank = [row for row, value in enumerate(values) if value is None or not str(value).strip()]
+    found = values(dataset, name)
+    blank = [row for row, value in enumerate(found) if value is None or not str(value).strip()]
     if blank:
         raise ValueError(
             f"The column {name!r} has no domain in {len(blank):,} rows, first in "
             f"{dataset['question'][blank[0]]!r:.80}. Fill it, or use `by: clusters` or `by: endpoint`."
         )
-    return [str(value) for value in values]
+    return [str(value) for value in found]
 
 
 def _from_endpoint(questions: Sequence[str], options: Domains) -> tuple[list[str], str]:

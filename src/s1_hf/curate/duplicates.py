@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from s1_hf.curate.stage import Drop, Stage, column, stage
+from s1_hf.curate.stage import Drop, Stage, column, stage, values
 from s1_hf.curate.text import key, ngrams, number, trace_text, words
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def deduplicate(dataset: Dataset, options: Duplicates | None = None, *, num_proc
     options = options or Duplicates()
     keys = row_keys(dataset, num_proc)
     order = sorted(range(len(dataset)), key=keys.__getitem__)
-    drops = _equal(dataset["question"], order)
+    drops = _equal(values(dataset, "question"), order)
     if options.threshold is not None:
         gone = {drop.row for drop in drops}
         grams = [

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,10 +67,11 @@ def _write(curation: Curation, folder: Path) -> None:
     yaml, datasets = require("yaml", "data"), require("datasets", "data")
     (folder / "data").mkdir()
     curation.dataset.to_parquet(str(folder / DATA))
-    drops = [{"stage": stage, **asdict(drop)} for stage, drop in curation.drops]
+    drops = [{"stage": stage, **vars(drop)} for stage, drop in curation.drops]
     kinds = {"row": "int64", "stage": "string", "rule": "string", "detail": "string", "of": "int64"}
     features = datasets.Features({name: datasets.Value(kind) for name, kind in kinds.items()})
-    datasets.Dataset.from_list(drops, features=features).to_parquet(str(folder / "dropped.parquet"))
+    columns = {name: [drop[name] for drop in drops] for name in kinds}
+    datasets.Dataset.from_dict(columns, features=features).to_parquet(str(folder / "dropped.parquet"))
     texts = {
         REPORT: json.dumps(curation.report, indent=1, ensure_ascii=False) + "\n",
         "report.html": make_page(curation.report),

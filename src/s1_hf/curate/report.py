@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from s1_hf import __version__
-from s1_hf.curate.stage import Drop, Stage
+from s1_hf.curate.stage import Drop, Stage, values
 from s1_hf.curate.text import excerpt
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _example(drop: Drop, pool: Dataset) -> dict[str, Any]:
 def _sources(pool: Dataset, stages: Sequence[Stage], selected: Dataset) -> dict[str, dict[str, Any]]:
     if "source_type" not in pool.column_names:
         return {}
-    names = [name or "" for name in pool["source_type"]]
+    names = [name or "" for name in values(pool, "source_type")]
     counts = {"input": Counter(names)}
     counts |= {stage.name: Counter(names[row] for row in stage.rows) for stage in stages}
     means = _means(selected, "source_type")
@@ -94,7 +94,11 @@ def _sources(pool: Dataset, stages: Sequence[Stage], selected: Dataset) -> dict[
 def _domains(left: Dataset, selected: Dataset) -> dict[str, dict[str, Any]]:
     if "domain" not in left.column_names:
         return {}
-    before, after, means = Counter(left["domain"]), Counter(selected["domain"]), _means(selected, "domain")
+    before, after, means = (
+        Counter(values(left, "domain")),
+        Counter(values(selected, "domain")),
+        _means(selected, "domain"),
+    )
     return {
         name: {"left": before[name], "selected": after[name], "mean_thinking_tokens": means.get(name)}
         for name in sorted(before, key=lambda name: (-after[name], -before[name], name))
@@ -127,7 +131,7 @@ def _licenses(selected: Dataset, recipe: Recipe) -> dict[str, int]:
 def _lengths(dataset: Dataset) -> dict[str, Any] | None:
     if "thinking_tokens" not in dataset.column_names:
         return None
-    lengths = sorted(length for length in dataset["thinking_tokens"] if length is not None)
+    lengths = sorted(length for length in values(dataset, "thinking_tokens") if length is not None)
     if not lengths:
         return None
     return {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from s1_hf.curate.draws import Draws, scaled
 from s1_hf.curate.duplicates import row_keys
-from s1_hf.curate.stage import Drop, Stage
+from s1_hf.curate.stage import Drop, Stage, values
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -177,21 +177,21 @@ def _check(dataset: Dataset, options: Diversity, domains: Sequence[str]) -> None
 
 
 def _rows(dataset: Dataset, options: Diversity, domains: list[str], order: list[int]) -> tuple[_Rows, list[str]]:
-    def values(name: str) -> list[Any]:
-        found = dataset[name]
+    def ordered(name: str) -> list[Any]:
+        found = values(dataset, name)
         return [found[row] for row in order]
 
-    lengths = values("thinking_tokens") if options.method in BY_LENGTH else [0] * len(order)
+    lengths = ordered("thinking_tokens") if options.method in BY_LENGTH else [0] * len(order)
     if any(length is None for length in lengths):
         raise ValueError(
             f"`thinking_tokens` is null in {sum(length is None for length in lengths):,} rows that are left. Give a "
             "`tokenizer`, which counts all of them."
         )
-    sources = [source or "" for source in values("source_type")] if "source_type" in options.needed else []
+    sources = [source or "" for source in ordered("source_type")] if "source_type" in options.needed else []
     rows = _Rows(lengths, domains, sources, [])
     notes = []
     for rule in options.trusted if options.method in AFTER_DIFFICULTY else ():
-        right = values(rule.correct_column) if rule.correct_column else [True] * len(order)
+        right = ordered(rule.correct_column) if rule.correct_column else [True] * len(order)
         met = [
             place
             for place, source in enumerate(sources)

@@ -55,6 +55,11 @@ def stage(name: str, total: int, drops: Iterable[Drop], notes: Iterable[str] = (
     return Stage(name, tuple(row for row in range(total) if row not in gone), dropped, tuple(notes))
 
 
+def values(dataset: Dataset, name: str) -> list[Any]:
+    """A column as a list, of which single values are read fast."""
+    return list(dataset[name][:])
+
+
 def column(
     dataset: Dataset, function: Any, inputs: Iterable[str], num_proc: int | None = None, **options: Any
 ) -> Sequence[Any]:

@@ -1,0 +1,160 @@
+"""Domains from a column, from clusters and from an endpoint."""
+
+import json
+import random
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+pytest.importorskip("datasets")
+
+from curation_pools import pool
+
+from s1_hf import embedded
+from s1_hf.curate import Domains, assign_domains
+from s1_hf.curate.clusters import cluster
+from s1_hf.curate.msc import DOMAINS, domain_of, instruction
+
+TOPICS = {
+    "geometry": "triangle circle radius angle chord",
+    "numbers": "prime divisor integer modulo remainder",
+    "physics": "electron photon energy charge magnetic",
+}
+
+
+def texts(count):
+    """Questions of three topics in turn: three words of the topic, and some that all have."""
+    rng = random.Random(0)
+    topics = [words.split() for words in TOPICS.values()]
+    return [f"Find the {{}} of the {{}} and {{}}, {n}.".format(*rng.sample(topics[n % 3], 3)) for n in range(count)]
+
+
+def test_clusters_find_topics():
+    labels = cluster(texts(150), 3, seed=0)
+    assert len(set(labels)) == 3
+    assert all(labels[n] == labels[n % 3] for n in range(150))
+
+
+def test_a_cluster_is_named_by_its_words():
+    names = cluster(texts(150), 3, seed=0)
+    assert set(names[0].split(" ", 1)[1].split(", ")) <= set(TOPICS["geometry"].split())
+
+
+def test_clusters_do_not_depend_on_the_pools_order():
+    rows = [{"question": text} for text in texts(90)]
+    domains, how = assign_domains(pool(*rows), Domains(by="clusters", clusters=5), seed=3)
+    reversed_, _ = assign_domains(pool(*rows[::-1]), Domains(by="clusters", clusters=5), seed=3)
+    assert domains == reversed_[::-1] and "5 clusters of questions by TF-IDF" in how
+
+
+def test_clusters_are_the_same_in_another_process_with_other_threads():
+    code = f"from s1_hf.curate.clusters import cluster; print(cluster({texts(60)!r}, 7, 1))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": ":".join(sys.path), "PYTHONHASHSEED": "7", "OPENBLAS_NUM_THREADS": "2"},
+    )
+    assert done.stdout.strip() == str(cluster(texts(60), 7, 1))
+
+
+def test_more_clusters_than_questions_are_as_many_as_questions():
+    assert len(set(cluster(["one triangle", "two primes"], 50, 0))) == 2
+
+
+def test_questions_without_words_are_a_cluster_too():
+    assert len(cluster(["1 + 1", "2 + 2", "a triangle"], 2, 0)) == 3
+
+
+def test_a_local_models_embeddings_cluster():
+    questions = ["Lamp A flashes at second 2."] * 3 + ["9999999999999999"] * 3
+    labels = cluster(questions, 2, 1, model=str(embedded.MODEL_PATH))
+    assert len(set(labels[:3])) == 1 and len(set(labels[3:])) == 1
+
+
+def test_a_column_gives_its_domains():
+    assert assign_domains(pool({"cot_type": "math"}, {"cot_type": "crossword"}))[0] == ["math", "crossword"]
+
+
+def test_a_row_without_a_domain_is_refused():
+    with pytest.raises(ValueError, match="no domain in 1 rows, first in 'Find x'"):
+        assign_domains(pool({"cot_type": "math"}, {"cot_type": " ", "question": "Find x"}))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"by": "magic"}, "`by` has to be one of column, clusters, endpoint"),
+        ({"by": "endpoint"}, "needs `base_url` and `model`"),
+        ({"base_url": "http://x"}, "are for `by: endpoint` alone"),
+        ({"embedding_model": "x"}, "`embedding_model` is for `by: clusters` alone"),
+        ({"clusters": 0}, "`clusters` has to be 1 or more"),
+    ],
+)
+def test_options_that_contradict_are_refused(options, said):
+    with pytest.raises(ValueError, match=said):
+        Domains(**options)
+
+
+def test_replies_are_read_by_their_last_line():
+    assert domain_of("It is about primes.\n\n **11** ") == "Number theory"
+    assert domain_of("51: geometry.") == "Geometry" and domain_of("c") == "Chemistry"
+    assert domain_of("51: Number theory") is None and domain_of("number theory") is None and domain_of("") is None
+
+
+def test_the_model_is_shown_every_code():
+    assert all(f"\n{code}: {name}" in instruction() for code, name in DOMAINS.items())
+
+
+@pytest.fixture
+def endpoint(monkeypatch):
+    """A model that says 11 of questions with "prime", nonsense of others; and what it was asked."""
+    pytest.importorskip("openai")
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append(body["messages"][-1]["content"])
+            content = "11" if "prime" in asked[-1] else "I cannot say."
+            reply = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
+            message = {"role": "assistant", "content": content}
+            reply["choices"] = [{"index": 0, "finish_reason": "stop", "message": message}]
+            data = json.dumps(reply).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/v1", asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_an_endpoint_is_asked_once_for_each_question(endpoint, tmp_path):
+    address, asked = endpoint
+    rows = pool({"question": "A prime?"}, {"question": "Hm?"}, {"question": "A prime?"})
+    options = Domains(by="endpoint", base_url=address, model="m", answers=str(tmp_path / "said" / "domains.jsonl"))
+    domains, how = assign_domains(rows, options)
+    assert domains == ["Number theory", "Other", "Number theory"] and "1 questions are 'Other'" in how
+    assert sorted(asked) == ["A prime?", "Hm?"]
+    assert assign_domains(rows, options)[0] == domains and len(asked) == 2
+
+
+def test_a_broken_file_of_answers_is_named(tmp_path):
+    (tmp_path / "said.jsonl").write_text('{"model": "m"}\n')
+    options = Domains(by="endpoint", base_url="http://127.0.0.1:9/v1", model="m", answers=str(tmp_path / "said.jsonl"))
+    with pytest.raises(ValueError, match="Line 1 of .*said.jsonl is no domain"):
+        assign_domains(pool({}), options)

@@ -1,0 +1,234 @@
+"""The laws of the draws, beside their closed forms; and what the methods take."""
+
+from collections import Counter
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+
+pytest.importorskip("datasets")
+pytest.importorskip("scipy")
+
+from curation_pools import pool, random_pool
+from scipy import stats
+
+from s1_hf.curate import Benchmark, Diversity, Trusted, assign_domains, select
+from s1_hf.curate.draws import Draws
+from s1_hf.curate.selection import _METHODS, _benchmark_weights, _Rows
+
+FALSE_ALARM = 1e-6  # of every chi-square test below, over seeds; the seeds are fixed
+
+
+def fits(found, law, draws):
+    """Whether counts look like `draws` draws of `law` (outcome -> probability)."""
+    assert sum(law.values()) == 1 and set(found) <= set(law)
+    outcomes = sorted(law, key=str)
+    expected = [float(law[outcome]) * draws for outcome in outcomes]
+    assert min(expected) > 5
+    return stats.chisquare([found[outcome] for outcome in outcomes], expected).pvalue > FALSE_ALARM
+
+
+def test_ranks_halve():
+    """P(rank r of 5) = 2^-r / (31 / 16)."""
+    draws = Draws(1)
+    found = Counter(draws.halving(5) for _ in range(30_000))
+    assert fits(found, {rank: Fraction(16, 31) / 2**rank for rank in range(5)}, 30_000)
+
+
+def test_the_law_above_is_told_from_its_neighbours():
+    draws = Draws(1)
+    found = Counter(draws.halving(5) for _ in range(30_000))
+    cut = {rank: Fraction(1, 2 ** (rank + 1)) for rank in range(4)} | {4: Fraction(1, 16)}  # the last takes the rest
+    assert not fits(found, cut, 30_000)
+
+
+def test_ranks_halve_where_floating_point_has_no_weights_left():
+    """2^-1074 is the least float; a domain of 5,000 rows is drawn from all the same."""
+    draws = Draws(0)
+    assert max(draws.halving(5_000) for _ in range(2_000)) < 60
+
+
+def test_numbers_below_are_equally_likely():
+    draws = Draws(2)
+    found = Counter(draws.below(7) for _ in range(21_000))
+    assert fits(found, {number: Fraction(1, 7) for number in range(7)}, 21_000)
+
+
+def test_weights_weigh():
+    draws = Draws(3)
+    found = Counter(draws.weighted([3, 0, 1, 6]) for _ in range(20_000))
+    assert fits(found, {0: Fraction(3, 10), 2: Fraction(1, 10), 3: Fraction(6, 10)}, 20_000)
+
+
+def test_the_stream_is_pcg64s_words():
+    """numpy's own words for this seed; a change of either would change every selection."""
+    assert [Draws(0).below(2**64), Draws(12345).below(2**64)] == [11749869230777074271, 4193609425186963869]
+
+
+def two_draws():
+    """P of the set that Algorithm 1 draws: A has rows 0, 1, 2 of 30, 20, 10 tokens, B has row 3; n = 2.
+
+    A domain of the two, then in it by 2^-rank; an empty domain leaves.
+    """
+    law = Counter()
+    first = {0: Fraction(4, 14), 1: Fraction(2, 14), 2: Fraction(1, 14)}
+    for row, chance in first.items():
+        others = sorted({0, 1, 2} - {row})
+        law[frozenset({row, 3})] += chance / 2
+        law[frozenset({row, others[0]})] += chance / 2 * Fraction(2, 3)
+        law[frozenset({row, others[1]})] += chance / 2 * Fraction(1, 3)
+    for row, chance in first.items():  # B first: only A is left
+        law[frozenset({3, row})] += Fraction(1, 2) * chance * 2
+    return law
+
+
+def rows(trusted=()):
+    return _Rows([30, 20, 10, 5], ["A", "A", "A", "B"], ["x"] * 4, list(trusted))
+
+
+def drawn(method, options, draws, **given):
+    found = Counter()
+    for seed in range(draws):
+        made = rows(**given)
+        _METHODS[method](made, options, Draws(seed), 4)
+        found[frozenset(made.chosen)] += 1
+    return found
+
+
+def test_algorithm_1_draws_by_its_law():
+    found = drawn("algorithm_1", Diversity(n=2), 4_000)
+    assert fits(found, {outcome: chance for outcome, chance in two_draws().items()}, 4_000)
+
+
+def test_diverse_draws_rows_of_a_domain_with_equal_probability():
+    law = {frozenset({row}): Fraction(1, 6) for row in range(3)} | {frozenset({3}): Fraction(1, 2)}
+    assert fits(drawn("diverse", Diversity("diverse", 1), 3_000), law, 3_000)
+
+
+def test_random_draws_rows_with_equal_probability():
+    law = {frozenset({row}): Fraction(1, 4) for row in range(4)}
+    assert fits(drawn("random", Diversity("random", 1), 3_000), law, 3_000)
+
+
+def test_a_trusted_row_stays_in_its_domain_and_adds_nothing_when_drawn():
+    """Row 0 is trusted; n = 2. From A it is drawn with 4/7, which adds nothing; then A has 1 and 2, B has 3.
+
+    P(3 is the other) = p solves p = 1/2 + 1/2 * 4/7 * 1/2 = 9/14; of the rest 2/3 and 1/3 fall to rows 1 and 2.
+    """
+    found = drawn("algorithm_1", Diversity(n=2), 4_000, trusted=[0])
+    rest = Fraction(5, 14)
+    law = {frozenset({0, 3}): 1 - rest, frozenset({0, 1}): rest * 2 / 3, frozenset({0, 2}): rest / 3}
+    assert fits(found, law, 4_000)
+
+
+def test_the_notebooks_last_rows_come_from_weighted_domains():
+    """All rows weighted: A counts 3, B 1 by the first benchmark."""
+    options = Diversity("notebook", 1, benchmarks=(Benchmark("x"),), uniform_share=0)
+    law = {frozenset({row}): Fraction(3, 4) * Fraction(4, 7) / 2**row for row in range(3)}
+    assert fits(drawn("notebook", options, 3_000), law | {frozenset({3}): Fraction(1, 4)}, 3_000)
+
+
+def test_the_notebooks_first_rows_come_from_equally_likely_domains():
+    options = Diversity("notebook", 1, benchmarks=(Benchmark("x"),), uniform_share=1)
+    law = {frozenset({row}): Fraction(1, 2) * Fraction(4, 7) / 2**row for row in range(3)}
+    assert fits(drawn("notebook", options, 3_000), law | {frozenset({3}): Fraction(1, 2)}, 3_000)
+
+
+def test_benchmarks_are_scaled_to_the_first_and_cut():
+    """4 rows of AIME; 3 of GPQA, scaled by 0.5 * 4 / 3: 2 rows in B become int(1.33) = 1, 1 in C int(0.67) = 0."""
+    domains, sources = ["A", "A", "A", "B", "B", "B", "C"], ["AIME"] * 4 + ["gpqa"] * 3
+    options = Diversity("notebook", benchmarks=(Benchmark("AIME"), Benchmark("gpqa", 0.5)))
+    weights = _benchmark_weights(_Rows([0] * 7, domains, sources, []), options)
+    assert weights == {"A": 3, "B": 2, "C": 0}
+
+
+def test_when_benchmark_domains_are_exhausted_the_others_are_drawn():
+    options = Diversity("notebook", 3, benchmarks=(Benchmark("AIME"),), uniform_share=0)
+    stage = select(lengths(3, 2, 1, source_type=["AIME", "o", "o"]), options, domains=["A", "B", "B"])
+    assert stage.rows == (0, 1, 2)
+
+
+def lengths(*tokens, **columns):
+    made = [{"question": f"{n}?", "thinking_tokens": t} for n, t in enumerate(tokens)]
+    for name, values in columns.items():
+        made = [one | {name: value} for one, value in zip(made, values, strict=True)]
+    return pool(*made)
+
+
+def test_trusted_rows_are_all_taken():
+    sources = ["AIME"] * 3 + ["MATH"] * 3
+    dataset = lengths(1, 2, 3, 5601, 5600, 9000, source_type=sources, correct=[True, False, True, True, True, None])
+    trusted = (Trusted("AIME"), Trusted("MATH", min_thinking_tokens=5601))
+    stage = select(dataset, Diversity(n=3, trusted=trusted), domains=["d"] * 6)
+    assert stage.rows == (0, 2, 3)
+    assert stage.notes == ("trusted: 2 rows of AIME", "trusted: 1 rows of MATH")
+
+
+def test_longest_takes_the_longest():
+    assert select(lengths(5, 9, 7, 8), Diversity("longest", 2)).rows == (1, 3)
+
+
+def test_equal_lengths_are_ordered_by_their_hash_and_not_by_their_place():
+    texts = [f"{n}?" for n in range(20)]
+
+    def taken(order):
+        dataset = pool(*({"question": q, "thinking_tokens": 7} for q in order))
+        return {dataset[row]["question"] for row in select(dataset, Diversity("longest", 5)).rows}
+
+    assert taken(texts) == taken(texts[::-1]) != set(texts[:5])
+
+
+def test_full_takes_all():
+    stage = select(lengths(5, 9), Diversity("full", n=1000))
+    assert stage.rows == (0, 1) and not stage.drops
+
+
+@pytest.mark.parametrize("method", ["algorithm_1", "notebook", "random", "diverse", "longest"])
+def test_the_order_of_the_pool_does_not_matter(method):
+    dataset = random_pool(200)
+    options = Diversity(
+        method, 50, (Trusted("AIME", min_thinking_tokens=30),), (Benchmark("AIME"), Benchmark("gpqa", 0.5))
+    )
+
+    def taken(rows):
+        domains, _ = assign_domains(rows)
+        return {rows[row]["question"] for row in select(rows, options, domains=domains, seed=4).rows}
+
+    assert taken(dataset) == taken(dataset.shuffle(1)) and len(taken(dataset)) == 50
+
+
+def test_seeds_differ():
+    chosen = [select(random_pool(60), Diversity("random", 20), seed=seed).rows for seed in range(4)]
+    assert all(one != other for one, other in pairwise(chosen))
+
+
+def test_every_other_row_is_said_to_be_not_drawn():
+    stage = select(lengths(5, 9, 7), Diversity("longest", 1))
+    assert [(drop.row, drop.rule) for drop in stage.drops] == [(0, "not_drawn"), (2, "not_drawn")]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (Diversity("longest", 4), "`n` has to be at most 3, the rows that are left, but is 4"),
+        (Diversity("algorithm_1", 2), "`domains` has to be one a row"),
+        (Diversity("notebook", 2, benchmarks=(Benchmark("AIME"),)), "needs the columns source_type"),
+    ],
+)
+def test_what_cannot_be_selected_is_refused(options, said):
+    with pytest.raises(ValueError, match=said):
+        select(lengths(5, 9, 7), options)
+
+
+def test_more_trusted_rows_than_n_are_refused():
+    with pytest.raises(ValueError, match=r"`trusted` has to name at most `n` \(1\) rows, but names 2"):
+        select(
+            lengths(1, 2, source_type=["AIME"] * 2, correct=[True, True]),
+            Diversity(n=1, trusted=(Trusted("AIME"),)),
+            domains=["d", "d"],
+        )
+
+
+def test_a_missing_length_is_refused():
+    with pytest.raises(ValueError, match="`thinking_tokens` is null in 1 rows.*tokenizer"):
+        select(lengths(5, None, 7), Diversity("longest", 1))

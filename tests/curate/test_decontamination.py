@@ -1,0 +1,83 @@
+"""Questions that share eight words with a test question go; others stay."""
+
+import json
+
+import pytest
+
+pytest.importorskip("datasets")
+
+from curation_pools import pool
+
+from s1_hf.curate import Decontamination, TestSet, decontaminate
+
+TEST = "Let ABC be a triangle inscribed in a circle of radius 5."
+
+
+@pytest.fixture
+def against(tmp_path):
+    def make(*questions, name="test", column="question"):
+        file = tmp_path / f"{name}.jsonl"
+        file.write_text("".join(json.dumps({column: question}) + "\n" for question in questions))
+        return TestSet(name, str(file), column)
+
+    return make
+
+
+def dropped(question, *tests, size=8):
+    return [drop.detail for drop in decontaminate(pool({"question": question}), Decontamination(tests, size)).drops]
+
+
+def test_eight_shared_words_in_a_row_are_found_and_told(against):
+    details = dropped("Now let abc be  a\ntriangle INSCRIBED in a square.", against("Something.", TEST))
+    assert details == ["'let abc be a triangle inscribed in a' is in test, question 1"]
+
+
+def test_seven_shared_words_are_not(against):
+    assert not dropped("Let ABC be a triangle inscribed in one.", against(TEST))
+
+
+def test_punctuation_belongs_to_the_word(against):
+    assert not dropped("Let ABC, be a triangle inscribed in a circle.", against(TEST))
+
+
+def test_a_short_test_question_is_found_where_it_is_the_whole_question(against):
+    test = against("Find 2 + 2.")
+    assert dropped("find 2 + 2.", test) and not dropped("Now find 2 + 2. And then something else, too, please.", test)
+
+
+def test_the_size_is_an_option(against):
+    assert dropped("a triangle inscribed", against(TEST), size=3) and not dropped("a triangle", against(TEST), size=3)
+
+
+def test_which_test_set_is_told(against):
+    one, two = against("Something else.", name="AIME24"), against(TEST, name="MATH500", column="problem")
+    assert dropped(TEST, one, two)[0].endswith("is in MATH500, question 0")
+
+
+def test_processes_do_not_matter(against):
+    rows = pool(*({"question": TEST if n % 3 == 1 else f"{n}?"} for n in range(9)))
+    options = Decontamination((against(TEST),))
+    assert decontaminate(rows, options, num_proc=2) == decontaminate(rows, options)
+    assert decontaminate(rows, options).rows == (0, 2, 3, 5, 6, 8)
+
+
+def test_without_test_sets_nothing_is_dropped_and_that_is_said():
+    stage = decontaminate(pool({}), Decontamination())
+    assert stage.rows == (0,) and stage.notes == ("no test sets were given",)
+
+
+def test_a_wrong_column_is_refused_with_those_there_are(against):
+    test = against(TEST)
+    with pytest.raises(ValueError, match="has no column 'problem'; it has question"):
+        TestSet("test", test.path, "problem").questions()
+
+
+def test_a_test_set_that_is_nowhere_is_named_with_the_remedy(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ConnectionError, match="AIME24 could not be loaded.*`path` of a local copy"):
+        TestSet("AIME24", "./nowhere/aime24.jsonl").questions()
+
+
+def test_two_test_sets_of_one_name_are_refused(against):
+    with pytest.raises(ValueError, match="different names"):
+        Decontamination((against(TEST), against(TEST)))
