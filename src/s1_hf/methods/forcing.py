@@ -11,7 +11,7 @@ from s1_hf.generation import budget_forcing
 from s1_hf.methods.bench import NO_INTERVENTION, Bench
 from s1_hf.methods.method import Method
 from s1_hf.results import row_of
-from s1_hf.sweeps import Setting, check_cache, grid
+from s1_hf.sweeps import Setting, check_cache, chosen
 
 if TYPE_CHECKING:
     from s1_hf.results import Problem, Row
@@ -21,36 +21,41 @@ Cue = str | Sequence[str] | None
 
 @dataclass(frozen=True)
 class BudgetForcing(Method):
-    """Every combination of caps and ignored ends, from one trace a problem (s1, section 3.1; [`sweep`]).
+    """Caps and ignored ends, in every combination or at single points, from one trace a problem (s1, section 3.1; [`sweep`]).
 
     A cap is the setting's promise (`max_thinking_tokens` of its rows); ignores alone promise nothing.
 
     Args:
         max_thinking_tokens (`Sequence[int | None]`): caps; `None` is no cap.
         num_ignores (`Sequence[int]`): how many ends are ignored.
+        points (`Sequence[Setting]`, *optional*): these in place of a grid, such as those of [`curve`].
         wait_text: see [`Budget`].
 
     Raises:
-        ValueError: the grid is empty or has a value twice or out of range.
+        ValueError: the grid is empty or has a value twice or out of range, or stands beside `points`.
     """
 
     max_thinking_tokens: Sequence[int | None] = (None,)
     num_ignores: Sequence[int] = (0,)
+    points: Sequence[Setting] | None = None
     wait_text: Cue = "Wait"
 
     def __post_init__(self) -> None:
-        grid(self.max_thinking_tokens, self.num_ignores)
+        self._settings()
         Budget(wait_text=self.wait_text)
+
+    def _settings(self) -> list[Setting]:
+        return chosen(self.points, self.max_thinking_tokens, self.num_ignores)
 
     @property
     def names(self) -> list[str]:
         return ["budget forcing"]
 
     def check(self, bench: Bench) -> None:
-        check_grid(bench, grid(self.max_thinking_tokens, self.num_ignores), self.wait_text)
+        check_grid(bench, self._settings(), self.wait_text)
 
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
-        settings = grid(self.max_thinking_tokens, self.num_ignores)
+        settings = self._settings()
         return [
             row_of(
                 done, problem, bench.tokenizer,
