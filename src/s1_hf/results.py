@@ -267,7 +267,15 @@ def _row(record: Any, where: str) -> Row:
         said = [f"`{n}` = {record[n]!r} (has to be {_TYPES[n].__name__})" for n in wrong]
         said += [] if record["ended"] in ENDED else [f"`ended` = {record['ended']!r} (one of {', '.join(ENDED)})"]
         raise ValueError(f"{where} has {', '.join(said)}.")
-    return Row(**record)
+    given = {name: value for name, value in record.items() if value is not None}  # Parquet has every column
+    transcript = given.get("transcript", [])
+    if not isinstance(transcript, list) or not all(map(_is_piece, transcript)):
+        raise ValueError(f"{where} has a `transcript` that is no list of {{'text': ..., 'forced': true or false}}.")
+    return Row(**given)
+
+
+def _is_piece(piece: Any) -> bool:
+    return isinstance(piece, Mapping) and isinstance(piece.get("text"), str) and isinstance(piece.get("forced"), bool)
 
 
 _TYPES: dict[str, type] = {

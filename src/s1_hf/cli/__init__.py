@@ -13,6 +13,7 @@ try:
     from s1_hf.cli.formats import formats
     from s1_hf.cli.generate import generate
     from s1_hf.cli.plan import plan
+    from s1_hf.cli.plot import plot
     from s1_hf.cli.sft import FIELDS_TOO, sft
     from s1_hf.cli.terminal import add
 except ModuleNotFoundError as error:
@@ -23,6 +24,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 add(app, generate)
 add(app, evaluate, "eval")
 add(app, demo)
+add(app, plot)
 add(app, plan, context_settings=FIELDS_TOO)
 add(app, sft, context_settings=FIELDS_TOO)
 app.add_typer(data, name="data")

@@ -152,7 +152,7 @@ def annotate(ax: Axes, labels: Sequence[tuple[float, float, float, str, str]]) -
         offset = next((n for n, box in boxes.items() if _is_free(ax, box, taken)), next(iter(boxes)))
         taken.append(boxes[offset])
         at = (x, high if offset > 0 else low)
-        look = {"fontsize": SMALL, "color": color, "ha": "center", "va": "bottom"}
+        look: dict[str, Any] = {"fontsize": SMALL, "color": color, "ha": "center", "va": "bottom"}
         ax.annotate(text, at, (0, offset), textcoords="offset points", **look)
 
 

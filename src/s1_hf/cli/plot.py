@@ -1,0 +1,83 @@
+"""`s1-hf plot`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from s1_hf._lazy import require
+from s1_hf.cli import options as o
+from s1_hf.cli.tables import show_summaries
+from s1_hf.cli.terminal import console, messages, plain_errors
+
+if TYPE_CHECKING:
+    from s1_hf.reporting import Report
+    from s1_hf.results import Row
+
+
+def plot(
+    results: Annotated[
+        Path, typer.Argument(help="A folder with rows.jsonl or rows.parquet, or such a file; or a CSV file, see above.")
+    ],
+    output: Annotated[Path | None, typer.Option(help="A folder for the files; none: that of the results.")] = None,
+    formats: Annotated[
+        str, typer.Option(help="Of the figures' files, separated by commas; the page holds them all.")
+    ] = "png,svg",
+    as_json: o.AsJson = False,
+) -> None:
+    """Draw figures of results, and write report.html: tables, figures and transcripts in one page.
+
+    A CSV file with the columns name, examples, accuracy (in percent), and perhaps low and high, is drawn as accuracy
+    over the number of training examples: sample_efficiency.
+
+    Examples:
+
+    s1-hf plot results
+
+    s1-hf plot results/rows.parquet --output figures --formats svg
+
+    s1-hf plot models.csv
+    """
+    with plain_errors():
+        require("matplotlib", "plot")
+        from s1_hf.reporting import draw_models, load_about, write_report
+        from s1_hf.results import load_rows
+
+        wanted = [name.strip().lower() for name in formats.split(",") if name.strip()]
+        folder = output or (results if results.is_dir() else results.parent)
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"`--output` has to be a folder, but {folder} is a file.")
+        if results.suffix == ".csv":
+            _show_figures(draw_models(results, folder, wanted), as_json)
+            return
+        rows = load_rows(results)
+        report = write_report(rows, folder, about=load_about(results), formats=wanted)
+    _show_report(rows, report, as_json)
+
+
+def _show_figures(paths: Sequence[Path], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"figures": [str(path) for path in paths]}, indent=1))
+        return
+    for path in paths:
+        console.print(str(path), markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_report(rows: Sequence[Row], report: Report, as_json: bool) -> None:
+    show_summaries(
+        rows,
+        as_json,
+        differences=[asdict(difference) for difference in report.differences],
+        left_out=list(report.left_out),
+        figures=[str(path) for path in report.figures],
+        report=str(report.page),
+    )
+    for why in report.left_out:
+        messages.print(f"Left out: {why}", markup=False, highlight=False, soft_wrap=True)
+    if not as_json:
+        _show_figures([*report.figures, report.page], as_json)

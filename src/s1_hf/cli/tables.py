@@ -1,0 +1,44 @@
+"""Settings and methods of result rows: tables in the terminal, or JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from s1_hf.cli.terminal import console
+from s1_hf.visible import shortened
+
+if TYPE_CHECKING:
+    from s1_hf.reporting.tables import Table as Texts
+    from s1_hf.results import Row
+
+
+def show_summaries(rows: Sequence["Row"], as_json: bool, **more: Any) -> None:
+    """To stdout; `more`, of JSON types, goes into the JSON alone."""
+    from s1_hf.reporting.tables import methods_table, settings_table
+    from s1_hf.summaries import summarize_methods, summarize_settings
+
+    settings = summarize_settings(rows)
+    methods = summarize_methods(settings)
+    if as_json:
+        found = {"settings": [asdict(s) for s in settings], "methods": [asdict(m) for m in methods], **more}
+        typer.echo(json.dumps(found, indent=1))
+        return
+    for texts in (settings_table(settings), methods_table(methods)):
+        if texts.rows:
+            console.print(_table(texts))
+
+
+def _table(texts: "Texts") -> Table:
+    table = Table(title=texts.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for i, name in enumerate(texts.columns):
+        is_name = i < texts.names
+        table.add_column(name, justify="left" if is_name else "right", no_wrap=not is_name, overflow="fold")
+    for row in texts.rows:
+        table.add_row(*(Text(shortened(text, 60)) for text in row))
+    return table

@@ -1,0 +1,42 @@
+"""Figures as files: the same numbers give the same bytes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from s1_hf._lazy import require
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "svg")
+
+
+def save(figure: Figure, folder: Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write `folder/name.png` and so on; returns the paths."""
+    paths = [folder / f"{name}.{form}" for form in formats]
+    for path, form in zip(paths, formats, strict=True):
+        path.write_bytes(as_bytes(figure, form))
+    return paths
+
+
+def as_bytes(figure: Figure, form: str) -> bytes:
+    """A figure as PNG, at 300 dots an inch, or as SVG, with text as outlines, so that it looks alike everywhere."""
+    file = BytesIO()
+    with _reproducible():
+        figure.savefig(file, format=form, dpi=300, metadata={"Date": None} if form == "svg" else None)
+    return file.getvalue()
+
+
+@contextmanager
+def _reproducible() -> Iterator[None]:
+    """Characters that the font lacks are drawn as boxes, without a warning for each."""
+    rules = {"svg.hashsalt": "s1-hf", "svg.fonttype": "path"}
+    with require("matplotlib", "plot").rc_context(rules), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield

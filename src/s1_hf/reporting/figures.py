@@ -1,0 +1,155 @@
+"""Which figures the rows allow, drawn."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from s1_hf import plots
+from s1_hf.plots import style
+from s1_hf.results import Row
+from s1_hf.summaries import MethodSummary, SettingSummary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure; `name` is that of its files, `about` what it is of, `caption` says what is drawn."""
+
+    name: str
+    about: str
+    caption: str
+    figure: Figure
+
+
+def draw(
+    rows: Sequence[Row], settings: Sequence[SettingSummary], methods: Sequence[MethodSummary]
+) -> tuple[list[Drawn], list[str]]:
+    """All figures, one a task and where it says so one a method, and which were left out and why."""
+    found, left_out = [], []
+    for task in dict.fromkeys(s.task for s in settings):
+        own = [s for s in settings if s.task == task]
+        for one in _of_task(own, [m for m in methods if m.task == task], [row for row in rows if row.task == task]):
+            if isinstance(one, str):
+                left_out.append(f"{task}: {one}" if task else one)
+            else:
+                found.append(one)
+    return _named(found), left_out
+
+
+def _of_task(
+    settings: Sequence[SettingSummary], methods: Sequence[MethodSummary], rows: Sequence[Row]
+) -> Iterator[Drawn | str]:
+    curves = [[s for s in settings if s.method == method.method] for method in methods]
+    sequential = [own for own in curves if _is_sequential(own)]
+    for own in sequential:
+        yield _scaling(own)
+    if not sequential:
+        yield "no figure 'scaling', which needs two settings of one method, with thinking limited or ends ignored."
+    yield from _methods(settings, methods, curves, drawn=len(sequential))
+    for own in curves:
+        yield from _thinking(own, [row for row in rows if row.method == own[0].method])
+
+
+def _is_sequential(settings: Sequence[SettingSummary]) -> bool:
+    """Whether one sample's thinking was made shorter or longer."""
+    changed = any(s.max_thinking_tokens is not None or s.ends_ignored > 0 for s in settings)
+    return changed and len(settings) > 1 and all(s.tries == 1 for s in settings)
+
+
+def _scaling(settings: Sequence[SettingSummary]) -> Drawn:
+    ax = plots.scaling([plots.ScalingPoint.of(s) for s in settings])
+    caption = (
+        "Accuracy over mean thinking tokens, a point a setting, labelled with its limit and with how many ends were "
+        f"ignored (×). {_counts(settings)} Settings with both are not connected."
+    )
+    return _drawn(ax, "scaling", settings, caption)
+
+
+def _methods(
+    settings: Sequence[SettingSummary],
+    methods: Sequence[MethodSummary],
+    curves: Sequence[Sequence[SettingSummary]],
+    drawn: int,
+) -> Iterator[Drawn | str]:
+    if any(s.total_tokens <= 0 for s in settings):
+        yield "no figure 'compare', because the rows do not say how many tokens were generated (`total_tokens`)."
+    elif len(methods) == 1 and drawn:
+        yield "no figure 'compare', because there is one method, and 'scaling' shows it."
+    else:
+        yield _compare(settings, curves)
+    if len(methods) > 1:
+        caption = (
+            "The best accuracy of each method's settings (Performance), with Control in percent and Scaling in "
+            "percentage points per doubling of thinking tokens. n/a: no limit is promised, or all think as long."
+        )
+        yield replace(_drawn(plots.performance(methods), "performance", settings, caption), about=settings[0].task)
+    else:
+        yield "no figure 'performance', because there is one method."
+
+
+def _compare(settings: Sequence[SettingSummary], curves: Sequence[Sequence[SettingSummary]]) -> Drawn:
+    lines = []
+    for own in curves:
+        single = [s for s in own if plots.ScalingPoint.of(s).kind != "both"] or own
+        lines.append(plots.Curve(own[0].method, [(s.total_tokens, s.accuracy, s.low, s.high) for s in single]))
+    caption = (
+        "Accuracy over all tokens generated for an answer, thrown away samples and all voters included, in the mean; a "
+        f"line a method. {_counts(settings)} Settings with both a limit and ignored ends are left out."
+    )
+    return replace(_drawn(plots.compare(lines), "compare", settings, caption), about=settings[0].task)
+
+
+def _thinking(settings: Sequence[SettingSummary], rows: Sequence[Row]) -> Iterator[Drawn]:
+    counts: dict[str, Counter[str]] = {s.setting: s.ended for s in settings}
+    answers = f"n = {settings[0].problems} problems, {settings[0].samples} answers each."
+    yield _drawn(plots.ended(counts), "ended", settings, f"How thinking ended, in percent of the answers. {answers}")
+    tokens = {s.setting: [row.thinking_tokens for row in rows if row.setting == s.setting] for s in settings}
+    caption = f"Thinking tokens of the answers, a histogram a setting; the stroke is the median. {answers}"
+    if any(s.tries > 1 for s in settings):
+        caption += " Of a vote: of all its voters together."
+    yield _drawn(plots.lengths(tokens), "lengths", settings, caption)
+
+
+def _counts(settings: Sequence[SettingSummary]) -> str:
+    problems, samples = ({getattr(s, name) for s in settings} for name in ("problems", "samples"))
+    said = f"n = {_range(problems)} problems, {_range(samples)} answers each; "
+    kinds = ["Wilson's"] * (1 in samples) + ["the bootstrap's over problems"] * (max(samples) > 1)
+    return f"{said}95 % intervals, {' or '.join(kinds)}."
+
+
+def _range(numbers: set[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _drawn(ax: Axes, name: str, settings: Sequence[SettingSummary], caption: str) -> Drawn:
+    one = settings[0]
+    return Drawn(name, f"{one.method}, {one.task}" if one.task else one.method, caption, ax.figure)  # type: ignore[arg-type]
+
+
+def _named(figures: Sequence[Drawn]) -> list[Drawn]:
+    """Files of different names: what is there once has the plain one, such as `scaling`."""
+    several = Counter(drawn.name for drawn in figures)
+    used: set[str] = set()
+    named = []
+    for drawn in figures:
+        name = drawn.name if several[drawn.name] == 1 else f"{drawn.name}-{_file_name(drawn.about)}"
+        number = 2
+        unique = name
+        while unique in used:
+            unique, number = f"{name}-{number}", number + 1
+        used.add(unique)
+        drawn.figure.suptitle(style.label(drawn.about, 52), fontsize=style.LARGE)
+        named.append(replace(drawn, name=unique))
+    return named
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text)[:60].strip("-.") or "other"

@@ -1,0 +1,50 @@
+"""Sample efficiency from a table of trained models."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from s1_hf.plots import TrainedModel, sample_efficiency
+from s1_hf.plots.files import FORMATS, save
+
+_NEEDED = ("name", "examples", "accuracy")
+
+
+def draw_models(table: Path, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Draw a CSV file of trained models as `sample_efficiency`; returns the paths written.
+
+    Args:
+        table (`Path`): with the columns name, examples, accuracy (percent), and if there are intervals low and high.
+
+    Raises:
+        OSError: there is no such file. ValueError: it holds something else.
+    """
+    ax = sample_efficiency(load_models(table))
+    folder.mkdir(parents=True, exist_ok=True)
+    return save(ax.figure, folder, "sample_efficiency", formats)  # type: ignore[arg-type]
+
+
+def load_models(table: Path) -> list[TrainedModel]:
+    """The rows of a CSV file, see [`draw_models`]."""
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
+        if missing:
+            raise ValueError(
+                f"{table} lacks {', '.join(missing)}. Its first line has to name the columns: name,examples,accuracy, "
+                "and if there are intervals low,high."
+            )
+        models = [_model(row, f"{table}, line {reader.line_num}") for row in reader]
+    if not models:
+        raise ValueError(f"{table} has no rows below its first line.")
+    return models
+
+
+def _model(row: dict[str, str | None], where: str) -> TrainedModel:
+    try:
+        interval = {name: float(row[name] or "") for name in ("low", "high") if row.get(name)}
+        return TrainedModel(row["name"] or "", int(row["examples"] or ""), float(row["accuracy"] or ""), **interval)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None

@@ -1,0 +1,175 @@
+"""A results folder as one page and its figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from s1_hf.plots.files import FORMATS, as_bytes, save
+from s1_hf.reporting.differences import Difference, paired_differences
+from s1_hf.reporting.figures import Drawn, draw
+from s1_hf.reporting.html import Element, Node, element, page, picture
+from s1_hf.reporting.layout import CSS
+from s1_hf.reporting.tables import Table, differences_table, methods_table, settings_table
+from s1_hf.reporting.transcripts import choose, transcripts
+from s1_hf.results import Row, versions
+from s1_hf.summaries import RESAMPLES, MethodSummary, SettingSummary, summarize_methods, summarize_settings
+
+PAPER = "https://arxiv.org/abs/2501.19393"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written, what was left out and why, and the numbers."""
+
+    page: Path
+    figures: Sequence[Path]
+    left_out: Sequence[str]
+    settings: Sequence[SettingSummary]
+    methods: Sequence[MethodSummary]
+    differences: Sequence[Difference]
+
+
+def write_report(
+    rows: Sequence[Row],
+    folder: str | Path,
+    *,
+    about: Mapping[str, Mapping[str, Any]] | None = None,
+    formats: Sequence[str] = FORMATS,
+) -> Report:
+    """Write `report.html`, which holds everything and loads nothing, and each figure as a file beside it.
+
+    Args:
+        rows (`Sequence[Row]`): of any methods, settings and tasks.
+        folder (`str` or `Path`): made if it is not there; files of the same names are replaced.
+        about (`Mapping`, *optional*): of each run, by name, what its `about.json` says; shown as it is.
+        formats (`Sequence[str]`, defaults to `("png", "svg")`): of the figures' files; may be empty.
+
+    Raises:
+        ValueError: there are no rows, a format is another, or as in [`summarize_settings`].
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    if not rows or not set(formats) <= set(FORMATS):
+        raise ValueError(
+            f"`rows` has to hold at least one row, and `formats` some of {', '.join(FORMATS)}, but there are "
+            f"{len(rows)} rows, and the formats are {', '.join(formats) or 'none'}."
+        )
+    settings = summarize_settings(rows)
+    methods = summarize_methods(settings)
+    differences = paired_differences(rows, settings)
+    drawn, left_out = draw(rows, settings, methods)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [path for one in drawn for path in save(one.figure, folder, one.name, formats)]
+    report = Report(folder / "report.html", paths, left_out, settings, methods, differences)
+    report.page.write_text(_page(report, rows, drawn, about or {}), encoding="utf-8")
+    return report
+
+
+def load_about(path: str | Path) -> dict[str, dict[str, Any]]:
+    """What the `about.json` of a results folder and of the folders in it say, by folder; of a file, that beside it.
+
+    Raises:
+        ValueError: one is no JSON object.
+    """
+    path = Path(path)
+    root = path if path.is_dir() else path.parent
+    files = sorted(root.rglob("about.json")) if path.is_dir() else [root / "about.json"]
+    return {"" if f.parent == root else str(f.parent.relative_to(root)): _load(f) for f in files if f.is_file()}
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        about = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        about = None
+    if not isinstance(about, dict):
+        raise ValueError(f"{file} is not a JSON object. A run writes it; delete it if it is broken.")
+    return about
+
+
+def _page(report: Report, rows: Sequence[Row], drawn: Sequence[Drawn], about: Mapping[str, Mapping[str, Any]]) -> str:
+    sections: dict[str, Sequence[Node]] = {
+        "Settings": [_table(settings_table(report.settings)), element("p", _settings_note(report), class_="note")],
+        "Methods": [_table(methods_table(report.methods)), element("p", *_METHODS_NOTE, class_="note")],
+        "Differences": _differences(report.differences),
+        "Figures": [_figures(drawn), *(element("p", f"Left out: {why}", class_="note") for why in report.left_out)],
+        "Transcripts": transcripts(choose(rows)),
+        "Runs": _runs(about),
+    }
+    title = " · ".join(dict.fromkeys(row.task for row in rows if row.task)) or "results"
+    links = [element("a", name, href=f"#{name.lower()}") for name in sections]
+    body = [element("section", element("h2", name), *content, id=name.lower()) for name, content in sections.items()]
+    made = f"Written by s1-hf {versions().get('s1-hf', '')}. The page loads nothing and runs nothing."
+    heading = (element("h1", f"Test-time scaling: {title}"), element("nav", *links))
+    return page(f"{title} · s1-hf", CSS, element("main", *heading, *body), element("footer", element("p", made)))
+
+
+def _table(table: Table) -> Element:
+    kinds = ["name"] * table.names + ["number"] * (len(table.columns) - table.names)
+    head = [element("th", name, class_=kind, scope="col") for name, kind in zip(table.columns, kinds, strict=True)]
+    rows = [
+        element("tr", *(element("td", text, class_=kind) for text, kind in zip(row, kinds, strict=True)))
+        for row in table.rows
+    ]
+    whole = element("table", element("thead", element("tr", *head)), element("tbody", *rows))
+    return element("div", whole, class_="scroll")
+
+
+def _settings_note(report: Report) -> str:
+    several = any(s.samples > 1 for s in report.settings)
+    kind = f"Wilson's for one answer a problem, else the bootstrap's over problems, {RESAMPLES:,} resamples, seed 0"
+    return (
+        "n: problems (× answers to each). thinking, all tokens: means per answer; all tokens counts thrown away tries "
+        f"and all voters. 95 %: interval of the accuracy, {kind if several else 'Wilson’s'}. ignored: ends of thinking "
+        "that were ignored, the mean. The last columns: how thinking ended, in percent of the answers."
+    )
+
+
+_METHODS_NOTE = (
+    "After the ",
+    element("a", "paper's", href=PAPER),
+    " equations 1 to 3. Control: how many of the settings that promise a limit keep it in the mean. Scaling: mean "
+    "slope between settings, in percentage points per doubling of thinking tokens (log2). Performance: the best "
+    "setting's accuracy. n/a: no setting promises a limit; or all think equally long, or not at all.",
+)
+
+
+def _differences(differences: Sequence[Difference]) -> list[Node]:
+    if not differences:
+        return [element("p", "There are no two settings of one task with the same problems and as many answers.")]
+    note = (
+        "Accuracy less that of the reference (no intervention, or the task's first setting) on the same problems, in "
+        f"percentage points. 95 %: paired bootstrap over problems, {RESAMPLES:,} resamples, seed 0. p: exact paired "
+        "test (for one answer a problem McNemar's), two-sided, not corrected for the number of settings."
+    )
+    return [_table(differences_table(differences)), element("p", note, class_="note")]
+
+
+def _figures(drawn: Sequence[Drawn]) -> Element:
+    return element("div", *map(_figure, drawn), class_="figures")
+
+
+def _figure(drawn: Drawn) -> Element:
+    caption = f"{drawn.about}. {drawn.caption}"
+    image = picture(as_bytes(drawn.figure, "svg"), alt=caption)
+    return element("figure", image, element("figcaption", caption))
+
+
+def _runs(about: Mapping[str, Mapping[str, Any]]) -> list[Node]:
+    if not about:
+        return [element("p", "There is no about.json: model, command, seeds and versions are not known.")]
+    found: list[Node] = []
+    for name, facts in about.items():
+        pairs = [(element("dt", str(key)), element("dd", _fact(value))) for key, value in facts.items()]
+        found += [element("h3", name), element("dl", *pairs)] if name else [element("dl", *pairs)]
+    return found
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_fact(one)}" for key, one in value.items())
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,81 @@
+"""The numbers of a report as tables of texts, for the page and the terminal alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from s1_hf.reporting.differences import Difference
+from s1_hf.results import ENDED
+from s1_hf.summaries import MethodSummary, SettingSummary
+
+One = TypeVar("One")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Texts in rows and columns; the first `names` columns are names, the others numbers."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    names: int
+
+
+def settings_table(settings: Sequence[SettingSummary]) -> Table:
+    """Tokens, accuracy with its interval, and how thinking ended, in percent of the answers."""
+    columns: dict[str, Callable[[SettingSummary], str]] = {
+        "n": lambda s: f"{s.problems}" if s.samples == 1 else f"{s.problems} × {s.samples}",
+        "thinking": lambda s: f"{s.thinking_tokens:,.0f}",
+        "all tokens": lambda s: f"{s.total_tokens:,.0f}",
+        "tries": lambda s: f"{s.tries:,.1f}",
+        "acc. %": lambda s: f"{s.accuracy:.1f}",
+        "95 %": lambda s: f"{s.low:.1f} - {s.high:.1f}",
+        "ignored": lambda s: f"{s.ends_ignored:.2f}",
+    }
+    for how in ENDED:
+        columns[how.replace("_", " ")] = lambda s, how=how: f"{100 * s.ended[how] / (s.problems * s.samples):.0f}"  # type: ignore[misc]
+    if all(s.tries == 1 for s in settings):
+        del columns["tries"]
+    for how in ENDED:
+        if not any(s.ended[how] for s in settings):
+            del columns[how.replace("_", " ")]
+    names = {"method": lambda s: s.method, "setting": lambda s: s.setting}
+    return _table("Settings", settings, names, columns)
+
+
+def methods_table(methods: Sequence[MethodSummary]) -> Table:
+    """Control, Scaling and Performance, as in the paper's table 3."""
+    columns: dict[str, Callable[[MethodSummary], str]] = {
+        "settings": lambda m: f"{m.settings}",
+        "Control %": lambda m: "n/a" if m.control is None else f"{m.control:.1f}",
+        "Scaling": lambda m: "n/a" if m.scaling is None else f"{m.scaling:+.1f}",
+        "Performance %": lambda m: f"{m.performance:.1f}",
+    }
+    return _table("Methods", methods, {"method": lambda m: m.method}, columns)
+
+
+def differences_table(differences: Sequence[Difference]) -> Table:
+    """Paired differences to the reference."""
+    columns: dict[str, Callable[[Difference], str]] = {
+        "points": lambda d: f"{d.points:+.1f}",
+        "95 %": lambda d: f"{d.low:+.1f} - {d.high:+.1f}",
+        "p": lambda d: "< 0.001" if d.p < 0.001 else f"{d.p:.3f}",
+    }
+    names = {"method": lambda d: d.method, "setting": lambda d: d.setting, "less": lambda d: d.reference}
+    return _table("Differences", differences, names, columns)
+
+
+def _table(
+    title: str,
+    entries: Sequence[One],
+    names: dict[str, Callable[[One], str]],
+    columns: dict[str, Callable[[One], str]],
+) -> Table:
+    """With the task in front, if there are several."""
+    task: Callable[[One], str] = lambda one: one.task  # type: ignore[attr-defined]  # noqa: E731
+    if len({task(one) for one in entries}) > 1:
+        names = {"task": task} | names
+    every = names | columns
+    return Table(title, tuple(every), [[text(one) for text in every.values()] for one in entries], len(names))
