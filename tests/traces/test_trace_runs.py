@@ -234,9 +234,9 @@ def test_choices_are_graded_as_letters(tmp_path):
 def test_solved_is_whether_any_sample_is_right_and_the_pool_stays_as_it_is(tmp_path):
     attempts = {("a", 1): "Answer: 5", "b": "Answer: 4"}
     pool = pool_of("abc", solution=["5", "5", "5"], attempt=["mine"] * 3, error=["x"] * 3)
-    rows = generate_traces(pool, Scripted(attempts=attempts, fails="c"), tmp_path, samples=2, solved_as="qwen-2.5_7b")
-    assert list(rows["solved_qwen-2.5_7b"]) == [True, False, None]
-    assert rows.remove_columns("solved_qwen-2.5_7b").to_list() == pool.to_list()
+    rows = generate_traces(pool, Scripted(attempts=attempts, fails="c"), tmp_path, samples=2, solved_as="7b-qwen_2.5")
+    assert list(rows["solved_7b-qwen_2.5"]) == [True, False, None]
+    assert rows.remove_columns("solved_7b-qwen_2.5").to_list() == pool.to_list()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,10 +106,11 @@ _BLANK = Trace.failed("the question is blank or no text")
 def _check(pool: Dataset, source: Source, question: str, samples: int, kind: Any, solved_as: str | None) -> None:
     """Everything that is wrong, at once."""
     check_kind(kind)
-    columns = pool.column_names
+    columns, named = pool.column_names, solved_as is not None
     rules = {
-        f"`pool` has to have the column {question!r}, which is asked, but has {', '.join(columns)}.": question
-        in columns,
+        f"`pool` has to have the column {question!r}, which is asked, but has {', '.join(columns)}.": (
+            question in columns
+        ),
         f"`question_column` is {question!r}, but the pool has a column 'question' as well. Rename one of them.": (
             question == "question" or "question" not in columns
         ),
@@ -117,10 +119,10 @@ def _check(pool: Dataset, source: Source, question: str, samples: int, kind: Any
         f"`samples` has to be 1 without a temperature above 0, because greedy decoding makes all {samples} the same.": (
             samples <= 1 or source.draws
         ),
-        f"`solved_as` has to be a name of letters, digits, '-', '_' and '.', but is {solved_as!r}.": solved_as is None
-        or solved_as.replace("-", "").replace(".", "").isidentifier(),
-        "`solved_as` needs the column 'solution', which the pool does not have.": solved_as is None
-        or "solution" in columns,
+        f"`solved_as` has to be a name of letters, digits, '-', '_' and '.', but is {solved_as!r}.": (
+            not named or re.fullmatch(r"[\w.-]+", str(solved_as)) is not None
+        ),
+        "`solved_as` needs the column 'solution', which the pool does not have.": not named or "solution" in columns,
         f"`solved_as` is {solved_as!r}, but the pool has a column 'solved_{solved_as}' already. Choose another name.": (
             f"solved_{solved_as}" not in columns
         ),
