@@ -29,13 +29,21 @@ def show_summaries(rows: Sequence["Row"], as_json: bool, **more: Any) -> None:
         found = {"settings": [asdict(s) for s in settings], "methods": [asdict(m) for m in methods], **more}
         typer.echo(json.dumps(found, indent=1))
         return
-    for texts in (settings_table(settings), methods_table(methods)):
-        if texts.rows:
-            console.print(_table(texts))
+    for method in methods:
+        own = [s for s in settings if (s.task, s.method) == (method.task, method.method)]
+        console.print(_table(settings_table(own, brief=True), ", ".join(filter(None, (method.task, method.method)))))
+    if methods:
+        console.print(_table(methods_table(methods), "Scaling: percentage points per doubling of thinking tokens"))
 
 
-def _table(texts: "Texts") -> Table:
-    table = Table(title=texts.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+def _table(texts: "Texts", title: str) -> Table:
+    table = Table(
+        title=Text(shortened(title, 78)),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for i, name in enumerate(texts.columns):
         is_name = i < texts.names
         table.add_column(name, justify="left" if is_name else "right", no_wrap=not is_name, overflow="fold")

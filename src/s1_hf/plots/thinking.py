@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 # Each with a hatch of its own, for print in grey.
 _ENDINGS = {
     "natural": (style.SKY, "", "natural"),
-    "cut": (style.ORANGE, "////", "cut"),
-    "looped": (style.PURPLE, "xxxx", "looped"),
-    "unfinished": (style.VERMILION, "....", "unfinished"),
-    "never_started": (style.YELLOW, "----", "never started"),
-    "not_found": (style.GREY, "++++", "not found"),
+    "cut": (style.ORANGE, "//", "cut"),
+    "looped": (style.PURPLE, "xx", "looped"),
+    "unfinished": (style.VERMILION, "..", "unfinished"),
+    "never_started": (style.YELLOW, "--", "never started"),
+    "not_found": (style.GREY, "++", "not found"),
 }
 
 

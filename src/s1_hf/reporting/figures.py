@@ -106,10 +106,17 @@ def _compare(settings: Sequence[SettingSummary], curves: Sequence[Sequence[Setti
     return replace(_drawn(plots.compare(lines), "compare", settings, caption), about=settings[0].task)
 
 
-def _thinking(settings: Sequence[SettingSummary], rows: Sequence[Row]) -> Iterator[Drawn]:
-    counts: dict[str, Counter[str]] = {s.setting: s.ended for s in settings}
-    answers = f"n = {settings[0].problems} problems, {settings[0].samples} answers each."
-    yield _drawn(plots.ended(counts), "ended", settings, f"How thinking ended, in percent of the answers. {answers}")
+def _thinking(settings: Sequence[SettingSummary], rows: Sequence[Row]) -> Iterator[Drawn | str]:
+    counts = {s.setting: s.ended for s in settings}
+    ways = {how for ended in counts.values() for how in ended}
+    answers = f"{_answers(settings)}."
+    if len(ways) > 1:
+        yield _drawn(
+            plots.ended(counts), "ended", settings, f"How thinking ended, in percent of the answers. {answers}"
+        )
+    else:
+        how = ways.pop().replace("_", " ")
+        yield f"no figure 'ended' of {settings[0].method}, because all thinking ended in one way: {how}."
     tokens = {s.setting: [row.thinking_tokens for row in rows if row.setting == s.setting] for s in settings}
     caption = f"Thinking tokens of the answers, a histogram a setting; the stroke is the median. {answers}"
     if any(s.tries > 1 for s in settings):
@@ -118,10 +125,14 @@ def _thinking(settings: Sequence[SettingSummary], rows: Sequence[Row]) -> Iterat
 
 
 def _counts(settings: Sequence[SettingSummary]) -> str:
-    problems, samples = ({getattr(s, name) for s in settings} for name in ("problems", "samples"))
-    said = f"n = {_range(problems)} problems, {_range(samples)} answers each; "
+    samples = {s.samples for s in settings}
     kinds = ["Wilson's"] * (1 in samples) + ["the bootstrap's over problems"] * (max(samples) > 1)
-    return f"{said}95 % intervals, {' or '.join(kinds)}."
+    return f"{_answers(settings)}; 95 % intervals, {' or '.join(kinds)}."
+
+
+def _answers(settings: Sequence[SettingSummary]) -> str:
+    problems, samples = {s.problems for s in settings}, {s.samples for s in settings}
+    return f"n = {_range(problems)} problems, {_range(samples)} answer{'s' * (samples != {1})} each"
 
 
 def _range(numbers: set[int]) -> str:

@@ -10,7 +10,7 @@ body { margin: 0 auto; max-width: 72rem; padding: 1rem; background: var(--paper)
   font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.25rem; margin-top: 2.5rem;
   border-bottom: 1px solid var(--line); } h3 { font-size: 1rem; margin: 0 0 .5rem; }
-a { color: var(--link); } nav a { margin-right: 1rem; }
+a { color: var(--link); } nav a { display: inline-block; margin-right: 1rem; }
 p { max-width: 46rem; } .note, .counts, figcaption { color: var(--soft); font-size: .875rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; overflow-wrap: normal; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap;

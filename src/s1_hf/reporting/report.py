@@ -120,11 +120,12 @@ def _table(table: Table) -> Element:
 
 
 def _settings_note(report: Report) -> str:
-    several = any(s.samples > 1 for s in report.settings)
-    kind = f"Wilson's for one answer a problem, else the bootstrap's over problems, {RESAMPLES:,} resamples, seed 0"
+    kind = "Wilson's"
+    if any(s.samples > 1 for s in report.settings):
+        kind += f" for one answer a problem, else the bootstrap's over problems, {RESAMPLES:,} resamples, seed 0"
     return (
         "n: problems (× answers to each). thinking, all tokens: means per answer; all tokens counts thrown away tries "
-        f"and all voters. 95 %: interval of the accuracy, {kind if several else 'Wilson’s'}. ignored: ends of thinking "
+        f"and all voters. 95 %: interval of the accuracy, {kind}. ignored: ends of thinking "
         "that were ignored, the mean. The last columns: how thinking ended, in percent of the answers."
     )
 

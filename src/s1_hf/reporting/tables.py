@@ -17,21 +17,25 @@ One = TypeVar("One")
 class Table:
     """Texts in rows and columns; the first `names` columns are names, the others numbers."""
 
-    title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     names: int
 
 
-def settings_table(settings: Sequence[SettingSummary]) -> Table:
-    """Tokens, accuracy with its interval, and how thinking ended, in percent of the answers."""
+def settings_table(settings: Sequence[SettingSummary], *, brief: bool = False) -> Table:
+    """Tokens, accuracy with its interval, and how thinking ended, in percent of the answers.
+
+    Args:
+        brief (`bool`, defaults to `False`): for settings of one task and method, in 80 characters: their names alone,
+            and thinking tokens alone.
+    """
     columns: dict[str, Callable[[SettingSummary], str]] = {
         "n": lambda s: f"{s.problems}" if s.samples == 1 else f"{s.problems} × {s.samples}",
         "thinking": lambda s: f"{s.thinking_tokens:,.0f}",
         "all tokens": lambda s: f"{s.total_tokens:,.0f}",
         "tries": lambda s: f"{s.tries:,.1f}",
         "acc. %": lambda s: f"{s.accuracy:.1f}",
-        "95 %": lambda s: f"{s.low:.1f} - {s.high:.1f}",
+        "95 %": lambda s: f"{s.low:.1f} to {s.high:.1f}",
         "ignored": lambda s: f"{s.ends_ignored:.2f}",
     }
     for how in ENDED:
@@ -41,8 +45,10 @@ def settings_table(settings: Sequence[SettingSummary]) -> Table:
     for how in ENDED:
         if not any(s.ended[how] for s in settings):
             del columns[how.replace("_", " ")]
-    names = {"method": lambda s: s.method, "setting": lambda s: s.setting}
-    return _table("Settings", settings, names, columns)
+    names: dict[str, Callable[[SettingSummary], str]] = {"method": lambda s: s.method, "setting": lambda s: s.setting}
+    if brief:
+        del names["method"], columns["all tokens"], columns["ignored"]
+    return _table(settings, names, columns)
 
 
 def methods_table(methods: Sequence[MethodSummary]) -> Table:
@@ -53,22 +59,21 @@ def methods_table(methods: Sequence[MethodSummary]) -> Table:
         "Scaling": lambda m: "n/a" if m.scaling is None else f"{m.scaling:+.1f}",
         "Performance %": lambda m: f"{m.performance:.1f}",
     }
-    return _table("Methods", methods, {"method": lambda m: m.method}, columns)
+    return _table(methods, {"method": lambda m: m.method}, columns)
 
 
 def differences_table(differences: Sequence[Difference]) -> Table:
     """Paired differences to the reference."""
     columns: dict[str, Callable[[Difference], str]] = {
         "points": lambda d: f"{d.points:+.1f}",
-        "95 %": lambda d: f"{d.low:+.1f} - {d.high:+.1f}",
+        "95 %": lambda d: f"{d.low:+.1f} to {d.high:+.1f}",
         "p": lambda d: "< 0.001" if d.p < 0.001 else f"{d.p:.3f}",
     }
-    names = {"method": lambda d: d.method, "setting": lambda d: d.setting, "less": lambda d: d.reference}
-    return _table("Differences", differences, names, columns)
+    names = {"method": lambda d: d.method, "setting": lambda d: d.setting, "compared with": lambda d: d.reference}
+    return _table(differences, names, columns)
 
 
 def _table(
-    title: str,
     entries: Sequence[One],
     names: dict[str, Callable[[One], str]],
     columns: dict[str, Callable[[One], str]],
@@ -78,4 +83,4 @@ def _table(
     if len({task(one) for one in entries}) > 1:
         names = {"task": task} | names
     every = names | columns
-    return Table(title, tuple(every), [[text(one) for text in every.values()] for one in entries], len(names))
+    return Table(tuple(every), [[text(one) for text in every.values()] for one in entries], len(names))
