@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from s1_hf.generation import budget_forcing
 from s1_hf.methods.bench import NO_INTERVENTION, Bench
 from s1_hf.methods.forcing import check_grid
-from s1_hf.methods.method import Method, checked_counts
+from s1_hf.methods.method import Method, check_counts
 from s1_hf.methods.steps import DELIMITER, StepCountdown, check_delimiter, step_format
 from s1_hf.results import row_of
 from s1_hf.sweeps import Setting
@@ -86,7 +86,7 @@ class TokenConditional(Method):
     forced: bool = False
 
     def __post_init__(self) -> None:
-        checked_counts("budgets", self.budgets)
+        check_counts("budgets", self.budgets)
 
     @property
     def names(self) -> list[str]:
@@ -140,7 +140,7 @@ class StepConditional(Method):
     delimiter: str = DELIMITER
 
     def __post_init__(self) -> None:
-        checked_counts("steps", self.steps)
+        check_counts("steps", self.steps)
         if not isinstance(self.delimiter, str) or self.delimiter.count("{steps}") != 1:
             raise ValueError(f"`delimiter` has to be a text with one '{{steps}}', but is {self.delimiter!r}.")
 

@@ -78,16 +78,11 @@ def in_order(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: places[row.method, row.setting])
 
 
-def checked_counts(name: str, values: Any, least: int = 1) -> tuple[int, ...]:
-    """`values` as a tuple.
-
-    Raises:
-        ValueError: they are no different integers of at least `least`, or none.
-    """
+def check_counts(name: str, values: Any, least: int = 1) -> None:
+    """Raises a `ValueError` unless `values` are different integers of at least `least`, and not none."""
     listed = isinstance(values, Sequence) and not isinstance(values, str) and len(values) > 0
     if not listed or not all(is_count(v) and v >= least for v in values) or len(set(values)) < len(values):
         raise ValueError(
-            f"`{name}` has to be a sequence of different integers of at least {least}, such as [{least}, {2 * least}], "
+            f"`{name}` has to be a sequence of different integers of at least {least}, such as [16, 32], "
             f"but is {values!r}."
         )
-    return tuple(values)

@@ -10,7 +10,7 @@ from s1_hf.budget import Budget, is_count
 from s1_hf.grading import group_equivalent
 from s1_hf.methods.bench import NO_INTERVENTION, Bench
 from s1_hf.methods.forcing import Cue, check_grid
-from s1_hf.methods.method import Method, checked_counts
+from s1_hf.methods.method import Method, check_counts
 from s1_hf.results import Row, row_of
 from s1_hf.sweeps import Setting, grid
 
@@ -53,7 +53,7 @@ class Parallel(Method):
         if not self.votes and not self.shortest:
             raise ValueError("`votes` or `shortest` has to be given, such as `votes=[1, 2, 4]` or `shortest=[(1, 4)]`.")
         if self.votes:
-            checked_counts("votes", self.votes)
+            check_counts("votes", self.votes)
         _check_pairs(self.shortest)
         most = max([*self.votes, *(k for _, k in self.shortest)])
         if most > self.samples:
@@ -80,16 +80,17 @@ class Parallel(Method):
         return self.samples
 
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
-        of_problem: dict[tuple[Setting, Problem], list[Row]] = {}
+        kinds = {(problem.task, problem.id): problem.kind for problem in problems}
+        samples: dict[tuple[Setting, tuple[str, str]], list[Row]] = {}
         for setting, problem, sample, done in bench.answers(
             problems, self._grid, samples=self.samples, wait_text=self.wait_text
         ):
             row = row_of(done, problem, bench.tokenizer, method="samples", setting=setting.name, sample=sample)
-            of_problem.setdefault((setting, problem), []).append(row)
+            samples.setdefault((setting, (problem.task, problem.id)), []).append(row)
         return [
             replace(row, method=_named(row.method, setting))
-            for (setting, problem), rows in of_problem.items()
-            for row in self._combined(rows, problem.kind)
+            for (setting, problem), rows in samples.items()
+            for row in self._combined(rows, kinds[problem])
         ]
 
     def _combined(self, rows: list[Row], kind: Kind) -> Iterator[Row]:
@@ -212,7 +213,7 @@ def shortest_of(samples: Sequence[Row], m: int, k: int, kind: Kind = "math") -> 
 
 def _groups(samples: Sequence[Row], k: int) -> Iterator[tuple[int, list[Row]]]:
     """Disjoint groups of k samples of one problem, numbered within the problem."""
-    checked_counts("k", [k])
+    check_counts("k", [k])
     of_problem: dict[tuple[str, str], list[Row]] = {}
     for row in samples:
         of_problem.setdefault((row.task, row.problem), []).append(row)

@@ -30,7 +30,7 @@ def problems_of(task: str, data_folder: str | Path | None = None, max_samples: i
     >>> from s1_hf.methods import problems_of
     >>> problem, = problems_of("s1:embedded", max_samples=1)
     >>> problem.prompt[:28], problem.gold, problem.kind
-    ('Lamp A flashes at second 6 a', '19', 'math')
+    ('Lamp A flashes at second 4 a', '36', 'math')
 
     ```
     """

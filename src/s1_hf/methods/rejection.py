@@ -11,7 +11,7 @@ import torch
 from s1_hf.budget import is_count
 from s1_hf.criteria import _FormatCriteria
 from s1_hf.decisions import Field
-from s1_hf.methods.method import Method, checked_counts
+from s1_hf.methods.method import Method, check_counts
 from s1_hf.results import Row, row_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class RejectionSampling(Method):
     max_tries: int = 1000
 
     def __post_init__(self) -> None:
-        checked_counts("limits", self.limits)
+        check_counts("limits", self.limits, least=0)
         if not is_count(self.max_tries) or self.max_tries < 1:
             raise ValueError(f"`max_tries` has to be an integer of at least 1, but is {self.max_tries!r}.")
 

@@ -122,7 +122,10 @@ class StepCountdown(LogitsProcessor):
         """The completion of the `row`-th prompt that went through, with what was forced here said in it."""
         own = self._rows[row]
         forced = tuple(map(max, completion.forced, own.forced))
-        report = replace(completion.report, forced=forced, ended="cut" if own.over else completion.report.ended)
+        at = own.over_at
+        # A closing delimiter that was begun neither here nor by the model is budget forcing's, at a wish to end.
+        cut = 0 < at < len(forced) and not (completion.forced[at - 1] and not own.forced[at - 1])
+        report = replace(completion.report, forced=forced, ended="cut" if cut else completion.report.ended)
         return replace(completion, forced=forced, report=report)
 
 
@@ -143,14 +146,15 @@ class _Row:
         self._tape: list[int] = []  # what has to follow
         self._begun = False  # whether the model has begun a delimiter
         self._step = ""  # the text since the last delimiter
-        self.over = False  # whether thinking was closed behind the last step
-        self.forced: list[bool] = []
+        self.over_at = 0  # how much had been generated when the last step was over; 0: it is not
+        self.forced: list[bool] = []  # of everything generated
 
     def add(self, token: int) -> None:
         """The token that was generated."""
         self._place = self._automaton.observe([token], self._place)
         self._last = (self._texts[token] if token < len(self._texts) else None) or ""
-        ours = bool(self._tape) and token == self._tape.pop(0)
+        ours = bool(self._tape) and token == self._tape[0]
+        self._tape = self._tape[1:] if ours else []
         self._begun = token == self._special and not ours
         self._step = "" if ours else self._step + self._last
 
@@ -163,8 +167,8 @@ class _Row:
 
     def _next(self, scores: torch.Tensor) -> tuple[int | None, bool]:
         """The token that has to come, if any, and whether that is our doing."""
-        if self.over or self._tape:
-            return (self._end if self.over else self._tape[0]), True
+        if self.over_at or self._tape:
+            return (self._end if self.over_at else self._tape[0]), True
         if self._begun:
             closes = self._special == self._close[0] and int(scores.argmax()) == self._close[1]
             return (self._close[1], False) if closes else (self._count(1), True)
@@ -176,7 +180,7 @@ class _Row:
     def _count(self, begun: int) -> int:
         """The next token of the next delimiter, of which so many have been written; or of the end."""
         if self._left == 0:
-            self.over = True
+            self.over_at = len(self.forced)
             return self._end
         self._left -= 1
         newline = () if begun or self._last.endswith("\n") else self._automaton.newline
