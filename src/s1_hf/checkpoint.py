@@ -65,6 +65,13 @@ class Checkpoint:
         if name == "embedded" and not Path(name).exists():
             name = str(MODEL_PATH)
         _check_folder(name)
+        try:
+            return cls._read(name, revision, trust_remote_code)
+        except OSError as error:
+            raise OSError(f"{name} cannot be read. {error}") from error
+
+    @classmethod
+    def _read(cls, name: str, revision: str, trust_remote_code: bool) -> Checkpoint:
         options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
         found = find_adapter_config_file(name, revision=revision)
         if found is None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from s1_hf.cli import options as o
-from s1_hf.cli.terminal import console, plain_errors
+from s1_hf.cli.terminal import plain_errors, print_table
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -50,7 +50,7 @@ def formats(
     if as_json:
         typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
     else:
-        console.print(_table(found) if model is None else _lines(found))
+        print_table(_table(found) if model is None else _lines(found))
 
 
 def _known() -> dict[str, Any]:

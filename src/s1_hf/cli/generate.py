@@ -28,7 +28,7 @@ def generate(
     model: o.Model,
     question: Annotated[str | None, typer.Argument(help="What is asked; '-': read from stdin.")] = None,
     chat: Annotated[
-        Path | None, typer.Option(help="A JSON file with a list of messages, in place of a question.")
+        Path | None, typer.Option(help="A JSON file: a list of messages.", exists=True, dir_okay=False)
     ] = None,
     max_thinking_tokens: o.MaxThinkingTokens = None,
     min_thinking_tokens: o.MinThinkingTokens = 0,
@@ -91,7 +91,7 @@ def generate(
         seconds = time.monotonic() - start
     if as_json:
         settings = {"model": model, "revision": revision, "dtype": dtype, "seed": seed} | budget | decoding | answers
-        typer.echo(json.dumps(_as_json(given, completion, settings, seconds), indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(_as_json(given, completion, settings, seconds), ensure_ascii=False))
     messages.print(_summary(completion, seconds), highlight=False, soft_wrap=True)
 
 
@@ -203,7 +203,8 @@ def _as_json(prompt: Any, completion: Completion, settings: dict[str, Any], seco
 
 def _summary(completion: Completion, seconds: float) -> str:
     report = completion.report
+    ends = "1 end" if report.ends_ignored == 1 else f"{report.ends_ignored} ends"
     return (
-        f"thinking: {report.thinking_tokens:,} tokens, ended {report.ended}, {report.ends_ignored} ends ignored; "
+        f"thinking: {report.thinking_tokens:,} tokens, ended {report.ended}, {ends} ignored; "
         f"answer: {report.answer_tokens:,} tokens; {len(completion.token_ids) / seconds:,.1f} tokens/s"
     )

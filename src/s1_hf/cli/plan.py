@@ -13,7 +13,7 @@ from rich.table import Table
 
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
-from s1_hf.cli.terminal import console, plain_errors
+from s1_hf.cli.terminal import console, plain_errors, print_table
 
 if TYPE_CHECKING:
     from s1_hf.memory import Machine, MemoryPlan, Suggestion, Training
@@ -115,7 +115,7 @@ def _show(answer: _Answer) -> None:
     table.add_section()
     table.add_row("total", _gib(result.total), "")
     table.add_row("of one GPU", _gib(result.capacity), "")
-    console.print(table)
+    print_table(table)
     spare = result.capacity - result.total
     colour = _COLOURS[result.verdict]
     console.print(
@@ -126,7 +126,7 @@ def _show(answer: _Answer) -> None:
         soft_wrap=True,
     )
     if answer.suggestions:
-        console.print(_changes(answer))
+        print_table(_changes(answer))
 
 
 def _changes(answer: _Answer) -> Table:

@@ -11,6 +11,8 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 from rich.text import Text
 
 console = Console()
@@ -43,6 +45,13 @@ def plain_errors(
         kept = " What is finished is kept: the same command goes on from there." if resumes else ""
         messages.print(f"\nInterrupted.{kept}", soft_wrap=True)
         raise typer.Exit(130) from None
+
+
+def print_table(table: Table) -> None:
+    """To stdout. In a terminal as wide as it is, but with every number whole; in a file, nothing is wrapped."""
+    measured = Measurement.get(console, console.options.update(width=1000), table)
+    width = max(console.width, measured.minimum) if console.is_terminal else measured.maximum
+    Console(width=width).print(table)  # `console` never prints beyond its own width
 
 
 def add(app: typer.Typer, command: Callable[..., Any], name: str | None = None, **settings: Any) -> None:
