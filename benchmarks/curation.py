@@ -10,6 +10,7 @@ to 2,000 words, 728 test questions, of which 300 are quoted in the pool, and 3,0
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -147,15 +148,26 @@ def _measured(name: str, processes: int, rows: int, step: Callable[[], Any]) -> 
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    begin = time.perf_counter()
+    begin, cpu = time.perf_counter(), _cpu_seconds()
     try:
         result = step()
     finally:
-        seconds = time.perf_counter() - begin
+        seconds, cpu = time.perf_counter() - begin, _cpu_seconds() - cpu
         done.set()
         watcher.join()
-    row = {"stage": name, "processes": processes, "rows in": rows, "seconds": round(seconds, 2)}
+    row = {
+        "stage": name,
+        "processes": processes,
+        "rows in": rows,
+        "seconds": round(seconds, 2),
+        "CPU seconds": round(cpu, 2),
+    }
     return result, row | {"MiB before": before >> 20, "MiB at most": max(peak[0], before) >> 20}
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of all that it has started and that have ended."""
+    return sum(os.times()[:4])
 
 
 def _anonymous() -> int:

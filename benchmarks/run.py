@@ -19,6 +19,7 @@ BENCHMARKS = (
     "training_memory",
     "grading",
     "evaluation",
+    "curation",
 )  # modules; need `train`, `eval`
 
 

@@ -12,6 +12,7 @@ ROOT = Path(s1_hf.__file__).parent
 MODULES = sorted(".".join(("s1_hf", *path.relative_to(ROOT).with_suffix("").parts)) for path in ROOT.rglob("*.py"))
 NEEDS = {
     "s1_hf.cli": ["typer"],
+    "s1_hf.curate": ["datasets"],
     "s1_hf.evaluation": ["lighteval"],
     "s1_hf.grading": ["math_verify"],
     "s1_hf.s1k": ["datasets"],

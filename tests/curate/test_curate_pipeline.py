@@ -125,6 +125,12 @@ def test_licences_are_the_rows_own_or_their_sources():
     assert curate(rows, recipe).report["licenses"] == {"mit": 1, "cc0-1.0": 1}
 
 
+def test_a_curation_can_be_curated_again():
+    once = curate(random_pool(300), RECIPE).dataset
+    again = curate(once, Recipe(domains=Domains(column="domain"), diversity=Diversity(n=10))).dataset
+    assert len(again) == 10 and max(again["pool_row"]) < 30
+
+
 def test_columns_are_found_under_other_names():
     rows = Dataset.from_list(
         [{"q": "1?", "gemini_thinking_trajectory": "Hm.", "gemini_attempt": "1", "question_id": 7}]
@@ -151,6 +157,24 @@ def test_columns_are_found_under_other_names():
 def test_columns_that_are_not_there_are_refused(columns, said):
     with pytest.raises(ValueError, match=said):
         as_pool(pool({}), Columns(**columns))
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"question": 1.5}, "'question' has to be of texts, but is of .*float64"),
+        ({"thinking_trajectories": [1]}, "'thinking_trajectories' has to be of texts, but is of List.*int64"),
+        ({"thinking_tokens": 1.5}, "'thinking_tokens' has to be of whole numbers, but is of .*float64"),
+        ({"source_type": ["a"]}, "'source_type' has to be of texts"),
+    ],
+)
+def test_columns_of_wrong_types_are_refused(columns, said):
+    with pytest.raises(ValueError, match=said):
+        as_pool(pool(columns))
+
+
+def test_answers_that_were_read_as_numbers_become_texts():
+    assert as_pool(pool({"attempt": 2, "source_type": 7}))[0]["attempt"] == "2"
 
 
 def test_all_missing_columns_are_told_at_once_before_any_work():

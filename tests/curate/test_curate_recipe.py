@@ -69,6 +69,7 @@ def test_the_command_line_changes_seed_method_and_n():
         ("licenses: {AIME: 3}", "`licenses` has to be a mapping of texts to texts"),
         ("seed: -1", "`seed` has to be 0 or more, but is -1"),
         ("decontamination: {ngram_size: 0}", "`ngram_size` has to be 1 or more words, but is 0"),
+        ("decontamination: {min_share: 2}", "`min_share` has to be from 0 to 1, but is 2"),
         ("- 1", "`the recipe` has to be a mapping"),
         ("a: [", "is not a YAML file"),
     ],

@@ -23,13 +23,14 @@ def against(tmp_path):
     return make
 
 
-def dropped(question, *tests, size=8):
-    return [drop.detail for drop in decontaminate(pool({"question": question}), Decontamination(tests, size)).drops]
+def dropped(question, *tests, size=8, share=0.0):
+    options = Decontamination(tests, size, share)
+    return [drop.detail for drop in decontaminate(pool({"question": question}), options).drops]
 
 
 def test_eight_shared_words_in_a_row_are_found_and_told(against):
     details = dropped("Now let abc be  a\ntriangle INSCRIBED in a square.", against("Something.", TEST))
-    assert details == ["'let abc be a triangle inscribed in a' is in test, question 1"]
+    assert details == ["'let abc be a triangle inscribed in a' is in test, question 1 (share 0.20)"]
 
 
 def test_seven_shared_words_are_not(against):
@@ -51,7 +52,19 @@ def test_the_size_is_an_option(against):
 
 def test_which_test_set_is_told(against):
     one, two = against("Something else.", name="AIME24"), against(TEST, name="MATH500", column="problem")
-    assert dropped(TEST, one, two)[0].endswith("is in MATH500, question 0")
+    assert dropped(TEST, one, two)[0].endswith("is in MATH500, question 0 (share 1.00)")
+
+
+def test_a_stock_phrase_passes_where_a_share_is_asked_for(against):
+    """TEST has 12 words, 5 n-grams; the phrase is one of them."""
+    phrase = "Now let ABC be a triangle inscribed in a square."
+    assert dropped(phrase, against(TEST), share=0.2) and not dropped(phrase, against(TEST), share=0.21)
+    assert dropped(f"Hint: {TEST}", against(TEST), share=1.0)
+
+
+def test_the_test_question_with_the_largest_share_is_told(against):
+    long = f"Let ABC be a triangle inscribed in a {'very ' * 30} large circle."
+    assert "question 1 (share 1.00)" in dropped(TEST, against(long, TEST))[0]
 
 
 def test_processes_do_not_matter(against):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from s1_hf._lazy import require
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 NEEDED = ("question", "thinking_trajectories", "attempt")
+_TEXTS = ("question", "thinking_trajectories", "attempt", "source_type", "ended", "error", "license")
+_KINDS = dict.fromkeys(_TEXTS, "text") | {"thinking_tokens": "whole number"}
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,11 @@ class Columns:
 def as_pool(dataset: Dataset, columns: Columns | None = None) -> Dataset:
     """`dataset` with its columns under our names; those that have no name here stay as they are.
 
+    Questions, answers and sources that are whole numbers, as a csv file's may be read, become texts.
+
     Raises:
-        ValueError: a column that is given or needed is missing, or one with the new name is there already.
+        ValueError: a column that is given or needed is missing, has values of a wrong type, or one with the new name
+            is there already.
     """
     given = {name: old for name, old in (columns or Columns()).given.items() if name != old}
     present = dataset.column_names
@@ -72,4 +79,27 @@ def as_pool(dataset: Dataset, columns: Columns | None = None) -> Dataset:
     ]
     if faults:
         raise ValueError("\n".join([*faults, f"The pool has {', '.join(present) or 'no columns'}."]))
-    return dataset.rename_columns({old: name for name, old in given.items()})
+    return _typed(dataset.rename_columns({old: name for name, old in given.items()}))
+
+
+def _typed(dataset: Dataset) -> Dataset:
+    faults = []
+    for name in (name for name in dataset.column_names if name in _KINDS):
+        kind, wanted = _kind(dataset.features[name]), _KINDS[name]
+        if wanted == "text" and kind == "whole number":
+            dataset = dataset.cast_column(name, require("datasets", "data").Value("string"))
+        elif kind not in (wanted, "null", *(["texts"] if name == "thinking_trajectories" else [])):
+            faults.append(f"The column {name!r} has to be of {wanted}s, but is of {dataset.features[name]}.")
+    if faults:
+        raise ValueError("\n".join(faults))
+    return dataset
+
+
+def _kind(feature: Any) -> str:
+    """What a column holds, in words."""
+    inner = getattr(feature, "feature", None)
+    if inner is not None:
+        return "texts" if _kind(inner) in ("text", "null") else "lists"
+    dtype = str(getattr(feature, "dtype", ""))
+    kinds = {"string": "text", "large_string": "text", "null": "null", "bool": "boolean"}
+    return kinds.get(dtype, "whole number" if dtype.lstrip("u").startswith("int") else dtype)

@@ -77,14 +77,20 @@ class Decontamination:
     Args:
         against (`tuple[TestSet, ...]`): the evaluations; none: nothing is dropped.
         ngram_size (`int`, defaults to 8): how many words in a row have to be shared; the paper's.
+        min_share (`float`, defaults to 0): how much of a test question's n-grams a question has to have; 0, the
+            paper's: one is enough. Stock phrases are enough then, too: 94 of 912 questions of the published s1K share
+            eight words with AIME24 or MATH500, most of them "where $m$ and $n$ are relatively prime positive".
     """
 
     against: tuple[TestSet, ...] = ()
     ngram_size: int = 8
+    min_share: float = 0.0
 
     def __post_init__(self) -> None:
         if self.ngram_size < 1:
             raise ValueError(f"`ngram_size` has to be 1 or more words, but is {self.ngram_size}.")
+        if not 0 <= self.min_share <= 1:
+            raise ValueError(f"`min_share` has to be from 0 to 1, but is {self.min_share}.")
         names = [test.name for test in self.against]
         if len(set(names)) < len(names):
             raise ValueError(f"`against` has to have different names, but they are {', '.join(names)}.")
@@ -94,8 +100,8 @@ def decontaminate(dataset: Dataset, options: Decontamination, *, num_proc: int |
     """Drop questions that share `ngram_size` words in a row with a test question (rule `test_question`).
 
     Words are compared as in [`s1_hf.curate.text.words`]: lower-cased, with their punctuation. A paraphrase, a
-    translation or other numbers are not found. The drop's detail names the first shared words, the test set and the
-    number of its question.
+    translation or other numbers are not found. The drop's detail names the test question that shares the largest part
+    of its n-grams, that part, and the first n-gram that is shared with it.
 
     Args:
         dataset: with a column `question`.
@@ -115,32 +121,53 @@ def decontaminate(dataset: Dataset, options: Decontamination, *, num_proc: int |
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     test = pathlib.Path(folder, "test.jsonl")
     ...     _ = test.write_text(json.dumps({"question": "Find all primes below 9."}))
-    ...     decontaminate(pool, Decontamination((TestSet("mine", str(test)),), ngram_size=4)).drops
-    (Drop(row=1, rule='test_question', detail="'find all primes below' is in mine, question 0"),)
+    ...     stage = decontaminate(pool, Decontamination((TestSet("mine", str(test)),), ngram_size=4))
+    >>> stage.rows, stage.drops[0].detail
+    ((0,), "'find all primes below' is in mine, question 0 (share 1.00)")
 
     ```
     """
-    lookup: dict[str, str] = {}
-    notes = []
-    for test in options.against:
-        questions = test.questions()
-        notes.append(f"{test.name}: {test.path}, questions: {len(questions):,}")
-        for number, question in enumerate(questions):
-            for gram in ngrams(question, options.ngram_size):
-                lookup.setdefault(gram, f"{test.name}, question {number}")
-    if not lookup:
+    tests, notes = _read(options)
+    if not tests:
         return stage("decontaminate", len(dataset), (), ["no test sets were given"])
-    hits = column(dataset, _find_test_questions, ["question"], num_proc, lookup=lookup, size=options.ngram_size)
+    hits = column(dataset, _find_test_questions, ["question"], num_proc, tests=tests, options=options)
     drops = [Drop(row, "test_question", hit) for row, hit in enumerate(hits) if hit]
     return stage("decontaminate", len(dataset), drops, notes)
 
 
-def _find_test_questions(questions: list[str | None], lookup: dict[str, str], size: int) -> list[str]:
-    return [_hit(question or "", lookup, size) for question in questions]
+def _read(options: Decontamination) -> tuple[list[tuple[str, list[str]]], list[str]]:
+    """Every test question's name and n-grams; and what the test sets are, in words."""
+    tests: list[tuple[str, list[str]]] = []
+    notes = []
+    for test in options.against:
+        questions = test.questions()
+        notes.append(f"{test.name}: {test.path}, questions: {len(questions):,}")
+        tests += [
+            (f"{test.name}, question {number}", list(dict.fromkeys(ngrams(question, options.ngram_size))))
+            for number, question in enumerate(questions)
+        ]
+    return tests, notes
 
 
-def _hit(question: str, lookup: dict[str, str], size: int) -> str:
-    for gram in ngrams(question, size):
-        if gram in lookup:
-            return f"{gram!r} is in {lookup[gram]}"
-    return ""
+def _find_test_questions(
+    questions: list[str | None], tests: list[tuple[str, list[str]]], options: Decontamination
+) -> list[str]:
+    where: dict[str, list[int]] = {}
+    for number, (_, grams) in enumerate(tests):
+        for gram in grams:
+            where.setdefault(gram, []).append(number)
+    return [_hit(question or "", tests, where, options) for question in questions]
+
+
+def _hit(
+    question: str, tests: list[tuple[str, list[str]]], where: dict[str, list[int]], options: Decontamination
+) -> str:
+    shared: dict[int, list[str]] = {}
+    for gram in dict.fromkeys(ngrams(question, options.ngram_size)):
+        for number in where.get(gram, ()):
+            shared.setdefault(number, []).append(gram)
+    if not shared:
+        return ""
+    share, number = max((len(grams) / len(tests[number][1]), -number) for number, grams in shared.items())
+    name = tests[-number][0]
+    return f"{shared[-number][0]!r} is in {name} (share {share:.2f})" if share >= options.min_share else ""

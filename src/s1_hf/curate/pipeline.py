@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from s1_hf._lazy import require
 from s1_hf.curate.columns import as_pool
 from s1_hf.curate.decontamination import decontaminate
 from s1_hf.curate.difficulty import check_booleans, keep_difficult, solved_columns, with_thinking_tokens
@@ -15,7 +16,6 @@ from s1_hf.curate.quality import check_quality
 from s1_hf.curate.report import make_report
 from s1_hf.curate.selection import AFTER_DIFFICULTY, BY_DOMAIN, select
 from s1_hf.curate.stage import Drop, Stage
-from s1_hf.curate.text import trace_text
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -119,12 +119,11 @@ def curate(
     if recipe.tokenizer and not recipe.quality.min_thinking_tokens:
         rows.dataset = with_thinking_tokens(rows.dataset, recipe.tokenizer)
     domains, how = _domains(rows.dataset, recipe)
-    before = rows.dataset.add_column("domain", domains) if domains else rows.dataset
-    stage = select(before, recipe.diversity, domains=domains, seed=recipe.seed)
-    rows.dataset = before
+    left = rows.dataset
+    stage = select(left, recipe.diversity, domains=domains, seed=recipe.seed)
     done(replace(stage, notes=(*stage.notes, *how)))
-    selected = _finished(rows.dataset, rows.numbers)
-    report = make_report(dataset, before, selected, rows.stages, recipe)
+    selected = _finished(rows, [domains[row] for row in stage.rows] if domains else [])
+    report = make_report(dataset, left, domains, selected, rows.stages, recipe)
     return Curation(selected, tuple(rows.stages), report)
 
 
@@ -173,9 +172,25 @@ def _domains(dataset: Dataset, recipe: Recipe) -> tuple[Sequence[str], tuple[str
     return domains, (how,)
 
 
-def _finished(dataset: Dataset, numbers: Sequence[int]) -> Dataset:
-    """Traces as lists, as in s1K, and the rows' numbers in the pool."""
-    traces = [trace if isinstance(trace, list) else [trace_text(trace)] for trace in dataset["thinking_trajectories"]]
-    old = [name for name in ("thinking_trajectories", "pool_row") if name in dataset.column_names]
-    dataset = dataset.remove_columns(old).add_column("thinking_trajectories", traces)
-    return dataset.add_column("pool_row", list(numbers))
+def _finished(rows: _Rows, domains: Sequence[str]) -> Dataset:
+    """Traces as lists, as in s1K; domains, and the rows' numbers in the pool."""
+    dataset = rows.dataset
+    if getattr(dataset.features["thinking_trajectories"], "dtype", None):  # of texts, not of lists
+        text = dataset.features["thinking_trajectories"]
+        features = dataset.features.copy()
+        features["thinking_trajectories"] = require("datasets", "data").List(text)
+        dataset = dataset.map(_as_list, input_columns="thinking_trajectories", features=features)
+    if domains:
+        dataset = _with_column(dataset, "domain", domains)
+    return _with_column(dataset, "pool_row", rows.numbers)
+
+
+def _as_list(trace: str | None) -> dict[str, list[str]]:
+    return {"thinking_trajectories": [trace or ""]}
+
+
+def _with_column(dataset: Dataset, name: str, values: Sequence[Any]) -> Dataset:
+    """In place of one that is there."""
+    if name in dataset.column_names:
+        dataset = dataset.remove_columns(name)
+    return dataset.add_column(name, list(values))

@@ -24,12 +24,17 @@ UNKNOWN_LICENSE = "unknown"
 
 
 def make_report(
-    pool: Dataset, left: Dataset, selected: Dataset, stages: Sequence[Stage], recipe: Recipe
+    pool: Dataset,
+    left: Dataset,
+    domains: Sequence[str],
+    selected: Dataset,
+    stages: Sequence[Stage],
+    recipe: Recipe,
 ) -> dict[str, Any]:
     """The report.
 
     Args:
-        pool: all rows. left: those that were selected from, with `domain` if there are any. selected: the result.
+        pool: all rows. left: those that were selected from. domains: of these, or none. selected: the result.
 
     Returns:
         `dict`: `version`, `seed`, `method`, `recipe`; `funnel`, a list of `stage`, `rows` and `paper`; `stages`, a
@@ -43,7 +48,7 @@ def make_report(
         "funnel": _funnel(len(pool), stages),
         "stages": [_stage(stage, pool) for stage in stages],
         "sources": _sources(pool, stages, selected),
-        "domains": _domains(left, selected),
+        "domains": _domains(domains, selected),
         "licenses": _licenses(selected, recipe),
         "thinking_tokens": {"left": _lengths(left), "selected": _lengths(selected)},
         "columns": selected.column_names,
@@ -91,11 +96,11 @@ def _sources(pool: Dataset, stages: Sequence[Stage], selected: Dataset) -> dict[
     }
 
 
-def _domains(left: Dataset, selected: Dataset) -> dict[str, dict[str, Any]]:
-    if "domain" not in left.column_names:
+def _domains(left: Sequence[str], selected: Dataset) -> dict[str, dict[str, Any]]:
+    if not left:
         return {}
     before, after, means = (
-        Counter(values(left, "domain")),
+        Counter(left),
         Counter(values(selected, "domain")),
         _means(selected, "domain"),
     )
