@@ -1,4 +1,6 @@
-"""Bad input to `s1-hf eval` is answered before anything is loaded."""
+"""`s1-hf eval`: bad input is answered before anything is loaded; Ctrl-C, JSON, and one run in one folder."""
+
+import json
 
 import pytest
 
@@ -8,7 +10,12 @@ pytest.importorskip("typer")
 from typer.testing import CliRunner
 
 from s1_hf import embedded
+from s1_hf.checkpoint import Checkpoint
 from s1_hf.cli import app
+from s1_hf.evaluation import BudgetForcingModel, run
+
+# huggingface_hub renames an argument that a task of lighteval uses while it is imported
+pytestmark = pytest.mark.filterwarnings("ignore:Deprecated argument:FutureWarning")
 
 
 @pytest.mark.parametrize(
@@ -16,7 +23,7 @@ from s1_hf.cli import app
     [
         (["--max-thinking-tokens", "-5"], "`--max-thinking-tokens` (which is '-5'): "),
         (["--batch-size", "0"], "`--batch-size` (which is 0): Input should be greater than 0"),
-        (["--max-samples", "0"], "`--max-samples` has to be at least 1, but is 0"),
+        (["--max-samples", "0"], "--max-samples"),
         (["--push-to-hub"], "need `--results-org`"),
         (["--dtype", "banana"], "'banana' is not one of 'auto'"),
         (["--top-p", "0.9", "--min-p", "0.1"], "`--top-p` and `--min-p` need `--temperature` above 0"),
@@ -36,3 +43,28 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
     )
     assert done.exit_code == 2
     assert "/no/such/model is no model: there is no such folder" in " ".join(done.output.split())
+
+
+def test_a_second_run_into_the_same_store_is_refused(config, hold, monkeypatch, tmp_path):
+    monkeypatch.setattr(Checkpoint, "load", lambda *args, **options: pytest.fail("the weights were read"))
+    settings = config(max_thinking_tokens=16)
+    holder = hold(BudgetForcingModel(settings).store.folder)
+    with pytest.raises(BlockingIOError, match=f"process {holder.pid} .*choose another"):
+        run.evaluate(settings, "s1:embedded", output_dir=str(tmp_path), max_samples=2)
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(monkeypatch, tmp_path):
+    def interrupt(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "evaluate", interrupt)
+    done = CliRunner().invoke(app, ["eval", "embedded", "--tasks", "s1:embedded", "--output-dir", str(tmp_path)])
+    assert done.exit_code == 130
+    assert "the same command goes on" in " ".join(done.stderr.split())
+
+
+def test_json_is_what_the_results_file_holds(tmp_path):
+    options = ["--tasks", "s1:embedded", "--max-samples", "2", "--max-thinking-tokens", "9", "--output-dir"]
+    done = CliRunner().invoke(app, ["eval", "embedded", *options, str(tmp_path), "--json"])
+    (file,) = tmp_path.glob("results/**/*.json")
+    assert json.loads(done.stdout) == json.loads(file.read_text(encoding="utf-8"))

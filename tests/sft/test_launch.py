@@ -1,11 +1,15 @@
 """From a recipe and a machine to the processes that train."""
 
+import subprocess
+import sys
+
 import pytest
 
 pytest.importorskip("trl")
 pytest.importorskip("typer")
 pytest.importorskip("datasets")
 
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from typer.testing import CliRunner
 
 from s1_hf.cli import app
@@ -98,3 +102,43 @@ def test_a_command_that_cannot_be_done_says_why(arguments, message, launched):
     said = done.output + str(done.exception)
     assert message in " ".join(said.split()) and "Traceback" not in done.output
     assert launched == []
+
+
+@pytest.mark.parametrize(("child", "code"), [(2, 2), (1, 1), (-9, 137), (130, 130)])
+def test_a_process_that_fails_gives_its_exit_code_and_no_traceback(child, code, monkeypatch):
+    def fail(arguments):
+        raise subprocess.CalledProcessError(child, "python")
+
+    monkeypatch.setattr(module, "launch_command", fail)
+    done = CliRunner().invoke(app, ["sft", "sft", "--machine", "cpu"])
+    assert done.exit_code == code and isinstance(done.exception, SystemExit)
+    assert ("Interrupted. What is finished is kept" in done.stderr) is (code == 130)
+
+
+def test_of_several_processes_the_first_that_failed_gives_the_exit_code(monkeypatch):
+    def fail(arguments):
+        raise ChildFailedError("python", {3: ProcessFailure(local_rank=3, pid=1, exitcode=2, error_file="")})
+
+    monkeypatch.setattr(module, "launch_command", fail)
+    assert CliRunner().invoke(app, ["sft", "sft", "--machine", "1x8-h200"]).exit_code == 2
+
+
+def test_ctrl_c_waits_for_the_processes_that_were_started(monkeypatch):
+    """They hold the run's folder until they have ended."""
+    children = []
+
+    def interrupt(arguments):
+        children.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1)"]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "launch_command", interrupt)
+    assert CliRunner().invoke(app, ["sft", "sft", "--machine", "cpu"]).exit_code == 130
+    assert children[0].poll() is not None
+
+
+def test_a_second_run_into_a_folder_is_refused_before_weights_are_read(hold, tmp_path, monkeypatch):
+    monkeypatch.setattr("s1_hf.sft.run.make_trainer", lambda run: pytest.fail("the weights were read"))
+    holder = hold(tmp_path / "run")
+    done = CliRunner().invoke(app, ["sft", "sft_embedded", "--output_dir", str(tmp_path / "run")])
+    assert done.exit_code == 2
+    assert f"run is in use: process {holder.pid}" in " ".join(done.stderr.split())
