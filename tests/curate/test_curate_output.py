@@ -10,9 +10,10 @@ import yaml
 from curation_pools import pool, random_pool
 from datasets import load_dataset
 
-from s1_hf import load_s1k
+from s1_hf import ThinkingFormat, embedded, load_s1k
 from s1_hf.conversation import check_rows
 from s1_hf.curate import Diversity, Recipe, curate, output, read_recipe, save
+from s1_hf.sft.data import training_rows
 
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}} ]] `x` | [a](javascript:b) p12."
 FULL = Recipe(diversity=Diversity("full"))
@@ -27,6 +28,12 @@ def test_the_folder_is_loaded_as_s1k(saved):
     rows = load_s1k(path=saved)
     assert len(rows) == 20
     check_rows(rows)
+
+
+def test_the_folder_is_what_training_takes(saved):
+    tokenizer = embedded.load()[1]
+    rows = training_rows(load_s1k(path=saved), tokenizer, ThinkingFormat.from_tokenizer(tokenizer, "s1"))
+    assert len(rows) == 20 and all(any(label != -100 for label in row["labels"]) for row in rows)
 
 
 def test_the_folder_is_loaded_by_datasets_as_its_card_says(saved, tmp_path):

@@ -40,8 +40,8 @@ def keep_difficult(dataset: Dataset, options: Difficulty | None = None) -> Stage
     >>> from datasets import Dataset
     >>> from s1_hf.curate import keep_difficult
     >>> pool = Dataset.from_dict({"solved_7b": [False, False, True], "solved_32b": [False, True, None]})
-    >>> keep_difficult(pool).drops
-    (Drop(row=1, rule='solved', detail='solved_32b'), Drop(row=2, rule='solved', detail='solved_7b'))
+    >>> [(drop.row, drop.detail) for drop in keep_difficult(pool).drops]
+    [(1, 'solved_32b'), (2, 'solved_7b')]
 
     ```
     """

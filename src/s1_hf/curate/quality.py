@@ -137,8 +137,8 @@ def check_quality(dataset: Dataset, options: Quality | None = None, *, num_proc:
     >>> from s1_hf.curate import check_quality
     >>> disable_progress_bars()
     >>> row = {"question": "See ![Image].", "thinking_trajectories": ["Hm."], "attempt": "2"}
-    >>> check_quality(Dataset.from_list([row])).drops
-    (Drop(row=0, rule='image', detail='![Image]'),)
+    >>> [(drop.row, drop.rule, drop.detail) for drop in check_quality(Dataset.from_list([row])).drops]
+    [(0, 'image', '![Image]')]
 
     ```
     """
