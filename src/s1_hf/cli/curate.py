@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from s1_hf._lazy import require
-from s1_hf.cli.terminal import console, messages, plain_errors
+from s1_hf.cli.terminal import console, messages, plain_errors, print_table
 
 if TYPE_CHECKING:
     from s1_hf.curate import Stage
@@ -64,7 +64,7 @@ def curate(
     if as_json:
         typer.echo(json.dumps(curation.report, indent=1))
         return
-    console.print(_table(curation.report))
+    print_table(_table(curation.report))
     for stage in curation.report["stages"]:
         for note in stage["notes"]:
             console.print(f"{stage['stage']}: {note}", markup=False, highlight=False, soft_wrap=True)

@@ -15,7 +15,7 @@ from s1_hf._lazy import require
 from s1_hf.cli import options as o
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.show import show
-from s1_hf.cli.terminal import add, console, messages, plain_errors, quiet_loading
+from s1_hf.cli.terminal import add, messages, plain_errors, print_table, quiet_loading
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -148,7 +148,7 @@ def _show_traces(rows: Dataset) -> None:
         table.add_row("thinking tokens, mean", f"{sum(tokens) / len(tokens):,.0f}")
     if "correct" in rows.column_names:
         table.add_row("correct", f"{list(rows['correct']).count(True):,}")
-    console.print(table)
+    print_table(table)
     errors = Counter(error for error in rows["error"] if error)
     for error, count in errors.most_common(3):
         messages.print(Text(f"{count:,} x {error}", style="yellow"), soft_wrap=True)
@@ -160,7 +160,7 @@ def _show_solved(rows: Dataset, column: str) -> None:
     table, solved = _table(len(rows)), Counter(rows[column])
     for value, name in ((True, "solved"), (False, "not solved"), (None, "not known")):
         table.add_row(name, f"{solved[value]:,}")
-    console.print(table)
+    print_table(table)
 
 
 def _table(rows: int) -> Table:

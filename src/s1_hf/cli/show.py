@@ -14,7 +14,7 @@ from rich.text import Text
 
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
-from s1_hf.cli.terminal import console, messages, plain_errors
+from s1_hf.cli.terminal import console, messages, plain_errors, print_table
 
 
 def show(
@@ -41,7 +41,7 @@ def show(
     for fact, value in facts.items():
         if value is not None and fact not in ("first_row", "tokens"):
             table.add_row(fact, Text(", ".join(value) if isinstance(value, list) else str(value)))
-    console.print(table)
+    print_table(table)
     if "tokens" in facts:
         console.print(_in_words(facts["tokens"]), soft_wrap=True)
     messages.print("\nThe first row, as training sees it:")

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from s1_hf.cli.terminal import console
+from s1_hf.cli.terminal import print_table
 from s1_hf.visible import shortened
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ def show_summaries(rows: Sequence["Row"], as_json: bool, **more: Any) -> None:
         return
     for method in methods:
         own = [s for s in settings if (s.task, s.method) == (method.task, method.method)]
-        console.print(_table(settings_table(own, brief=True), ", ".join(filter(None, (method.task, method.method)))))
+        print_table(_table(settings_table(own, brief=True), ", ".join(filter(None, (method.task, method.method)))))
     if methods:
-        console.print(_table(methods_table(methods), "Scaling: percentage points per doubling of thinking tokens"))
+        print_table(_table(methods_table(methods), "Scaling: percentage points per doubling of thinking tokens"))
 
 
 def _table(texts: "Texts", title: str) -> Table:
