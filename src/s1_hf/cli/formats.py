@@ -98,8 +98,9 @@ def _ends_of_sequence(checkpoint: Checkpoint) -> list[int]:
 
     from s1_hf.processor import eos_ids
 
+    revision = "main" if checkpoint.adapter else checkpoint.revision
     try:
-        config = GenerationConfig.from_pretrained(checkpoint.base, revision=checkpoint.revision)
+        config = GenerationConfig.from_pretrained(checkpoint.base, revision=revision)
     except OSError:  # it has none
         config = None
     return list(dict.fromkeys([*eos_ids(config, checkpoint.tokenizer), *eos_ids(None, checkpoint.tokenizer)]))
