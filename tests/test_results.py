@@ -49,6 +49,19 @@ def test_rows_come_back_as_they_were_saved(tmp_path_factory, name, rows):
     assert load_rows(folder) == load_rows(folder / "deeper" / name) == rows
 
 
+def test_rows_with_line_separators_and_lone_surrogates_in_their_texts_come_back(tmp_path):
+    rows = [a_row(answer="a\u2028b\x85c\x0bd\r\n", transcript=[]), a_row(answer="\ud800", transcript=[])]
+    assert load_rows(save_rows(rows, tmp_path / "rows.jsonl")) == rows
+
+
+@pytest.mark.parametrize("transcript", ["text", [1], [{"text": "a"}], [{"text": 1, "forced": True}], {"a": 1}])
+def test_a_transcript_that_is_none_is_refused(tmp_path, transcript):
+    record = dataclasses.asdict(a_row()) | {"transcript": transcript}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="row 1 has a `transcript` that is no list of"):
+        load_rows(tmp_path)
+
+
 def test_rows_of_all_formats_open_in_datasets(tmp_path):
     datasets = pytest.importorskip("datasets")
     rows = [a_row(), a_row(problem="2", extracted="5", transcript=[{"text": "a", "forced": True}])]

@@ -166,7 +166,7 @@ def save_rows(rows: Iterable[Row], path: str | Path) -> Path:
         require("pyarrow.parquet", "data").write_table(table, part)
     else:
         lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-        with part.open("w", encoding="utf-8") as file:
+        with part.open("w", encoding="utf-8", errors="backslashreplace") as file:  # JSON's own escape
             file.writelines(lines)
     os.replace(part, path)
     return path

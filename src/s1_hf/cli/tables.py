@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -26,7 +25,7 @@ def show_summaries(rows: Sequence["Row"], as_json: bool, **more: Any) -> None:
     settings = summarize_settings(rows)
     methods = summarize_methods(settings)
     if as_json:
-        found = {"settings": [asdict(s) for s in settings], "methods": [asdict(m) for m in methods], **more}
+        found = {"settings": [vars(s) for s in settings], "methods": [vars(m) for m in methods], **more}
         typer.echo(json.dumps(found, indent=1))
         return
     for method in methods:

@@ -27,10 +27,12 @@ class TrainedModel:
     high: float | None = None
 
     def __post_init__(self) -> None:
-        if self.examples < 1 or not 0 <= self.accuracy <= 100 or (self.low is None) != (self.high is None):
+        low, high = (self.accuracy if end is None else end for end in (self.low, self.high))
+        ordered = 0 <= low <= self.accuracy <= high <= 100
+        if not (self.examples >= 1 and ordered and (self.low is None) == (self.high is None)):
             raise ValueError(
-                f"A trained model has to have 1 example or more, an accuracy from 0 to 100 and both ends of an "
-                f"interval or none, but is {self}. A model that was not fine-tuned has no place on an axis of examples."
+                f"A trained model has to have 1 example or more, an accuracy from 0 to 100, and both ends of an "
+                f"interval around it or none, but is {self}. One that was not fine-tuned has no place on this axis."
             )
 
 

@@ -43,8 +43,16 @@ def load_models(table: Path) -> list[TrainedModel]:
 
 
 def _model(row: dict[str, str | None], where: str) -> TrainedModel:
+    numbers = {name: _number(row[name], name, where) for name in ("examples", "accuracy")}
+    interval = {name: _number(row[name], name, where) for name in ("low", "high") if row.get(name)}
     try:
-        interval = {name: float(row[name] or "") for name in ("low", "high") if row.get(name)}
-        return TrainedModel(row["name"] or "", int(row["examples"] or ""), float(row["accuracy"] or ""), **interval)
-    except ValueError as error:
+        return TrainedModel(row["name"] or "", int(numbers["examples"]), numbers["accuracy"], **interval)
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{where}: {error}") from None
+
+
+def _number(text: str | None, name: str, where: str) -> float:
+    try:
+        return float(text or "")
+    except ValueError:
+        raise ValueError(f"{where}: `{name}` has to be a number, but is {text!r}.") from None
