@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
+from s1_hf.formats import ThinkingFormat
 from s1_hf.methods import Bench
 from s1_hf.results import Problem
 from toys import ToyModel, toy_model, toy_tokenizer
@@ -18,7 +19,7 @@ def problems(count: int, task: str = "t") -> list[Problem]:
 
 
 @functools.cache
-def random_model(family: str = "s1", seed: int = 0) -> tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast]:
+def random_model(family: str = "s1", seed: int = 2) -> tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast]:
     """A tiny random transformer with a real KV cache, in float64, which likes to end."""
     tokenizer = toy_tokenizer(family)
     torch.manual_seed(seed)
@@ -27,12 +28,16 @@ def random_model(family: str = "s1", seed: int = 0) -> tuple[Qwen2ForCausalLM, P
         num_key_value_heads=1, initializer_range=1.0, eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id, bos_token_id=None, max_position_embeddings=512,
     )  # fmt: skip
-    return Qwen2ForCausalLM(config).double().eval(), tokenizer
+    model = Qwen2ForCausalLM(config).double().eval()
+    model.lm_head.weight.data[list(ThinkingFormat.from_tokenizer(tokenizer).ends)] *= (
+        4  # at some places ends are likely
+    )
+    return model, tokenizer
 
 
-def random_bench(count: int = 5, family: str = "s1", seed: int = 0, **options: Any) -> Bench:
+def random_bench(count: int = 5, family: str = "s1", seed: int = 2, **options: Any) -> Bench:
     model, tokenizer = random_model(family, seed)
-    defaults = {"problems": problems(count), "max_new_tokens": 30, "max_answer_tokens": 6, "temperature": 2.0}
+    defaults = {"problems": problems(count), "max_new_tokens": 24, "max_answer_tokens": 6, "temperature": 2.0}
     return Bench(model=model, tokenizer=tokenizer, **defaults | options)
 
 

@@ -85,7 +85,7 @@ def reference(model, tokenizer, fmt: ThinkingFormat, prompt: list[int], steps: i
     ("family", "delimiter"), [("s1", DELIMITER), ("opened", DELIMITER), ("s1", PLAIN), ("opened", PLAIN)]
 )
 @given(seed=st.integers(0, 10**6), steps=st.integers(1, 4), size=st.sampled_from([1, 2]))
-@settings(max_examples=12, **common)
+@settings(max_examples=8, **common)
 def test_forced_steps_equal_the_slow_reference(family, delimiter, seed, steps, size):
     model, tokenizer = stepping_model(family, seed)
     fmt = step_format(tokenizer, ThinkingFormat.from_tokenizer(tokenizer), delimiter)

@@ -21,9 +21,9 @@ Cue = str | Sequence[str] | None
 
 @dataclass(frozen=True)
 class BudgetForcing(Method):
-    """Caps and ignored ends, in every combination or at single points, from one trace a problem (s1, section 3.1; [`sweep`]).
+    """Caps and ignored ends, in every combination or at single points, from one trace a problem (s1, section 3.1).
 
-    A cap is the setting's promise (`max_thinking_tokens` of its rows); ignores alone promise nothing.
+    See [`sweep`]. A cap is the setting's promise (`max_thinking_tokens` of its rows); ignores alone promise nothing.
 
     Args:
         max_thinking_tokens (`Sequence[int | None]`): caps; `None` is no cap.

@@ -115,7 +115,7 @@ class _Search:
             return row_of(self.found[limit][1], problem, bench.tokenizer, **more)
         return Row(
             **more, task=problem.task, problem=problem.id, question=problem.question, gold=problem.gold,
-            thinking_tokens=0, answer_tokens=0, correct=False, ended="not_found",
+            thinking_tokens=0, answer_tokens=0, correct=False, ended="not_found", transcript=[],
         )  # fmt: skip
 
 
