@@ -236,6 +236,12 @@ def test_a_tokenizer_that_is_nowhere_is_named():
         with_thinking_tokens(pool({}), "./nowhere")
 
 
+def test_a_tokenizer_that_is_nowhere_is_told_before_any_work():
+    recipe = Recipe(tokenizer="./nowhere", diversity=Diversity("full"))
+    with pytest.raises(ValueError, match="`tokenizer` has to be"):
+        curate(pool({}), recipe, on_stage=lambda stage: pytest.fail("worked"))
+
+
 def test_clusters_stand_in_for_a_column():
     recipe = Recipe(domains=Domains(by="clusters", clusters=4), diversity=Diversity(n=20))
     report = curate(random_pool(100).remove_columns("cot_type"), recipe).report

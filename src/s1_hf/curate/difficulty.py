@@ -85,7 +85,7 @@ def with_thinking_tokens(dataset: Dataset, tokenizer: str) -> Dataset:
     Raises:
         ValueError: it cannot be loaded.
     """
-    _load(tokenizer)
+    load_tokenizer(tokenizer)
     lengths = column(dataset, _count_tokens, ["thinking_trajectories"], tokenizer=tokenizer)
     if "thinking_tokens" in dataset.column_names:
         dataset = dataset.remove_columns("thinking_tokens")
@@ -93,12 +93,13 @@ def with_thinking_tokens(dataset: Dataset, tokenizer: str) -> Dataset:
 
 
 def _count_tokens(traces: list[Any], tokenizer: str) -> list[int]:
-    ids = _load(tokenizer)([trace_text(trace) for trace in traces], add_special_tokens=False)["input_ids"]
+    ids = load_tokenizer(tokenizer)([trace_text(trace) for trace in traces], add_special_tokens=False)["input_ids"]
     return [len(row) for row in ids]
 
 
 @lru_cache(maxsize=1)
-def _load(tokenizer: str) -> Any:
+def load_tokenizer(tokenizer: str) -> Any:
+    """To count with; a `ValueError` says that there is none."""
     transformers = require("transformers", "data")
     try:
         loaded = transformers.AutoTokenizer.from_pretrained(tokenizer)

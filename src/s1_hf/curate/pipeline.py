@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 from s1_hf._lazy import require
 from s1_hf.curate.columns import as_pool
 from s1_hf.curate.decontamination import decontaminate
-from s1_hf.curate.difficulty import check_booleans, keep_difficult, solved_columns, with_thinking_tokens
+from s1_hf.curate.difficulty import (
+    check_booleans,
+    keep_difficult,
+    load_tokenizer,
+    solved_columns,
+    with_thinking_tokens,
+)
 from s1_hf.curate.domains import assign_domains
 from s1_hf.curate.duplicates import deduplicate
 from s1_hf.curate.quality import check_quality
@@ -139,6 +145,11 @@ def check(dataset: Dataset, recipe: Recipe) -> None:
     for names in (solved_columns(dataset, recipe.difficulty), booleans) if ranked else ():
         try:
             check_booleans(dataset, list(dict.fromkeys(name for name in names if name in dataset.column_names)))
+        except ValueError as error:
+            faults.append(str(error))
+    if recipe.tokenizer:
+        try:
+            load_tokenizer(recipe.tokenizer)
         except ValueError as error:
             faults.append(str(error))
     if not len(dataset):
