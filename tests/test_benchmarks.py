@@ -45,3 +45,11 @@ def test_unequal_tokens_are_an_error(run):
 
     with pytest.raises(AssertionError, match="Row 1 differs .* token 2 on"):
         ignores.check_equal([[1], [1, 2, 3]], [[1], [1, 2]])
+
+
+def test_a_grid_in_one_pass_equals_separate_runs_and_takes_a_fraction_of_their_tokens(run, tmp_path):
+    """The longest run alone, what is branched off it, and nothing twice."""
+    run.main(["--only", "sweeps", "--quick", "--results", str(tmp_path)])
+    for row in json.loads((tmp_path / "sweeps.json").read_text())["rows"]:
+        assert row["settings"] == 40 and row["separate_tokens"] > 4 * (row["trace_tokens"] + row["answer_tokens"])
+        assert row["positions"] < row["separate_positions"] / 4

@@ -15,6 +15,7 @@ try:
     from s1_hf.cli.plan import plan
     from s1_hf.cli.plot import plot
     from s1_hf.cli.sft import FIELDS_TOO, sft
+    from s1_hf.cli.sweep import sweep
     from s1_hf.cli.terminal import add
 except ModuleNotFoundError as error:
     print(f"The command line needs `{error.name}`: pip install 's1-hf[cli]'", file=sys.stderr)
@@ -23,6 +24,7 @@ except ModuleNotFoundError as error:
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 add(app, generate)
 add(app, evaluate, "eval")
+add(app, sweep)
 add(app, demo)
 add(app, plot)
 add(app, plan, context_settings=FIELDS_TOO)

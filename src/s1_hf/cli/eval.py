@@ -8,17 +8,16 @@ import typer
 from rich import box
 from rich.table import Table
 
-from s1_hf._lazy import require
 from s1_hf.cli import options as o
 from s1_hf.cli.progress import progress_bar
-from s1_hf.cli.terminal import console, messages, plain_errors, quiet_loading
+from s1_hf.cli.terminal import messages, plain_errors, print_table, quiet_loading
 
-_DECODING, _SAVING = "Decoding", "Saving"
+_SAVING = "Saving"
 
 
 def evaluate(
     model: o.Model,
-    tasks: Annotated[str, typer.Option(help="Names, separated by commas: s1:aime24, s1:math500, or lighteval's own.")],
+    tasks: o.Tasks,
     max_thinking_tokens: o.MaxThinkingTokens = None,
     min_thinking_tokens: o.MinThinkingTokens = 0,
     num_ignores: o.NumIgnores = 0,
@@ -32,25 +31,19 @@ def evaluate(
     top_k: o.TopK = None,
     min_p: o.MinP = None,
     seed: o.Seed = 0,
-    max_new_tokens: Annotated[
-        int | None, typer.Option(help="In place of the tasks' own limits.", rich_help_panel=_DECODING)
-    ] = None,
+    max_new_tokens: o.MaxNewTokens = None,
     dtype: o.Dtype = "auto",
-    batch_size: Annotated[int, typer.Option(help="Rows of a batch.", rich_help_panel=_DECODING)] = 8,
-    max_length: Annotated[
-        int | None, typer.Option(help="Context, if less than the model's.", rich_help_panel=_DECODING)
-    ] = None,
+    batch_size: o.BatchSize = 8,
+    max_length: o.MaxLength = None,
     system_prompt: o.SystemPrompt = None,
     revision: o.Revision = "main",
     trust_remote_code: o.TrustRemoteCode = False,
-    max_samples: Annotated[int | None, typer.Option(help="Problems of each task, for a trial.")] = None,
-    custom_tasks: Annotated[str, typer.Option(help="A module or file with tasks.")] = "s1_hf.tasks",
-    data_folder: Annotated[str | None, typer.Option(help="Local data for the tasks s1:...")] = None,
+    max_samples: o.MaxSamples = None,
+    custom_tasks: o.CustomTasks = "s1_hf.tasks",
+    data_folder: o.DataFolder = None,
     as_json: o.AsJson = False,
-    output_dir: Annotated[
-        Path, typer.Option(help="Gets results/, details/ and generations/.", rich_help_panel=_SAVING)
-    ] = Path("results"),
-    save_details: Annotated[bool, typer.Option(help="Every answer, as Parquet.", rich_help_panel=_SAVING)] = True,
+    output_dir: o.OutputDir = Path("results"),
+    save_details: o.SaveDetails = True,
     push_to_hub: Annotated[
         bool, typer.Option("--push-to-hub", help="Needs --results-org.", rich_help_panel=_SAVING)
     ] = False,
@@ -75,43 +68,18 @@ def evaluate(
 
     accelerate launch -m s1_hf.evaluation my-model --tasks s1:math500       (a copy of the model on every GPU)
     """
+    given = dict(locals())
     with plain_errors(resumes=True):
-        require("lighteval", "eval")
-        o.check_sampling(temperature, top_p, top_k, min_p)
-        if max_samples is not None and max_samples < 1:
-            raise ValueError(f"`--max-samples` has to be at least 1, but is {max_samples}. Leave it out for all.")
         if (push_to_hub or push_to_tensorboard) and not results_org:
             raise ValueError("`--push-to-hub` and `--push-to-tensorboard` need `--results-org`, a name on the Hub.")
-        if output_dir.exists() and not output_dir.is_dir():
-            raise ValueError(f"`--output-dir` has to be a folder, but {output_dir} is a file.")
+        budget = {"min_thinking_tokens": min_thinking_tokens, "num_ignores": num_ignores}
+        config = o.evaluation_config(given, max_thinking_tokens=o.thinking_limit(max_thinking_tokens), **budget)
         from datasets import disable_progress_bars
-        from lighteval.models.model_input import GenerationParameters
 
-        from s1_hf.evaluation import BudgetForcingConfig, run
+        from s1_hf.evaluation import run
 
         quiet_loading(model)
         disable_progress_bars()
-        config = BudgetForcingConfig(
-            model_name=model,
-            revision=revision,
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
-            batch_size=batch_size,
-            max_length=max_length,
-            format=thinking_format,
-            max_thinking_tokens=o.thinking_limit(max_thinking_tokens),
-            min_thinking_tokens=min_thinking_tokens,
-            num_ignores=num_ignores,
-            wait_text=wait_text or None,
-            answer_prefix=answer_prefix or None,
-            loop_guard=o.guard(loop_guard),
-            max_answer_tokens=max_answer_tokens,
-            generation_parameters=GenerationParameters(
-                temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p, seed=seed, max_new_tokens=max_new_tokens
-            ),
-            system_prompt=system_prompt,
-            cache_dir=str(output_dir / "generations"),
-        )
         with progress_bar() as show:
             results = run.evaluate(
                 config,
@@ -154,7 +122,7 @@ def _show(results: dict[str, Any], output_dir: Path) -> None:
             error = values.get(f"{name}_stderr")
             table.add_row(task, name, f"{values[name]:.4f}", "" if error is None else f"{error:.4f}", *thinking)
             task, thinking = "", []
-    console.print(table)
+    print_table(table)
     messages.print(
         f"All of it, and every answer: {output_dir / 'results'} and {output_dir / 'details'}", soft_wrap=True
     )

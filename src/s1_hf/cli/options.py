@@ -1,13 +1,18 @@
 """Options that several commands have, each declared once."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from s1_hf._lazy import require
+
 if TYPE_CHECKING:
     from s1_hf.budget import LoopGuard as Guard
+    from s1_hf.evaluation import BudgetForcingConfig
 
-_BUDGET, _DECODING = {"rich_help_panel": "Budget"}, {"rich_help_panel": "Decoding"}
+_BUDGET, _DECODING, _SAVING = ({"rich_help_panel": name} for name in ("Budget", "Decoding", "Saving"))
 
 Model = Annotated[
     str, typer.Argument(help="A folder or a name on the Hub: a model, or a LoRA adapter. 'embedded': the toy in here.")
@@ -22,10 +27,10 @@ LoopGuard = Annotated[bool, typer.Option("--loop-guard", help="End thinking that
 MaxAnswerTokens = Annotated[int | None, typer.Option(help="Answers end there.", min=1, **_BUDGET)]
 ThinkingFormat = Annotated[str | None, typer.Option(help="s1, think, harmony, ...; by default detected.", **_BUDGET)]
 
-Temperature = Annotated[float, typer.Option(help="0: greedy.", **_DECODING)]
-TopP = Annotated[float | None, typer.Option(help="1 if not given.", **_DECODING)]
-TopK = Annotated[int | None, typer.Option(help="All tokens if not given.", **_DECODING)]
-MinP = Annotated[float | None, typer.Option(help="0 if not given.", **_DECODING)]
+Temperature = Annotated[float, typer.Option(help="0: greedy.", min=0, **_DECODING)]
+TopP = Annotated[float | None, typer.Option(help="1 if not given.", min=0, max=1, **_DECODING)]
+TopK = Annotated[int | None, typer.Option(help="All tokens if not given.", min=1, **_DECODING)]
+MinP = Annotated[float | None, typer.Option(help="0 if not given.", min=0, max=1, **_DECODING)]
 Seed = Annotated[int, typer.Option(help="Of sampling.", **_DECODING)]
 Dtype = Annotated[Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="auto: as saved.", **_DECODING)]
 SystemPrompt = Annotated[str | None, typer.Option(help="Before each question.", **_DECODING)]
@@ -33,6 +38,16 @@ Revision = Annotated[str, typer.Option(help="Of a model on the Hub.", **_DECODIN
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.", **_DECODING)
 ]
+
+Tasks = Annotated[str, typer.Option(help="Names, separated by commas: s1:aime24, s1:math500, or lighteval's own.")]
+MaxSamples = Annotated[int | None, typer.Option(help="Problems of each task, for a trial.", min=1)]
+CustomTasks = Annotated[str, typer.Option(help="A module or file with tasks.")]
+DataFolder = Annotated[str | None, typer.Option(help="Local data for the tasks s1:...")]
+MaxNewTokens = Annotated[int | None, typer.Option(help="In place of the tasks' own limits.", **_DECODING)]
+BatchSize = Annotated[int, typer.Option(help="Rows of a batch.", **_DECODING)]
+MaxLength = Annotated[int | None, typer.Option(help="Context, if less than the model's.", **_DECODING)]
+OutputDir = Annotated[Path, typer.Option(help="Gets results/, details/ and generations/.", **_SAVING)]
+SaveDetails = Annotated[bool, typer.Option(help="Every answer, as Parquet.", **_SAVING)]
 
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts: JSON on stdout, all else on stderr.")]
 
@@ -55,3 +70,33 @@ def check_sampling(temperature: float, top_p: float | None, top_k: int | None, m
     idle = [f"`{name}`" for name, value in given.items() if value is not None]
     if temperature == 0 and idle:
         raise ValueError(f"{' and '.join(idle)} need `--temperature` above 0: at 0 decoding is greedy.")
+
+
+def evaluation_config(given: Mapping[str, Any], **budget: Any) -> "BudgetForcingConfig":
+    """The settings of an evaluation, from all options of a command that has those above, and its `budget`.
+
+    Raises:
+        ValueError: an option is out of range. ModuleNotFoundError: the extra is missing.
+    """
+    require("lighteval", "eval")
+    check_sampling(given["temperature"], given["top_p"], given["top_k"], given["min_p"])
+    output_dir = given["output_dir"]
+    if output_dir.exists() and not output_dir.is_dir():
+        raise ValueError(f"`--output-dir` has to be a folder, but {output_dir} is a file.")
+    from lighteval.models.model_input import GenerationParameters
+
+    from s1_hf.evaluation import BudgetForcingConfig
+
+    as_they_are = ("revision", "dtype", "trust_remote_code", "batch_size", "max_length", "max_answer_tokens")
+    sampling = ("temperature", "top_p", "top_k", "min_p", "seed", "max_new_tokens")
+    return BudgetForcingConfig(
+        model_name=given["model"],
+        **{name: given[name] for name in (*as_they_are, "system_prompt")},
+        format=given["thinking_format"],
+        wait_text=given["wait_text"] or None,
+        answer_prefix=given["answer_prefix"] or None,
+        loop_guard=guard(given["loop_guard"]),
+        generation_parameters=GenerationParameters(**{name: given[name] for name in sampling}),
+        cache_dir=str(output_dir / "generations"),
+        **budget,
+    )

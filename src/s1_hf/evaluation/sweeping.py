@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -18,6 +19,7 @@ from lighteval.tasks.requests import SamplingMethod
 
 from s1_hf.evaluation.batches import Request, plan
 from s1_hf.evaluation.run import finish, prepare
+from s1_hf.locking import exclusive
 from s1_hf.progress import Progress, Watch
 from s1_hf.results import Row, pieces
 from s1_hf.sweeps import Cost, Setting, check_cache, chosen
@@ -85,9 +87,13 @@ def sweep(
     runs = [prepare(_under(config, setting), tasks, **options) for setting in settings]
     models = [model for model, _ in runs]
     docs = runs[0][1].sampling_docs[SamplingMethod.GENERATIVE]
-    cost = _generate(models, settings, docs, progress)
-    results = [finish(pipeline) for _, pipeline in runs]
-    if not runs[0][1].is_main_process():
+    is_main = runs[0][1].is_main_process()
+    with ExitStack() as locks:
+        for model in models if is_main else ():
+            locks.enter_context(exclusive(model.store.folder))
+        cost = _generate(models, settings, docs, progress)
+        results = [finish(pipeline) for _, pipeline in runs]
+    if not is_main:
         return None
     rows: list[Row] = []
     ungraded: set[str] = set()

@@ -1,0 +1,138 @@
+"""`s1-hf sweep`."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from s1_hf.cli import options as o
+from s1_hf.cli.progress import progress_bar
+from s1_hf.cli.tables import show_summaries
+from s1_hf.cli.terminal import messages, plain_errors, quiet_loading
+
+if TYPE_CHECKING:
+    from s1_hf.evaluation.sweeping import Swept
+    from s1_hf.sweeps import Setting
+
+_BUDGET = "Budget"
+
+
+def sweep(
+    model: o.Model,
+    tasks: o.Tasks,
+    max_thinking_tokens: Annotated[
+        str, typer.Option(help="Caps, separated by commas; 'none': no cap.", rich_help_panel=_BUDGET)
+    ] = "none",
+    num_ignores: Annotated[
+        str, typer.Option(help="Attempts to end that are ignored, separated by commas.", rich_help_panel=_BUDGET)
+    ] = "0",
+    curve: Annotated[
+        bool, typer.Option(help="Not the grid: caps with 0 ignores, ignores with no cap.", rich_help_panel=_BUDGET)
+    ] = False,
+    wait_text: o.WaitText = "Wait",
+    answer_prefix: o.AnswerPrefix = "Final Answer:",
+    loop_guard: o.LoopGuard = False,
+    max_answer_tokens: o.MaxAnswerTokens = None,
+    thinking_format: o.ThinkingFormat = None,
+    temperature: o.Temperature = 0.0,
+    top_p: o.TopP = None,
+    top_k: o.TopK = None,
+    min_p: o.MinP = None,
+    seed: o.Seed = 0,
+    max_new_tokens: o.MaxNewTokens = None,
+    dtype: o.Dtype = "auto",
+    batch_size: o.BatchSize = 8,
+    max_length: o.MaxLength = None,
+    system_prompt: o.SystemPrompt = None,
+    revision: o.Revision = "main",
+    trust_remote_code: o.TrustRemoteCode = False,
+    max_samples: o.MaxSamples = None,
+    custom_tasks: o.CustomTasks = "s1_hf.tasks",
+    data_folder: o.DataFolder = None,
+    as_json: o.AsJson = False,
+    output_dir: o.OutputDir = Path("results"),
+    save_details: o.SaveDetails = True,
+) -> None:
+    """Evaluate a model under all combinations of caps and ignores, in one pass. Run again, it goes on where it stopped.
+
+    Each setting's results are those of `s1-hf eval` with it, in the same files, at a fraction of the cost of separate
+    runs. All answers are in rows.parquet of the output folder, which `s1-hf plot` draws.
+
+    Examples:
+
+    s1-hf sweep embedded --tasks s1:embedded --max-samples 100 --max-thinking-tokens 16,32,none --num-ignores 0,1,2
+
+    s1-hf sweep simplescaling/s1.1-32B --tasks s1:aime24 --max-thinking-tokens 500,1000,2000 --num-ignores 1,2 --curve
+    """
+    given = dict(locals())
+    with plain_errors(resumes=True):
+        settings = _settings(max_thinking_tokens, num_ignores, curve)
+        config = o.evaluation_config(given)
+        from datasets import disable_progress_bars
+
+        from s1_hf.evaluation import sweeping
+        from s1_hf.results import save_rows, write_about
+
+        quiet_loading(model)
+        disable_progress_bars()
+        with progress_bar() as show:
+            swept = sweeping.sweep(
+                config,
+                tasks,
+                settings=settings,
+                progress=show,
+                output_dir=str(output_dir),
+                max_samples=max_samples,
+                custom_tasks=custom_tasks,
+                data_folder=data_folder,
+                save_details=save_details,
+            )
+        if swept is None:
+            return  # the main process says it
+        if swept.rows:
+            save_rows(swept.rows, output_dir / "rows.parquet")
+            about = {"model": model, "tasks": tasks, "seed": seed, "temperature": temperature, "dtype": dtype}
+            write_about(output_dir, **about, cost=_cost(swept))
+        _show(swept, output_dir, as_json)
+
+
+def _show(swept: "Swept", output_dir: Path, as_json: bool) -> None:
+    show_summaries(swept.rows, as_json, cost=_cost(swept))
+    if swept.cost is not None:
+        messages.print(
+            f"{swept.cost.trace_tokens + swept.cost.answer_tokens:,} tokens went through the model for the grid; "
+            f"separate runs take {swept.cost.separate_tokens:,}, {swept.cost.saved:.1f} times as many.",
+            soft_wrap=True,
+        )
+    for task in swept.ungraded:
+        messages.print(
+            f"{task} is in lighteval's results alone: no metric of it calls a single answer right or wrong.",
+            soft_wrap=True,
+        )
+    if swept.rows:
+        messages.print(
+            f"All answers are in {output_dir / 'rows.parquet'}. Draw them: s1-hf plot {output_dir}", soft_wrap=True
+        )
+
+
+def _cost(swept: "Swept") -> dict[str, Any] | None:
+    """Of what this run has generated."""
+    return None if swept.cost is None else asdict(swept.cost) | {"saved": swept.cost.saved}
+
+
+def _settings(caps: str, ignores: str, curve: bool) -> list["Setting"]:
+    from s1_hf import sweeps
+
+    limits, counts = _numbers("--max-thinking-tokens", caps, none=True), _numbers("--num-ignores", ignores)
+    if not curve:
+        return sweeps.grid(limits, [n for n in counts if n is not None])
+    return sweeps.curve([n for n in limits if n is not None], [n for n in counts if n])
+
+
+def _numbers(name: str, given: str, none: bool = False) -> list[int | None]:
+    words = [word.strip() for word in given.split(",")]
+    if not all(word.isdecimal() or (none and word == "none") for word in words):
+        example = "500,1000,none" if none else "0,1,2"
+        raise ValueError(f"`{name}` has to be numbers separated by commas, such as {example}, but is {given!r}.")
+    return [None if word == "none" else int(word) for word in words]
