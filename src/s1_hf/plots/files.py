@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s1_hf._lazy import require
+from s1_hf.plots.style import no_glyph_warnings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,8 +35,6 @@ def as_bytes(figure: Figure, form: str) -> bytes:
 
 @contextmanager
 def _reproducible() -> Iterator[None]:
-    """Characters that the font lacks are drawn as boxes, without a warning for each."""
     rules = {"svg.hashsalt": "s1-hf", "svg.fonttype": "path"}
-    with require("matplotlib", "plot").rc_context(rules), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with require("matplotlib", "plot").rc_context(rules), no_glyph_warnings():
         yield

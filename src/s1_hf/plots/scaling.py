@@ -89,10 +89,11 @@ def scaling(points: Sequence[ScalingPoint], ax: Axes | None = None) -> Axes:
         own = [(x, p) for x, p in placed if p.kind == kind]
         if own:
             _draw(ax, own, **_KINDS[kind])
-    named = [(x, p.low, p.high, style.label(p.label, 14), _KINDS[p.kind]["color"]) for x, p in placed if p.label]
-    style.annotate(ax, named)
+    named = [(x, p.low, p.high, style.label(p.label, 14), _KINDS[p.kind]["color"]) for x, p in placed]
     style.legend_above(ax)
-    return style.finish(ax, x="mean thinking tokens (log scale)", y="accuracy (%)")
+    style.finish(ax, x="mean thinking tokens (log scale)", y="accuracy (%)")
+    style.annotate(ax, named)
+    return ax
 
 
 def _draw(ax: Axes, placed: Sequence[tuple[float, ScalingPoint]], **look: Any) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,6 +40,14 @@ def new_figure(height: float = HEIGHT, width: float = WIDTH) -> Figure:
     """An empty one, without a window or a global backend."""
     figure: Figure = require("matplotlib.figure", "plot").Figure(figsize=(width, height), layout="constrained")
     return figure
+
+
+@contextmanager
+def no_glyph_warnings() -> Iterator[None]:
+    """Characters that the font lacks are drawn as boxes, without a warning for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 def axes_of(ax: Axes | None, height: float = HEIGHT) -> Axes:
@@ -143,10 +153,17 @@ _LINE = 1.15 * SMALL  # a line's height
 
 
 def annotate(ax: Axes, labels: Sequence[tuple[float, float, float, str, str]]) -> None:
-    """Write (x, low, high, text, colour) above each interval or below it, farther off where something is in the way."""
+    """Write (x, low, high, text, colour) above each interval or below it, farther off where something is in the way.
+
+    All else has to be there: where things are follows from the layout. An empty text keeps others off its interval.
+    """
+    with no_glyph_warnings():
+        ax.figure.canvas.figure.draw_without_rendering()  # also of a part of a figure
     spots = [(_points(ax, x, low), _points(ax, x, high)) for x, low, high, *_ in labels]
     taken = [(x - 3, bottom - 2, x + 3, top + 2) for (x, bottom), (_, top) in spots]
     for (x, low, high, text, color), ((across, bottom), (_, top)) in zip(labels, spots, strict=True):
+        if not text:
+            continue
         half = 0.3 * SMALL * len(text)
         boxes = {n: (across - half, y, across + half, y + _LINE) for n, y in _heights(bottom, top)}
         offset = next((n for n, box in boxes.items() if _is_free(ax, box, taken)), next(iter(boxes)))
@@ -171,7 +188,7 @@ def _is_free(ax: Axes, box: tuple[float, ...], taken: Sequence[tuple[float, ...]
 
 
 def _points(ax: Axes, x: float, y: float) -> tuple[float, float]:
-    """In 1/72 inch, where the layout is not settled yet nearly."""
+    """In 1/72 inch."""
     across, up = ax.transData.transform((x, y)) * 72 / ax.figure.dpi
     return float(across), float(up)
 

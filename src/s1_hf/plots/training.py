@@ -99,5 +99,6 @@ def sample_efficiency(models: Sequence[TrainedModel], ax: Axes | None = None) ->
         error = [[max(0.0, model.accuracy - low)], [max(0.0, high - model.accuracy)]]
         ax.errorbar([model.examples], [model.accuracy], yerr=error, capsize=1.5, markersize=5, **look)
     named = [(m.examples, *span, style.label(m.name, 20), style.BLACK) for m, span in zip(models, spans, strict=True)]
+    style.finish(ax, x="training examples (log scale)", y="accuracy (%)")
     style.annotate(ax, named)
-    return style.finish(ax, x="training examples (log scale)", y="accuracy (%)")
+    return ax

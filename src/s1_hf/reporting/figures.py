@@ -158,6 +158,7 @@ def _named(figures: Sequence[Drawn]) -> list[Drawn]:
             unique, number = f"{name}-{number}", number + 1
         used.add(unique)
         drawn.figure.suptitle(style.label(drawn.about, 52), fontsize=style.LARGE)
+        drawn.figure.set_figheight(drawn.figure.get_figheight() + 0.2)  # the axes stay as large as they were
         named.append(replace(drawn, name=unique))
     return named
 

@@ -34,5 +34,7 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .875rem; }
   .problem { padding: .5rem; } }
 @media print { body { max-width: none; padding: 0; font-size: 10pt; } .text { max-height: none; overflow: visible; }
   .problem, details { border-color: #999; } figure, tr { break-inside: avoid; } nav { display: none; }
+  h2, h3 { break-after: avoid; } .scroll { overflow: visible; } table { font-size: 7.5pt; } th, td {
+  padding: .15rem .3rem; } th.name, td.name { min-width: 0; }
   .figures { grid-template-columns: 1fr 1fr; } details::details-content { content-visibility: visible; height: auto; } }
 """

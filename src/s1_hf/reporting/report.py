@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from s1_hf import __version__
 from s1_hf.plots.files import FORMATS, as_bytes, save
 from s1_hf.reporting.differences import Difference, paired_differences
 from s1_hf.reporting.figures import Drawn, draw
@@ -15,7 +16,7 @@ from s1_hf.reporting.html import Element, Node, element, page, picture
 from s1_hf.reporting.layout import CSS
 from s1_hf.reporting.tables import Table, differences_table, methods_table, settings_table
 from s1_hf.reporting.transcripts import choose, transcripts
-from s1_hf.results import Row, versions
+from s1_hf.results import Row
 from s1_hf.summaries import RESAMPLES, MethodSummary, SettingSummary, summarize_methods, summarize_settings
 
 PAPER = "https://arxiv.org/abs/2501.19393"
@@ -103,7 +104,7 @@ def _page(report: Report, rows: Sequence[Row], drawn: Sequence[Drawn], about: Ma
     title = " · ".join(dict.fromkeys(row.task for row in rows if row.task)) or "results"
     links = [element("a", name, href=f"#{name.lower()}") for name in sections]
     body = [element("section", element("h2", name), *content, id=name.lower()) for name, content in sections.items()]
-    made = f"Written by s1-hf {versions().get('s1-hf', '')}. The page loads nothing and runs nothing."
+    made = f"Written by s1-hf {__version__}. The page loads nothing and runs nothing."
     heading = (element("h1", f"Test-time scaling: {title}"), element("nav", *links))
     return page(f"{title} · s1-hf", CSS, element("main", *heading, *body), element("footer", element("p", made)))
 
