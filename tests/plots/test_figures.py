@@ -1,5 +1,6 @@
 """The figures show the numbers they are given, whatever the names."""
 
+from dataclasses import replace
 from io import BytesIO
 from xml.etree import ElementTree
 
@@ -19,7 +20,8 @@ from s1_hf.plots import (
     scaling,
     training,
 )
-from s1_hf.summaries import MethodSummary
+from s1_hf.results import Row
+from s1_hf.summaries import MethodSummary, summarize_settings
 
 POINTS = [
     ScalingPoint(100, 54, 50, 58, "ignore", "×1"),
@@ -76,6 +78,23 @@ def test_the_legend_names_only_the_kinds_that_are_there():
 def test_settings_with_a_limit_and_ignores_are_drawn_but_not_connected():
     ax = scaling([*POINTS, ScalingPoint(30, 44, 40, 48, "both", "16, ×1")], axes())
     assert 30 not in ax.get_lines()[0].get_xdata() and ((30, 40), (30, 48)) in intervals(ax)
+
+
+@pytest.mark.parametrize(
+    ("setting", "limit", "ignored", "kind", "label"),
+    [
+        ("cap 500", 500, 0, "cap", "500"),
+        ("cap 500, 2 ignores", 500, 1.5, "both", "500, ×2"),
+        ("1 ignore", None, 1, "ignore", "×1"),
+        ("no intervention", None, 0, "none", ""),
+        ("short prompt", None, 0, "none", "short prompt"),
+    ],
+)
+def test_the_kind_of_a_point_is_what_was_done_to_the_setting(setting, limit, ignored, kind, label):
+    row = Row("m", setting, "t", "1", 0, 9, 1, True, "natural", ends_ignored=2, max_thinking_tokens=limit)
+    (summary,) = summarize_settings([row])
+    point = ScalingPoint.of(replace(summary, ends_ignored=ignored))
+    assert (point.kind, point.label, point.thinking_tokens, point.accuracy) == (kind, label, 9, 100)
 
 
 def test_no_thinking_at_all_is_drawn_at_the_edge_and_said_to_be_there():
