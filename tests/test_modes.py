@@ -63,7 +63,7 @@ def tiny_qwen2(case: dict, seed: int, initializer_range: float = 1.0) -> Qwen2Fo
     return model
 
 
-@settings(max_examples=60, **common)
+@settings(max_examples=40, **common)
 @given(seeds)
 def test_prompt_lookup_and_a_draft_model_change_nothing(seed):
     """Assisted decoding asks about tokens that are then taken back; the result is that of plain greedy decoding."""
@@ -102,7 +102,7 @@ def test_reports_after_assisted_decoding_ask_for_the_sequences():
             processor.reports()
 
 
-@settings(max_examples=60, **common)
+@settings(max_examples=40, **common)
 @given(seeds)
 def test_dynamic_and_static_caches_agree_with_the_oracle(seed):
     """A left-padded batch on a real transformer, with a growing and a fixed cache."""
@@ -122,7 +122,7 @@ def test_dynamic_and_static_caches_agree_with_the_oracle(seed):
         check(case, processor, out)
 
 
-@settings(max_examples=60, **common)
+@settings(max_examples=40, **common)
 @given(seeds)
 def test_bfloat16_and_float16_logits_agree_with_the_oracle(seed):
     for dtype in (torch.bfloat16, torch.float16):
@@ -145,7 +145,7 @@ class Recorder(BaseStreamer):
         self.ended = True
 
 
-@settings(max_examples=60, **common)
+@settings(max_examples=40, **common)
 @given(seeds)
 def test_a_streamer_gets_the_final_tokens_and_no_ignored_end(seed):
     case = one_row(seed)
@@ -157,7 +157,7 @@ def test_a_streamer_gets_the_final_tokens_and_no_ignored_end(seed):
     assert streamer.ids[len(case["prompts"][0]) :][: len(expected(case, 0).new)] == expected(case, 0).new
 
 
-@settings(max_examples=150, **common)
+@settings(max_examples=80, **common)
 @given(seeds)
 def test_a_processor_used_again_behaves_like_a_new_one(seed):
     """Also when the second prompt is just as long as the first output, or ends where its record still reaches."""
@@ -177,7 +177,7 @@ def test_a_processor_used_again_behaves_like_a_new_one(seed):
         check(case, processor, out)
 
 
-@settings(max_examples=100, **common)
+@settings(max_examples=60, **common)
 @given(seeds)
 def test_each_prefix_has_its_answer_in_any_order_of_calls(seed):
     """Rows permuted, a prefix asked twice, a longer one tried and abandoned: the scores of a prefix stay the same."""
@@ -269,7 +269,7 @@ class Prefixes:
         return new
 
 
-@settings(max_examples=150, **common)
+@settings(max_examples=80, **common)
 @given(seeds)
 def test_beam_search_equals_a_dictionary_of_prefixes(seed):
     """Beams reorder and drop rows; state kept by whole prefixes in a dictionary gives the same beams and reports."""

@@ -23,7 +23,7 @@ NAMES = {"s1": "s1", "think": "think", "opened": "think", "plain": "think", "har
 }
 UNLIMITED = 10**9
 seeds = st.integers(0, 2**63)
-CASES = int(os.environ.get("S1_HF_CASES", "1000"))
+CASES = int(os.environ.get("S1_HF_CASES", "600"))
 common = {
     "deadline": None,
     "derandomize": True,
