@@ -155,10 +155,15 @@ def test_bad_settings_of_methods_are_refused_when_they_are_built(make, message):
         ({"problems": [Problem("1", "Q", "Z", kind="choice")]}, "`gold` has to be a letter from A to D"),
         ({"max_new_tokens": 0, "batch_size": 0}, "`max_new_tokens` has to .* `batch_size` has to be an integer"),
         ({"samples": 0}, "`samples` has to be an integer of at least 1, but is 0"),
-        ({"temperature": 0.0}, "`temperature` has to be above 0, but is 0.0. For greedy answers leave `samples` out"),
-        ({"top_p": 1.5}, "`top_p` has to be above 0 and at most 1"),
-        ({"min_p": -1}, "`min_p` has to be from 0 to 1"),
+        (
+            {"temperature": 0.0},
+            "`temperature` has to be a number above 0, but is 0.0. For greedy answers leave `samples` out",
+        ),
+        ({"top_p": 1.5}, "`top_p` has to be a number above 0 and at most 1"),
+        ({"min_p": -1}, "`min_p` has to be a number from 0 to 1"),
         ({"max_new_tokens": 500}, "have to fit into the model's context of 512"),
+        ({"temperature": "hot"}, "`temperature` has to be a number above 0, but is 'hot'"),
+        ({"loop_guard": 5}, "`loop_guard` has to be a LoopGuard or None"),
         ({"format": "none"}, "`format` has to be one of"),
     ],
 )

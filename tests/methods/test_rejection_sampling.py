@@ -10,6 +10,7 @@ from benches import memoryless_model, problems, random_bench
 from scipy.stats import chi2
 
 from s1_hf.methods import Bench, RejectionSampling
+from s1_hf.progress import Progress
 
 ENDS, STOPS = 0.10, 0.05  # `<|im_start|>` and the end of sequence: both end thinking, the second an answer too
 LIMITS = [2, 6]
@@ -93,10 +94,13 @@ def test_tries_and_tokens_are_those_of_one_try_after_the_other_under_each_limit_
 
 def test_what_is_not_found_says_so():
     model, tokenizer = memoryless_model(0.0, 0.0)  # never ends
-    bench = Bench(model=model, tokenizer=tokenizer, problems=problems(3), max_new_tokens=20, batch_size=2)
+    told: list[Progress] = []
+    options = {"max_new_tokens": 20, "batch_size": 2, "progress": told.append}
+    bench = Bench(model=model, tokenizer=tokenizer, problems=problems(3), **options)
     rows = RejectionSampling([4], max_tries=3).run(bench)
     assert [(row.ended, row.tries, row.correct, row.extracted) for row in rows] == [("not_found", 3, False, None)] * 3
     assert {row.total_tokens for row in rows} == {3 * (2 + 5)}  # opening, and one token beyond the limit
+    assert told[-1].tokens == 3 * 3 * (2 + 5)  # no more was generated
 
 
 def test_a_limit_that_generation_cannot_reach_rejects_what_was_cut_off():

@@ -24,7 +24,7 @@ from s1_hf.methods import (
     run_methods,
 )
 from s1_hf.progress import Progress
-from s1_hf.results import load_about, load_rows
+from s1_hf.results import load_rows
 from s1_hf.summaries import summarize_methods, summarize_settings
 
 ALL = [
@@ -120,7 +120,7 @@ def test_parquet_takes_the_place_of_lines_and_about_says_what_was_run(tmp_path):
     run_methods(ALL[:1], bench, tmp_path)
     rows = run_methods(ALL[:1], bench, tmp_path, format="parquet")
     assert load_rows(tmp_path) == rows and not (tmp_path / "rows.jsonl").exists()
-    about = load_about(tmp_path)
+    about = json.loads((tmp_path / "about.json").read_text())
     assert about["methods"][0]["max_thinking_tokens"] == [4, None] and about["bench"]["batch_size"] == 8
     assert (about["tasks"], about["problems"]) == (["t"], 2)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from transformers import StoppingCriteria
 
-from s1_hf.budget import LoopGuard, is_count
+from s1_hf.budget import Budget, LoopGuard, is_count
 from s1_hf.formats import ThinkingFormat
 from s1_hf.generation import Completion, Prompt, _check_model, _positions, _prompt_ids
 from s1_hf.grading.equality import checked_gold
@@ -92,11 +93,12 @@ class Bench:
     format: ThinkingFormat | str | None = None
     answer_prefix: str | None = "Final Answer:"
     loop_guard: LoopGuard | None = None
-    chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
+    chat_template_kwargs: Mapping[str, Any] | None = None
     progress: Callable[[Progress], Any] | None = None
 
     def __post_init__(self) -> None:
         _check_model(self.model)
+        Budget(answer_prefix=self.answer_prefix, loop_guard=self.loop_guard)
         bad = [*self._bad_numbers(), *self._bad_problems()]
         if bad:
             raise ValueError(" ".join(bad))
@@ -117,9 +119,10 @@ class Bench:
     def options(self) -> dict[str, Any]:
         """All that decides how a prompt is answered, as JSON types."""
         names = ["max_new_tokens", "max_answer_tokens", "samples", "temperature", "top_p", "top_k", "min_p", "seed"]
-        values = {n: getattr(self, n) for n in [*names, "batch_size", "answer_prefix", "chat_template_kwargs"]}
+        values = {n: getattr(self, n) for n in [*names, "batch_size", "answer_prefix"]}
         guard = None if self.loop_guard is None else vars(self.loop_guard)
         fmt = self.thinking_format
+        values["chat_template_kwargs"] = dict(self.chat_template_kwargs or {})
         return values | {"loop_guard": guard, "format": [fmt.name, fmt.start_text, fmt.close_text]}
 
     def encode(self, prompt: Prompt) -> list[int]:
@@ -128,7 +131,7 @@ class Bench:
         Raises:
             ValueError: it does not fit into the context together with `max_new_tokens`.
         """
-        ids = _prompt_ids(self.tokenizer, self.thinking_format, prompt, self.chat_template_kwargs)
+        ids = _prompt_ids(self.tokenizer, self.thinking_format, prompt, self.chat_template_kwargs or {})
         context = _positions(self.model)
         if context is not None and len(ids) + self.max_new_tokens > context:
             raise ValueError(
@@ -190,8 +193,8 @@ class Bench:
             batch = SweepBatch(self.model, self.tokenizer, rows[part], list(settings), arguments, own)
             for all_of_setting, new in zip(done, batch.run(), strict=True):
                 all_of_setting += new
-            prompt_tokens = sum(map(len, rows[part]))
-            self.watch.finish(0, batch.cost.trace_tokens + batch.cost.answer_tokens - prompt_tokens)
+            read = sum(len(row) - 1 for row in rows[part])  # through the model went all but each row's last token
+            self.watch.finish(0, batch.cost.trace_tokens + batch.cost.answer_tokens - read)
         return done
 
     def arguments(self, *, sampled: bool, **options: Any) -> dict[str, Any]:
@@ -223,14 +226,13 @@ class Bench:
             if not (name in optional and getattr(self, name) is None)
             and not (is_count(getattr(self, name)) and getattr(self, name) >= low)
         ]
-        if not self.temperature > 0:
-            bad.append(
-                f"`temperature` has to be above 0, but is {self.temperature}. For greedy answers leave `samples` out."
-            )
-        if not 0 < self.top_p <= 1:
-            bad.append(f"`top_p` has to be above 0 and at most 1, but is {self.top_p}.")
-        if self.min_p is not None and not 0 <= self.min_p <= 1:
-            bad.append(f"`min_p` has to be from 0 to 1, but is {self.min_p}.")
+        if not _is_number(self.temperature) or self.temperature <= 0:
+            said = f"`temperature` has to be a number above 0, but is {self.temperature!r}."
+            bad.append(f"{said} For greedy answers leave `samples` out.")
+        if not _is_number(self.top_p) or not 0 < self.top_p <= 1:
+            bad.append(f"`top_p` has to be a number above 0 and at most 1, but is {self.top_p!r}.")
+        if self.min_p is not None and not (_is_number(self.min_p) and 0 <= self.min_p <= 1):
+            bad.append(f"`min_p` has to be a number from 0 to 1, or None, but is {self.min_p!r}.")
         return bad
 
     def _bad_problems(self) -> list[str]:
@@ -245,6 +247,10 @@ class Bench:
         names = [(p.task, p.id) for p in problems]
         twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
         return [f"`problems` has to name each once, but has {twice[:3]} more than once."] if twice else []
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 class _Step(StoppingCriteria):

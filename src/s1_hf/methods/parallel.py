@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s1_hf.budget import Budget, is_count
 from s1_hf.grading import group_equivalent
@@ -239,8 +239,8 @@ def _named(kind: str, setting: Setting) -> str:
     return kind if setting == NO_INTERVENTION else f"{kind}, {setting.name}"
 
 
-def _check_pairs(pairs: Sequence[tuple[int, int]]) -> None:
-    for pair in pairs:
-        listed = isinstance(pair, Sequence) and len(pair) == 2 and all(is_count(value) for value in pair)
-        if not listed or not 1 <= pair[0] <= pair[1]:
-            raise ValueError(f"`shortest` has to be made of pairs (m, k) with 1 <= m <= k, but has {pair!r}.")
+def _check_pairs(pairs: Any) -> None:
+    listed = isinstance(pairs, Sequence) and all(isinstance(p, Sequence) and len(p) == 2 for p in pairs)
+    good = listed and all(is_count(m) and is_count(k) and 1 <= m <= k for m, k in pairs)
+    if not good or len(set(map(tuple, pairs))) < len(pairs):
+        raise ValueError(f"`shortest` has to be made of different pairs (m, k) with 1 <= m <= k, but is {pairs!r}.")
