@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from s1_hf.report import Report
-from s1_hf.results import Problem, Row, load_about, load_rows, pieces, row_of, save_rows, write_about
+from s1_hf.results import Problem, Row, load_rows, pieces, row_of, save_rows, write_about
 from s1_hf.summaries import summarize_methods, summarize_settings
 from toys import toy_tokenizer
 
@@ -118,9 +118,7 @@ def test_what_is_not_there_is_said(tmp_path):
 
 
 def test_what_a_run_was_is_written_beside_its_rows(tmp_path):
-    assert load_about(tmp_path) == {}
-    write_about(tmp_path, model="m", seed=3)
-    about = load_about(tmp_path)
+    about = json.loads(write_about(tmp_path, model="m", seed=3).read_text())
     assert (about["model"], about["seed"]) == ("m", 3) and "python" in about["versions"] and about["command"]
 
 
@@ -134,6 +132,15 @@ def test_a_setting_is_summed_up_over_problems_and_samples():
     assert (summary.problems, summary.samples, summary.accuracy) == (4, 2, 62.5)
     assert (summary.thinking_tokens, summary.tries) == (15.5, 2.5)
     assert summary.low < 62.5 < summary.high and summary.ended == {"cut": 8}
+
+
+def test_what_was_not_found_is_wrong_and_costs_tokens_but_has_not_thought():
+    rows = [a_row(problem="1", total_tokens=12), a_row(problem="2", total_tokens=90, thinking_tokens=0, correct=False,
+            ended="not_found")]  # fmt: skip
+    (summary,) = summarize_settings(rows)
+    assert (summary.thinking_tokens, summary.total_tokens, summary.accuracy) == (8, 51, 50)
+    (nothing,) = summarize_settings(rows[1:])
+    assert nothing.thinking_tokens == 0 and summarize_methods([nothing])[0].scaling is None
 
 
 def test_the_papers_table_3_follows_from_rows():

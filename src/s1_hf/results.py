@@ -205,12 +205,6 @@ def write_about(folder: str | Path, **facts: Any) -> Path:
     return path
 
 
-def load_about(path: str | Path) -> dict[str, Any]:
-    """What `about.json` of a results folder says; nothing for a file, or a folder without one."""
-    file = Path(path) / "about.json"
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
-
-
 def versions() -> dict[str, str]:
     """Of Python and those libraries that are installed."""
     found = {"python": sys.version.split()[0]}

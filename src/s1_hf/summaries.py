@@ -23,7 +23,8 @@ class SettingSummary:
     Args:
         method, setting, task (`str`): which.
         problems, samples (`int`): how many problems, and answers to each.
-        thinking_tokens, total_tokens, tries (`float`): means, see [`Row`].
+        thinking_tokens, total_tokens, tries (`float`): means, see [`Row`]; of thinking, over the answers that were
+            found, 0 if none was.
         accuracy, low, high (`float`): percent, with a 95 % interval: Wilson's for one sample a problem, else the
             bootstrap's over problems (seed 0).
         ended (`Counter[str]`): how often thinking ended in which way.
@@ -100,7 +101,7 @@ def _summary(rows: list[Row]) -> SettingSummary:
         task=one.task,
         problems=right.shape[0],
         samples=right.shape[1],
-        thinking_tokens=float(np.mean([row.thinking_tokens for row in rows])),
+        thinking_tokens=_mean([row.thinking_tokens for row in rows if row.ended != "not_found"]),
         total_tokens=float(np.mean([row.total_tokens for row in rows])),
         tries=float(np.mean([row.tries for row in rows])),
         accuracy=accuracy(right),
@@ -111,6 +112,10 @@ def _summary(rows: list[Row]) -> SettingSummary:
         max_thinking_tokens=one.max_thinking_tokens,
         min_thinking_tokens=one.min_thinking_tokens,
     )
+
+
+def _mean(values: Sequence[int]) -> float:
+    return float(np.mean(values)) if values else 0.0
 
 
 def _matrix(rows: list[Row]) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:

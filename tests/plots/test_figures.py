@@ -72,7 +72,7 @@ def test_points_intervals_and_labels_are_drawn_where_they_are():
 
 
 def test_the_legend_names_only_the_kinds_that_are_there():
-    assert legend(scaling(POINTS[1:2], axes())) == ["thinking limited"]
+    assert legend(scaling(POINTS[1:2], axes())) == ["limit on thinking"]
 
 
 def test_settings_with_a_limit_and_ignores_are_drawn_but_not_connected():

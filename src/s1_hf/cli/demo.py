@@ -39,8 +39,7 @@ def demo(
         from s1_hf import demo as show
         from s1_hf import embedded
         from s1_hf.methods import run_methods
-        from s1_hf.reporting.report import write_report
-        from s1_hf.results import load_about
+        from s1_hf.reporting import load_about, write_report
 
         drawn = show.draw_problems(problems, seed)
         if model is not None and not (model / "model.safetensors").is_file():
@@ -53,7 +52,7 @@ def demo(
         )
         with progress_bar() as tell:
             rows = run_methods(show.METHODS, show.bench(lamps, tokenizer, drawn, seed, tell), output)
-        report = write_report(rows, output, about={output.name: load_about(output)})
+        report = write_report(rows, output, about=load_about(output))
         if not as_json:
             _show_transcript(show.showcase(rows))
         show_summaries(rows, as_json, report=str(report.page), figures=[str(path) for path in report.figures])

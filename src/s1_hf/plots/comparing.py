@@ -52,7 +52,7 @@ def compare(curves: Sequence[Curve], ax: Axes | None = None, *, tokens: str = "t
     if not curves or not all(curve.points for curve in curves):
         raise ValueError("`curves` has to hold at least one curve, each with at least one point.")
     every = [point for curve in curves for point in curve.points]
-    ax = style.axes_of(ax, style.HEIGHT - 0.3 + style.legend_height([style.label(c.name, 24) for c in curves]))
+    ax = style.axes_of(ax, style.HEIGHT - 0.3 + style.legend_height([_name(c.name) for c in curves]))
     style.accuracy_axis(ax, [low for *_, low, _ in every], [high for *_, high in every])
     style.token_axis(ax, [x for x, *_ in every])
     for curve, look in zip(curves, style.looks(len(curves)), strict=True):
@@ -70,7 +70,7 @@ def compare(curves: Sequence[Curve], ax: Axes | None = None, *, tokens: str = "t
             elinewidth=0.8,
             linewidth=1,
             markersize=4,
-            label=style.label(curve.name, 24),
+            label=_name(curve.name),
             **look,
         )
     style.legend_above(ax)
@@ -104,10 +104,16 @@ def performance(methods: Sequence[MethodSummary], ax: Axes | None = None) -> Axe
     ax.spines["bottom"].set_bounds(0, 100)
     ax.set_xticks([0, 25, 50, 75, 100])
     ax.set_ylim(len(methods) - 0.4, -0.6)
-    ax.set_yticks(rows, [style.label(m.method, 24) for m in methods])
+    ax.set_yticks(rows, [_name(m.method) for m in methods])
     style.finish(ax, x="Performance: best accuracy (%)", y="", grid="none")
     ax.xaxis.label.set(x=50 / _COLUMNS[-1])
     return ax
+
+
+def _name(method: str) -> str:
+    """`"token-conditional control + budget forcing"` becomes `"token-conditional + BF"`, as in the paper's table 3."""
+    short = method.replace("-conditional control", "-conditional").replace("+ budget forcing", "+ BF")
+    return style.label(short, 24)
 
 
 def _number(value: float | None, form: str) -> str:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 Kind = Literal["cap", "none", "ignore", "both"]
 
 _KINDS: dict[Kind, dict[str, Any]] = {
-    "cap": {"color": style.BLUE, "marker": "o", "label": "thinking limited"},
+    "cap": {"color": style.BLUE, "marker": "o", "label": "limit on thinking"},
     "none": {"color": style.BLACK, "marker": "D", "label": "no intervention"},
     "ignore": {"color": style.VERMILION, "marker": "s", "label": "ends ignored"},
-    "both": {"color": style.GREEN, "marker": "^", "label": "limited, ends ignored"},
+    "both": {"color": style.GREEN, "marker": "^", "label": "limit, ends ignored"},
 }
 
 
