@@ -7,7 +7,8 @@ from pathlib import Path
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_python_blocks_of_readme_run(capsys):
+def test_python_blocks_of_readme_run(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert len(blocks) >= 4
     names: dict = {}
@@ -19,4 +20,5 @@ def test_python_blocks_of_readme_run(capsys):
     assert names["first"].report.ended == "cut"
     assert len(names["reports"]) == 4
     assert len(names["result"].settings) == 12
+    assert {row.method for row in names["answers"]} == {"budget forcing", "majority voting"}
     assert "Report(" in capsys.readouterr().out
