@@ -51,5 +51,5 @@ def test_a_grid_in_one_pass_equals_separate_runs_and_takes_a_fraction_of_their_t
     """The longest run alone, what is branched off it, and nothing twice."""
     run.main(["--only", "sweeps", "--quick", "--results", str(tmp_path)])
     for row in json.loads((tmp_path / "sweeps.json").read_text())["rows"]:
-        assert row["settings"] == 40 and row["separate_tokens"] > 4 * (row["trace_tokens"] + row["answer_tokens"])
-        assert row["positions"] < row["separate_positions"] / 4
+        assert row["settings"] == 8 and row["separate_tokens"] > 2 * (row["trace_tokens"] + row["answer_tokens"])
+        assert row["positions"] < row["separate_positions"] / 2
