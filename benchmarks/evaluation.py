@@ -17,12 +17,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from reporting import Row, table
-from stand_ins import make_tokenizer
 from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
+from reporting import Row, table
 from s1_hf.embedded import MODEL_PATH
 from s1_hf.embedded.problems import held_out_sample
+from stand_ins import make_tokenizer
 
 WAYS = ("lighteval", "s1-hf")
 HALF_BILLION = {  # the shape of Qwen2.5-0.5B

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from reporting import HERE, RESULTS, Row, table
-
 from s1_hf.grading import extract_answer, grade, is_equal, split_thinking
 
 DATA = HERE.parents[1] / "shared" / "data"

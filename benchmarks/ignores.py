@@ -23,12 +23,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from reporting import Row, table
-from stand_ins import make_model, make_tokenizer
 from transformers import LogitsProcessor, PreTrainedModel, PreTrainedTokenizerBase
 
+from reporting import Row, table
 from s1_hf import ThinkingFormat, budget_forcing, embedded
 from s1_hf.embedded.problems import held_out_sample
+from stand_ins import make_model, make_tokenizer
 
 Rows = list[list[int]]
 

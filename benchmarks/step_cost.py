@@ -18,8 +18,6 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import torch
-from reporting import Row, table
-from stand_ins import make_tokenizer
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import (
     GenerationConfig,
@@ -30,7 +28,9 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from reporting import Row, table
 from s1_hf import BudgetForcingLogitsProcessor
+from stand_ins import make_tokenizer
 
 VOCABULARY_ROWS, TOKENS = 151_936, 151_665
 BUDGET = 2**20  # tokens: never reached

@@ -20,10 +20,9 @@ from typing import Any
 
 from ignores import counted
 from reporting import Row, table
-from stand_ins import make_model, make_tokenizer
-
 from s1_hf import embedded, generate, sweep
 from s1_hf.embedded.problems import held_out_sample
+from stand_ins import make_model, make_tokenizer
 
 
 def compare(name: str, model: Any, tokenizer: Any, prompts: list[Any], grid: Any, options: Any) -> Row:
@@ -63,12 +62,12 @@ def compare(name: str, model: Any, tokenizer: Any, prompts: list[Any], grid: Any
 def run(quick: bool = False) -> tuple[list[Row], list[str]]:
     """A row a model."""
     model, tokenizer = embedded.load()
-    questions = [p.question for p in held_out_sample(4 if quick else 64, seed=0)]
-    options = {"max_new_tokens": 120 if quick else 500, "max_answer_tokens": 16}
+    questions = [p.question for p in held_out_sample(2 if quick else 64, seed=0)]
+    options = {"max_new_tokens": 60 if quick else 500, "max_answer_tokens": 16}
     grid = _grid([16, 24, 32, 48, 64, 96, 128], quick)
     rows = [compare(f"embedded, {_size(model)}", model, tokenizer, questions, grid, options)]
     grid = _grid([8, 16, 24, 32, 48, 64, 96], quick)
-    rows.append(compare(*_random(quick), grid, {"max_new_tokens": 60 if quick else 200}))
+    rows.append(compare(*_random(quick), grid, {"max_new_tokens": 40 if quick else 200}))
     return rows, [f"All {sum(row['rows'] for row in rows):,} rows are equal token for token in both ways."]
 
 

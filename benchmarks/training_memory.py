@@ -18,12 +18,12 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from live_bytes import LiveBytes, fake_ranks, loss_as_on_gpu, put_fake_tensors, shard
-from reporting import Row, table
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from trl.trainer.utils import add_fused_lm_head
 
+from live_bytes import LiveBytes, fake_ranks, loss_as_on_gpu, put_fake_tensors, shard
+from reporting import Row, table
 from s1_hf.memory import Lora, Machine, MemoryPlan, Training, decoder_shape, plan, read_config
 from s1_hf.memory.training import ALL_LINEAR
 
