@@ -96,7 +96,7 @@ def budget_forcing(
 
     ```
     """
-    _check_model(model)
+    check_model(model)
     _check_mode(generate_kwargs)
     if generation_config is not None and not isinstance(generation_config, GenerationConfig):
         raise TypeError(f"`generation_config` has to be a GenerationConfig, but is {generation_config!r}.")
@@ -125,7 +125,7 @@ def budget_forcing(
         loop_guard=loop_guard,
         generation_config=config,
     )
-    processor.context = _positions(model)
+    processor.context = context_of(model)
     processor.check_vocabulary(model.config.get_text_config().vocab_size)
     criteria = list(kwargs.get("stopping_criteria") or [])
     if max_answer_tokens is not None:
@@ -175,9 +175,9 @@ def generate(
 
     ```
     """
-    _check_model(model)
+    check_model(model)
     fmt = resolve_format(tokenizer, budgets_and_generate_kwargs.pop("format", None))
-    rows = [_prompt_ids(tokenizer, fmt, prompt, chat_template_kwargs or {}) for prompt in _as_list(prompts)]
+    rows = [prompt_ids(tokenizer, fmt, prompt, chat_template_kwargs or {}) for prompt in as_list(prompts)]
     kwargs = budget_forcing(model, tokenizer, format=fmt, **budgets_and_generate_kwargs)
     processor = kwargs["logits_processor"][-1]
     config = processor.generation_config
@@ -188,7 +188,7 @@ def generate(
         streamer.follow(processor)
     places = [processor.automaton.enter(row) for row in rows for _ in range(count // len(rows))]
     processor.lay_out(first_state(places), max(map(len, rows)))  # raises before the model is run
-    inputs = _left_padded(rows, 0 if config.pad_token_id is None else config.pad_token_id)
+    inputs = left_padded(rows, 0 if config.pad_token_id is None else config.pad_token_id)
     inputs = {k: v.to(model.device) for k, v in inputs.items()}
     if config.stop_strings:
         kwargs["tokenizer"] = tokenizer
@@ -198,12 +198,12 @@ def generate(
     copies = len(reports) // len(rows)
     generated = outputs[:, inputs["input_ids"].shape[1] :].tolist()
     return [
-        _completion(tokenizer, processor, rows[r // copies], generated[r][: len(report.forced)], report)
+        completion_of(tokenizer, processor, rows[r // copies], generated[r][: len(report.forced)], report)
         for r, report in enumerate(reports)
     ]
 
 
-def _completion(
+def completion_of(
     tokenizer: PreTrainedTokenizerBase,
     processor: BudgetForcingLogitsProcessor,
     prompt: list[int],
@@ -223,7 +223,7 @@ def _completion(
     )
 
 
-def _as_list(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
+def as_list(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
     if isinstance(prompts, str) or (isinstance(prompts, Sequence) and prompts and isinstance(prompts[0], Mapping)):
         return [prompts]  # type: ignore[list-item]
     if not isinstance(prompts, Sequence) or not prompts:
@@ -233,7 +233,7 @@ def _as_list(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
     return list(prompts)  # type: ignore[arg-type]
 
 
-def _prompt_ids(
+def prompt_ids(
     tokenizer: PreTrainedTokenizerBase, fmt: ThinkingFormat, prompt: Prompt, options: Mapping[str, Any]
 ) -> list[int]:
     if isinstance(prompt, str) and not tokenizer.chat_template:
@@ -276,7 +276,7 @@ def _render(
     return text + str(own)
 
 
-def _left_padded(rows: list[list[int]], pad: int) -> dict[str, torch.Tensor]:
+def left_padded(rows: list[list[int]], pad: int) -> dict[str, torch.Tensor]:
     width = max(map(len, rows))
     return {
         "input_ids": torch.tensor([[pad] * (width - len(row)) + row for row in rows]),
@@ -284,7 +284,7 @@ def _left_padded(rows: list[list[int]], pad: int) -> dict[str, torch.Tensor]:
     }
 
 
-def _check_model(model: Any) -> None:
+def check_model(model: Any) -> None:
     adapted = isinstance(getattr(model, "base_model", None), torch.nn.Module) and hasattr(model, "generate")  # PEFT
     if not (isinstance(model, GenerationMixin) or adapted):
         raise TypeError(
@@ -321,12 +321,12 @@ def _has_length(kwargs: Mapping[str, Any], given: GenerationConfig | None, saved
     return any(n is not None for n in said) or saved.max_length not in (None, 20)
 
 
-def _positions(model: PreTrainedModel) -> int | None:
+def context_of(model: PreTrainedModel) -> int | None:
     return getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
 
 def _context(model: PreTrainedModel) -> int:
-    context = _positions(model)
+    context = context_of(model)
     if context is None:
         raise ValueError("`max_new_tokens` has to be given: this model's configuration does not say its context size.")
     return int(context)

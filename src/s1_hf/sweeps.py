@@ -25,12 +25,12 @@ from s1_hf.formats import ThinkingFormat
 from s1_hf.generation import (
     Completion,
     Prompt,
-    _as_list,
-    _check_model,
-    _completion,
-    _left_padded,
-    _prompt_ids,
+    as_list,
     budget_forcing,
+    check_model,
+    completion_of,
+    left_padded,
+    prompt_ids,
 )
 from s1_hf.processor import BudgetForcingLogitsProcessor, resolve_format
 from s1_hf.report import Report
@@ -251,7 +251,7 @@ def sweep(
 
     ```
     """
-    _check_model(model)
+    check_model(model)
     refused = [name for name in _REFUSED if generate_kwargs.get(name) is not None]
     if refused:
         raise ValueError(
@@ -259,7 +259,7 @@ def sweep(
         )
     settings = chosen(settings, max_thinking_tokens, num_ignores)
     fmt = resolve_format(tokenizer, format)
-    rows = [_prompt_ids(tokenizer, fmt, prompt, chat_template_kwargs or {}) for prompt in _as_list(prompts)]
+    rows = [prompt_ids(tokenizer, fmt, prompt, chat_template_kwargs or {}) for prompt in as_list(prompts)]
     options = {"format": fmt, "wait_text": wait_text, "answer_prefix": answer_prefix, "loop_guard": loop_guard}
     options |= generate_kwargs | {"max_answer_tokens": max_answer_tokens}
     check_cache(model.config)
@@ -331,7 +331,7 @@ class SweepBatch:
         self._processor, self._pad = processor, config.pad_token_id or 0
         limit = config.max_new_tokens
         self._limit = config.max_length - self._width if limit is None else limit
-        inputs = _left_padded(self._rows, self._pad)
+        inputs = left_padded(self._rows, self._pad)
         self._prompt_mask = inputs["attention_mask"]
         inputs = {name: tensor.to(self._model.device) for name, tensor in inputs.items()}
         outputs = self._model.generate(**inputs, **kwargs, return_dict_in_generate=True)  # type: ignore[operator]
@@ -467,7 +467,7 @@ class SweepBatch:
         return self._complete(branch.row, ids, replace(report, forced=forced))
 
     def _complete(self, row: int, ids: list[int], report: Report) -> Completion:
-        return _completion(self._tokenizer, self._processor, self._rows[row], ids, report)
+        return completion_of(self._tokenizer, self._processor, self._rows[row], ids, report)
 
 
 class _Room(StoppingCriteria):

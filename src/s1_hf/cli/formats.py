@@ -66,14 +66,14 @@ def _known() -> dict[str, Any]:
 def _resolved(checkpoint: Checkpoint, name: str | None, wait: str) -> dict[str, Any]:
     """What is found out about a model, as JSON types."""
     from s1_hf.automaton import Automaton, Ended
-    from s1_hf.generation import _prompt_ids
+    from s1_hf.generation import prompt_ids
     from s1_hf.processor import resolve_format
 
     tokenizer = checkpoint.tokenizer
     fmt = resolve_format(tokenizer, name)
     eos = _ends_of_sequence(checkpoint)
     automaton = Automaton(tokenizer, fmt, [wait] if wait else [], eos=eos)
-    prompt = _prompt_ids(tokenizer, fmt, "1+1?", {})
+    prompt = prompt_ids(tokenizer, fmt, "1+1?", {})
     opened = automaton.read_prompt(prompt).ended == Ended.UNFINISHED
     return {
         "name": fmt.name,

@@ -123,7 +123,7 @@ def _find(
     from transformers import GenerationConfig
 
     from s1_hf.checkpoint import Checkpoint
-    from s1_hf.generation import _prompt_ids
+    from s1_hf.generation import prompt_ids
     from s1_hf.processor import BudgetForcingLogitsProcessor
 
     quiet_loading(model)
@@ -134,7 +134,7 @@ def _find(
         checkpoint.tokenizer, generation_config=GenerationConfig(**decoding, **limits), **budget
     )
     processor.check_vocabulary(checkpoint.config.get_text_config().vocab_size)
-    length = len(_prompt_ids(checkpoint.tokenizer, processor.format, prompt, {}))
+    length = len(prompt_ids(checkpoint.tokenizer, processor.format, prompt, {}))
     if context is not None and length + (wanted or 1) > context:
         raise ValueError(
             f"The prompt of {length:,} tokens and `--max-new-tokens` of {wanted or 1:,} have to fit into the model's "

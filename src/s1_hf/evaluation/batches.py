@@ -16,7 +16,7 @@ from transformers import StoppingCriteria
 from s1_hf.evaluation.config import digest
 from s1_hf.evaluation.decoding import Call, Thinning, decode
 from s1_hf.evaluation.store import Sample
-from s1_hf.generation import _completion, _left_padded, budget_forcing
+from s1_hf.generation import budget_forcing, completion_of, left_padded
 from s1_hf.sampling import RowSampler
 from s1_hf.sweeps import SweepBatch
 
@@ -133,7 +133,7 @@ class Generator:
         return SweepBatch(self._model, self._tokenizer, rows, settings, options, seeds)
 
     def _run(self, batch: list[Request]) -> list[Sample]:
-        inputs = _left_padded([list(request.prompt) for request in batch], self._padding)
+        inputs = left_padded([list(request.prompt) for request in batch], self._padding)
         inputs = {name: tensor.to(self._model.device) for name, tensor in inputs.items()}
         limits = batch[0].max_new_tokens, batch[0].max_answer_tokens
         first = self._call(*limits)
@@ -141,7 +141,7 @@ class Generator:
             first.sampler.begin([request.seed(self._settings.seed) for request in batch])
         done = decode(self._model, inputs, first, lambda: self._call(*limits, later=True))
         return [
-            _sample(request, _completion(self._tokenizer, first.processor, list(request.prompt), ids, report))
+            _sample(request, completion_of(self._tokenizer, first.processor, list(request.prompt), ids, report))
             for request, (ids, report) in zip(batch, done, strict=True)
         ]
 

@@ -26,7 +26,7 @@ from s1_hf.evaluation.config import BudgetForcingConfig
 from s1_hf.evaluation.statistics import Response
 from s1_hf.evaluation.store import Sample, Store
 from s1_hf.formats import ThinkingFormat
-from s1_hf.generation import _prompt_ids
+from s1_hf.generation import prompt_ids
 from s1_hf.processor import ANSWER_RESERVE, BudgetForcingLogitsProcessor, resolve_format
 from s1_hf.progress import Progress, Watch
 
@@ -195,7 +195,7 @@ class BudgetForcingModel(LightevalModel):
                 yield doc, [replace(one, index=i) for i in numbers]
 
     def _prompt(self, doc: Doc) -> list[int]:
-        return _prompt_ids(self.tokenizer, self.format, self._input(doc), self.config.chat_template_kwargs)
+        return prompt_ids(self.tokenizer, self.format, self._input(doc), self.config.chat_template_kwargs)
 
     def _input(self, doc: Doc) -> Any:
         """The messages, or without a chat template the text."""

@@ -15,7 +15,7 @@ from transformers import StoppingCriteria
 
 from s1_hf.budget import Budget, LoopGuard, is_count
 from s1_hf.formats import ThinkingFormat
-from s1_hf.generation import Completion, Prompt, _check_model, _positions, _prompt_ids
+from s1_hf.generation import Completion, Prompt, check_model, context_of, prompt_ids
 from s1_hf.grading.equality import checked_gold
 from s1_hf.processor import resolve_format
 from s1_hf.progress import Progress, Watch
@@ -97,7 +97,7 @@ class Bench:
     progress: Callable[[Progress], Any] | None = None
 
     def __post_init__(self) -> None:
-        _check_model(self.model)
+        check_model(self.model)
         Budget(answer_prefix=self.answer_prefix, loop_guard=self.loop_guard)
         bad = [*self._bad_numbers(), *self._bad_problems()]
         if bad:
@@ -131,8 +131,8 @@ class Bench:
         Raises:
             ValueError: it does not fit into the context together with `max_new_tokens`.
         """
-        ids = _prompt_ids(self.tokenizer, self.thinking_format, prompt, self.chat_template_kwargs or {})
-        context = _positions(self.model)
+        ids = prompt_ids(self.tokenizer, self.thinking_format, prompt, self.chat_template_kwargs or {})
+        context = context_of(self.model)
         if context is not None and len(ids) + self.max_new_tokens > context:
             raise ValueError(
                 f"`max_new_tokens` ({self.max_new_tokens}) and the prompt ({len(ids)} tokens) have to fit into the "

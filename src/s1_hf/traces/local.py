@@ -116,7 +116,7 @@ class LocalModel:
 
     def _request(self, ask: Ask) -> Request:
         from s1_hf.evaluation.batches import Request
-        from s1_hf.generation import _prompt_ids
+        from s1_hf.generation import prompt_ids
 
         model, config = self._model, self._config
         chat: Any = [{"role": "user", "content": ask.question}]
@@ -124,7 +124,7 @@ class LocalModel:
             chat = [{"role": "system", "content": config.system_prompt}, *chat]
         elif not model.tokenizer.chat_template:
             chat = ask.question
-        prompt = tuple(_prompt_ids(model.tokenizer, model.format, chat, config.chat_template_kwargs))
+        prompt = tuple(prompt_ids(model.tokenizer, model.format, chat, config.chat_template_kwargs))
         return Request("traces", ask.question, ask.sample, prompt, self._limit, config.max_answer_tokens)
 
     def _too_long(self, length: int) -> Trace:
