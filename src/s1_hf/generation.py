@@ -210,6 +210,7 @@ def completion_of(
     ids: list[int],
     report: Report,
 ) -> Completion:
+    """The completion of one row, from the `ids` generated behind its `prompt`."""
     body = ids[:-1] if ids and ids[-1] in processor.eos_token_ids else ids
     spans, answer = processor.automaton.split(prompt, body)
     thinking = [str(tokenizer.decode(body[begin:end], skip_special_tokens=False)).strip() for begin, end in spans]
@@ -224,6 +225,7 @@ def completion_of(
 
 
 def as_list(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
+    """One prompt or several, as a list; raises a `ValueError` if there is none."""
     if isinstance(prompts, str) or (isinstance(prompts, Sequence) and prompts and isinstance(prompts[0], Mapping)):
         return [prompts]  # type: ignore[list-item]
     if not isinstance(prompts, Sequence) or not prompts:
@@ -236,6 +238,7 @@ def as_list(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
 def prompt_ids(
     tokenizer: PreTrainedTokenizerBase, fmt: ThinkingFormat, prompt: Prompt, options: Mapping[str, Any]
 ) -> list[int]:
+    """A prompt as ids, by the chat template if there is one; raises a `ValueError` if it is none."""
     if isinstance(prompt, str) and not tokenizer.chat_template:
         ids = list(tokenizer(prompt)["input_ids"])  # with its BOS, which a chat template would have written
     else:
@@ -277,6 +280,7 @@ def _render(
 
 
 def left_padded(rows: list[list[int]], pad: int) -> dict[str, torch.Tensor]:
+    """`input_ids` and `attention_mask` of shape `(batch_size, width)`."""
     width = max(map(len, rows))
     return {
         "input_ids": torch.tensor([[pad] * (width - len(row)) + row for row in rows]),
@@ -285,6 +289,7 @@ def left_padded(rows: list[list[int]], pad: int) -> dict[str, torch.Tensor]:
 
 
 def check_model(model: Any) -> None:
+    """Raises a `TypeError` or `ValueError` for what cannot be budget forced."""
     adapted = isinstance(getattr(model, "base_model", None), torch.nn.Module) and hasattr(model, "generate")  # PEFT
     if not (isinstance(model, GenerationMixin) or adapted):
         raise TypeError(
@@ -322,6 +327,7 @@ def _has_length(kwargs: Mapping[str, Any], given: GenerationConfig | None, saved
 
 
 def context_of(model: PreTrainedModel) -> int | None:
+    """How many positions the model was made for, if its configuration says so."""
     return getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
 

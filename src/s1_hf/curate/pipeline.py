@@ -190,13 +190,13 @@ def _finished(rows: _Rows, domains: Sequence[str]) -> Dataset:
         text = dataset.features["thinking_trajectories"]
         features = dataset.features.copy()
         features["thinking_trajectories"] = require("datasets", "data").List(text)
-        dataset = dataset.map(as_list, input_columns="thinking_trajectories", features=features)
+        dataset = dataset.map(_as_list, input_columns="thinking_trajectories", features=features)
     if domains:
         dataset = _with_column(dataset, "domain", domains)
     return _with_column(dataset, "pool_row", rows.numbers)
 
 
-def as_list(trace: str | None) -> dict[str, list[str]]:
+def _as_list(trace: str | None) -> dict[str, list[str]]:
     return {"thinking_trajectories": [trace or ""]}
 
 
