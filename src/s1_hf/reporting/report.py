@@ -135,8 +135,9 @@ _METHODS_NOTE = (
     "After the ",
     element("a", "paper's", href=PAPER),
     " equations 1 to 3. Control: how many of the settings that promise a limit keep it in the mean. Scaling: mean "
-    "slope between settings, in percentage points per doubling of thinking tokens (log2). Performance: the best "
-    "setting's accuracy. n/a: no setting promises a limit; or all think equally long, or not at all.",
+    "slope between settings, in percentage points per doubling of thinking tokens (log2); between settings that think "
+    "nearly equally long it says little. Performance: the best setting's accuracy. n/a: no setting promises a limit; "
+    "or all think equally long, or not at all.",
 )
 
 
