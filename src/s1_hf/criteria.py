@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -164,3 +164,15 @@ class SequenceObserver(StoppingCriteria):
             done = done | criterion(input_ids, scores, **kwargs)
         self._processor.observe(input_ids, done)
         return done  # type: ignore[return-value]
+
+
+class StepListener(StoppingCriteria):
+    """Never stops; tells `on_step`, at every token, how many rows there are."""
+
+    def __init__(self, on_step: Callable[[int], None]) -> None:
+        self._on_step = on_step
+
+    def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
+        """False for every row."""
+        self._on_step(len(input_ids))
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]

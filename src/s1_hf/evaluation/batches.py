@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial, reduce
 from itertools import groupby
 from operator import add
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
-from transformers import StoppingCriteria
 
+from s1_hf.criteria import StepListener
 from s1_hf.evaluation.config import digest
 from s1_hf.evaluation.decoding import Call, Thinning, decode
 from s1_hf.evaluation.store import Sample
@@ -127,7 +127,7 @@ class Generator:
         options |= {"format": self._format, "max_answer_tokens": first.max_answer_tokens}
         ends = self._model.generation_config.eos_token_id
         options["generation_config"] = wanted.generation_config(first.max_new_tokens, ends, self._padding)
-        options["stopping_criteria"] = [_Step(self._on_step)]
+        options["stopping_criteria"] = [StepListener(self._on_step)]
         seeds = [request.seed(wanted.seed) for request in batch] if wanted.samples else None
         rows = [list(request.prompt) for request in batch]
         return SweepBatch(self._model, self._tokenizer, rows, settings, options, seeds)
@@ -162,7 +162,7 @@ class Generator:
             **self._settings.budget,
             max_answer_tokens=max_answer_tokens,
             generation_config=self._settings.generation_config(max_new_tokens, ends, self._padding),
-            stopping_criteria=[_Step(self._on_step), *([thinning] if thins else [])],
+            stopping_criteria=[StepListener(self._on_step), *([thinning] if thins else [])],
         )
         processor = arguments["logits_processor"][-1]
         thinning.attach(processor, max_answer_tokens)
@@ -202,14 +202,3 @@ def _sample(request: Request, done: Completion) -> Sample:
         ends_ignored=report.ends_ignored,
         answer_tokens=report.answer_tokens,
     )
-
-
-class _Step(StoppingCriteria):
-    """Never stops; says that every row has one more token."""
-
-    def __init__(self, on_step: Callable[[int], None]) -> None:
-        self._on_step = on_step
-
-    def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
-        self._on_step(len(input_ids))
-        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]

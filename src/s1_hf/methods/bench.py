@@ -10,10 +10,8 @@ from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-from transformers import StoppingCriteria
-
 from s1_hf.budget import Budget, LoopGuard, is_count
+from s1_hf.criteria import StepListener
 from s1_hf.formats import ThinkingFormat
 from s1_hf.generation import Completion, Prompt, check_model, context_of, prompt_ids
 from s1_hf.grading.equality import checked_gold
@@ -199,7 +197,7 @@ class Bench:
 
     def arguments(self, *, sampled: bool, **options: Any) -> dict[str, Any]:
         """For [`budget_forcing`], without budgets."""
-        criteria = [*options.pop("stopping_criteria", ()), _Step(self.watch.step)]
+        criteria = [*options.pop("stopping_criteria", ()), StepListener(self.watch.step)]
         return {
             "format": self.thinking_format,
             "answer_prefix": self.answer_prefix,
@@ -251,14 +249,3 @@ class Bench:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
-
-
-class _Step(StoppingCriteria):
-    """Never stops; says that every row has one more token."""
-
-    def __init__(self, on_step: Callable[[int], None]) -> None:
-        self._on_step = on_step
-
-    def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
-        self._on_step(len(input_ids))
-        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]
