@@ -7,7 +7,7 @@
 2. 1,000 rows by `s1_hf.curate` (recipe `curate_embedded`: difficulty, then domains and long traces), and 1,000 at
    random; with each seed anew.
 3. The embedded *base*, fine-tuned on each set by the recipe `sft_embedded` with that seed.
-4. Held-out problems, greedily: no end ignored, and two ignored. Paired bootstrap over problems, all seeds together.
+4. Held-out problems, greedily: no end ignored, one, and two. Paired bootstrap over problems, all seeds together.
 
 Everything is kept in the output folder: run again, it goes on. What came out of it is in curation.md.
 """
@@ -30,7 +30,8 @@ from s1_hf.traces import LocalModel, embedded_pool, generate_traces
 from s1_hf.traces.folder import write_rows
 
 ARMS = {"curated": "algorithm_1", "random": "random"}
-IGNORES = (0, 2)
+IGNORES = (0, 1, 2)
+EQUAL = ((0, 1), (1, 2))  # ends ignored at which curated and random students think about equally long
 TEACHER = {"batch_size": 230, "dtype": "float32", "max_new_tokens": 380, "max_answer_tokens": 12}
 STUDENT = TEACHER | {"max_new_tokens": 600}
 
@@ -93,9 +94,10 @@ def run(folder: Path, pool_size: int, seeds: Sequence[int], problems: int) -> No
             found.append(train(make_set(pool, folder, arm, seed), folder, seed))
     print(f"{problems} held-out problems, greedy; accuracy % (each seed), thinking tokens, difference and its 95 % "
           "interval in points, exact paired test")  # fmt: skip
-    for ignores in IGNORES:
-        results = {arm: [answers(m, folder, problems, ignores) for m in found] for arm, found in models.items()}
-        print(f"| {ignores} ends ignored | {compare(results)} |", flush=True)
+    for ignores, others in (*((i, i) for i in IGNORES), *EQUAL):
+        times = {"curated": ignores, "random": others}
+        results = {arm: [answers(m, folder, problems, times[arm]) for m in found] for arm, found in models.items()}
+        print(f"| ends ignored: curated {ignores}, random {others} | {compare(results)} |", flush=True)
 
 
 def main() -> None:
