@@ -50,8 +50,8 @@ clean:
 
 # Stamps: a step is repeated only when its inputs have changed or it did not finish.
 $(VENV)/.demo: $(INPUTS) | $(VENV)/.pip
-	@echo "==> Installing s1-hf with its extras cli and plot into $(VENV)"
-	$(PIP_INSTALL) ".[cli,plot]"
+	@echo "==> Installing s1-hf with its extras cli, grade and plot into $(VENV)"
+	$(PIP_INSTALL) ".[cli,grade,plot]"
 	@touch $@
 
 $(VENV)/.dev: $(INPUTS) | $(VENV)/.pip

@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("typer")
 pytest.importorskip("matplotlib")
+pytest.importorskip("math_verify")
 
 from typer.testing import CliRunner
 

@@ -129,7 +129,7 @@ def test_without_math_verify_the_extra_is_named_and_numbers_are_still_compared(m
     monkeypatch.setattr(worker, "find_spec", lambda name: None)
     monkeypatch.setitem(sys.modules, "math_verify", None)
     assert is_equal("25", "025")
-    with pytest.raises(ModuleNotFoundError, match=r"s1-hf\[eval\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"s1-hf\[grade\]"):
         is_equal("u+1", "1+u")
 
 

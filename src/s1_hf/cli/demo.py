@@ -36,6 +36,7 @@ def demo(
     """
     with plain_errors(resumes=True):
         require("matplotlib", "plot")
+        require("math_verify", "grade")
         from s1_hf import demo as show
         from s1_hf import embedded
         from s1_hf.methods import run_methods

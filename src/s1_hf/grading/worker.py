@@ -64,7 +64,7 @@ def _take() -> subprocess.Popen[str]:
             return process
         _end(process)
     if find_spec("math_verify") is None:
-        require("math_verify", "eval")  # says what to install
+        require("math_verify", "grade")  # says what to install
     process = subprocess.Popen(
         [sys.executable, "-c", _START, json.dumps(sys.path)],
         stdin=subprocess.PIPE,

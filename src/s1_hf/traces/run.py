@@ -131,7 +131,7 @@ def _check(pool: Dataset, source: Source, question: str, samples: int, kind: Any
     if broken:
         raise ValueError("\n".join(broken))
     if "solution" in columns:
-        require("math_verify", "eval")
+        require("math_verify", "grade")
 
 
 def _asks(question: Any) -> bool:
