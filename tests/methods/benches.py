@@ -5,8 +5,11 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import pytest
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+pytest.importorskip("math_verify")
 
 from s1_hf.formats import ThinkingFormat
 from s1_hf.methods import Bench
