@@ -52,6 +52,18 @@ def test_every_near_duplicate_is_found():
     assert stage.drops and len(stage.rows) > 10
 
 
+def test_of_rows_that_differ_in_their_source_alone_the_same_stays_in_any_order():
+    """Hashes of question, trace and answer are equal then. False alarms: none, the order of hashes is fixed."""
+    rows = [{"question": f"{n} + 1?", "source_type": source} for n in range(20) for source in ("aime", "numina")]
+
+    def sources(order):
+        found = pool(*order)
+        return {(found[row]["question"], found[row]["source_type"]) for row in deduplicate(found).rows}
+
+    assert len(sources(rows)) == 20
+    assert sources(rows) == sources(rows[::-1]) == sources(random.Random(0).sample(rows, 40))
+
+
 def test_the_order_of_the_pool_does_not_matter():
     questions = [texts(20 + n // 4) + " end" * (n % 2) for n in range(40)]
     rows = [{"question": q, "attempt": str(n)} for n, q in enumerate(questions)]

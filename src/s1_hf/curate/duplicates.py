@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,9 +84,17 @@ def deduplicate(dataset: Dataset, options: Duplicates | None = None, *, num_proc
 
 
 def row_keys(dataset: Dataset, num_proc: int | None = None) -> list[str]:
-    """A hash of question, trace and answer, a row each: the order in which nothing depends on the pool's order."""
+    """A hash of question, trace and answer, a row each: the order in which nothing depends on the pool's order.
+
+    Where rows share all three, as one question from two sources does, a hash of all columns follows.
+    """
     inputs = ["question", "thinking_trajectories", "attempt"]
-    return list(column(dataset, _hash_rows, inputs, num_proc))
+    keys = list(column(dataset, _hash_rows, inputs, num_proc))
+    times = Counter(keys)
+    tied = [row for row, found in enumerate(keys) if times[found] > 1]
+    for row, whole in zip(tied, dataset.select(tied), strict=True):
+        keys[row] += key(json.dumps(whole, sort_keys=True, default=str))
+    return keys
 
 
 def _hash_rows(questions: list[Any], traces: list[Any], attempts: list[Any]) -> list[str]:
