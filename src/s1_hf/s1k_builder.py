@@ -194,7 +194,7 @@ def _json_rows(file: str, wanted: set[str] | None = None) -> Iterator[Row]:
 def _csv_rows(file: str, wanted: set[str]) -> Iterator[Row]:
     for row in _csv_table(file, wanted).to_pylist():
         text = row.get("thinking_trajectories")
-        yield row if text is None else {**row, "thinking_trajectories": _traces_of_cell(text)}
+        yield row if text is None else {**row, "thinking_trajectories": traces_of_cell(text)}
 
 
 def _csv_header(file: str) -> list[str]:
@@ -215,7 +215,12 @@ def _csv_table(file: str, wanted: set[str]) -> Any:
     )
 
 
-def _traces_of_cell(text: str) -> list[str]:
+def traces_of_cell(text: str) -> list[str]:
+    """A CSV cell's: the text itself, or a JSON list's.
+
+    Raises:
+        ValueError: it is a list as Python prints it.
+    """
     try:
         traces = json.loads(text) if text.startswith("[") else None
     except json.JSONDecodeError:

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("datasets")
 
 from curation_pools import pool, random_pool, row
-from datasets import Dataset
+from datasets import Dataset, Value
 
 from s1_hf import embedded
 from s1_hf.curate import (
@@ -175,6 +175,18 @@ def test_columns_of_wrong_types_are_refused(columns, said):
 
 def test_answers_that_were_read_as_numbers_become_texts():
     assert as_pool(pool({"attempt": 2, "source_type": 7}))[0]["attempt"] == "2"
+
+
+def test_blank_cells_of_a_csv_file_that_were_read_as_floats_become_nulls():
+    rows = pool({"error": None, "thinking_tokens": None}, {"error": None, "thinking_tokens": 2.0})
+    rows = as_pool(rows.cast_column("error", Value("float64")))
+    assert rows.to_dict()["error"] == [None, None] and rows.to_dict()["thinking_tokens"] == [None, 2]
+
+
+@pytest.mark.parametrize("column", ["error", "thinking_tokens"])
+def test_floats_that_are_not_numbers_are_no_blank_cells(column):
+    with pytest.raises(ValueError, match=f"'{column}' has to be of"):
+        as_pool(pool({column: float("nan")}))
 
 
 def test_all_missing_columns_are_told_at_once_before_any_work():

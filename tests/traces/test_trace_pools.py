@@ -24,6 +24,11 @@ def test_a_file_is_read_with_all_its_columns(tmp_path, kind):
     assert load_pool(file).to_list() == POOL.to_list()
 
 
+def test_a_cell_of_a_csv_file_is_a_trace_or_a_json_list_of_them(tmp_path):
+    (tmp_path / "pool.csv").write_text('question,thinking_trajectories\na,Hm.\nb,"[""One."", ""Two.""]"\nc,\n')
+    assert list(load_pool(tmp_path / "pool.csv")["thinking_trajectories"]) == [["Hm."], ["One.", "Two."], None]
+
+
 def test_json_lines_are_read(tmp_path):
     POOL.to_json(tmp_path / "pool.jsonl", lines=True)
     assert load_pool(str(tmp_path / "pool.jsonl")).to_list() == POOL.to_list()
@@ -46,7 +51,15 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
         load_pool(tmp_path / "pool.txt")
 
 
-@pytest.mark.parametrize(("name", "text"), [("pool.jsonl", '{"question": "a"}\n{"quest'), ("pool.parquet", "PAR")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pool.jsonl", '{"question": "a"}\n{"quest'),
+        ("pool.parquet", "PAR"),
+        ("pool.jsonl", ""),
+        ("pool.csv", "thinking_trajectories\n['Hm.']"),  # a list as pandas writes it
+    ],
+)
 def test_a_broken_file_is_refused(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=f"{name} cannot be read: "):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from s1_hf._lazy import require
+from s1_hf.curate.stage import values
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -54,7 +55,8 @@ class Columns:
 def as_pool(dataset: Dataset, columns: Columns | None = None) -> Dataset:
     """`dataset` with its columns under our names; those that have no name here stay as they are.
 
-    Questions, answers and sources that are whole numbers, as a csv file's may be read, become texts.
+    Questions, answers and sources that are whole numbers, as a csv file's may be read, become texts. So a csv file's
+    blank cells become nulls of the wanted type, where they are read as floats.
 
     Raises:
         ValueError: a column that is given or needed is missing, has values of a wrong type, or one with the new name
@@ -86,13 +88,20 @@ def _typed(dataset: Dataset) -> Dataset:
     faults = []
     for name in (name for name in dataset.column_names if name in _KINDS):
         kind, wanted = _kind(dataset.features[name]), _KINDS[name]
-        if wanted == "text" and kind == "whole number":
-            dataset = dataset.cast_column(name, require("datasets", "data").Value("string"))
+        if (wanted == "text" and kind == "whole number") or (kind.startswith("float") and _fits(dataset, name, wanted)):
+            to = "string" if wanted == "text" else "int64"
+            dataset = dataset.cast_column(name, require("datasets", "data").Value(to))
         elif kind not in (wanted, "null", *(["texts"] if name == "thinking_trajectories" else [])):
             faults.append(f"The column {name!r} has to be of {wanted}s, but is of {dataset.features[name]}.")
     if faults:
         raise ValueError("\n".join(faults))
     return dataset
+
+
+def _fits(dataset: Dataset, name: str, wanted: str) -> bool:
+    """Whether floats are what pandas makes of blank cells: nulls alone, or nulls among whole numbers."""
+    whole = wanted == "whole number"
+    return all(value is None or (whole and value.is_integer()) for value in values(dataset, name))
 
 
 def _kind(feature: Any) -> str:

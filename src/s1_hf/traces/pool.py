@@ -37,10 +37,29 @@ def load_pool(source: str | Path) -> Dataset:
     if on_hub and not Path(name).exists():
         return _from_hub(name)
     files = _local_files(Path(name).expanduser())
+    kind = _KINDS[Path(files[0]).suffix.lower()]
     try:
-        return datasets.load_dataset(_KINDS[Path(files[0]).suffix.lower()], data_files=files, split="train")
+        rows = datasets.load_dataset(kind, data_files=files, split="train")
+        return _with_lists(rows) if kind == "csv" else rows
+    except StopIteration:  # from datasets' reader of json
+        raise ValueError(f"{name} cannot be read: it is empty") from None
     except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
         raise ValueError(f"{name} cannot be read: {error.__cause__ or error}") from None
+
+
+def _with_lists(rows: Dataset) -> Dataset:
+    """A csv file's traces as `load_s1k` takes them: a cell is one trace, or a JSON list of traces."""
+    datasets, name = require("datasets", "data"), "thinking_trajectories"
+    if getattr(rows.features.get(name), "dtype", None) not in ("string", "large_string"):
+        return rows
+    features = rows.features | {name: datasets.List(datasets.Value("string"))}
+    return rows.map(_as_list, input_columns=name, features=datasets.Features(features))
+
+
+def _as_list(cell: str | None) -> dict[str, list[str] | None]:
+    from s1_hf.s1k_builder import traces_of_cell  # imports datasets
+
+    return {"thinking_trajectories": None if cell is None else traces_of_cell(cell)}
 
 
 def _from_hub(name: str) -> Any:
