@@ -119,3 +119,10 @@ def test_what_is_no_curation_is_never_replaced(tmp_path):
 
 def test_an_empty_folder_is_taken(tmp_path):
     assert len(load_s1k(path=save(curate(pool({}), FULL), tmp_path))) == 1
+
+
+def test_a_link_goes_on_to_point_at_the_data_set(saved, tmp_path):
+    (tmp_path / "link").symlink_to(saved)
+    save(curate(pool({}), FULL), tmp_path / "link", overwrite=True)
+    assert (tmp_path / "link").is_symlink() and len(load_s1k(path=saved)) == 1
+    assert {entry.name for entry in tmp_path.iterdir()} == {"link", "out"}

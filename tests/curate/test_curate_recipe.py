@@ -62,6 +62,8 @@ def test_the_command_line_changes_seed_method_and_n():
         ("diversity: {method: best}", "`method` has to be one of algorithm_1, notebook, .*, but is 'best'"),
         ("diversity: {method: notebook}", "`method: notebook` needs `benchmarks`"),
         ("diversity: {benchmarks: [{source: a, weight: 0}]}", "`weight` of the benchmark 'a' has to be above 0"),
+        ("diversity: {benchmarks: [{source: a, weight: .nan}]}", "has to be above 0 and finite, but is nan"),
+        ("diversity: {benchmarks: [{source: a, weight: .inf}]}", "has to be above 0 and finite, but is inf"),
         ("diversity: {trusted: AIME}", "`diversity.trusted` has to be a list, but is 'AIME'"),
         ("duplicates: {threshold: 2}", "`threshold` has to be more than 0 and at most 1, but is 2.0"),
         ("columns: {question: 3}", "`columns.question` has to be a text, but is 3"),

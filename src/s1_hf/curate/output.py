@@ -51,7 +51,7 @@ def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
     Raises:
         ValueError: it exists and is not empty, and is not to be overwritten, or is no curation's.
     """
-    folder = Path(folder).expanduser().absolute()
+    folder = Path(folder).expanduser().resolve()  # a link stays one, to the new data set
     if folder.is_dir() and not any(folder.iterdir()):
         return folder
     if not os.path.lexists(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -49,8 +50,10 @@ class Benchmark:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.weight <= 0:
-            raise ValueError(f"`weight` of the benchmark {self.source!r} has to be above 0, but is {self.weight}.")
+        if not 0 < self.weight < math.inf:
+            raise ValueError(
+                f"`weight` of the benchmark {self.source!r} has to be above 0 and finite, but is {self.weight}."
+            )
 
 
 @dataclass(frozen=True)
