@@ -22,6 +22,7 @@ class Reply:
     finish_reason: str = "stop"
     usage: dict[str, Any] | None = None
     wait_s: float = 0.0
+    drop: bool = False  # the connection, without a reply
 
     def data(self) -> bytes:
         if self.body is not None:
@@ -78,6 +79,9 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(reply.wait_s)
         data = reply.data()
         endpoint.count(-1)
+        if reply.drop:
+            self.close_connection = True
+            return
         self.send_response(reply.status)
         for name, value in {
             "Content-Type": "application/json",

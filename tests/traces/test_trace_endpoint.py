@@ -107,6 +107,25 @@ def test_a_reply_that_does_not_come_is_an_error_of_its_row_alone(server):
     assert traces["other"].error is None
 
 
+def test_a_connection_that_is_dropped_every_time_is_an_error_of_its_row_alone(server):
+    server.replies["q"] = [Reply(drop=True)]
+    traces = ask(server, "q", "other", max_retries=1)
+    assert traces["q"].error == "APIConnectionError: Server disconnected without sending a response."
+    assert traces["other"].error is None and server.questions.count("q") == 2
+
+
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_key_that_the_endpoint_repeats_is_in_no_error(server, status):
+    server.replies["q"] = [Reply(status=status, body=b'{"error": {"message": "no such key: sk-1234"}}')]
+    source = Endpoint(server.url, "m", api_key="sk-1234")
+    try:
+        (((_, trace),),) = source.traces([Ask("q")], lambda rows: None)
+        said = str(trace.error)
+    except ConnectionError as error:
+        said = str(error)
+    assert "no such key: ***" in said and "1234" not in said
+
+
 @pytest.mark.parametrize("status", [401, 402, 404])
 def test_what_concerns_all_rows_ends_the_run(server, status):
     server.replies["q"] = [Reply(status=status)]

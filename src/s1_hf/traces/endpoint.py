@@ -13,6 +13,7 @@ from s1_hf._lazy import require
 from s1_hf.traces.trace import Ask, Trace
 
 _REASONING = ("reasoning_content", "reasoning")  # DeepSeek's and older vLLM's name; OpenRouter's and newer vLLM's
+_DROPPED = ("RemoteProtocolError", "ReadError", "WriteError")  # httpx's, of a connection that stood
 _FOR_ALL = (401, 402, 404)  # wrong key, no credit, no such model: no row will do better
 
 
@@ -22,8 +23,8 @@ class Endpoint:
     The trace is the reply's `reasoning_content` or `reasoning`; without these, what stands between a known format's
     delimiters in its `content` ([`split_thinking`]). Rate limits, server errors and timeouts are tried again by the
     library `openai`, which waits as long as `Retry-After` says, up to a minute or two, else 0.5 seconds and twice as
-    long each time, up to 8. What then still fails is an error of that row. A refused connection, a wrong key, no credit
-    and an unknown model end the run.
+    long each time, up to 8. What then still fails is an error of that row, and so is a connection that is dropped every
+    time. A refused connection, a wrong key, no credit and an unknown model end the run. The key stands in no error.
 
     Args:
         base_url (`str`): for example `"http://localhost:8000/v1"`. It may change between runs into one folder.
@@ -88,9 +89,10 @@ class Endpoint:
         self.settings = {"model": model, **sent, "system_prompt": system_prompt, "tokenizer": tokenizer}
         self._tokenizer: Any = tokenizer and require("transformers", "eval").AutoTokenizer.from_pretrained(tokenizer)
         hooks = {"request": [_Pace(requests_per_minute).wait]} if requests_per_minute else {}
+        self._key = api_key or os.environ.get("OPENAI_API_KEY")
         self._client = self._openai.OpenAI(
             base_url=base_url,
-            api_key=api_key or os.environ.get("OPENAI_API_KEY") or "none",  # local servers ask for none
+            api_key=self._key or "none",  # local servers ask for none
             timeout=timeout_s,
             max_retries=max_retries,
             http_client=self._openai.DefaultHttpxClient(event_hooks=hooks),
@@ -137,14 +139,24 @@ class Endpoint:
             return self._read(reply)
         except openai.APIStatusError as error:
             if error.status_code in _FOR_ALL:
-                raise ConnectionError(f"{self.base_url} refuses {self.model!r}: {error}. {_RESUME}") from None
-            return Trace.failed(_clean(f"{type(error).__name__}: {error}"))
+                said = self._without_key(str(error))
+                raise ConnectionError(f"{self.base_url} refuses {self.model!r}: {said}. {_RESUME}") from None
+            return self._failed(f"{type(error).__name__}: {error}")
+        except openai.APITimeoutError as error:
+            return self._failed(f"{type(error).__name__}: {error}")
         except openai.APIConnectionError as error:
-            if not isinstance(error, openai.APITimeoutError):
+            if type(error.__cause__).__name__ not in _DROPPED:
                 raise ConnectionError(f"{self.base_url} cannot be reached: {error.__cause__}. {_RESUME}") from None
-            return Trace.failed(f"{type(error).__name__}: {error}")
+            return self._failed(f"{type(error).__name__}: {error.__cause__}")
         except (openai.OpenAIError, AttributeError, IndexError, TypeError, ValueError) as error:
-            return Trace.failed(_clean(f"no reply that can be read ({type(error).__name__}: {error})"))
+            return self._failed(f"no reply that can be read ({type(error).__name__}: {error})")
+
+    def _failed(self, error: str) -> Trace:
+        return Trace.failed(_clean(self._without_key(error)))
+
+    def _without_key(self, text: str) -> str:
+        """Some servers repeat what they were sent."""
+        return text.replace(self._key, "***") if self._key else text
 
     def _read(self, reply: Any) -> Trace:
         choice = reply.choices[0]
