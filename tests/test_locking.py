@@ -19,6 +19,12 @@ def test_a_folder_in_use_is_refused_and_its_user_is_named(hold, tmp_path):
         pytest.fail("both hold it")
 
 
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "run").touch()
+    with pytest.raises(NotADirectoryError, match="run has to be a folder, but is a file"), exclusive(tmp_path / "run"):
+        pytest.fail("it is held")
+
+
 def test_a_killed_process_holds_nothing(hold, tmp_path):
     holder = hold(tmp_path / "run")
     holder.send_signal(signal.SIGKILL)

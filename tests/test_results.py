@@ -54,6 +54,13 @@ def test_rows_with_line_separators_and_lone_surrogates_in_their_texts_come_back(
     assert load_rows(save_rows(rows, tmp_path / "rows.jsonl")) == rows
 
 
+def test_parquet_spells_lone_surrogates_out(tmp_path):
+    pytest.importorskip("pyarrow")
+    rows = [a_row(answer="a\ud800", transcript=[{"text": "\udfff", "forced": True}])]
+    (row,) = load_rows(save_rows(rows, tmp_path / "rows.parquet"))
+    assert (row.answer, row.transcript) == ("a\\ud800", [{"text": "\\udfff", "forced": True}])
+
+
 @pytest.mark.parametrize("transcript", ["text", [1], [{"text": "a"}], [{"text": 1, "forced": True}], {"a": 1}])
 def test_a_transcript_that_is_none_is_refused(tmp_path, transcript):
     record = dataclasses.asdict(a_row()) | {"transcript": transcript}
@@ -98,6 +105,10 @@ def test_a_row_is_graded_and_counted_and_its_transcript_is_cut_where_forcing_beg
         ('{"method": "a"}', "row 1 lacks setting, task"),
         (json.dumps(dataclasses.asdict(a_row()) | {"extra": 1}), "has unknown extra"),
         (json.dumps(dataclasses.asdict(a_row()) | {"ended": "so"}), "`ended` = 'so' .one of natural"),
+        (
+            json.dumps(dataclasses.asdict(a_row(thinking_tokens=-5, tries=-1))),
+            "`thinking_tokens` = -5 .* `tries` = -1 ",
+        ),
         (json.dumps(dataclasses.asdict(a_row()) | {"correct": "yes"}), "`correct` = 'yes' .has to be bool"),
         ("", "holds no rows at all"),
     ],

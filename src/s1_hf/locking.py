@@ -24,7 +24,7 @@ def exclusive(folder: str | Path) -> Iterator[None]:
     system that has no locks a warning is logged and nobody is kept out.
 
     Raises:
-        BlockingIOError: another process holds the folder. The message says which.
+        BlockingIOError: another process holds the folder. The message says which. NotADirectoryError: it is a file.
 
     Example:
 
@@ -36,6 +36,8 @@ def exclusive(folder: str | Path) -> Iterator[None]:
 
     ```
     """
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise NotADirectoryError(f"{folder} has to be a folder, but is a file. Choose another name.")
     Path(folder).mkdir(parents=True, exist_ok=True)
     file = os.open(Path(folder) / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:

@@ -153,6 +153,8 @@ def pieces(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int], forced:
 def save_rows(rows: Iterable[Row], path: str | Path) -> Path:
     """Write rows to a file, `.jsonl` or `.parquet`; the old file, if any, is there until the new one is whole.
 
+    Lone surrogates in texts come back from `.jsonl`; in Parquet, which has none, they are spelt out (`\\ud800`).
+
     Raises:
         ValueError: another ending. ModuleNotFoundError: Parquet needs the `data` extra.
     """
@@ -162,7 +164,7 @@ def save_rows(rows: Iterable[Row], path: str | Path) -> Path:
     part = path.with_name(path.name + ".part")
     if path.suffix == ".parquet":
         arrow = require("pyarrow", "data")
-        table = arrow.Table.from_pylist([_listed(record) for record in records], schema=_schema(arrow))
+        table = arrow.Table.from_pylist([_storable(record) for record in records], schema=_schema(arrow))
         require("pyarrow.parquet", "data").write_table(table, part)
     else:
         lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
@@ -257,8 +259,10 @@ def _row(record: Any, where: str) -> Row:
         said = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has unknown {', '.join(unknown)}"] * bool(unknown)
         raise ValueError(f"{where} {' and '.join(said)}. The fields of a row are: {', '.join(known)}.")
     wrong = [n for n, kind in _TYPES.items() if record.get(n) is not None and type(record[n]) is not kind]
-    if wrong or record["ended"] not in ENDED:
-        said = [f"`{n}` = {record[n]!r} (has to be {_TYPES[n].__name__})" for n in wrong]
+    low = [n for n, kind in _TYPES.items() if kind is int and n not in wrong and (record.get(n) or 0) < 0]
+    if wrong or low or record["ended"] not in ENDED:
+        said = [f"`{n}` = {record[n]} (has to be at least 0)" for n in low]
+        said += [f"`{n}` = {record[n]!r} (has to be {_TYPES[n].__name__})" for n in wrong]
         said += [] if record["ended"] in ENDED else [f"`ended` = {record['ended']!r} (one of {', '.join(ENDED)})"]
         raise ValueError(f"{where} has {', '.join(said)}.")
     given = {name: value for name, value in record.items() if value is not None}  # Parquet has every column
@@ -288,5 +292,10 @@ def _schema(arrow: Any) -> Any:
     return arrow.schema([*columns, ("transcript", arrow.list_(piece))])
 
 
-def _listed(record: dict[str, Any]) -> dict[str, Any]:
-    return record | {"transcript": list(record["transcript"])}
+def _storable(value: Any) -> Any:
+    """For Parquet, whose texts are UTF-8: a lone surrogate is written as `\\ud800`, which stays so."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {name: _storable(one) for name, one in value.items()}
+    return [_storable(one) for one in value] if isinstance(value, (list, tuple)) else value

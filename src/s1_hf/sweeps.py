@@ -19,7 +19,7 @@ import torch
 from transformers import DynamicCache, StoppingCriteria
 
 from s1_hf.automaton import Ended
-from s1_hf.budget import NO_LIMIT, Budget, LoopGuard
+from s1_hf.budget import NO_LIMIT, Budget, LoopGuard, is_count
 from s1_hf.decisions import Field, Limits, advance, first_state, judge
 from s1_hf.formats import ThinkingFormat
 from s1_hf.generation import (
@@ -155,8 +155,12 @@ def chosen(
         return grid(max_thinking_tokens, num_ignores)
     if tuple(max_thinking_tokens) != (None,) or tuple(num_ignores) != (0,):
         raise ValueError("`settings` has to stand alone. Leave `max_thinking_tokens` and `num_ignores` out.")
-    if not settings or len(set(settings)) < len(settings):
-        raise ValueError(f"`settings` has to hold different settings, one at least, but is {settings!r}.")
+    listed = isinstance(settings, Sequence) and all(isinstance(setting, Setting) for setting in settings)
+    if not listed or not settings or len(set(settings)) < len(settings):
+        raise ValueError(
+            "`settings` has to hold different settings, one at least, such as `[Setting(500, 0)]` or those of `curve`, "
+            f"but is {settings!r}."
+        )
     for setting in settings:
         Budget(max_thinking_tokens=setting.max_thinking_tokens, num_ignores=setting.num_ignores)
     return list(settings)
@@ -257,6 +261,8 @@ def sweep(
         raise ValueError(
             f"A sweep cannot have {', '.join(f'`{n}`' for n in refused)}. Leave it out, or use `generate`."
         )
+    if batch_size is not None and not (is_count(batch_size) and batch_size >= 1):
+        raise ValueError(f"`batch_size` has to be an integer of at least 1, or None, but is {batch_size!r}.")
     settings = chosen(settings, max_thinking_tokens, num_ignores)
     fmt = resolve_format(tokenizer, format)
     rows = [prompt_ids(tokenizer, fmt, prompt, chat_template_kwargs or {}) for prompt in as_list(prompts)]

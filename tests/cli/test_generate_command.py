@@ -103,6 +103,7 @@ def test_on_a_terminal_thinking_is_dim_forced_text_red_and_the_answer_plain(monk
         (["q", "--wait-text", "<|im_end|>"], "`wait_text` has to be free of delimiters"),
         (["q", "--thinking-format", "harmony"], "as single tokens"),
         (["q", "--top-p", "0.5"], "`--top-p` need `--temperature` above 0"),
+        (["q", "--temperature", "inf"], "`--temperature` has to be a number from 0 up, but is inf"),
         (["q", "--max-new-tokens", "1024"], "have to fit into the model's context of 1,024"),
         (["q", "--max-new-tokens", "50", "--max-thinking-tokens", "auto"], '`max_thinking_tokens="auto"` has to leave'),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
@@ -135,10 +136,12 @@ def test_cues_are_those_of_separate_budget_forcing_and_the_baseline_comes_once()
         (lambda: StepConditional("16"), "`steps` has to be a sequence"),
         (lambda: CueAblation("Wait"), "`wait_texts` has to be a sequence of different wait texts, but is 'Wait'"),
         (lambda: CueAblation(["Wait", "Wait"]), "`wait_texts` has to be a sequence of different"),
+        (lambda: CueAblation(["Wait", ["Wait"]]), "`wait_texts` has to be a sequence of different"),
         (lambda: CueAblation([""]), "`wait_text` has to be a text"),
         (lambda: CueAblation(num_ignores=0), "`num_ignores` has to be an integer of at least 1"),
         (lambda: BudgetForcing([-1]), "`max_thinking_tokens` has to be an integer of at least 0"),
         (lambda: BudgetForcing(num_ignores=[]), "`num_ignores` has to be a sequence"),
+        (lambda: BudgetForcing(points=[16]), "`settings` has to hold different settings"),
     ],
 )
 def test_bad_settings_of_methods_are_refused_when_they_are_built(make, message):
@@ -152,6 +155,8 @@ def test_bad_settings_of_methods_are_refused_when_they_are_built(make, message):
         ({"problems": []}, "`problems` has to be a sequence of `s1_hf.results.Problem` with at least one"),
         ({"problems": ["1+1?"]}, "`problems` has to be a sequence of `s1_hf.results.Problem`"),
         ({"problems": problems(2) + problems(1)}, "`problems` has to name each once, but has ...t., .0..."),
+        ({"problems": [Problem(0, "Q", "7")]}, "`id`, `task` and `gold` of a problem have to be texts"),
+        ({"problems": [Problem("0", "Q", 7)]}, "`id`, `task` and `gold` of a problem have to be texts"),
         ({"problems": [Problem("1", "Q", "Z", kind="choice")]}, "`gold` has to be a letter from A to D"),
         ({"max_new_tokens": 0, "batch_size": 0}, "`max_new_tokens` has to .* `batch_size` has to be an integer"),
         ({"samples": 0}, "`samples` has to be an integer of at least 1, but is 0"),
@@ -159,6 +164,8 @@ def test_bad_settings_of_methods_are_refused_when_they_are_built(make, message):
             {"temperature": 0.0},
             "`temperature` has to be a number above 0, but is 0.0. For greedy answers leave `samples` out",
         ),
+        ({"temperature": math.nan}, "`temperature` has to be a number above 0, but is nan"),
+        ({"temperature": math.inf}, "`temperature` has to be a number above 0, but is inf"),
         ({"top_p": 1.5}, "`top_p` has to be a number above 0 and at most 1"),
         ({"min_p": -1}, "`min_p` has to be a number from 0 to 1"),
         ({"max_new_tokens": 500}, "have to fit into the model's context of 512"),

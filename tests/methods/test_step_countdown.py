@@ -192,7 +192,7 @@ def test_a_delimiter_that_means_something_else_is_refused_before_anything_is_run
         StepConditional([2], forced=True, delimiter=delimiter).check(bench)
 
 
-@pytest.mark.parametrize("delimiter", ["steps left", "{steps} {steps}", None])
+@pytest.mark.parametrize("delimiter", ["steps left", "{steps} {steps}", "{x} {steps}", "{steps} }", None])
 def test_a_delimiter_says_the_steps_once(delimiter):
     with pytest.raises(ValueError, match="`delimiter` has to be a text with one '.steps.'"):
         StepConditional([2], delimiter=delimiter)

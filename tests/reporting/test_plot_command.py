@@ -64,6 +64,7 @@ def test_a_table_of_trained_models_is_drawn_over_their_examples(tmp_path):
 @pytest.mark.parametrize(
     ("table", "said"),
     [
+        (b"\xff\xfe", "is not UTF-8 text"),
         ("name,accuracy\n", "lacks examples. Its first line has to name the columns"),
         ("name,examples,accuracy\n", "has no rows"),
         ("name,examples,accuracy\ns1,many,93\n", "line 2: `examples` has to be a number, but is 'many'"),
@@ -73,7 +74,7 @@ def test_a_table_of_trained_models_is_drawn_over_their_examples(tmp_path):
     ],
 )
 def test_a_table_of_something_else_is_refused(table, said, tmp_path):
-    (tmp_path / "models.csv").write_text(table)
+    (tmp_path / "models.csv").write_bytes(table if isinstance(table, bytes) else table.encode())
     run = plot(tmp_path / "models.csv")
     assert run.exit_code == 2 and said in run.output and list(tmp_path.iterdir()) == [tmp_path / "models.csv"]
 

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from hostile import HOSTILE, hostile_rows, read
+from s1_hf import plots
 from s1_hf.reporting import load_about, write_report
 from s1_hf.reporting.differences import paired_differences
 from s1_hf.reporting.tables import differences_table, methods_table, settings_table
@@ -118,6 +119,18 @@ def test_methods_are_compared_and_their_files_named_apart(tmp_path):
         "scaling", "compare", "performance", "ended", "lengths-budget-forcing-t", "lengths-voting-t",
     ]  # fmt: skip
     assert report.left_out == ["t: no figure 'ended' of voting, because all thinking ended in one way: natural."]
+
+
+def test_what_was_not_found_has_no_length(tmp_path, monkeypatch):
+    drawn: list[dict[str, list[int]]] = []
+    lengths = plots.lengths
+    monkeypatch.setattr(plots, "lengths", lambda settings: drawn.append(settings) or lengths(settings))
+    lost = {"ended": "not_found", "thinking_tokens": 0}
+    rows = [a_row("limit 9", "0", **lost), a_row("limit 9", "1", thinking_tokens=8), a_row("limit 2", "0", **lost)]
+    assert "lengths.svg" in [path.name for path in written(rows, tmp_path, formats=["svg"])[0].figures]
+    assert drawn == [{"limit 9": [8]}]
+    report, _ = written(rows[2:], tmp_path, formats=["svg"])
+    assert "t: no figure 'lengths' of budget forcing, because no answer was found." in report.left_out
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path):

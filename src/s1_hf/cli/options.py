@@ -1,5 +1,6 @@
 """Options that several commands have, each declared once."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -65,7 +66,9 @@ def guard(wanted: bool) -> "Guard | None":
 
 
 def check_sampling(temperature: float, top_p: float | None, top_k: int | None, min_p: float | None) -> None:
-    """Raises a `ValueError` for what greedy decoding would ignore."""
+    """Raises a `ValueError` for what greedy decoding would ignore, and for an endless temperature."""
+    if temperature == math.inf:
+        raise ValueError("`--temperature` has to be a number from 0 up, but is inf.")
     given = {"--top-p": top_p, "--top-k": top_k, "--min-p": min_p}
     idle = [f"`{name}`" for name, value in given.items() if value is not None]
     if temperature == 0 and idle:

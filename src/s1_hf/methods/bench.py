@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -224,7 +225,7 @@ class Bench:
             if not (name in optional and getattr(self, name) is None)
             and not (is_count(getattr(self, name)) and getattr(self, name) >= low)
         ]
-        if not _is_number(self.temperature) or self.temperature <= 0:
+        if not _is_number(self.temperature) or not 0 < self.temperature < math.inf:
             said = f"`temperature` has to be a number above 0, but is {self.temperature!r}."
             bad.append(f"{said} For greedy answers leave `samples` out.")
         if not _is_number(self.top_p) or not 0 < self.top_p <= 1:
@@ -241,6 +242,8 @@ class Bench:
                 f"{problems!r:.80}. `problems_of` gives those of a task."
             ]
         for problem in problems:
+            if not all(isinstance(text, str) for text in (problem.id, problem.task, problem.gold)):
+                return [f"`id`, `task` and `gold` of a problem have to be texts, but are not in {problem!r:.200}."]
             checked_gold(problem.gold, problem.kind)
         names = [(p.task, p.id) for p in problems]
         twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []

@@ -132,7 +132,7 @@ class StepConditional(Method):
         delimiter (`str`): stands before each step, with `{steps}` for the steps left.
 
     Raises:
-        ValueError: there are no steps, or the delimiter has no `{steps}`.
+        ValueError: there are no steps, or the delimiter has no `{steps}` or other braces.
     """
 
     steps: Sequence[int]
@@ -141,8 +141,11 @@ class StepConditional(Method):
 
     def __post_init__(self) -> None:
         check_counts("steps", self.steps)
-        if not isinstance(self.delimiter, str) or self.delimiter.count("{steps}") != 1:
-            raise ValueError(f"`delimiter` has to be a text with one '{{steps}}', but is {self.delimiter!r}.")
+        parts = self.delimiter.split("{steps}") if isinstance(self.delimiter, str) else []
+        if len(parts) != 2 or set("{}") & set("".join(parts)):
+            raise ValueError(
+                f"`delimiter` has to be a text with one '{{steps}}' and no other braces, but is {self.delimiter!r}."
+            )
 
     @property
     def names(self) -> list[str]:

@@ -88,10 +88,13 @@ class CueAblation(Method):
         if not is_count(self.num_ignores) or self.num_ignores < 1:
             raise ValueError(f"`num_ignores` has to be an integer of at least 1, but is {self.num_ignores!r}.")
         cues = self.wait_texts
-        if isinstance(cues, str) or not isinstance(cues, Sequence) or not cues or len(set(map(str, cues))) < len(cues):
-            raise ValueError(f"`wait_texts` has to be a sequence of different wait texts, but is {cues!r}.")
+        said = f"`wait_texts` has to be a sequence of different wait texts, but is {cues!r}."
+        if isinstance(cues, str) or not isinstance(cues, Sequence) or not cues:
+            raise ValueError(said)
         for cue in cues:
             Budget(wait_text=cue)
+        if len(set(map(self._name, cues))) < len(cues):  # "Wait" and ["Wait"] are the same
+            raise ValueError(said)
 
     @property
     def names(self) -> list[str]:

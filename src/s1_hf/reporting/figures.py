@@ -117,7 +117,11 @@ def _thinking(settings: Sequence[SettingSummary], rows: Sequence[Row]) -> Iterat
     else:
         how = ways.pop().replace("_", " ")
         yield f"no figure 'ended' of {settings[0].method}, because all thinking ended in one way: {how}."
-    tokens = {s.setting: [row.thinking_tokens for row in rows if row.setting == s.setting] for s in settings}
+    found = [row for row in rows if row.ended != "not_found"]  # without an answer there is no thinking to count
+    tokens = {s.setting: own for s in settings if (own := [r.thinking_tokens for r in found if r.setting == s.setting])}
+    if not tokens:
+        yield f"no figure 'lengths' of {settings[0].method}, because no answer was found."
+        return
     caption = f"Thinking tokens of the answers, a histogram a setting; the stroke is the median. {answers}"
     if any(s.tries > 1 for s in settings):
         caption += " Of a vote: of all its voters together."

@@ -28,6 +28,13 @@ def draw_models(table: Path, folder: Path, formats: Sequence[str] = FORMATS) -> 
 
 def load_models(table: Path) -> list[TrainedModel]:
     """The rows of a CSV file, see [`draw_models`]."""
+    try:
+        return _models(table)
+    except UnicodeDecodeError:
+        raise ValueError(f"{table} is not UTF-8 text. Is it a CSV file?") from None
+
+
+def _models(table: Path) -> list[TrainedModel]:
     with table.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
