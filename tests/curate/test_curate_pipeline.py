@@ -258,3 +258,11 @@ def test_clusters_stand_in_for_a_column():
     recipe = Recipe(domains=Domains(by="clusters", clusters=4), diversity=Diversity(n=20))
     report = curate(random_pool(100).remove_columns("cot_type"), recipe).report
     assert len(report["domains"]) == 4 and any("4 clusters" in note for note in report["stages"][-1]["notes"])
+
+
+def test_where_too_few_rows_are_left_the_stages_say_why():
+    rows = pool(*({"question": f"{n}? ![Image]"} for n in range(3)), {"question": "a?"}, {"question": "a?"})
+    with pytest.raises(ValueError) as error:
+        curate(rows, Recipe(diversity=Diversity("random", n=2)))
+    assert "`n` has to be at most 1" in str(error.value)
+    assert "quality left 2 (dropped: image 3); deduplicate left 1 (dropped: duplicate 1)." in str(error.value)

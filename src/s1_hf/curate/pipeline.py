@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -126,7 +127,10 @@ def curate(
         rows.dataset = with_thinking_tokens(rows.dataset, recipe.tokenizer)
     domains, how = _domains(rows.dataset, recipe)
     left = rows.dataset
-    stage = select(left, recipe.diversity, domains=domains, seed=recipe.seed)
+    try:
+        stage = select(left, recipe.diversity, domains=domains, seed=recipe.seed)
+    except ValueError as error:
+        raise ValueError(f"{error}\n{_funnel(rows.stages)}") from None
     done(replace(stage, notes=(*stage.notes, *how)))
     selected = _finished(rows, [domains[row] for row in stage.rows] if domains else [])
     report = make_report(dataset, left, domains, selected, rows.stages, recipe)
@@ -174,6 +178,16 @@ def _missing(dataset: Dataset, recipe: Recipe) -> list[str]:
     return [
         f"The pool lacks the column {name!r}, needed by {by}." for name, by in needed.items() if name not in present
     ]
+
+
+def _funnel(stages: Sequence[Stage]) -> str:
+    """What has left so few rows, in words: `quality left 7 (dropped: image 3)`."""
+    parts = []
+    for stage in stages:
+        rules = Counter(drop.rule for drop in stage.drops).most_common()
+        dropped = ", ".join(f"{rule} {count:,}" for rule, count in rules)
+        parts.append(f"{stage.name} left {len(stage.rows):,}" + (f" (dropped: {dropped})" if dropped else ""))
+    return f"Of the pool, {'; '.join(parts)}."
 
 
 def _domains(dataset: Dataset, recipe: Recipe) -> tuple[Sequence[str], tuple[str, ...]]:
