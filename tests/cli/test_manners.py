@@ -96,7 +96,8 @@ def test_an_error_that_is_no_bad_input_keeps_its_traceback():
 def interrupted() -> tuple[str, str, int]:
     """`generate` on a terminal, under Ctrl-C in the middle of its thinking: the screen, stderr, the exit code."""
     question = embedded.Problem(2, 7, 3, 8).question
-    command = [sys.executable, "-m", "s1_hf", "generate", "embedded", question, "--num-ignores", "30"]
+    command = [sys.executable, "-m", "s1_hf", "generate", "embedded", question, "--num-ignores", "500"]
+    # far more than the terminal holds unread, so that it cannot have ended before it is interrupted
     main, side = pty.openpty()
     process = subprocess.Popen(command, stdout=side, stderr=subprocess.PIPE, env=ENVIRONMENT, start_new_session=True)
     os.close(side)

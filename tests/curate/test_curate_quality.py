@@ -22,6 +22,7 @@ MEETS = {
     ],
     "unclosed": [{"ended": "unfinished"}, {"ended": "never_started"}],
     "cut": [{"ended": "cut"}, {"ended": "looped"}],
+    "answer_cut": [{"answer_cut": True}],
     "short": [{"thinking_tokens": 9}],
     "delimiter": [
         {"question": "What is <think>?"},
@@ -39,6 +40,7 @@ PASSES = {
     "empty": [{"question": "?"}, {"thinking_trajectories": ["", "a"]}],
     "unclosed": [{"ended": "natural"}, {"ended": "cut"}, {"ended": None}],
     "cut": [{"ended": "natural"}, {"ended": "unfinished"}],
+    "answer_cut": [{"answer_cut": False}, {"answer_cut": None}],
     "short": [{"thinking_tokens": 10}],
     "delimiter": [{"question": "a < think > b <|im_end|>"}],
     "asy": [{"question": "[asy] draw(A); [/asy]", "source_type": "qq8933/AIME_1983_2024"}, {"question": "[ASY]"}],

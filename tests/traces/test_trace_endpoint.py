@@ -47,6 +47,12 @@ def test_a_reply_that_ends_while_thinking_is_unfinished(server, message):
     assert (trace.thinking, trace.attempt, trace.ended, trace.error) == ("One,", "", "unfinished", None)
 
 
+@pytest.mark.parametrize(("reason", "is_cut"), [("length", True), ("stop", False)])
+def test_an_answer_that_a_limit_has_cut_is_told_from_a_whole_one(server, reason, is_cut):
+    trace = read(server, Reply({"reasoning": "One.", "content": "Answer:"}, finish_reason=reason))
+    assert (trace.ended, trace.attempt, trace.answer_cut) == ("natural", "Answer:", is_cut)
+
+
 @pytest.mark.parametrize("usage", [None, {"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21}])
 def test_counts_that_the_endpoint_does_not_tell_are_unknown(server, usage):
     trace = read(server, Reply(usage=usage))

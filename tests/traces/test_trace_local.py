@@ -72,6 +72,14 @@ def test_thinking_is_under_the_budget_and_graded(tmp_path):
     assert all(trace[0].count("Wait") >= 3 for trace in long["thinking_trajectories"])
 
 
+def test_answers_that_the_length_limit_cut_are_marked(tmp_path):
+    rows = generate_traces(POOL, model(max_thinking_tokens=8, max_answer_tokens=2), tmp_path / "cut")
+    assert all(rows["answer_cut"]) and max(rows["answer_tokens"]) == 2
+    assert not any(
+        generate_traces(POOL, model(max_thinking_tokens=8, max_new_tokens=200), tmp_path / "whole")["answer_cut"]
+    )
+
+
 def test_a_question_that_does_not_fit_is_an_error_of_its_row(tmp_path):
     pool = Dataset.from_dict({"question": [POOL[0]["question"], "What? " * 900]})
     rows = generate_traces(pool, model(), tmp_path)

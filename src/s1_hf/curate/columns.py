@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 NEEDED = ("question", "thinking_trajectories", "attempt")
 _TEXTS = ("question", "thinking_trajectories", "attempt", "source_type", "ended", "error", "license")
-_KINDS = dict.fromkeys(_TEXTS, "text") | {"thinking_tokens": "whole number"}
+_KINDS = dict.fromkeys(_TEXTS, "text") | {"thinking_tokens": "whole number", "answer_cut": "boolean"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Columns:
         thinking_tokens (`str`, *optional*): the length of the trace.
         ended (`str`, *optional*): how thinking ended, as in [`s1_hf.Report`], or `"error"`.
         error (`str`, *optional*): why there is no trace; null or blank where there is one.
+        answer_cut (`str`, *optional*): whether a limit on the length ended the answer; a boolean.
         correct (`str`, *optional*): whether the answer is right; a boolean.
         license (`str`, *optional*): of the row.
     """
@@ -43,6 +44,7 @@ class Columns:
     thinking_tokens: str | None = None
     ended: str | None = None
     error: str | None = None
+    answer_cut: str | None = None
     correct: str | None = None
     license: str | None = None
 

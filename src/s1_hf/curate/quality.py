@@ -49,6 +49,11 @@ def cut(row: Row, options: Quality) -> str | None:
     return f"ended: {row['ended']}" if row.get("ended") in ("cut", "looped") else None
 
 
+def answer_cut(row: Row, options: Quality) -> str | None:
+    """A limit on the length ended the answer: `answer_cut` is true."""
+    return "the answer was cut" if row.get("answer_cut") else None
+
+
 def short(row: Row, options: Quality) -> str | None:
     """The trace has fewer than `min_thinking_tokens`; 0: no trace is too short."""
     length = row.get("thinking_tokens")
@@ -89,11 +94,12 @@ def bold_number(row: Row, options: Quality) -> str | None:
 
 
 RULES: dict[str, Callable[[Row, Quality], str | None]] = {
-    rule.__name__: rule for rule in (error, empty, unclosed, cut, short, delimiter, asy, image, numbering, bold_number)
+    rule.__name__: rule
+    for rule in (error, empty, unclosed, cut, answer_cut, short, delimiter, asy, image, numbering, bold_number)
 }
 """By name, in the order in which they are tried. A rule gives what it found, or nothing."""
 
-_READS = {"error": "error", "unclosed": "ended", "cut": "ended"}
+_READS = {"error": "error", "unclosed": "ended", "cut": "ended", "answer_cut": "answer_cut"}
 _QUESTION_ONLY = ("asy", "image", "numbering", "bold_number")
 
 
@@ -124,7 +130,7 @@ def check_quality(dataset: Dataset, options: Quality | None = None, *, num_proc:
 
     Args:
         dataset: with the columns `question`, `thinking_trajectories` and `attempt`, and as there are `error`, `ended`,
-            `source_type`, `thinking_tokens`.
+            `answer_cut`, `source_type`, `thinking_tokens`.
         num_proc (`int`, *optional*): processes.
 
     Raises:
@@ -147,7 +153,7 @@ def check_quality(dataset: Dataset, options: Quality | None = None, *, num_proc:
     if options.min_thinking_tokens and "short" not in options.skip and "thinking_tokens" not in present:
         raise ValueError("`min_thinking_tokens` needs a column `thinking_tokens`; see `with_thinking_tokens`.")
     inputs = ["question", "thinking_trajectories", "attempt"]
-    inputs += [name for name in ("error", "ended", "source_type", "thinking_tokens") if name in present]
+    inputs += [name for name in ("error", "ended", "answer_cut", "source_type", "thinking_tokens") if name in present]
     met = column(dataset, _check_rules, inputs, num_proc, names=inputs, options=options)
     drops = [Drop(row, *pair.split("\n", 1)) for row, pair in enumerate(met) if pair]
     return stage("quality", len(dataset), drops, _notes(options, present))

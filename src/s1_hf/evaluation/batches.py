@@ -102,6 +102,11 @@ class Generator:
         self._on_step = on_step
         self._call = lru_cache(maxsize=8)(self._make_call)  # built once a task
 
+    @property
+    def ends(self) -> Sequence[int]:
+        """The ids that end a sequence."""
+        return self._model.generation_config.eos_token_id
+
     def run(self, batch: list[Request]) -> list[Sample]:
         """The batch's samples in its order; a batch that does not fit into the GPU's memory is run in halves."""
         return _in_halves(self._run, batch)

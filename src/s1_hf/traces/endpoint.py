@@ -172,7 +172,9 @@ class Endpoint:
         if choice.finish_reason == "content_filter" or not (thinking or answer):
             return Trace.failed(f"an empty reply (finish_reason {choice.finish_reason!r})")
         ended = "never_started" if not thinking else "natural" if answer else "unfinished"
-        return Trace(thinking, answer, *self._count(thinking, answer, reply.usage), ended)
+        answer_cut = bool(answer) and choice.finish_reason == "length"
+        tokens = self._count(thinking, answer, reply.usage)
+        return Trace(thinking, answer, *tokens, ended, answer_cut=answer_cut)
 
     def _count(self, thinking: str, answer: str, usage: Any) -> tuple[int | None, int | None]:
         """Tokens of thinking and of answer; `None` if not known."""

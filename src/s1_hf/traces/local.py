@@ -112,7 +112,8 @@ class LocalModel:
             generator = self._model.generator(on_step)
             for batch in plan(fitting, self._config.batch_size):
                 samples = generator.run(batch)
-                yield [(fitting[request], _trace(sample)) for request, sample in zip(batch, samples, strict=True)]
+                traces = [_trace(sample, generator.ends) for sample in samples]
+                yield [(fitting[request], trace) for request, trace in zip(batch, traces, strict=True)]
 
     def _request(self, ask: Ask) -> Request:
         from s1_hf.evaluation.batches import Request
@@ -134,5 +135,7 @@ class LocalModel:
         )
 
 
-def _trace(sample: Sample) -> Trace:
-    return Trace(sample.thinking, sample.answer, sample.thinking_tokens, sample.answer_tokens, sample.ended)
+def _trace(sample: Sample, ends: Sequence[int]) -> Trace:
+    answer_cut = sample.ended != "unfinished" and sample.token_ids[-1] not in ends
+    tokens = sample.thinking_tokens, sample.answer_tokens
+    return Trace(sample.thinking, sample.answer, *tokens, sample.ended, answer_cut=answer_cut)

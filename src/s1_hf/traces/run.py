@@ -18,7 +18,8 @@ from s1_hf.traces.trace import Ask, Source, Trace
 if TYPE_CHECKING:
     from datasets import Dataset
 
-FILLED = ("sample", "thinking_trajectories", "attempt", "thinking_tokens", "answer_tokens", "ended", "error", "correct")
+_COUNTS, _TEXTS = ("thinking_tokens", "answer_tokens"), ("thinking_trajectories", "attempt")
+FILLED = ("sample", *_TEXTS, *_COUNTS, "ended", "error", "answer_cut", "correct")
 """The columns that are written; a pool's own columns of these names are replaced."""
 
 _PIECE = 2000  # rows; the texts of an Arrow array are at most 2 GiB
@@ -40,9 +41,9 @@ def generate_traces(
 
     The rows have the pool's columns, its questions as `question`, and `sample` (`int`), `thinking_trajectories` (a list
     of one text), `attempt` (`str`), `thinking_tokens` and `answer_tokens` (`int`, null if an endpoint does not tell),
-    `ended` and `error` (see [`Trace`]) and, if the pool has `solution`, `correct` (`bool`: what [`grade`] says of the
-    attempt beside [`extract_answer`] of the solution; null for errors, and where the solution has no answer). Rows of
-    one question follow each other. Errors are rows, as the paper's first stage counts them.
+    `ended`, `error` and `answer_cut` (see [`Trace`]) and, if the pool has `solution`, `correct` (`bool`: what [`grade`]
+    says of the attempt beside [`extract_answer`] of the solution; null for errors, and where the solution has no
+    answer). Rows of one question follow each other. Errors are rows, as the paper's first stage counts them.
 
     What is finished is on the disk at once: after a kill the same call goes on, and a pool that has grown, or a larger
     `samples`, asks only what is new. Rows with the same question share their traces.
@@ -179,6 +180,7 @@ def _filled(pool: Dataset, traces: list[list[Trace]], correct: list[list[bool | 
         "answer_tokens": [trace.answer_tokens for trace in flat],
         "ended": [trace.ended for trace in flat],
         "error": [trace.error for trace in flat],
+        "answer_cut": [trace.answer_cut for trace in flat],
     }
     if correct is not None:
         columns["correct"] = [value for row in correct for value in row]

@@ -24,6 +24,7 @@ class Trace:
         ended (`str`): how thinking ended, as in [`Report`]: `"natural"`, `"cut"`, `"looped"`, `"unfinished"` or
             `"never_started"`; or `"error"`.
         error (`str`, *optional*): what went wrong, in words.
+        answer_cut (`bool`): whether a limit on the length ended the answer.
     """
 
     thinking: str
@@ -32,6 +33,7 @@ class Trace:
     answer_tokens: int | None
     ended: str
     error: str | None = None
+    answer_cut: bool = False
 
     @classmethod
     def failed(cls, error: str) -> "Trace":
