@@ -97,9 +97,17 @@ def interrupted() -> tuple[str, str, int]:
     """`generate` on a terminal, under Ctrl-C in the middle of its thinking: the screen, stderr, the exit code."""
     question = embedded.Problem(2, 7, 3, 8).question
     command = [sys.executable, "-m", "s1_hf", "generate", "embedded", question, "--num-ignores", "500"]
-    # far more than the terminal holds unread, so that it cannot have ended before it is interrupted
     main, side = pty.openpty()
-    process = subprocess.Popen(command, stdout=side, stderr=subprocess.PIPE, env=ENVIRONMENT, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stdout=side,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        ),  # a job in the background ignores it
+    )
     os.close(side)
     screen = b""
     while b"Wait" not in screen:

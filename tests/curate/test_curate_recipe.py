@@ -55,6 +55,7 @@ def test_the_command_line_changes_seed_method_and_n():
         ("qualty: {}", r"`the recipe`: `qualty` \(did you mean `quality`\?\). There are seed, "),
         ("quality: {minimum: 3}", "in `quality`: `minimum`.* There are skip, min_thinking_tokens, asy_sources"),
         ("diversity: {trusted: [{sorce: AIME}]}", r"`diversity.trusted\[0\]`: `sorce` \(did you mean `source`\?\)"),
+        ("diversity: {trusted: [{source: ' '}]}", "has to name a source, and a .min_thinking_tokens. of 0 or more"),
         ("diversity: {trusted: [{}]}", r"`diversity.trusted\[0\]` lacks a field: .*source"),
         ("diversity: {n: many}", "`diversity.n` has to be a whole number, but is 'many'"),
         ("diversity: {n: true}", "`diversity.n` has to be a whole number, but is True"),

@@ -36,6 +36,13 @@ class Trusted:
     correct_column: str | None = "correct"
     min_thinking_tokens: int = 0
 
+    def __post_init__(self) -> None:
+        if not self.source.strip() or self.min_thinking_tokens < 0:
+            raise ValueError(
+                "A rule of `trusted` has to name a source, and a `min_thinking_tokens` of 0 or more, but has "
+                f"{self.source!r} and {self.min_thinking_tokens}."
+            )
+
 
 @dataclass(frozen=True)
 class Benchmark:

@@ -21,7 +21,8 @@ class LocalModel:
     """A model in a folder or on the Hub, or a LoRA adapter.
 
     Greedy by default. When sampling, the draws of a row follow from `seed`, its question and its sample alone: neither
-    the batch nor the other rows of the pool change them. A question whose prompt leaves no room for `max_new_tokens`
+    the batch nor the other rows of the pool change them. (Scores are rounded in other ways in other batches, which in
+    bfloat16 changes a token now and then.) A question whose prompt leaves no room for `max_new_tokens`
     is an error of that row.
 
     Args:
