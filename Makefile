@@ -21,9 +21,8 @@ help:
 	@echo "On Linux, PyPI's torch brings CUDA (gigabytes). To do without:"
 	@echo "    make test PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"
 
-# passive: idle threads sleep. Spinning, they make it many times slower where other programs want the cores.
 demo: $(VENV)/.demo
-	OMP_WAIT_POLICY=passive $(BIN)/s1-hf demo
+	$(BIN)/s1-hf demo
 
 test: lint types
 	@echo "==> Tests"

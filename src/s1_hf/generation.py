@@ -104,7 +104,7 @@ def budget_forcing(
     kwargs = dict(generate_kwargs)
     own = {"logits_processor", "stopping_criteria", "streamer", "assistant_model", "tokenizer", "assistant_tokenizer"}
     settings = {k: v for k, v in kwargs.items() if k not in own}
-    config, _ = model._prepare_generation_config(generation_config, **settings)  # type: ignore[operator]
+    config = _configuration(model, generation_config, settings)
     if not _has_length(kwargs, generation_config, model.generation_config):
         kwargs["max_length"] = config.max_length = _context(model)
     for name in ("eos_token_id", "pad_token_id"):
@@ -201,6 +201,18 @@ def generate(
         completion_of(tokenizer, processor, rows[r // copies], generated[r][: len(report.forced)], report)
         for r, report in enumerate(reports)
     ]
+
+
+def _configuration(
+    model: PreTrainedModel, given: GenerationConfig | None, settings: dict[str, Any]
+) -> GenerationConfig:
+    """What `generate` will make of a configuration and single settings, of which it wants one or the other."""
+    prepare: Any = model._prepare_generation_config
+    if given is None:
+        return prepare(None, **settings)[0]
+    merged = copy.deepcopy(given)
+    merged.update(**settings)
+    return prepare(merged)[0]
 
 
 def completion_of(

@@ -330,7 +330,8 @@ class SweepBatch:
     def _make_trace(self) -> None:
         """The largest setting, with its KV cache and its decisions."""
         most = max(_cap(setting) for setting in self._settings)
-        kwargs, processor = self._arguments([most], [max(s.num_ignores for s in self._settings)])
+        ignores = max(s.num_ignores for s in self._settings)
+        kwargs, processor = self._arguments([most], [ignores], return_dict_in_generate=True)
         self._sample_by_row(kwargs, [0] * len(self._rows))
         config = processor.generation_config
         assert config is not None
@@ -340,7 +341,7 @@ class SweepBatch:
         inputs = left_padded(self._rows, self._pad)
         self._prompt_mask = inputs["attention_mask"]
         inputs = {name: tensor.to(self._model.device) for name, tensor in inputs.items()}
-        outputs = self._model.generate(**inputs, **kwargs, return_dict_in_generate=True)  # type: ignore[operator]
+        outputs = self._model.generate(**inputs, **kwargs)  # type: ignore[operator]
         self._cache: Cache = outputs.past_key_values
         reports = processor.reports(outputs)
         self._ids, lengths, self._trace = processor.traced(outputs)

@@ -39,6 +39,15 @@ def test_a_curve_is_swept_shown_and_kept(tmp_path):
     assert found["cost"] is None and [s["setting"] for s in found["settings"]][2] == "no intervention"
 
 
+def test_rows_of_another_sweep_are_not_replaced_in_silence(tmp_path):
+    first = sweep(tmp_path, "--max-thinking-tokens", "16")
+    assert "they are replaced" not in first.stderr
+    assert "they are replaced" not in sweep(tmp_path, "--max-thinking-tokens", "16").stderr
+    other = sweep(tmp_path, "--max-thinking-tokens", "24")
+    assert "a sweep with other settings; they are replaced" in " ".join(other.stderr.split())
+    assert {row.setting for row in load_rows(tmp_path)} == {"cap 24"}
+
+
 def test_the_grid_is_every_combination(tmp_path):
     run = sweep(tmp_path, "--max-thinking-tokens", "16,none", "--num-ignores", "0,1", "--json", "--no-save-details")
     names = [s["setting"] for s in json.loads(run.stdout)["settings"]]

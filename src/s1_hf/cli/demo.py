@@ -37,6 +37,8 @@ def demo(
     with plain_errors(resumes=True):
         require("matplotlib", "plot")
         require("math_verify", "grade")
+        import torch
+
         from s1_hf import demo as show
         from s1_hf import embedded
         from s1_hf.methods import run_methods
@@ -46,6 +48,7 @@ def demo(
         if model is not None and not (model / "model.safetensors").is_file():
             raise ValueError(f"`--model` has to be a folder with a trained embedded model, but {model} has no weights.")
         quiet_loading("embedded")
+        torch.set_num_threads(1)  # a toy gains nothing by more, which on a busy machine wait for each other
         lamps, tokenizer = embedded.load(model or embedded.MODEL_PATH)
         messages.print(
             f"Embedded toy model ({lamps.num_parameters():,} parameters, taught to stop early and to go on after Wait),"

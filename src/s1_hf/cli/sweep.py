@@ -1,5 +1,6 @@
 """`s1-hf sweep`."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,7 +62,7 @@ def sweep(
 
     Examples:
 
-    s1-hf sweep embedded --tasks s1:embedded --max-samples 100 --max-thinking-tokens 16,32,none --num-ignores 0,1,2
+    s1-hf sweep embedded --tasks s1:embedded --max-samples 100 --max-thinking-tokens 32,100,none --num-ignores 0,1,2
 
     s1-hf sweep simplescaling/s1.1-32B --tasks s1:aime24 --max-thinking-tokens 500,1000,2000 --num-ignores 1,2 --curve
     """
@@ -91,8 +92,10 @@ def sweep(
         if swept is None:
             return  # the main process says it
         if swept.rows:
-            save_rows(swept.rows, output_dir / "rows.parquet")
             about = {"model": model, "tasks": tasks, "seed": seed, "temperature": temperature, "dtype": dtype}
+            about |= {"settings": [setting.name for setting in settings], "max_samples": max_samples}
+            _say_what_is_replaced(output_dir, about)
+            save_rows(swept.rows, output_dir / "rows.parquet")
             write_about(output_dir, **about, cost=_cost(swept))
         _show(swept, output_dir, as_json)
 
@@ -113,6 +116,20 @@ def _show(swept: "Swept", output_dir: Path, as_json: bool) -> None:
     if swept.rows:
         messages.print(
             f"All answers are in {output_dir / 'rows.parquet'}. Draw them: s1-hf plot {output_dir}", soft_wrap=True
+        )
+
+
+def _say_what_is_replaced(output_dir: Path, about: dict[str, Any]) -> None:
+    """Rows of another sweep; what it has generated stays, so that its command brings them back."""
+    file = output_dir / "about.json"
+    old = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else about
+    changed = [name for name, value in about.items() if old.get(name) != value]
+    if changed:
+        messages.print(
+            f"{output_dir / 'rows.parquet'} held the rows of a sweep with other {', '.join(changed)}; they are "
+            f"replaced. Its answers are kept: the same command brings them back at once ({old.get('command')}).",
+            soft_wrap=True,
+            markup=False,
         )
 
 

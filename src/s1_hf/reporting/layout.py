@@ -15,7 +15,7 @@ p { max-width: 46rem; } .note, .counts, figcaption { color: var(--soft); font-si
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; overflow-wrap: normal; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap;
   font-variant-numeric: tabular-nums; }
-th.name, td.name { text-align: left; white-space: normal; min-width: 7rem; max-width: 24rem; overflow-wrap: anywhere; }
+th.name, td.name { text-align: left; white-space: normal; min-width: 10rem; max-width: 24rem; overflow-wrap: anywhere; }
 thead th { color: var(--soft); font-weight: 600; vertical-align: bottom; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: .875rem; }
 dt { color: var(--soft); } dd { margin: 0; font-family: ui-monospace, monospace; }

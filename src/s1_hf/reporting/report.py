@@ -58,7 +58,7 @@ def write_report(
             f"`rows` has to hold at least one row, and `formats` some of {', '.join(FORMATS)}, but there are "
             f"{len(rows)} rows, and the formats are {', '.join(formats) or 'none'}."
         )
-    settings = summarize_settings(rows)
+    settings = _by_method(summarize_settings(rows))
     methods = summarize_methods(settings)
     differences = paired_differences(rows, settings)
     drawn, left_out = draw(rows, settings, methods)
@@ -90,6 +90,14 @@ def _load(file: Path) -> dict[str, Any]:
     if not isinstance(about, dict):
         raise ValueError(f"{file} is not a JSON object. A run writes it; delete it if it is broken.")
     return about
+
+
+def _by_method(settings: Sequence[SettingSummary]) -> list[SettingSummary]:
+    """Each method's settings after each other, methods and settings in the order of their first appearance."""
+    places: dict[tuple[str, str], int] = {}
+    for one in settings:
+        places.setdefault((one.task, one.method), len(places))
+    return sorted(settings, key=lambda one: places[one.task, one.method])
 
 
 def _page(report: Report, rows: Sequence[Row], drawn: Sequence[Drawn], about: Mapping[str, Mapping[str, Any]]) -> str:
