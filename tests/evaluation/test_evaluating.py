@@ -119,10 +119,12 @@ def test_two_processes_share_the_work_and_all_have_the_answers(config, tmp_path)
 import json, sys
 from documents import lamps
 from s1_hf.evaluation import BudgetForcingConfig, BudgetForcingModel
+from s1_hf.processes import part
 model = BudgetForcingModel(BudgetForcingConfig(**json.loads({settings.model_dump_json()!r})))
 responses = model.greedy_until(lamps(7))
 rank = model._accelerator.process_index
 open(rf"{tmp_path}/{{rank}}.json", "w").write(json.dumps([r.output_tokens for r in responses]))
+part()
 """)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])

@@ -11,6 +11,7 @@ from rich.table import Table
 from s1_hf.cli import options as o
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.terminal import messages, plain_errors, print_table, quiet_loading
+from s1_hf.processes import part
 
 _SAVING = "Saving"
 
@@ -96,6 +97,7 @@ def evaluate(
                 public=public_run,
                 use_wandb=wandb,
             )
+    part()
     if results is None:
         return  # the main process says it
     if as_json:

@@ -11,6 +11,7 @@ from s1_hf.cli import options as o
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.tables import show_summaries
 from s1_hf.cli.terminal import messages, plain_errors, quiet_loading
+from s1_hf.processes import part
 
 if TYPE_CHECKING:
     from s1_hf.evaluation.sweeping import Swept
@@ -89,6 +90,7 @@ def sweep(
                 data_folder=data_folder,
                 save_details=save_details,
             )
+        part()
         if swept is None:
             return  # the main process says it
         if swept.rows:

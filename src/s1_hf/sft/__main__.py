@@ -10,6 +10,7 @@ def main() -> None:
     A run that is refused ends the process with the reasons and exit code 2, Ctrl-C with 130.
     """
     try:
+        from s1_hf.processes import part
         from s1_hf.sft.run import Refused, start
 
         source, *overrides = sys.argv[1:] or ["--help"]
@@ -17,6 +18,7 @@ def main() -> None:
             source, overrides = "sft", ["--help"]
         try:
             start(source, overrides)
+            part()
         except Refused as error:
             logging.getLogger("s1_hf").error("Error: %s", error)
             sys.exit(2)
