@@ -15,7 +15,7 @@ torch.set_num_threads(1)  # the models are toys: a second thread only waits
 @pytest.fixture
 def hold() -> Iterator[Callable[[Path], subprocess.Popen]]:
     """Starts a process that holds a folder, as a run does, until it is killed."""
-    code = "import sys, time; from s1_hf.locking import exclusive\n"
+    code = "import sys, time; from s1_hf.engines.locking import exclusive\n"
     code += "with exclusive(sys.argv[1]): print('held', flush=True); time.sleep(600)"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     started = []

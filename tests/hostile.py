@@ -3,7 +3,7 @@
 from collections import Counter
 from html.parser import HTMLParser
 
-from s1_hf.results import Row
+from s1_hf.results.rows import Row
 
 HOSTILE = [
     "</script><img src=x onerror=console.log(1)>",

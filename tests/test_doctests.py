@@ -16,7 +16,7 @@ NEEDS = {
     "s1_hf.evaluation": ["lighteval"],
     "s1_hf.grading": ["math_verify"],
     "s1_hf.plots": ["matplotlib"],
-    "s1_hf.s1k": ["datasets"],
+    "s1_hf.data.s1k": ["datasets"],
     "s1_hf.sft": ["trl"],
     "s1_hf.tasks": ["lighteval"],
     "s1_hf.traces": ["datasets", "lighteval", "math_verify", "openai"],
@@ -34,9 +34,9 @@ def test_examples_of(name):
 
 
 def test_the_public_classes_have_examples():
-    modules = ("processor", "criteria", "generation")
+    modules = ("processor", "criteria", "generate")
     finder = doctest.DocTestFinder()
-    tests = [t for m in modules for t in finder.find(importlib.import_module(f"s1_hf.{m}")) if t.examples]
+    tests = [t for m in modules for t in finder.find(importlib.import_module(f"s1_hf.generation.{m}")) if t.examples]
     public = {
         "BudgetForcingLogitsProcessor",
         "ThinkingEndCriteria",

@@ -11,37 +11,37 @@ __version__ = "0.1.0"
 
 # Public name -> the module that defines it. No module may bear a public name: importing it would shadow the name.
 _MODULE_OF = {
-    "AnswerLengthCriteria": "criteria",
-    "Budget": "budget",
-    "BudgetForcingLogitsProcessor": "processor",
-    "Completion": "generation",
-    "LoopGuard": "budget",
-    "Report": "report",
-    "ThinkingEndCriteria": "criteria",
-    "ThinkingFormat": "formats",
-    "budget_forcing": "generation",
-    "export_custom_generate": "export",
-    "generate": "generation",
-    "load_s1k": "s1k",
-    "sweep": "sweeps",
-    "to_conversation": "conversation",
+    "AnswerLengthCriteria": "generation.criteria",
+    "Budget": "forcing.budget",
+    "BudgetForcingLogitsProcessor": "generation.processor",
+    "Completion": "generation.generate",
+    "LoopGuard": "forcing.budget",
+    "Report": "forcing.report",
+    "ThinkingEndCriteria": "generation.criteria",
+    "ThinkingFormat": "forcing.formats",
+    "budget_forcing": "generation.generate",
+    "export_custom_generate": "generation.export",
+    "generate": "generation.generate",
+    "load_s1k": "data.s1k",
+    "sweep": "generation.sweep",
+    "to_conversation": "data.conversation",
 }
 
 if TYPE_CHECKING:  # the same names again, for type checkers and editors; tests/test_import.py keeps the two in step
-    from s1_hf.budget import Budget as Budget
-    from s1_hf.budget import LoopGuard as LoopGuard
-    from s1_hf.conversation import to_conversation as to_conversation
-    from s1_hf.criteria import AnswerLengthCriteria as AnswerLengthCriteria
-    from s1_hf.criteria import ThinkingEndCriteria as ThinkingEndCriteria
-    from s1_hf.export import export_custom_generate as export_custom_generate
-    from s1_hf.formats import ThinkingFormat as ThinkingFormat
-    from s1_hf.generation import Completion as Completion
-    from s1_hf.generation import budget_forcing as budget_forcing
-    from s1_hf.generation import generate as generate
-    from s1_hf.processor import BudgetForcingLogitsProcessor as BudgetForcingLogitsProcessor
-    from s1_hf.report import Report as Report
-    from s1_hf.s1k import load_s1k as load_s1k
-    from s1_hf.sweeps import sweep as sweep
+    from s1_hf.data.conversation import to_conversation as to_conversation
+    from s1_hf.data.s1k import load_s1k as load_s1k
+    from s1_hf.forcing.budget import Budget as Budget
+    from s1_hf.forcing.budget import LoopGuard as LoopGuard
+    from s1_hf.forcing.formats import ThinkingFormat as ThinkingFormat
+    from s1_hf.forcing.report import Report as Report
+    from s1_hf.generation.criteria import AnswerLengthCriteria as AnswerLengthCriteria
+    from s1_hf.generation.criteria import ThinkingEndCriteria as ThinkingEndCriteria
+    from s1_hf.generation.export import export_custom_generate as export_custom_generate
+    from s1_hf.generation.generate import Completion as Completion
+    from s1_hf.generation.generate import budget_forcing as budget_forcing
+    from s1_hf.generation.generate import generate as generate
+    from s1_hf.generation.processor import BudgetForcingLogitsProcessor as BudgetForcingLogitsProcessor
+    from s1_hf.generation.sweep import sweep as sweep
 
 __all__ = ["__version__", *_MODULE_OF]
 

@@ -11,7 +11,7 @@ from transformers import GenerationConfig, Qwen2Config
 from typer.testing import CliRunner
 
 from s1_hf.cli import app
-from s1_hf.formats import FAMILIES
+from s1_hf.forcing.formats import FAMILIES
 from toys import byte_tokenizer, toy_tokenizer
 
 

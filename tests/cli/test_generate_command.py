@@ -12,8 +12,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from s1_hf import embedded, generate
-from s1_hf.checkpoint import Checkpoint
 from s1_hf.cli import app
+from s1_hf.engines.checkpoint import Checkpoint
 
 QUESTION = embedded.Problem(2, 7, 3, 8).question
 

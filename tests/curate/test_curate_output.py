@@ -11,8 +11,8 @@ from curation_pools import pool, random_pool
 from datasets import load_dataset
 
 from s1_hf import ThinkingFormat, embedded, load_s1k
-from s1_hf.conversation import check_rows
 from s1_hf.curate import Diversity, Recipe, curate, output, read_recipe, save
+from s1_hf.data.conversation import check_rows
 from s1_hf.sft.data import training_rows
 
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}} ]] `x` | [a](javascript:b) p12."

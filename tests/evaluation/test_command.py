@@ -10,8 +10,8 @@ pytest.importorskip("typer")
 from typer.testing import CliRunner
 
 from s1_hf import embedded
-from s1_hf.checkpoint import Checkpoint
 from s1_hf.cli import app
+from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.evaluation import BudgetForcingModel, run
 
 # huggingface_hub renames an argument that a task of lighteval uses while it is imported

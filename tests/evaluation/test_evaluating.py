@@ -119,7 +119,7 @@ def test_two_processes_share_the_work_and_all_have_the_answers(config, tmp_path)
 import json, sys
 from documents import lamps
 from s1_hf.evaluation import BudgetForcingConfig, BudgetForcingModel
-from s1_hf.processes import part
+from s1_hf.engines.processes import part
 model = BudgetForcingModel(BudgetForcingConfig(**json.loads({settings.model_dump_json()!r})))
 responses = model.greedy_until(lamps(7))
 rank = model._accelerator.process_index

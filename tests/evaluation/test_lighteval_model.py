@@ -19,7 +19,7 @@ from lighteval.utils.cache_management import SampleCache
 from transformers import Qwen2ForCausalLM
 
 from s1_hf import embedded, generate
-from s1_hf.checkpoint import Checkpoint
+from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.evaluation import BudgetForcingConfig, BudgetForcingModel
 from toys import toy_tokenizer
 

@@ -14,7 +14,7 @@ from documents import lamps
 
 from s1_hf import budget_forcing
 from s1_hf.evaluation import BudgetForcingModel
-from s1_hf.sampling import RowSampler
+from s1_hf.generation.sampling import RowSampler
 
 ROWS = 4000
 

@@ -12,7 +12,7 @@ pytest.importorskip("lighteval")
 from documents import lamps
 
 from s1_hf import embedded
-from s1_hf.checkpoint import Checkpoint
+from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.evaluation import BudgetForcingModel
 from s1_hf.evaluation.batches import Request, plan
 from s1_hf.evaluation.store import Sample, Store

@@ -12,7 +12,7 @@ pytest.importorskip("typer")
 from typer.testing import CliRunner
 
 from s1_hf.cli import app
-from s1_hf.results import load_rows
+from s1_hf.results.rows import load_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore:Deprecated argument:FutureWarning")
 

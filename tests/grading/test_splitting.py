@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s1_hf import ThinkingFormat, embedded
-from s1_hf.formats import FAMILIES
+from s1_hf.forcing.formats import FAMILIES
 from s1_hf.grading import split_thinking
 
 

@@ -11,9 +11,9 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 pytest.importorskip("math_verify")
 
-from s1_hf.formats import ThinkingFormat
+from s1_hf.forcing.formats import ThinkingFormat
 from s1_hf.methods import Bench
-from s1_hf.results import Problem
+from s1_hf.results.rows import Problem
 from toys import ToyModel, toy_model, toy_tokenizer
 
 

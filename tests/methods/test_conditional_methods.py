@@ -18,8 +18,8 @@ from s1_hf.methods import (
     TokenConditional,
     instructed,
 )
-from s1_hf.results import Problem
-from s1_hf.summaries import summarize_methods, summarize_settings
+from s1_hf.results.rows import Problem
+from s1_hf.results.summaries import summarize_methods, summarize_settings
 
 SHORT = "Answer after a short amount of thinking. Do not spend excessive time double-checking your work."
 LONG = (
@@ -152,8 +152,8 @@ def test_bad_settings_of_methods_are_refused_when_they_are_built(make, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"problems": []}, "`problems` has to be a sequence of `s1_hf.results.Problem` with at least one"),
-        ({"problems": ["1+1?"]}, "`problems` has to be a sequence of `s1_hf.results.Problem`"),
+        ({"problems": []}, "`problems` has to be a sequence of `s1_hf.results.rows.Problem` with at least one"),
+        ({"problems": ["1+1?"]}, "`problems` has to be a sequence of `s1_hf.results.rows.Problem`"),
         ({"problems": problems(2) + problems(1)}, "`problems` has to name each once, but has ...t., .0..."),
         ({"problems": [Problem(0, "Q", "7")]}, "`id`, `task` and `gold` of a problem have to be texts"),
         ({"problems": [Problem("0", "Q", 7)]}, "`id`, `task` and `gold` of a problem have to be texts"),

@@ -9,7 +9,7 @@ import pytest
 from benches import random_bench
 
 from s1_hf.methods import BudgetForcing, Parallel, shortest_of, vote
-from s1_hf.results import Row
+from s1_hf.results.rows import Row
 
 
 def samples(*said: tuple[str | None, int], problem: str = "p", ended: str = "natural") -> list[Row]:

@@ -9,8 +9,8 @@ import pytest
 from benches import memoryless_model, problems, random_bench
 from scipy.stats import chi2
 
+from s1_hf.engines.progress import Progress
 from s1_hf.methods import Bench, RejectionSampling
-from s1_hf.progress import Progress
 
 ENDS, STOPS = 0.10, 0.05  # `<|im_start|>` and the end of sequence: both end thinking, the second an answer too
 LIMITS = [2, 6]

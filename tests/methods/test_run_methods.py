@@ -11,6 +11,7 @@ import torch
 from benches import problems, random_bench, random_model
 
 from s1_hf import embedded
+from s1_hf.engines.progress import Progress
 from s1_hf.methods import (
     Bench,
     BudgetForcing,
@@ -23,9 +24,8 @@ from s1_hf.methods import (
     problems_of,
     run_methods,
 )
-from s1_hf.progress import Progress
-from s1_hf.results import load_rows
-from s1_hf.summaries import summarize_methods, summarize_settings
+from s1_hf.results.rows import load_rows
+from s1_hf.results.summaries import summarize_methods, summarize_settings
 
 ALL = [
     BudgetForcing([4, None], [0, 1]),

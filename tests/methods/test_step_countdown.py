@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers.modeling_outputs import CausalLMOutput
 
-from s1_hf.formats import ThinkingFormat
+from s1_hf.forcing.formats import ThinkingFormat
 from s1_hf.methods import Bench, StepConditional, StepCountdown, count_steps, instructed, step_format
 from s1_hf.methods.steps import DELIMITER
-from s1_hf.results import Problem
+from s1_hf.results.rows import Problem
 from toys import ToyConfig, ToyModel, toy_model, toy_tokenizer
 
 common = {"deadline": None, "derandomize": True, "database": None, "suppress_health_check": list(HealthCheck)}

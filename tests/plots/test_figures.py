@@ -20,8 +20,8 @@ from s1_hf.plots import (
     scaling,
     training,
 )
-from s1_hf.results import Row
-from s1_hf.summaries import MethodSummary, summarize_settings
+from s1_hf.results.rows import Row
+from s1_hf.results.summaries import MethodSummary, summarize_settings
 
 POINTS = [
     ScalingPoint(100, 54, 50, 58, "ignore", "×1"),

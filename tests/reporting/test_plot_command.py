@@ -11,7 +11,7 @@ pytest.importorskip("matplotlib")
 from typer.testing import CliRunner
 
 from s1_hf.cli import app
-from s1_hf.results import Row, save_rows, write_about
+from s1_hf.results.rows import Row, save_rows, write_about
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from s1_hf.reporting import load_about, write_report
 from s1_hf.reporting.differences import paired_differences
 from s1_hf.reporting.tables import differences_table, methods_table, settings_table
 from s1_hf.reporting.transcripts import MOST_CHARACTERS, choose, transcripts
-from s1_hf.results import Row
-from s1_hf.summaries import summarize_methods, summarize_settings
+from s1_hf.results.rows import Row
+from s1_hf.results.summaries import summarize_methods, summarize_settings
 from s1_hf.visible import visible
 
 TAGS = {

@@ -12,9 +12,9 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 from trl import SFTConfig, SFTTrainer
 
 from s1_hf import embedded
-from s1_hf.conversation import to_conversation
-from s1_hf.formats import ThinkingFormat
-from s1_hf.s1k import load_s1k
+from s1_hf.data.conversation import to_conversation
+from s1_hf.data.s1k import load_s1k
+from s1_hf.forcing.formats import ThinkingFormat
 from s1_hf.sft.data import IGNORED, show_mask, tokenize, training_rows
 
 SHARED = Path(__file__).parents[2].parent / "shared/data"

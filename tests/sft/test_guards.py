@@ -13,7 +13,7 @@ from transformers import Qwen2Config
 from trl import ModelConfig, SFTConfig
 
 from s1_hf import embedded
-from s1_hf.conversation import LengthSummary
+from s1_hf.data.conversation import LengthSummary
 from s1_hf.sft import guards
 from s1_hf.sft.prepare import disk_needed
 from s1_hf.sft.recipe import DataArguments

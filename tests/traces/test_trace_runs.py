@@ -16,7 +16,7 @@ import pytest
 from datasets import Dataset
 
 from s1_hf import load_s1k
-from s1_hf.conversation import check_rows
+from s1_hf.data.conversation import check_rows
 from s1_hf.traces import Ask, Trace, folder, generate_traces, run
 
 
@@ -170,7 +170,8 @@ def test_rows_of_several_pieces_stay_in_their_order(tmp_path, monkeypatch):
 
 
 def test_a_folder_in_use_is_refused(tmp_path):
-    hold = "import sys; from s1_hf.locking import exclusive\nwith exclusive(sys.argv[1]): print(flush=True); input()"
+    hold = "import sys; from s1_hf.engines.locking import exclusive\n"
+    hold += "with exclusive(sys.argv[1]): print(flush=True); input()"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", hold, str(tmp_path)]
     with subprocess.Popen(command, stdin=-1, stdout=-1, env=environment) as process:

@@ -13,7 +13,7 @@ from s1_hf.cli.tables import show_summaries
 from s1_hf.cli.terminal import STYLES, console, messages, plain_errors, quiet_loading
 
 if TYPE_CHECKING:
-    from s1_hf.results import Row
+    from s1_hf.results.rows import Row
 
 
 def demo(
@@ -39,8 +39,8 @@ def demo(
         require("math_verify", "grade")
         import torch
 
-        from s1_hf import demo as show
         from s1_hf import embedded
+        from s1_hf.cli import demonstration as show
         from s1_hf.methods import run_methods
         from s1_hf.reporting import load_about, write_report
 

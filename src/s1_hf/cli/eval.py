@@ -11,7 +11,7 @@ from rich.table import Table
 from s1_hf.cli import options as o
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.terminal import messages, plain_errors, print_table, quiet_loading
-from s1_hf.processes import part
+from s1_hf.engines.processes import part
 
 _SAVING = "Saving"
 

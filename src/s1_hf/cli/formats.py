@@ -16,7 +16,7 @@ from s1_hf.cli.terminal import plain_errors, print_table
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from s1_hf.checkpoint import Checkpoint
+    from s1_hf.engines.checkpoint import Checkpoint
 
 
 def formats(
@@ -43,7 +43,7 @@ def formats(
         if model is None:
             found = _known()
         else:
-            from s1_hf.checkpoint import Checkpoint
+            from s1_hf.engines.checkpoint import Checkpoint
 
             checkpoint = Checkpoint.find(model, revision=revision, trust_remote_code=trust_remote_code)
             found = _resolved(checkpoint, thinking_format, wait_text)
@@ -55,7 +55,7 @@ def formats(
 
 def _known() -> dict[str, Any]:
     """The formats of the package, by name."""
-    from s1_hf.formats import FAMILIES
+    from s1_hf.forcing.formats import FAMILIES
 
     return {
         name: {"start": family.start, "close": family.close, "force_start": family.force_start}
@@ -65,9 +65,9 @@ def _known() -> dict[str, Any]:
 
 def _resolved(checkpoint: Checkpoint, name: str | None, wait: str) -> dict[str, Any]:
     """What is found out about a model, as JSON types."""
-    from s1_hf.automaton import Automaton, Ended
-    from s1_hf.generation import prompt_ids
-    from s1_hf.processor import resolve_format
+    from s1_hf.forcing.automaton import Automaton, Ended
+    from s1_hf.generation.generate import prompt_ids
+    from s1_hf.generation.processor import resolve_format
 
     tokenizer = checkpoint.tokenizer
     fmt = resolve_format(tokenizer, name)
@@ -96,7 +96,7 @@ def _ends_of_sequence(checkpoint: Checkpoint) -> list[int]:
     """The model's own ends, of which there may be several, and the tokenizer's."""
     from transformers import GenerationConfig
 
-    from s1_hf.processor import eos_ids
+    from s1_hf.generation.processor import eos_ids
 
     revision = "main" if checkpoint.adapter else checkpoint.revision
     try:

@@ -19,9 +19,9 @@ from s1_hf.cli import options as o
 from s1_hf.cli.terminal import STYLES, console, messages, plain_errors, quiet_loading
 
 if TYPE_CHECKING:
-    from s1_hf.checkpoint import Checkpoint
-    from s1_hf.generation import Completion
-    from s1_hf.streaming import Kind
+    from s1_hf.engines.checkpoint import Checkpoint
+    from s1_hf.generation.generate import Completion
+    from s1_hf.generation.streaming import Kind
 
 
 def generate(
@@ -122,9 +122,9 @@ def _find(
     """Configuration and tokenizer; whatever is wrong with the settings is said before the weights are read."""
     from transformers import GenerationConfig
 
-    from s1_hf.checkpoint import Checkpoint
-    from s1_hf.generation import prompt_ids
-    from s1_hf.processor import BudgetForcingLogitsProcessor
+    from s1_hf.engines.checkpoint import Checkpoint
+    from s1_hf.generation.generate import prompt_ids
+    from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 
     quiet_loading(model)
     checkpoint = Checkpoint.find(model, revision=revision, trust_remote_code=trust)
@@ -148,8 +148,8 @@ def _generate(
 ) -> Completion:
     import torch
 
-    from s1_hf.generation import generate
-    from s1_hf.streaming import ThinkingStreamer
+    from s1_hf.generation.generate import generate
+    from s1_hf.generation.streaming import ThinkingStreamer
 
     torch.manual_seed(seed)
     (completion,) = generate(model, checkpoint.tokenizer, prompt, streamer=ThinkingStreamer(write), **settings)

@@ -10,8 +10,8 @@ import typer
 from s1_hf._lazy import require
 
 if TYPE_CHECKING:
-    from s1_hf.budget import LoopGuard as Guard
     from s1_hf.evaluation import BudgetForcingConfig
+    from s1_hf.forcing.budget import LoopGuard as Guard
 
 _BUDGET, _DECODING, _SAVING = ({"rich_help_panel": name} for name in ("Budget", "Decoding", "Saving"))
 
@@ -60,7 +60,7 @@ def thinking_limit(given: str | None) -> Any:
 
 def guard(wanted: bool) -> "Guard | None":
     """What `--loop-guard` says."""
-    from s1_hf.budget import LoopGuard
+    from s1_hf.forcing.budget import LoopGuard
 
     return LoopGuard() if wanted else None
 

@@ -17,7 +17,7 @@ from s1_hf.cli.terminal import console, messages, plain_errors
 
 if TYPE_CHECKING:
     from s1_hf.reporting import Report
-    from s1_hf.results import Row
+    from s1_hf.results.rows import Row
 
 
 def plot(
@@ -46,7 +46,7 @@ def plot(
     with plain_errors():
         require("matplotlib", "plot")
         from s1_hf.reporting import draw_models, load_about, write_report
-        from s1_hf.results import load_rows
+        from s1_hf.results.rows import load_rows
 
         wanted = [name.strip().lower() for name in formats.split(",") if name.strip()]
         folder = output or (results if results.is_dir() else results.parent)

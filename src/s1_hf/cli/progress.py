@@ -13,7 +13,7 @@ from rich.progress import Progress as Bar
 from s1_hf.cli.terminal import messages
 
 if TYPE_CHECKING:
-    from s1_hf.progress import Progress
+    from s1_hf.engines.progress import Progress
 
 
 @contextmanager

@@ -51,8 +51,8 @@ def show(
 def _facts(
     name: str, traces: str | None, tokenizer_name: str | None, max_length: int | None, thinking_format: str
 ) -> dict[str, Any]:
-    from s1_hf.conversation import summarize, to_conversation
-    from s1_hf.s1k import HUB, describe_source, load_s1k
+    from s1_hf.data.conversation import summarize, to_conversation
+    from s1_hf.data.s1k import HUB, describe_source, load_s1k
 
     known = name in HUB and not Path(name).exists()
     rows: Any = load_s1k(

@@ -11,11 +11,11 @@ from s1_hf.cli import options as o
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.tables import show_summaries
 from s1_hf.cli.terminal import messages, plain_errors, quiet_loading
-from s1_hf.processes import part
+from s1_hf.engines.processes import part
 
 if TYPE_CHECKING:
     from s1_hf.evaluation.sweeping import Swept
-    from s1_hf.sweeps import Setting
+    from s1_hf.generation.sweep import Setting
 
 _BUDGET = "Budget"
 
@@ -74,7 +74,7 @@ def sweep(
         from datasets import disable_progress_bars
 
         from s1_hf.evaluation import sweeping
-        from s1_hf.results import save_rows, write_about
+        from s1_hf.results.rows import save_rows, write_about
 
         quiet_loading(model)
         disable_progress_bars()
@@ -141,7 +141,7 @@ def _cost(swept: "Swept") -> dict[str, Any] | None:
 
 
 def _settings(caps: str, ignores: str, curve: bool) -> list["Setting"]:
-    from s1_hf import sweeps
+    from s1_hf.generation import sweep as sweeps
 
     limits, counts = _numbers("--max-thinking-tokens", caps, none=True), _numbers("--num-ignores", ignores)
     if not curve:

@@ -14,13 +14,13 @@ from s1_hf.visible import shortened
 
 if TYPE_CHECKING:
     from s1_hf.reporting.tables import Table as Texts
-    from s1_hf.results import Row
+    from s1_hf.results.rows import Row
 
 
 def show_summaries(rows: Sequence["Row"], as_json: bool, **more: Any) -> None:
     """To stdout; `more`, of JSON types, goes into the JSON alone."""
     from s1_hf.reporting.tables import methods_table, settings_table
-    from s1_hf.summaries import summarize_methods, summarize_settings
+    from s1_hf.results.summaries import summarize_methods, summarize_settings
 
     settings = summarize_settings(rows)
     methods = summarize_methods(settings)

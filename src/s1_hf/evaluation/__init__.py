@@ -15,8 +15,8 @@ are not. Samples on disk are used again under every batch size and device, and n
 prompts.
 """
 
+from s1_hf.engines.progress import Progress
 from s1_hf.evaluation.config import BudgetForcingConfig
 from s1_hf.evaluation.model import BudgetForcingModel
-from s1_hf.progress import Progress
 
 __all__ = ["BudgetForcingConfig", "BudgetForcingModel", "Progress"]

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from s1_hf.criteria import StepListener
 from s1_hf.evaluation.config import digest
 from s1_hf.evaluation.decoding import Call, Thinning, decode
 from s1_hf.evaluation.store import Sample
-from s1_hf.generation import budget_forcing, completion_of, left_padded
-from s1_hf.sampling import RowSampler
-from s1_hf.sweeps import SweepBatch
+from s1_hf.generation.criteria import StepListener
+from s1_hf.generation.generate import budget_forcing, completion_of, left_padded
+from s1_hf.generation.sampling import RowSampler
+from s1_hf.generation.sweep import SweepBatch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from s1_hf.evaluation.config import BudgetForcingConfig
-    from s1_hf.formats import ThinkingFormat
-    from s1_hf.generation import Completion
-    from s1_hf.sweeps import Cost, Setting
+    from s1_hf.forcing.formats import ThinkingFormat
+    from s1_hf.generation.generate import Completion
+    from s1_hf.generation.sweep import Cost, Setting
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from lighteval.models.abstract_model import ModelConfig
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 from transformers import GenerationConfig
 
-from s1_hf.budget import Budget, LoopGuard
+from s1_hf.forcing.budget import Budget, LoopGuard
 
 # Of lighteval's generation parameters, those that transformers' greedy decoding and sampling know.
 _KNOWN = {"temperature", "top_k", "top_p", "min_p", "repetition_penalty", "max_new_tokens", "seed"}

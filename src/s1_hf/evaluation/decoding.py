@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import DynamicCache, StoppingCriteria
 
-from s1_hf.criteria import BudgetedAnswerLength
+from s1_hf.generation.criteria import BudgetedAnswerLength
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from s1_hf.processor import BudgetForcingLogitsProcessor
-    from s1_hf.report import Report
-    from s1_hf.sampling import RowSampler
+    from s1_hf.forcing.report import Report
+    from s1_hf.generation.processor import BudgetForcingLogitsProcessor
+    from s1_hf.generation.sampling import RowSampler
 
 SMALLEST = 8  # rows; a smaller batch is left as it is
 EVERY = 16  # steps between two looks, each of which waits for the device

@@ -19,16 +19,16 @@ from accelerate.utils import gather_object
 from lighteval.models.abstract_model import LightevalModel
 from lighteval.tasks.prompt_manager import PromptManager
 
-from s1_hf.automaton import Ended
-from s1_hf.checkpoint import Checkpoint
+from s1_hf.engines.checkpoint import Checkpoint
+from s1_hf.engines.progress import Progress, Watch
 from s1_hf.evaluation.batches import Generator, Request, plan
 from s1_hf.evaluation.config import BudgetForcingConfig
 from s1_hf.evaluation.statistics import Response
 from s1_hf.evaluation.store import Sample, Store
-from s1_hf.formats import ThinkingFormat
-from s1_hf.generation import prompt_ids
-from s1_hf.processor import ANSWER_RESERVE, BudgetForcingLogitsProcessor, resolve_format
-from s1_hf.progress import Progress, Watch
+from s1_hf.forcing.automaton import Ended
+from s1_hf.forcing.formats import ThinkingFormat
+from s1_hf.generation.generate import prompt_ids
+from s1_hf.generation.processor import ANSWER_RESERVE, BudgetForcingLogitsProcessor, resolve_format
 
 if TYPE_CHECKING:
     from lighteval.models.model_output import ModelResponse

@@ -11,9 +11,9 @@ import torch
 from lighteval.logging.evaluation_tracker import EvaluationTracker
 from lighteval.tasks.requests import SamplingMethod
 
+from s1_hf.engines.locking import exclusive
 from s1_hf.evaluation.model import BudgetForcingModel
 from s1_hf.evaluation.statistics import thinking_metric
-from s1_hf.locking import exclusive
 from s1_hf.tasks import commit_of, preload_tiny_benchmarks, tasks_table
 from s1_hf.tasks.errors import clear_errors
 
@@ -23,8 +23,8 @@ with torch.set_grad_enabled(torch.is_grad_enabled()):  # imported, this switches
 if TYPE_CHECKING:
     from lighteval.tasks.lighteval_task import LightevalTask
 
+    from s1_hf.engines.progress import Progress
     from s1_hf.evaluation.config import BudgetForcingConfig
-    from s1_hf.progress import Progress
 
 TASKS = "s1_hf.tasks"
 

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from s1_hf._lines import append_line, whole_lines
+from s1_hf.engines.lines import append_line, whole_lines
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from lighteval.tasks.requests import SamplingMethod
 
+from s1_hf.engines.locking import exclusive
+from s1_hf.engines.progress import Progress, Watch
 from s1_hf.evaluation.batches import Request, plan
 from s1_hf.evaluation.run import finish, prepare
-from s1_hf.locking import exclusive
-from s1_hf.progress import Progress, Watch
-from s1_hf.results import Row, pieces
-from s1_hf.sweeps import Cost, Setting, check_cache, chosen
+from s1_hf.generation.sweep import Cost, Setting, check_cache, chosen
+from s1_hf.results.rows import Row, pieces
 from s1_hf.tasks.scoring import grades_of
 
 if TYPE_CHECKING:

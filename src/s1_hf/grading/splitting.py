@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
-from s1_hf.formats import FAMILIES
+from s1_hf.forcing.formats import FAMILIES
 
 if TYPE_CHECKING:
-    from s1_hf.formats import ThinkingFormat
+    from s1_hf.forcing.formats import ThinkingFormat
 
 Ended = Literal["natural", "cut", "looped", "unfinished", "never_started"]
 ENDS = ("natural", "cut", "looped", "unfinished", "never_started")

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
-# Decoders whose layers keep what `activations` says; tests/test_memory.py measures each of them.
+# Decoders whose layers keep what `activations` says; tests/memory/test_memory.py measures each of them.
 CHECKED = ("llama", "qwen2", "qwen3")
-CONFIGS = Path(str(files("s1_hf"))) / "configs"
+CONFIGS = Path(str(files("s1_hf"))) / "memory" / "configs"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@
   voting and short-m@k, and the same as functions of rows, [`vote`] and [`shortest_of`].
 - `run`: [`run_methods`], with what is finished kept on disk. One method alone, in memory: `method.run(bench)`.
 
-Every method gives [`s1_hf.results.Row`]s, which `s1_hf.summaries` turns into the paper's table 3.
+Every method gives [`s1_hf.results.rows.Row`]s, which `s1_hf.results.summaries` turns into the paper's table 3.
 """
 
 from s1_hf.methods.bench import Bench

@@ -11,15 +11,15 @@ from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from s1_hf.budget import Budget, LoopGuard, is_count
-from s1_hf.criteria import StepListener
-from s1_hf.formats import ThinkingFormat
-from s1_hf.generation import Completion, Prompt, check_model, context_of, prompt_ids
+from s1_hf.engines.progress import Progress, Watch
+from s1_hf.forcing.budget import Budget, LoopGuard, is_count
+from s1_hf.forcing.formats import ThinkingFormat
+from s1_hf.generation.criteria import StepListener
+from s1_hf.generation.generate import Completion, Prompt, check_model, context_of, prompt_ids
+from s1_hf.generation.processor import resolve_format
+from s1_hf.generation.sweep import Setting, SweepBatch, check_cache
 from s1_hf.grading.equality import checked_gold
-from s1_hf.processor import resolve_format
-from s1_hf.progress import Progress, Watch
-from s1_hf.results import Problem
-from s1_hf.sweeps import Setting, SweepBatch, check_cache
+from s1_hf.results.rows import Problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -238,7 +238,7 @@ class Bench:
         problems = self.problems
         if not isinstance(problems, Sequence) or not problems or not all(isinstance(p, Problem) for p in problems):
             return [
-                "`problems` has to be a sequence of `s1_hf.results.Problem` with at least one, but is "
+                "`problems` has to be a sequence of `s1_hf.results.rows.Problem` with at least one, but is "
                 f"{problems!r:.80}. `problems_of` gives those of a task."
             ]
         for problem in problems:

@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.generation import budget_forcing
+from s1_hf.generation.generate import budget_forcing
+from s1_hf.generation.sweep import Setting
 from s1_hf.methods.bench import NO_INTERVENTION, Bench
 from s1_hf.methods.forcing import check_grid
 from s1_hf.methods.method import Method, check_counts
 from s1_hf.methods.steps import DELIMITER, StepCountdown, check_delimiter, step_format
-from s1_hf.results import row_of
-from s1_hf.sweeps import Setting
+from s1_hf.results.rows import row_of
 
 if TYPE_CHECKING:
-    from s1_hf.generation import Prompt
-    from s1_hf.results import Problem, Row
+    from s1_hf.generation.generate import Prompt
+    from s1_hf.results.rows import Problem, Row
 
 TOKENS = "Think for up to {} tokens."
 STEPS = "Think for up to {} steps."

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.budget import Budget, is_count
-from s1_hf.generation import budget_forcing
+from s1_hf.forcing.budget import Budget, is_count
+from s1_hf.generation.generate import budget_forcing
+from s1_hf.generation.sweep import Setting, check_cache, chosen
 from s1_hf.methods.bench import NO_INTERVENTION, Bench
 from s1_hf.methods.method import Method
-from s1_hf.results import row_of
-from s1_hf.sweeps import Setting, check_cache, chosen
+from s1_hf.results.rows import row_of
 
 if TYPE_CHECKING:
-    from s1_hf.results import Problem, Row
+    from s1_hf.results.rows import Problem, Row
 
 Cue = str | Sequence[str] | None
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.budget import is_count
-from s1_hf.generation import budget_forcing
+from s1_hf.forcing.budget import is_count
+from s1_hf.generation.generate import budget_forcing
 
 if TYPE_CHECKING:
     from s1_hf.methods.bench import Bench
-    from s1_hf.results import Problem, Row
+    from s1_hf.results.rows import Problem, Row
 
 
 class Method(ABC):

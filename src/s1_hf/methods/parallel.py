@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.budget import Budget, is_count
+from s1_hf.forcing.budget import Budget, is_count
+from s1_hf.generation.sweep import Setting, grid
 from s1_hf.grading import group_equivalent
 from s1_hf.methods.bench import NO_INTERVENTION, Bench
 from s1_hf.methods.forcing import Cue, check_grid
 from s1_hf.methods.method import Method, check_counts
-from s1_hf.results import Row, row_of
-from s1_hf.sweeps import Setting, grid
+from s1_hf.results.rows import Row, row_of
 
 if TYPE_CHECKING:
     from s1_hf.grading.extraction import Kind
-    from s1_hf.results import Problem
+    from s1_hf.results.rows import Problem
 
 VOTING, SHORTEST = "majority voting", "short-m@k"
 
@@ -123,7 +123,7 @@ def vote(samples: Sequence[Row], k: int, kind: Kind = "math") -> list[Row]:
 
     ```python
     >>> from s1_hf.methods import vote
-    >>> from s1_hf.results import Row
+    >>> from s1_hf.results.rows import Row
     >>> said = [("7", False, 30), ("0.5", True, 20), ("1/2", True, 10)]
     >>> samples = [Row("m", "s", "t", "p", i, n, 2, right, "natural", extracted=answer, total_tokens=n + 4)
     ...            for i, (answer, right, n) in enumerate(said)]
@@ -177,7 +177,7 @@ def shortest_of(samples: Sequence[Row], m: int, k: int, kind: Kind = "math") -> 
 
     ```python
     >>> from s1_hf.methods import shortest_of
-    >>> from s1_hf.results import Row
+    >>> from s1_hf.results.rows import Row
     >>> samples = [Row("m", "s", "t", "p", i, n, 2, n < 25, "natural", extracted=str(n), total_tokens=n + 4)
     ...            for i, n in enumerate([30, 20, 50])]
     >>> row, = shortest_of(samples, m=1, k=3)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from s1_hf._lazy import require
-from s1_hf.budget import is_count
-from s1_hf.results import Problem
+from s1_hf.forcing.budget import is_count
+from s1_hf.results.rows import Problem
 
 EMBEDDED = "s1:embedded"
 

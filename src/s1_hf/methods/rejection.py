@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from s1_hf.budget import is_count
-from s1_hf.criteria import _FormatCriteria
-from s1_hf.decisions import Field
+from s1_hf.forcing.budget import is_count
+from s1_hf.forcing.decisions import Field
+from s1_hf.generation.criteria import _FormatCriteria
 from s1_hf.methods.method import Method, check_counts
-from s1_hf.results import Row, row_of
+from s1_hf.results.rows import Row, row_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from s1_hf.formats import ThinkingFormat
-    from s1_hf.generation import Completion
+    from s1_hf.forcing.formats import ThinkingFormat
+    from s1_hf.generation.generate import Completion
     from s1_hf.methods.bench import Bench
-    from s1_hf.results import Problem
+    from s1_hf.results.rows import Problem
 
 CHUNK_BATCHES = 4
 """Batches' worth of problems that are worked on together: others take the places of those that are done."""

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from s1_hf._lazy import require
-from s1_hf._lines import append_line, whole_lines
-from s1_hf.locking import exclusive
+from s1_hf.engines.lines import append_line, whole_lines
+from s1_hf.engines.locking import exclusive
 from s1_hf.methods.method import Method, in_order
-from s1_hf.results import Row, save_rows, write_about
+from s1_hf.results.rows import Row, save_rows, write_about
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from s1_hf.methods.bench import Bench
-    from s1_hf.results import Problem
+    from s1_hf.results.rows import Problem
 
 FINISHED = "finished.jsonl"
 _ENTRIES = 64  # of each tensor, to know the weights again

@@ -11,7 +11,7 @@ from s1_hf.plots import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from s1_hf.summaries import MethodSummary
+    from s1_hf.results.summaries import MethodSummary
 
 
 _COLUMNS = (155, 200)  # where Control and Scaling end, right of the bars, in the unit of the axis

@@ -12,7 +12,7 @@ from s1_hf.plots import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from s1_hf.summaries import SettingSummary
+    from s1_hf.results.summaries import SettingSummary
 
 Kind = Literal["cap", "none", "ignore", "both"]
 

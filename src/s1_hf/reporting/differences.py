@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from s1_hf.metrics import accuracy, paired_bootstrap_interval, paired_test
-from s1_hf.results import Row
-from s1_hf.summaries import RESAMPLES, SettingSummary
+from s1_hf.results.rows import Row
+from s1_hf.results.summaries import RESAMPLES, SettingSummary
 
 Answers = dict[str, dict[int, bool]]  # by problem and sample
 

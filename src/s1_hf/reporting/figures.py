@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from s1_hf import plots
 from s1_hf.plots import style
-from s1_hf.results import Row
-from s1_hf.summaries import MethodSummary, SettingSummary
+from s1_hf.results.rows import Row
+from s1_hf.results.summaries import MethodSummary, SettingSummary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

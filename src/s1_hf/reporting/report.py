@@ -16,8 +16,8 @@ from s1_hf.reporting.html import Element, Node, element, page, picture
 from s1_hf.reporting.layout import CSS
 from s1_hf.reporting.tables import Table, differences_table, methods_table, settings_table
 from s1_hf.reporting.transcripts import choose, transcripts
-from s1_hf.results import Row
-from s1_hf.summaries import RESAMPLES, MethodSummary, SettingSummary, summarize_methods, summarize_settings
+from s1_hf.results.rows import Row
+from s1_hf.results.summaries import RESAMPLES, MethodSummary, SettingSummary, summarize_methods, summarize_settings
 
 PAPER = "https://arxiv.org/abs/2501.19393"
 

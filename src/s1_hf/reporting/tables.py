@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from s1_hf.reporting.differences import Difference
-from s1_hf.results import ENDED
-from s1_hf.summaries import MethodSummary, SettingSummary
+from s1_hf.results.rows import ENDED
+from s1_hf.results.summaries import MethodSummary, SettingSummary
 
 One = TypeVar("One")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 
 from s1_hf.reporting.html import Element, Node, element
-from s1_hf.results import Row
+from s1_hf.results.rows import Row
 from s1_hf.visible import shortened
 
 MOST_ANSWERS = 50

@@ -10,7 +10,7 @@ def main() -> None:
     A run that is refused ends the process with the reasons and exit code 2, Ctrl-C with 130.
     """
     try:
-        from s1_hf.processes import part
+        from s1_hf.engines.processes import part
         from s1_hf.sft.run import Refused, start
 
         source, *overrides = sys.argv[1:] or ["--help"]

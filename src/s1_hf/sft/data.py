@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
 
-from s1_hf.conversation import to_conversation
-from s1_hf.formats import ThinkingFormat
+from s1_hf.data.conversation import to_conversation
+from s1_hf.forcing.formats import ThinkingFormat
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-    from s1_hf.conversation import LengthSummary
+    from s1_hf.data.conversation import LengthSummary
 
 
 _NOT_HERE = {

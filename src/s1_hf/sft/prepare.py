@@ -12,10 +12,10 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from trl import ModelConfig, SFTConfig, get_peft_config
 
-from s1_hf.conversation import LengthSummary, check_delimiters, check_rows
-from s1_hf.formats import ThinkingFormat
+from s1_hf.data.conversation import LengthSummary, check_delimiters, check_rows
+from s1_hf.data.s1k import describe_source, load_s1k
+from s1_hf.forcing.formats import ThinkingFormat
 from s1_hf.memory import checkpoint_bytes
-from s1_hf.s1k import describe_source, load_s1k
 from s1_hf.sft import guards
 from s1_hf.sft.data import IGNORED, show_mask, training_rows
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trl import ModelConfig, SFTConfig, SFTTrainer, get_peft_config, get_quantization_config
 
-from s1_hf.locking import exclusive
+from s1_hf.engines.locking import exclusive
 from s1_hf.sft import guards
 from s1_hf.sft.journal import Journal
 from s1_hf.sft.prepare import Prepared, prepare

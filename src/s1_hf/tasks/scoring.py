@@ -25,7 +25,7 @@ from lighteval.metrics.metrics_sample import SampleLevelComputation, SamplingMet
 from lighteval.metrics.utils.metric_utils import Metric, SampleLevelMetric, SampleLevelMetricGrouping
 from lighteval.tasks.requests import Doc, SamplingMethod
 
-from s1_hf.formats import FAMILIES
+from s1_hf.forcing.formats import FAMILIES
 from s1_hf.grading import Grade, grade, group_equivalent
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s1_hf._lines import append_line, whole_lines
-from s1_hf.locking import LOCK
+from s1_hf.engines.lines import append_line, whole_lines
+from s1_hf.engines.locking import LOCK
 from s1_hf.traces.trace import Ask, Trace
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Folder:
     """Where a run keeps what it has finished. A line of `finished.jsonl` is one list of a [`Source`]: all or nothing.
 
     Args:
-        path (`Path`): made by [`s1_hf.locking.exclusive`], which has to be held for all that writes.
+        path (`Path`): made by [`s1_hf.engines.locking.exclusive`], which has to be held for all that writes.
     """
 
     def __init__(self, path: Path) -> None:

@@ -28,7 +28,7 @@ def load_pool(source: str | Path) -> Dataset:
             or has no such data set.
     """
     datasets = require("datasets", "data")
-    from s1_hf.s1k import HUB, _local_files, load_s1k
+    from s1_hf.data.s1k import HUB, _local_files, load_s1k
 
     name = str(source)
     if name in HUB and not Path(name).exists():
@@ -57,7 +57,7 @@ def _with_lists(rows: Dataset) -> Dataset:
 
 
 def _as_list(cell: str | None) -> dict[str, list[str] | None]:
-    from s1_hf.s1k_builder import traces_of_cell  # imports datasets
+    from s1_hf.data.s1k_builder import traces_of_cell  # imports datasets
 
     return {"thinking_trajectories": None if cell is None else traces_of_cell(cell)}
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s1_hf._lazy import require
+from s1_hf.engines.locking import exclusive
+from s1_hf.engines.progress import Progress, Watch
 from s1_hf.grading import extract_answer, grade
 from s1_hf.grading.extraction import Kind, check_kind
-from s1_hf.locking import exclusive
-from s1_hf.progress import Progress, Watch
 from s1_hf.traces.folder import Folder
 from s1_hf.traces.trace import Ask, Source, Trace
 

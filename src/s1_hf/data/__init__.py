@@ -1,0 +1,1 @@
+"""s1K as a data set, and its rows as conversations."""

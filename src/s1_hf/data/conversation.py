@@ -1,0 +1,284 @@
+"""Rows as conversations that a chat template renders, and the checks that a fine-tune needs before it starts.
+
+Source of the s1 format: data/tokenization.py of https://github.com/simplescaling/s1, which made
+simplescaling/s1K_tokenized. The rows are those of [`s1_hf.load_s1k`].
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from s1_hf.forcing.formats import FAMILIES, check_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Row = Mapping[str, Any]
+Messages = list[dict[str, str]]
+
+FORMATS = ("s1", "think")
+"""The formats that can be written here, by their names in `s1_hf.forcing.formats.FAMILIES`."""
+
+_COLUMNS = ("question", "thinking_trajectories", "attempt")
+_LISTED = 5  # faults or rows spelled out in one message
+_BATCH = 64  # rows tokenized at a time
+_SAMPLE = {"question": "What is 1+1?", "thinking_trajectories": ["One.\n\nOne more."], "attempt": "Answer: 2"}
+
+
+def to_conversation(row: Row, format: str = "s1", *, system: str | None = None) -> dict[str, Messages]:
+    """One row as TRL's prompt-completion messages; TRL puts the loss on the completion alone.
+
+    The assistant's message is, where trace is the traces joined by newlines and stripped, and answer the attempt:
+
+    - `"s1"`: `<|im_start|>think\\n{trace}\\n<|im_start|>answer\\n{answer}`, byte for byte the original's; answer has
+      `Answer: ` in front unless it has `Answer:` anywhere already, and is then stripped;
+    - `"think"`: `<think>\\n{trace}\\n</think>\\n\\n{answer}`, answer stripped, nothing put in front.
+
+    Args:
+        row (`Mapping`): with `question` (`str`), `thinking_trajectories` (`list[str]`) and `attempt` (`str`).
+        format (`str`, defaults to `"s1"`): `"s1"` or `"think"`.
+        system (`str`, *optional*): a system message. Without one the chat template's own default stands (Qwen2.5's
+            is what s1 was trained with).
+
+    Returns:
+        `dict[str, Messages]`: `prompt` and `completion`, lists of messages with `role` and `content`.
+
+    Raises:
+        ValueError: the format is unknown, or the row is one that [`check_rows`] refuses.
+
+    Example:
+
+    ```python
+    >>> from s1_hf import to_conversation
+    >>> row = {"question": "1+1?", "thinking_trajectories": ["One and one."], "attempt": "2"}
+    >>> to_conversation(row)["completion"]
+    [{'role': 'assistant', 'content': '<|im_start|>think\\nOne and one.\\n<|im_start|>answer\\nAnswer: 2'}]
+
+    ```
+    """
+    _check_format(format)
+    faults = _faults(row, format)
+    if faults:
+        raise ValueError(f"The row cannot be trained on: {'; '.join(faults)}.")
+    prompt = [] if system is None else [{"role": "system", "content": system}]
+    prompt.append({"role": "user", "content": row["question"]})
+    trace = "\n".join(row["thinking_trajectories"]).strip()
+    content = _write(format, trace, row["attempt"])
+    return {"prompt": prompt, "completion": [{"role": "assistant", "content": content}]}
+
+
+def check_rows(rows: Iterable[Row], format: str = "s1") -> None:
+    """Refuse rows that teach something else than they should.
+
+    Raises:
+        ValueError: a row lacks a column; a question, trace or attempt is no text or is blank; one of them contains a
+            delimiter's token, such as `<|im_start|>`, at which the model would see thinking begin or end. The first
+            few are named with row and column, and all are counted.
+    """
+    _check_format(format)
+    bad = [f"row {number}: {'; '.join(faults)}" for number, row in enumerate(rows) if (faults := _faults(row, format))]
+    if bad:
+        more = f"\nand {len(bad) - _LISTED} more" if len(bad) > _LISTED else ""
+        raise ValueError(
+            f"{len(bad)} of the rows cannot be trained on; correct them or leave them out (`dataset.filter`):\n"
+            + "\n".join(bad[:_LISTED])
+            + more
+        )
+
+
+def check_delimiters(tokenizer: PreTrainedTokenizerBase, format: str = "s1") -> None:
+    """Refuse a tokenizer that splits what marks thinking: `<|im_start|>` for s1, `<think>` and `</think>` for think.
+
+    Raises:
+        ValueError: one of them is not one token; the message shows how it splits.
+    """
+    check_tokenizer(tokenizer)
+    _check_format(format)
+    split = {}
+    for token in FAMILIES[format].tokens:
+        ids = tokenizer.encode(token, add_special_tokens=False)
+        if len(ids) != 1 or ids[0] == tokenizer.unk_token_id:
+            split[token] = tokenizer.convert_ids_to_tokens(ids)
+    if split:
+        shown = " and ".join(f"{token!r}, which splits into {parts}" for token, parts in split.items())
+        others = " or ".join(repr(name) for name in FORMATS if name != format)
+        raise ValueError(
+            f"`format={format!r}` needs delimiters that are one token each, but this tokenizer does not have {shown}. "
+            f"Use format {others}, or a model whose tokenizer has them."
+        )
+
+
+def check_template(tokenizer: PreTrainedTokenizerBase, format: str = "s1") -> None:
+    """Refuse a chat template that drops or rewrites the thinking, or writes something before it.
+
+    Many templates of reasoning models take out the thinking of assistant messages (DeepSeek-R1's), or open an empty
+    block of their own before a message without `<think>` (Qwen3's, given the s1 format).
+
+    Raises:
+        ValueError: there is no template, or a made-up conversation is not rendered as prompt, whole message, end.
+    """
+    check_tokenizer(tokenizer)
+    _render(tokenizer, to_conversation(_SAMPLE, format), format)
+
+
+@dataclass(frozen=True)
+class LengthSummary:
+    """Rendered rows in tokens.
+
+    Args:
+        lengths (`tuple[int, ...]`): tokens of every row, prompt and completion.
+        completion_tokens (`int`): how many of all of them are in completions, where the loss is.
+        max_length (`int`, *optional*): the training length that they are compared with.
+    """
+
+    lengths: tuple[int, ...] = field(repr=False)
+    completion_tokens: int
+    max_length: int | None = None
+
+    @property
+    def rows(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def min(self) -> int:
+        return min(self.lengths)
+
+    @property
+    def max(self) -> int:
+        return max(self.lengths)
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.lengths)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.lengths)
+
+    @property
+    def longest_row(self) -> int:
+        """Index of the (first) longest row."""
+        return self.lengths.index(self.max)
+
+    @cached_property
+    def too_long(self) -> tuple[int, ...]:
+        """Indices of the rows with more than `max_length` tokens."""
+        limit = self.max if self.max_length is None else self.max_length
+        return tuple(number for number, length in enumerate(self.lengths) if length > limit)
+
+    @property
+    def share_too_long(self) -> float:
+        return len(self.too_long) / self.rows
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.rows:,} rows of {self.min:,} to {self.max:,} tokens (median {self.median:,.0f}, mean "
+            f"{self.mean:,.0f}); the longest is row {self.longest_row}",
+            f"{self.completion_tokens:,} of {sum(self.lengths):,} tokens in completions",
+        ]
+        if self.max_length is not None:
+            lines.append(f"{len(self.too_long):,} rows ({self.share_too_long:.1%}) longer than {self.max_length:,}")
+        return "\n".join(lines)
+
+
+def summarize(
+    rows: Iterable[Row],
+    tokenizer: PreTrainedTokenizerBase,
+    format: str = "s1",
+    *,
+    max_length: int | None = None,
+    system: str | None = None,
+) -> LengthSummary:
+    """Render and tokenize all rows, as training does, and count.
+
+    Raises:
+        ValueError: there are no rows; `max_length` is not positive; a row is refused by [`check_rows`], or its
+            rendering as in [`check_template`].
+    """
+    check_tokenizer(tokenizer)
+    if max_length is not None and max_length < 1:
+        raise ValueError(f"`max_length` has to be a positive number of tokens, but is {max_length}.")
+    lengths: list[int] = []
+    completion_tokens = 0
+    rendered = _numbered(rows, lambda row: _render(tokenizer, to_conversation(row, format, system=system), format))
+    while batch := list(islice(rendered, _BATCH)):
+        prompts, whole = (_lengths(tokenizer, texts) for texts in zip(*batch, strict=True))
+        lengths += whole
+        completion_tokens += sum(whole) - sum(prompts)
+    if not lengths:
+        raise ValueError("`rows` has to have at least one row, but is empty.")
+    return LengthSummary(tuple(lengths), completion_tokens, max_length)
+
+
+def _check_format(format: str) -> None:
+    if format not in FORMATS:
+        raise ValueError(f"`format` has to be one of {', '.join(map(repr, FORMATS))}, but is {format!r}.")
+
+
+def _write(format: str, trace: str, attempt: str) -> str:
+    family = FAMILIES[format]
+    if format == "think":
+        return f"{family.start}\n{trace}\n{family.close}\n\n{attempt.strip()}"
+    answer = attempt if "Answer:" in attempt else "Answer: " + attempt
+    return f"{family.start}\n{trace}\n{family.close}\n{answer.strip()}"
+
+
+def _faults(row: Row, format: str) -> list[str]:
+    missing = [name for name in _COLUMNS if name not in row]
+    if missing:
+        return [f"lacks {', '.join(f'`{n}`' for n in missing)} (it has {', '.join(row)}): load it with `load_s1k`"]
+    faults = []
+    traces = row["thinking_trajectories"]
+    if not isinstance(traces, list) or not traces:
+        faults.append(f"`thinking_trajectories` has to be a list of one or more texts, but is {traces!r:.60}")
+        traces = []
+    texts = {"question": row["question"], "attempt": row["attempt"]}
+    texts |= {f"thinking_trajectories[{i}]": trace for i, trace in enumerate(traces)}
+    for name, text in texts.items():
+        if not isinstance(text, str) or not text.strip():
+            faults.append(f"`{name}` has to be a text that is not blank, but is {text!r:.60}")
+            continue
+        inside = [token for token in FAMILIES[format].tokens if token in text]
+        if inside:
+            faults.append(f"`{name}` contains {' and '.join(map(repr, inside))}, a delimiter of format {format!r}")
+    return faults
+
+
+def _render(tokenizer: PreTrainedTokenizerBase, conversation: dict[str, Messages], format: str) -> tuple[str, str]:
+    """The prompt, and the whole conversation, as texts; the second goes on where the first ends."""
+    if not tokenizer.chat_template:
+        raise ValueError("The tokenizer has to have a chat template, but has none. Set `tokenizer.chat_template`.")
+    prompt, completion = conversation["prompt"], conversation["completion"]
+    opened = str(tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True))
+    whole = str(tokenizer.apply_chat_template([*prompt, *completion], tokenize=False))
+    content = completion[0]["content"]
+    head, found, _ = whole.rpartition(content)
+    if found and opened in (head, f"{head}{FAMILIES[format].start}\n"):  # a prompt may open thinking already
+        return opened, whole
+    if found:
+        fault = f"before it stands {head[-60:]!r}, but a prompt ends in {opened[-60:]!r}"
+    else:
+        trace = content.split(FAMILIES[format].close)[0]
+        fault = "the answer is changed" if trace in whole else "the thinking is dropped or changed"
+    raise ValueError(
+        f"The chat template has to render an assistant's message in full and right after the prompt, but {fault}. "
+        "Set `tokenizer.chat_template` to one that does; TRL has training templates, such as "
+        "`trl/chat_templates/deepseek_r1_distill_training.jinja`."
+    )
+
+
+def _lengths(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> list[int]:
+    return [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
+
+
+def _numbered(rows: Iterable[Row], render: Callable[[Row], tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for number, row in enumerate(rows):
+        try:
+            yield render(row)
+        except ValueError as error:
+            raise ValueError(f"Row {number}: {error}") from None

@@ -1,0 +1,271 @@
+"""The data of s1 (https://arxiv.org/abs/2501.19393, section 2) and s1.1 (appendix A): load them in one line.
+
+What is pinned, and how it is known (nothing was downloaded for this module; compare before you rely on it):
+
+- `s1K` 278d72ba..., `s1K-1.1` 96c411f1...: the heads of their `main`, as stored copies of the hub's pages show them in
+  short form and other public repositories pin them in full.
+- `full59K` f932f6ca...: a commit with the 19 data files, from a stored copy of a hub page. Whether `main` has moved
+  on since is not known, nor are its column types: its columns are those of s1K, as public code that reads it has them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sized
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s1_hf.data.s1k_builder import (
+    KINDS,
+    S1K_1_1_COLUMNS,
+    S1K_COLUMNS,
+    TRACES,
+    TRAINING,
+    build,
+    column_names,
+    needed_columns,
+)
+
+if TYPE_CHECKING:
+    from datasets import Dataset, IterableDataset
+
+
+@dataclass(frozen=True)
+class _Hub:
+    repo: str
+    revision: str
+    licence: str  # as the hub's page states it
+
+
+HUB = {
+    "s1K": _Hub("simplescaling/s1K", "278d72baaa2b887a7e76a70a0ae254a5a45536e4", "apache-2.0"),
+    "s1K-1.1": _Hub("simplescaling/s1K-1.1", "96c411f1fe4c49d20f0e2a1565f61e1a28b0b84d", "mit"),
+    "full59K": _Hub("simplescaling/data_ablation_full59K", "f932f6cae65cbed770e457851a2353e22cb2b87b", "apache-2.0"),
+}
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where rows came from.
+
+    Args:
+        location (`str`): the hub's name of the data set, or the path of local files.
+        config (`str`, *optional*): `"s1K"`, `"s1K-1.1"` or `"full59K"`; none for local files.
+        traces (`str`, *optional*): `"deepseek"` or `"gemini"` if the data has traces of both.
+        revision (`str`, *optional*): the commit on the hub; none for local files.
+        sha256 (`str`, *optional*): of the local file; of several, the sha256 of what `sha256sum` prints about them.
+        licence (`str`, *optional*): as stated by the hub's page, or by the `README.md` beside local files.
+        rows (`int`, *optional*): how many the dataset has now; unknown when streamed.
+    """
+
+    location: str
+    config: str | None = None
+    traces: str | None = None
+    revision: str | None = None
+    sha256: str | None = None
+    licence: str | None = None
+    rows: int | None = None
+
+
+def load_s1k(
+    config: str | None = None,
+    *,
+    path: str | Path | None = None,
+    traces: str | None = None,
+    revision: str | None = None,
+    streaming: bool = False,
+    cache_dir: str | Path | None = None,
+    token: str | None = None,
+) -> Dataset | IterableDataset:
+    """Load s1K, s1K-1.1, the 59K samples they were selected from, or a file of your own.
+
+    Whatever the data set's own columns are, the rows have `question` (`str`), `thinking_trajectories` (`list[str]`),
+    `attempt` (`str`) and `solution` (`str`, null where a file has none): what [`s1_hf.to_conversation`] takes. The
+    hub's own columns come with them, as strings; other columns of a file of your own are left out.
+
+    Args:
+        config (`str`, *optional*): `"s1K"` (1,000 rows, Gemini traces), `"s1K-1.1"` (the same questions with Gemini
+            and DeepSeek-R1 traces; the default) or `"full59K"` (58,986 rows, 19 files of some 5 GB: stream it), read
+            from the hub.
+        path (`str` or `Path`, *optional*): local data instead: a parquet, json, jsonl or csv file, or a folder such
+            as a local copy of the hub's (files in `data/`, else beside its README; if some are called `train*`, only
+            those). Columns are named as in s1K or as in s1K-1.1; needed are question, trace and attempt. A trace may
+            be a text instead of a list; in a csv file it is a text or a JSON list.
+        traces (`str`, *optional*): for data with the columns of s1K-1.1, whose traces and attempts to train on:
+            `"deepseek"` (the default: s1.1 was trained on R1 traces) or `"gemini"`.
+        revision (`str`, *optional*): branch, tag or commit on the hub; the commits above if absent. Resolved to a
+            commit, of which exactly the files are read; [`describe_source`] tells it.
+        streaming (`bool`, defaults to `False`): read rows when they are asked for, as an `IterableDataset`.
+        cache_dir (`str` or `Path`, *optional*): where prepared rows are kept, if not in datasets' cache.
+        token (`str`, *optional*): of the hub.
+
+    Raises:
+        ValueError: an argument is wrong or has no meaning here; there are no such files; a file cannot be read, or
+            lacks columns, or has values of wrong types (when streaming: once they are reached).
+        ConnectionError: the hub cannot be reached, or has no such data.
+    """
+    _check_arguments(config, path, traces, revision)
+    if path is None:
+        name = config or "s1K-1.1"
+        traces = (traces or TRACES[0]) if name == "s1K-1.1" else None
+        files, commit = _hub_files(name, revision, streaming, token)
+        source = DataSource(HUB[name].repo, name, traces, commit, licence=HUB[name].licence)
+        columns: tuple[str, ...] = S1K_1_1_COLUMNS if name == "s1K-1.1" else S1K_COLUMNS
+    else:
+        name = "files"
+        files = _local_files(Path(path))
+        columns, traces = _layout(files, traces)
+        source = DataSource(str(path), None, traces, None, _sha256(files), _stated_licence(Path(path)))
+    return build(
+        name,
+        streaming=streaming,
+        cache_dir=None if cache_dir is None else str(cache_dir),
+        token=token,
+        files=tuple(files),
+        columns=columns,
+        traces=traces,
+        licence=source.licence or "",
+        source=json.dumps(asdict(source)),
+    )
+
+
+def describe_source(dataset: Dataset | IterableDataset) -> DataSource:
+    """Where the rows of `dataset` came from; what was mapped or filtered since [`load_s1k`] keeps the record.
+
+    Raises:
+        ValueError: it was not loaded by [`load_s1k`].
+    """
+    try:
+        record = json.loads(dataset.info.description)
+        return DataSource(**{**record, "rows": len(dataset) if isinstance(dataset, Sized) else None})
+    except (TypeError, ValueError):
+        raise ValueError(
+            "`dataset` has to come from `load_s1k`, which records the source in `dataset.info.description`, but that "
+            f"is {dataset.info.description!r:.80}."
+        ) from None
+
+
+def _check_arguments(config: str | None, path: object, traces: str | None, revision: str | None) -> None:
+    faults = []
+    if config is not None and config not in HUB:
+        faults.append(
+            f"`config` has to be one of {', '.join(map(repr, HUB))}, but is {config!r}. Local data: `path={config!r}`."
+        )
+    if traces is not None and traces not in TRACES:
+        faults.append(f"`traces` has to be one of {', '.join(map(repr, TRACES))}, but is {traces!r}.")
+    elif traces is not None and config in HUB and config != "s1K-1.1":
+        faults.append(
+            f"`traces` has to be left out for {config!r}, which has one trace a question, but is {traces!r}. Two has "
+            "'s1K-1.1'."
+        )
+    if path is not None:
+        for name, value in (("config", config), ("revision", revision)):
+            if value is not None:
+                faults.append(
+                    f"`{name}` has to be left out with `path`, whose columns say what it is, but is {value!r}."
+                )
+    if faults:
+        raise ValueError("\n".join(faults))
+
+
+def _hub_files(name: str, revision: str | None, streaming: bool, token: str | None) -> tuple[list[str], str]:
+    """Its data files (addresses when streaming, else paths in the hub's cache) and the commit that they are of."""
+    import httpx
+    from huggingface_hub import HfApi, snapshot_download
+
+    repo, asked = HUB[name].repo, revision or HUB[name].revision
+    try:
+        if streaming:
+            info = HfApi(token=token).dataset_info(repo, revision=asked)
+            names = [file.rfilename for file in info.siblings or [] if file.rfilename.endswith(".parquet")]
+            files = [
+                f"hf://datasets/{repo}@{info.sha}/{file}" for file in sorted(names) if file.startswith("data/train")
+            ]
+            commit = str(info.sha)
+        else:
+            folder = snapshot_download(
+                repo, repo_type="dataset", revision=asked, allow_patterns=["data/train*.parquet"], token=token
+            )
+            files, commit = [str(file) for file in sorted(Path(folder).glob("data/train*.parquet"))], Path(folder).name
+    except (OSError, httpx.HTTPError) as error:
+        raise ConnectionError(
+            f"The data set {repo} at revision {asked!r} could not be loaded from the hub, nor is it in the local cache "
+            f"({type(error).__name__}: {error}). With a local copy of it (a folder with `data/*.parquet`, or a "
+            "parquet, json, jsonl or csv file) use `load_s1k(path=...)`; a gated mirror needs `token`."
+        ) from error
+    if not files:
+        raise ConnectionError(f"The data set {repo} at revision {asked!r} has no files `data/train*.parquet`.")
+    return files, commit
+
+
+def _local_files(path: Path) -> list[str]:
+    if not path.exists():
+        raise ValueError(f"`path` has to be a data file or a folder of such files, but {str(path)!r} does not exist.")
+    if path.is_file():
+        files = [path] if path.suffix.lower() in KINDS else []
+    else:
+        files = _in_folder(path / "data") or _in_folder(path)
+    if not files:
+        raise ValueError(
+            f"`path` has to be a file whose name ends in {', '.join(KINDS)}, or a folder with such files in it or in "
+            f"its `data`, but is {str(path)!r}."
+        )
+    kinds = {file.suffix.lower() for file in files}
+    if len(kinds) > 1:
+        raise ValueError(
+            f"`path` has to be a folder with data files of one kind, but {str(path)!r} has {', '.join(sorted(kinds))}, "
+            "which may be the same rows twice. Give the one file, or a folder with the wanted files alone."
+        )
+    return [str(file) for file in files]
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Sorted by name; the training split if there are splits."""
+    files = sorted(file for file in folder.glob("*") if file.suffix.lower() in KINDS)
+    return [file for file in files if file.name.startswith("train")] or files
+
+
+def _layout(files: list[str], traces: str | None) -> tuple[tuple[str, ...], str | None]:
+    """The known columns of local files, and whose traces to take."""
+    found = {file: column_names(file) for file in files}
+    first = next(iter(found.values()))
+    if traces is None and "thinking_trajectories" not in first and any(f"{t}_attempt" in first for t in TRACES):
+        traces = TRACES[0]
+    needed = needed_columns(traces)
+    faults = [
+        f"{file} lacks {', '.join(repr(c) for c in needed if c not in columns)}; it has {', '.join(columns) or 'none'}."
+        for file, columns in found.items()
+        if not set(needed) <= set(columns)
+    ]
+    if faults:
+        others = [t for t in (None, *TRACES) if set(needed_columns(t)) <= set(first)]
+        hint = f" This data can be loaded with `traces={others[0]!r}`." if others else ""
+        raise ValueError(
+            "\n".join(faults) + "\nColumns have to be named as in s1K (question, thinking_trajectories, attempt) or as "
+            "in s1K-1.1 (question, deepseek_thinking_trajectory, deepseek_attempt or the same with gemini)." + hint
+        )
+    return tuple(name for name in first if name in {*S1K_COLUMNS, *S1K_1_1_COLUMNS, *TRAINING}), traces
+
+
+def _sha256(files: list[str]) -> str:
+    digests = []
+    for file in files:
+        digest = hashlib.sha256()
+        with open(file, "rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+        digests.append(digest.hexdigest())
+    if len(files) == 1:
+        return digests[0]
+    lines = [f"{digest}  {Path(file).name}\n" for digest, file in zip(digests, files, strict=True)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _stated_licence(path: Path) -> str | None:
+    from huggingface_hub.repocard import metadata_load
+
+    readme = (path if path.is_dir() else path.parent) / "README.md"
+    stated: Any = (metadata_load(readme) or {}).get("license") if readme.is_file() else None
+    return None if stated is None else str(stated)

@@ -1,0 +1,280 @@
+"""The columns of the s1 data sets, and the `datasets` builder that turns their files into typed rows.
+
+datasets makes a builder's module read through its own `open`, so that hub files can be streamed: nothing but the
+builder belongs here. [`s1_hf.data.s1k.load_s1k`] finds the files and runs it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from s1_hf._lazy import require
+
+if TYPE_CHECKING:
+    import datasets
+else:
+    datasets = require("datasets", "data")
+
+pa: Any = require("pyarrow", "data")  # datasets brings it; untyped
+arrow_csv: Any = require("pyarrow.csv", "data")
+parquet: Any = require("pyarrow.parquet", "data")
+
+Row = dict[str, Any]
+
+TRAINING = ("question", "thinking_trajectories", "attempt", "solution")
+"""The columns that every data set gets, whatever its own are called."""
+
+_COMMON = ("solution", "question", "cot_type", "source_type", "metadata")
+S1K_COLUMNS = (*_COMMON, "cot", "thinking_trajectories", "attempt")
+S1K_1_1_COLUMNS = (
+    *_COMMON,
+    *("gemini_thinking_trajectory", "gemini_attempt", "deepseek_thinking_trajectory", "deepseek_attempt"),
+    *("gemini_grade", "gemini_grade_reason", "deepseek_grade", "deepseek_grade_reason"),
+)
+TRACES = ("deepseek", "gemini")
+KINDS = (".parquet", ".json", ".jsonl", ".csv")
+
+_BATCH = 200  # rows; one row is up to about 100 kB
+_LISTED = 5  # faults spelled out in one message
+
+
+@dataclass
+class S1KConfig(datasets.BuilderConfig):
+    """What one call of the builder reads.
+
+    Args:
+        columns (`tuple[str, ...]`): the columns of the files that are kept beside the training columns.
+        traces (`str`, *optional*): whose traces and attempts the training columns are, `"deepseek"` or `"gemini"`;
+            without it the files have them under their own names.
+        files (`tuple[str, ...]`): paths, or `hf://` addresses when streamed.
+        source (`str`): where the files came from, as text for `dataset.info.description`.
+        licence (`str`): as stated by their publisher.
+    """
+
+    version: Any = "1.0.0"  # of how rows are made from files: prepared rows of another version are not reused
+    columns: tuple[str, ...] = ()
+    traces: str | None = None
+    files: tuple[str, ...] = ()
+    source: str = ""
+    licence: str = ""
+
+
+class S1K(datasets.ArrowBasedBuilder):
+    """Builder with the configs `s1K`, `s1K-1.1`, `full59K`, and `files` for files of one's own.
+
+    All columns are strings, `thinking_trajectories` a list of strings. The hub's `cot` is null in every row of s1K
+    and has no type there; here it is a string that is null. What a file lacks, `solution` and unknown columns apart
+    from those needed to train, is null.
+    """
+
+    BUILDER_CONFIG_CLASS = S1KConfig
+    BUILDER_CONFIGS = (
+        S1KConfig(name="s1K", columns=S1K_COLUMNS),
+        S1KConfig(name="s1K-1.1", columns=S1K_1_1_COLUMNS),
+        S1KConfig(name="full59K", columns=S1K_COLUMNS),
+        S1KConfig(name="files"),
+    )
+
+    def _info(self) -> Any:
+        names = dict.fromkeys((*self.config.columns, *TRAINING))
+        text = datasets.Value("string")
+        features = {name: datasets.List(text) if name == "thinking_trajectories" else text for name in names}
+        return datasets.DatasetInfo(
+            description=self.config.source, license=self.config.licence, features=datasets.Features(features)
+        )
+
+    def _split_generators(self, dl_manager: Any) -> list[Any]:
+        return [datasets.SplitGenerator(name="train", gen_kwargs={"files": list(self.config.files)})]
+
+    def _generate_tables(self, files: Iterable[str]) -> Iterator[tuple[str, Any]]:
+        schema = self.info.features.arrow_schema
+        for file in files:
+            done = 0
+            for rows in _batches(read_rows(file, schema.names + list(needed_columns(self.config.traces)))):
+                columns = _typed(rows, schema.names, self.config.traces, file, done)
+                done += len(rows)
+                yield f"{file} {done}", pa.Table.from_pydict(columns, schema=schema)
+
+
+def build(config: str, *, streaming: bool, cache_dir: str | None, token: str | None, **options: Any) -> Any:
+    """The rows of `options["files"]` as a `Dataset`, or an `IterableDataset` if `streaming`.
+
+    Raises:
+        ValueError: a file cannot be read, or a value has the wrong type (when streaming: once it is reached).
+    """
+    builder = S1K(
+        dataset_name="s1k", config_name=config, cache_dir=cache_dir, token=token, **options
+    )  # its cache folder's name is a hash of all options: other files, revision or traces are another folder
+    if streaming:
+        return builder.as_streaming_dataset(split="train")
+    try:
+        builder.download_and_prepare()
+    except datasets.exceptions.DatasetGenerationError as error:
+        if isinstance(error.__cause__, ValueError):
+            raise error.__cause__ from None
+        raise
+    return builder.as_dataset(split="train")
+
+
+def needed_columns(traces: str | None) -> tuple[str, str, str]:
+    """The columns without which a file cannot be trained on: question, trace and attempt."""
+    if traces is None:
+        return "question", "thinking_trajectories", "attempt"
+    return "question", f"{traces}_thinking_trajectory", f"{traces}_attempt"
+
+
+def column_names(file: str) -> list[str]:
+    """The columns of a data file: of a JSON file, the keys of its first row.
+
+    Raises:
+        ValueError: it cannot be read as what its name says.
+    """
+    kind = _kind(file)
+    try:
+        if kind == ".parquet":
+            with open(file, "rb") as stream:
+                return list(parquet.ParquetFile(stream).schema_arrow.names)
+        if kind == ".csv":
+            return _csv_header(file)
+        return list(next(_json_rows(file), {}))
+    except ValueError as error:
+        raise _unreadable(file, error) from None
+
+
+def read_rows(file: str, columns: Iterable[str]) -> Iterator[Row]:
+    """Its rows, with those of `columns` that it has.
+
+    In a CSV file, which has no lists, `thinking_trajectories` is one trace, or a JSON list of traces.
+
+    Raises:
+        ValueError: it cannot be read as what its name says.
+    """
+    wanted = set(columns)
+    read = {".parquet": _parquet_rows, ".csv": _csv_rows}.get(_kind(file), _json_rows)
+    try:
+        for row in read(file, wanted):
+            yield {name: value for name, value in row.items() if name in wanted}
+    except ValueError as error:
+        raise _unreadable(file, error) from None
+
+
+def _kind(file: str) -> str:
+    return "." + file.rsplit(".", 1)[-1].lower()
+
+
+def _unreadable(file: str, error: ValueError) -> ValueError:
+    return ValueError(f"{file} cannot be read as a {_kind(file)} file: {error}")
+
+
+def _parquet_rows(file: str, wanted: set[str]) -> Iterator[Row]:
+    with open(file, "rb") as stream:
+        table = parquet.ParquetFile(stream)
+        names = [name for name in table.schema_arrow.names if name in wanted]
+        for batch in table.iter_batches(batch_size=_BATCH, columns=names):
+            yield from batch.to_pylist()
+
+
+def _json_rows(file: str, wanted: set[str] | None = None) -> Iterator[Row]:
+    """One list of objects, or one object a line."""
+    with open(file, encoding="utf-8") as stream:
+        start = stream.read(1)
+        stream.seek(0)
+        rows = json.load(stream) if start == "[" else (json.loads(line) for line in stream if line.strip())
+        for number, row in enumerate(rows):
+            if not isinstance(row, dict):
+                raise ValueError(f"row {number} has to be an object, but is {json.dumps(row)[:60]}")
+            yield row
+
+
+def _csv_rows(file: str, wanted: set[str]) -> Iterator[Row]:
+    for row in _csv_table(file, wanted).to_pylist():
+        text = row.get("thinking_trajectories")
+        yield row if text is None else {**row, "thinking_trajectories": traces_of_cell(text)}
+
+
+def _csv_header(file: str) -> list[str]:
+    with open(file, encoding="utf-8-sig", newline="") as stream:
+        return next(csv.reader(stream), [])
+
+
+def _csv_table(file: str, wanted: set[str]) -> Any:
+    """All cells as they are written, none a number or null; Python's own reader refuses cells over 131,072 letters."""
+    names = [name for name in _csv_header(file) if name in wanted]
+    with open(file, "rb") as stream:
+        content = stream.read()
+    return arrow_csv.read_csv(
+        pa.BufferReader(content),
+        arrow_csv.ReadOptions(block_size=len(content) + 1),  # a row has to fit into a block
+        arrow_csv.ParseOptions(newlines_in_values=True),
+        arrow_csv.ConvertOptions(include_columns=names, column_types=dict.fromkeys(names, pa.string())),
+    )
+
+
+def traces_of_cell(text: str) -> list[str]:
+    """A CSV cell's: the text itself, or a JSON list's.
+
+    Raises:
+        ValueError: it is a list as Python prints it.
+    """
+    try:
+        traces = json.loads(text) if text.startswith("[") else None
+    except json.JSONDecodeError:
+        traces = None
+    if isinstance(traces, list) and all(isinstance(trace, str) for trace in traces):
+        return traces
+    if text.startswith(("['", '["')):
+        raise ValueError(
+            f"`thinking_trajectories` has to be one trace or a JSON list of traces, but is {text[:40]!r}..., a list as "
+            "Python or numpy prints it. Write it with `json.dumps`, or use a parquet or jsonl file."
+        )
+    return [text]
+
+
+def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while batch := list(islice(rows, _BATCH)):
+        yield batch
+
+
+def _typed(rows: list[Row], names: Iterable[str], traces: str | None, file: str, first: int) -> dict[str, list[Any]]:
+    """Columns of checked values."""
+    question, trace, attempt = needed_columns(traces)
+    came_from = {"question": question, "thinking_trajectories": trace, "attempt": attempt}
+    checks: dict[str, Callable[[Any], Any]] = {"question": _text, "thinking_trajectories": _traces, "attempt": _text}
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    faults = []
+    for name, values in columns.items():
+        key, check = came_from.get(name, name), checks.get(name, _printed)
+        for number, row in enumerate(rows, first):
+            try:
+                values.append(check(row.get(key)))
+            except TypeError as error:
+                faults.append(f"row {number}: `{key}` {error}")
+    if faults:
+        more = f" and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
+        raise ValueError(f"{file} has values of wrong types: {'; '.join(faults[:_LISTED])}{more}.")
+    return columns
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError(f"has to be a text, but is {value!r:.60} ({type(value).__name__})")
+
+
+def _traces(value: object) -> list[str] | None:
+    """One text is one trace."""
+    if isinstance(value, str):
+        return [value]
+    if value is None or (isinstance(value, list) and all(isinstance(trace, str) for trace in value)):
+        return value
+    raise TypeError(f"has to be a list of texts, but is {value!r:.60} ({type(value).__name__})")
+
+
+def _printed(value: object) -> str | None:
+    """Columns that only accompany the rows: a text as it is, anything else as JSON."""
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,1 @@
+"""Ways to run requests, and what every long run needs: a ledger, locks, progress."""

@@ -1,0 +1,179 @@
+"""A model by its name: configuration and tokenizer, read at once, and weights, read when needed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers.utils.hub import cached_file, extract_commit_hash
+from transformers.utils.peft_utils import find_adapter_config_file
+
+from s1_hf._lazy import require
+from s1_hf.embedded import MODEL_PATH
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+BLOCK, BLOCKS = 1 << 16, 256  # bytes, and how many blocks of a file are read to know it again
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model, or an adapter on its base.
+
+    Args:
+        base (`str`): the folder or name of the weights.
+        adapter (`str`, *optional*): the folder or name of the LoRA adapter that is merged into them.
+        revision (`str`): of the adapter, or of the model if there is none.
+        trust_remote_code (`bool`): whether code that comes with the model is run.
+        config ([`PretrainedConfig`]): of `base`.
+        tokenizer ([`PreTrainedTokenizerBase`]): the adapter's, if it has one.
+    """
+
+    base: str
+    adapter: str | None
+    revision: str
+    trust_remote_code: bool
+    config: PretrainedConfig
+    tokenizer: PreTrainedTokenizerBase
+
+    @classmethod
+    def find(cls, name: str, *, revision: str = "main", trust_remote_code: bool = False) -> Checkpoint:
+        """Read configuration and tokenizer.
+
+        Args:
+            name (`str`): a folder, a name on the Hub, or `"embedded"`, the toy model in this package.
+
+        Raises:
+            OSError: there is no such model, or it is gated and nobody is logged in.
+
+        Example:
+
+        ```python
+        >>> from s1_hf.engines.checkpoint import Checkpoint
+        >>> Checkpoint.find("embedded").config.model_type
+        'qwen2'
+
+        ```
+        """
+        if name == "embedded" and not Path(name).exists():
+            name = str(MODEL_PATH)
+        _check_folder(name)
+        try:
+            return cls._read(name, revision, trust_remote_code)
+        except OSError as error:
+            raise OSError(f"{name} cannot be read. {error}") from error
+
+    @classmethod
+    def _read(cls, name: str, revision: str, trust_remote_code: bool) -> Checkpoint:
+        options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+        found = find_adapter_config_file(name, revision=revision)
+        if found is None:
+            options["revision"] = revision
+            config = AutoConfig.from_pretrained(name, **options)
+            tokenizer = AutoTokenizer.from_pretrained(name, **options)
+            return cls(name, None, revision, trust_remote_code, config, tokenizer)
+        base = json.loads(Path(found).read_text(encoding="utf-8"))["base_model_name_or_path"]
+        config = AutoConfig.from_pretrained(base, **options)
+        try:
+            file = cached_file(name, "tokenizer_config.json", revision=revision)
+        except OSError:
+            file = None
+        own = {"revision": revision} if file else {}
+        tokenizer = AutoTokenizer.from_pretrained(name if file else base, **options | own)
+        return cls(base, name, revision, trust_remote_code, config, tokenizer)
+
+    @property
+    def context(self) -> int | None:
+        """Tokens of prompt and output together, if the configuration says."""
+        return getattr(self.config.get_text_config(), "max_position_embeddings", None)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells these weights from others under the same name."""
+        revisions = [(self.base, "main" if self.adapter else self.revision)]
+        revisions += [(self.adapter, self.revision)] if self.adapter else []
+        return hashlib.sha256("".join(_fingerprint(*which) for which in revisions).encode()).hexdigest()[:16]
+
+    def load(
+        self,
+        device: torch.device | None = None,
+        *,
+        processes: int = 1,
+        dtype: str = "auto",
+        device_map: str | None = None,
+        attn_implementation: str | None = None,
+    ) -> PreTrainedModel:
+        """The weights, in evaluation mode.
+
+        An adapter is merged. Of the folder's generation config only the ends of sequence are kept, the tokenizer's
+        being one of them.
+
+        Args:
+            device (`torch.device`, *optional*): the accelerator by default, or the CPU if there is none. With one
+                process and several GPUs all of these are used.
+            processes (`int`, defaults to 1): that load the model beside each other.
+            dtype, device_map, attn_implementation: for `from_pretrained`.
+        """
+        if device_map is None and processes == 1 and torch.cuda.device_count() > 1:
+            device_map = "auto"
+        if device_map is not None:
+            require("accelerate", "eval")
+        options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": self.trust_remote_code}
+        options |= {"device_map": device_map, "attn_implementation": attn_implementation}
+        options |= {} if self.adapter else {"revision": self.revision}
+        model: Any = AutoModelForCausalLM.from_pretrained(self.base, **options)
+        if self.adapter:
+            peft: Any = require("peft", "train")
+            model = peft.PeftModel.from_pretrained(model, self.adapter, revision=self.revision).merge_and_unload()
+        if device_map is None:
+            model = model.to(device or _accelerator())
+        model.generation_config = GenerationConfig(eos_token_id=_ends(model, self.tokenizer))
+        return model.eval()
+
+
+def _check_folder(name: str) -> None:
+    path = Path(name)
+    if not path.exists() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise OSError(f"{name} is no model: there is no such folder, and it is no name on the Hub.")
+    if path.is_dir() and not any((path / f).is_file() for f in ("config.json", "adapter_config.json")):
+        raise OSError(f"{name} is no model: the folder has neither a config.json nor an adapter_config.json.")
+    if path.is_dir() and not list(path.glob("tokenizer*")) and not (path / "adapter_config.json").is_file():
+        raise OSError(f"{name} is no model that can be run: the folder has no tokenizer files.")
+
+
+def _accelerator() -> torch.device:
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return found or torch.device("cpu")
+
+
+def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    own = model.generation_config.eos_token_id if model.generation_config else None
+    ids = [*(own if isinstance(own, list) else [own]), tokenizer.eos_token_id]
+    return list(dict.fromkeys(i for i in ids if i is not None))
+
+
+def _fingerprint(name: str, revision: str) -> str:
+    """Of a model on the Hub its commit; of a folder a hash of its files, of big ones of blocks throughout them."""
+    folder = Path(name)
+    if not folder.is_dir():
+        for file in ("config.json", "adapter_config.json"):
+            path = cached_file(name, file, revision=revision, _raise_exceptions_for_missing_entries=False)
+            if path and (commit := extract_commit_hash(str(path), None)):
+                return commit
+        raise OSError(f"{name} has neither a config.json nor an adapter_config.json in its revision {revision}.")
+    found = hashlib.sha256()
+    for weights in sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".bin", ".json")):
+        size = weights.stat().st_size
+        found.update(f"{weights.name} {size} ".encode())
+        with weights.open("rb") as blocks:
+            for i in range(min(BLOCKS, -(-size // BLOCK))):
+                blocks.seek(i * BLOCK if size <= BLOCK * BLOCKS else i * (size - BLOCK) // (BLOCKS - 1))
+                found.update(blocks.read(BLOCK))
+    return found.hexdigest()

@@ -1,0 +1,1 @@
+"""Budget forcing in the `generate` of transformers."""

@@ -1,0 +1,178 @@
+"""Stopping criteria that know where thinking ends; each works alone in any `generate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import StoppingCriteria
+
+from s1_hf.forcing.automaton import Automaton, Ended
+from s1_hf.forcing.budget import is_count
+from s1_hf.forcing.decisions import Field, advance, first_state
+from s1_hf.generation.processor import BudgetForcingLogitsProcessor, eos_ids, resolve_format
+from s1_hf.generation.record import PrefixRecord
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from s1_hf.forcing.formats import ThinkingFormat
+
+
+class _FormatCriteria(StoppingCriteria):
+    """Follows every row through the thinking format; what was generated is read like what was prompted."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, format: ThinkingFormat | str | None) -> None:
+        self.format = resolve_format(tokenizer, format)
+        self._automaton = Automaton(tokenizer, self.format, eos=eos_ids(None, tokenizer))
+        tables = self._automaton.tables()
+        self._tables = {tables.classes.device: tables}
+        self._record = PrefixRecord(self._read, self._advance)
+
+    def _read(self, rows: list[list[int]]) -> torch.Tensor:
+        # The first call comes with the first generated token behind the prompt.
+        state = first_state([self._automaton.read_prompt(ids[:-1]) for ids in rows])
+        return self._advance(state, torch.tensor([ids[-1] for ids in rows]))
+
+    def _advance(self, state: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        device = state.device
+        if device not in self._tables:
+            self._tables[device] = next(iter(self._tables.values())).to(device)
+        return advance(self._tables[device], state, tokens)
+
+    def _state(self, input_ids: torch.Tensor) -> torch.Tensor:
+        return self._record.follow(input_ids).state
+
+
+class ThinkingEndCriteria(_FormatCriteria):
+    """
+    Stops a row when its thinking ends: right behind the complete closing delimiter. For two-phase generation and for
+    rejection sampling (s1, https://arxiv.org/abs/2501.19393, section 3.2). A row whose prompt has closed thinking
+    stops at once; one that never thinks runs on.
+
+    Args:
+        tokenizer ([`PreTrainedTokenizerBase`]): the model's tokenizer.
+        format ([`ThinkingFormat`] or `str`, *optional*): the delimiters; detected from the tokenizer if absent.
+
+    Raises:
+        ValueError: the tokenizer lacks the delimiters.
+
+    Example:
+
+    ```python
+    >>> from s1_hf import ThinkingEndCriteria, embedded
+    >>> model, tokenizer = embedded.load()
+    >>> chat = [{"role": "user", "content": embedded.Problem(2, 7, 3, 8).question}]
+    >>> inputs = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    >>> out = model.generate(**inputs, max_new_tokens=200, stopping_criteria=[ThinkingEndCriteria(tokenizer)])
+    >>> tokenizer.decode(out[0, -2:])
+    '<|im_start|>answer'
+
+    ```
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, format: ThinkingFormat | str | None = None) -> None:
+        super().__init__(tokenizer, format)
+
+    def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
+        """Which rows of `input_ids`, of shape `(batch_size, sequence_length)`, are done: bool, `(batch_size,)`."""
+        cell, *_ = self._state(input_ids)
+        return (cell >= self._automaton.answer) & (cell < self._automaton.done)
+
+
+class AnswerLengthCriteria(_FormatCriteria):
+    """
+    Stops a row when its answer has `max_answer_tokens` tokens, so that it cannot run on after an early exit. Counted
+    are the tokens behind the closing delimiter, a forced answer prefix included; a row that never thinks is all
+    answer. Assisted decoding asks only after each accepted draft, and may overshoot by its length.
+
+    Args:
+        max_answer_tokens (`int`): at least 1.
+        tokenizer ([`PreTrainedTokenizerBase`]): the model's tokenizer.
+        format ([`ThinkingFormat`] or `str`, *optional*): the delimiters; detected from the tokenizer if absent.
+
+    Raises:
+        ValueError: the length is no integer of at least 1, or the tokenizer lacks the delimiters.
+
+    Example:
+
+    ```python
+    >>> from s1_hf import AnswerLengthCriteria, embedded
+    >>> model, tokenizer = embedded.load()
+    >>> chat = [{"role": "user", "content": embedded.Problem(2, 7, 3, 8).question}]
+    >>> inputs = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    >>> stop = AnswerLengthCriteria(2, tokenizer)
+    >>> out = model.generate(**inputs, max_new_tokens=200, stopping_criteria=[stop])
+    >>> out[0, -4:-2].tolist() == tokenizer.encode("<|im_start|>answer")
+    True
+
+    ```
+    """
+
+    def __init__(
+        self,
+        max_answer_tokens: int,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        format: ThinkingFormat | str | None = None,
+    ) -> None:
+        _check_answer_length(max_answer_tokens)
+        super().__init__(tokenizer, format)
+        self.max_answer_tokens = max_answer_tokens
+
+    def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
+        """Which rows of `input_ids`, of shape `(batch_size, sequence_length)`, are done: bool, `(batch_size,)`."""
+        return _is_long(self._state(input_ids), self._automaton, self.max_answer_tokens)
+
+
+class BudgetedAnswerLength(StoppingCriteria):
+    """[`AnswerLengthCriteria`] beside a processor, which knows where its rows stand."""
+
+    def __init__(self, max_answer_tokens: int, processor: BudgetForcingLogitsProcessor) -> None:
+        _check_answer_length(max_answer_tokens)
+        self._most, self._processor = max_answer_tokens, processor
+
+    def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
+        """As [`AnswerLengthCriteria`]."""
+        return _is_long(self._processor.state_after(input_ids), self._processor.automaton, self._most)
+
+
+def _check_answer_length(max_answer_tokens: object) -> None:
+    if not is_count(max_answer_tokens) or max_answer_tokens < 1:  # type: ignore[operator]
+        raise ValueError(f"`max_answer_tokens` has to be an integer of at least 1, but is {max_answer_tokens!r}.")
+
+
+def _is_long(state: torch.Tensor, automaton: Automaton, most: int) -> torch.BoolTensor:
+    cell = state[Field.CELL]
+    opening = (cell > automaton.pre) & (cell < automaton.think)  # a part of the opening delimiter
+    thinking = (state[Field.ENDED] == Ended.UNFINISHED) | opening
+    return (state[Field.ANSWER] >= most) & ~thinking  # type: ignore[return-value]
+
+
+class SequenceObserver(StoppingCriteria):
+    """Stops rows where one of its criteria does, and tells a processor so, and what was generated, the last token
+    included: its reports need no help then."""
+
+    def __init__(self, processor: BudgetForcingLogitsProcessor, criteria: Sequence[StoppingCriteria] = ()) -> None:
+        self._processor, self._criteria = processor, criteria
+
+    def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
+        """Which rows of `input_ids`, of shape `(batch_size, sequence_length)`, are done: bool, `(batch_size,)`."""
+        done = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+        for criterion in self._criteria:
+            done = done | criterion(input_ids, scores, **kwargs)
+        self._processor.observe(input_ids, done)
+        return done  # type: ignore[return-value]
+
+
+class StepListener(StoppingCriteria):
+    """Never stops; tells `on_step`, at every token, how many rows there are."""
+
+    def __init__(self, on_step: Callable[[int], None]) -> None:
+        self._on_step = on_step
+
+    def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
+        """False for every row."""
+        self._on_step(len(input_ids))
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]

@@ -1,0 +1,112 @@
+"""Text as it is generated, and what each piece of it is: thinking, forced, or answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from transformers.generation.streamers import BaseStreamer
+
+from s1_hf.forcing.automaton import Ended, Place
+
+if TYPE_CHECKING:
+    import torch
+
+    from s1_hf.generation.processor import BudgetForcingLogitsProcessor
+
+Kind = Literal["thinking", "forced", "answer"]
+
+
+class ThinkingStreamer(BaseStreamer):
+    """
+    Tells each piece of text as soon as its last character is complete. Joined, the pieces are [`Completion.text`]:
+    delimiters are among them, the prompt and the end of sequence are not. For one row, as every streamer.
+
+    Args:
+        write (`Callable`): called with a piece and its kind: `"forced"`, as in [`Completion`] (which a closing
+            delimiter is, also where the model wanted to end); of the model's own text `"thinking"`, from its opening
+            delimiter on, and else `"answer"`.
+
+    Example:
+
+    ```python
+    >>> from s1_hf import embedded, generate
+    >>> from s1_hf.generation.streaming import ThinkingStreamer
+    >>> model, tokenizer = embedded.load()
+    >>> pieces = []
+    >>> streamer = ThinkingStreamer(lambda text, kind: pieces.append((text, kind)))
+    >>> completion, = generate(model, tokenizer, embedded.Problem(2, 7, 3, 8).question, streamer=streamer)
+    >>> pieces[0]
+    ('<|im_start|>', 'forced')
+    >>> "".join(text for text, kind in pieces) == completion.text
+    True
+
+    ```
+    """
+
+    def __init__(self, write: Callable[[str, Kind], Any]) -> None:
+        self._write = write
+        self._processor: BudgetForcingLogitsProcessor | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._place: Place | None = None  # None: the prompt has not come yet
+        self._position = 0  # of the next token in the sequence
+        self._kind: Kind = "answer"  # of the pending tokens
+        self._ids: list[int] = []
+        self._from = self._to = 0  # ids before `_to` are written; those from `_from` on are decoded with what follows
+
+    def follow(self, processor: BudgetForcingLogitsProcessor) -> None:
+        """The next call of `generate` is under this processor; [`generate`] says so by itself."""
+        self._processor = processor
+        self._begin()
+
+    def put(self, value: torch.Tensor) -> None:
+        """The prompt's ids, of shape `(1, length)`; after that new ones, each time they are generated."""
+        if self._processor is None:
+            raise RuntimeError("Say first who forces tokens: `streamer.follow(kwargs['logits_processor'][-1])`.")
+        ids = value.flatten().tolist()
+        if self._place is None:
+            self._place, self._position = self._processor.automaton.read_prompt(ids), len(ids)
+            return
+        for token in ids:
+            self._add(token, self._place)
+
+    def end(self) -> None:
+        """What is left, although its last character is not complete."""
+        self._flush()
+        self._begin()
+
+    def _add(self, token: int, before: Place) -> None:
+        assert self._processor is not None
+        after = self._processor.automaton.observe([token], before)
+        forced = bool(self._processor.forced_at(self._position)[0])
+        thinks = Ended.UNFINISHED in (before.ended, after.ended)
+        kind: Kind = "forced" if forced else "thinking" if thinks else "answer"
+        self._place, self._position = after, self._position + 1
+        if token in self._processor.eos_token_ids:
+            return
+        if kind != self._kind:
+            self._flush()
+        self._kind = kind
+        self._ids.append(token)
+        self._tell(self._pending())
+
+    def _flush(self) -> None:
+        self._tell(self._pending(), complete=True)
+
+    def _tell(self, text: str, complete: bool = False) -> None:
+        """Write the pending text, unless more bytes may follow that belong to its last character."""
+        if text and (complete or not text.endswith("\ufffd")):
+            self._from, self._to = self._to, len(self._ids)
+            self._write(text, self._kind)
+
+    def _pending(self) -> str:
+        """The text of the tokens that are not written yet, as it stands behind those before them."""
+        return self._decode(self._from, len(self._ids))[len(self._decode(self._from, self._to)) :]
+
+    def _decode(self, begin: int, end: int) -> str:
+        assert self._processor is not None
+        tokenizer = self._processor.automaton.tokenizer
+        options = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
+        return str(tokenizer.decode(self._ids[begin:end], **options))

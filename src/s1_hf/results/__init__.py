@@ -1,0 +1,1 @@
+"""Problems, rows of results, and summaries of rows."""

@@ -1,0 +1,301 @@
+"""What every method of scaling test-time compute leaves behind: one row an answer, in one schema.
+
+A results folder holds `rows.jsonl` or `rows.parquet`, which pandas and `datasets` open, and `about.json` (model,
+command, seeds, versions). Rows of several runs may be put together: a row says by itself what it is of.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from s1_hf._lazy import require
+from s1_hf.grading import grade
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from s1_hf.generation.generate import Completion, Prompt
+    from s1_hf.grading.extraction import Kind
+
+ENDED = ("natural", "cut", "looped", "unfinished", "never_started", "not_found")
+
+
+class Piece(TypedDict):
+    """Of a transcript: text that was generated or forced in one go."""
+
+    text: str
+    forced: bool
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is asked, and its right answer.
+
+    Args:
+        id (`str`): unique in its task.
+        prompt: a text or a chat, as in [`generate`].
+        gold (`str`): the right answer alone; for a choice its letter.
+        task (`str`): where it is from.
+        kind (`str`): `"math"` or `"choice"`, see [`s1_hf.grading.grade`].
+    """
+
+    id: str
+    prompt: Prompt
+    gold: str
+    task: str = ""
+    kind: Kind = "math"
+
+    @property
+    def question(self) -> str:
+        """The text, of a chat its last message."""
+        return self.prompt if isinstance(self.prompt, str) else str(self.prompt[-1]["content"])
+
+
+@dataclass(frozen=True)
+class Row:
+    """One answer of one method to one problem.
+
+    Args:
+        method (`str`): such as `"budget forcing"`, `"majority voting"`, `"rejection sampling"`.
+        setting (`str`): the method's, such as `"cap 500, 2 ignores"`; a point of its curve.
+        task, problem (`str`) and sample (`int`): what was asked, and which of several independent answers this is.
+        thinking_tokens (`int`): of the thinking that the answer comes from; of a vote, of all its voters together.
+        answer_tokens (`int`): likewise.
+        correct (`bool`): by the task's grader; text inside the thinking is never graded.
+        ended (`str`): how thinking ended, as in [`Report`]; `"not_found"`: no sample was accepted.
+        ends_ignored (`int`): see [`Report`].
+        total_tokens (`int`): all that was generated for this answer, thrown away tries included.
+        tries (`int`): how many samples that were.
+        max_thinking_tokens, min_thinking_tokens (`int`, *optional*): limits that the setting promises, which Control
+            counts; none: it promises nothing.
+        question, answer (`str`), extracted (`str`, *optional*), gold (`str`): for the reader; `answer` is the text
+            behind the thinking, `extracted` the final answer found in it.
+        transcript (`list[Piece]`): everything that was generated, in order; empty if it was not kept.
+    """
+
+    method: str
+    setting: str
+    task: str
+    problem: str
+    sample: int
+    thinking_tokens: int
+    answer_tokens: int
+    correct: bool
+    ended: str
+    ends_ignored: int = 0
+    total_tokens: int = 0
+    tries: int = 1
+    max_thinking_tokens: int | None = None
+    min_thinking_tokens: int | None = None
+    question: str = ""
+    answer: str = ""
+    extracted: str | None = None
+    gold: str = ""
+    transcript: Sequence[Piece] = ()
+
+
+def row_of(
+    completion: Completion,
+    problem: Problem,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    method: str,
+    setting: str,
+    sample: int = 0,
+    **more: Any,
+) -> Row:
+    """The row of one completion, graded by [`s1_hf.grading.grade`].
+
+    Args:
+        **more: other fields of the row, such as `max_thinking_tokens`.
+    """
+    graded, report = grade(completion, problem.gold, problem.kind), completion.report
+    return Row(
+        method=method,
+        setting=setting,
+        task=problem.task,
+        problem=problem.id,
+        sample=sample,
+        thinking_tokens=report.thinking_tokens,
+        answer_tokens=report.answer_tokens,
+        correct=graded.correct,
+        ended=report.ended,
+        ends_ignored=report.ends_ignored,
+        question=problem.question,
+        answer="" if report.ended == "unfinished" else completion.answer,
+        extracted=graded.extracted,
+        gold=problem.gold,
+        transcript=pieces(tokenizer, completion.token_ids, completion.forced),
+        **({"total_tokens": len(completion.token_ids)} | more),
+    )
+
+
+def pieces(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int], forced: Sequence[bool]) -> list[Piece]:
+    """Generated ids as text, cut where forced tokens begin and end."""
+    runs: list[tuple[bool, list[int]]] = []
+    for token, is_forced in zip(token_ids, forced, strict=True):
+        if not runs or runs[-1][0] != is_forced:
+            runs.append((is_forced, []))
+        runs[-1][1].append(token)
+    return [Piece(text=str(tokenizer.decode(ids, skip_special_tokens=False)), forced=kind) for kind, ids in runs]
+
+
+# -- files ----------------------------------------------------------------------------------------------------------
+
+
+def save_rows(rows: Iterable[Row], path: str | Path) -> Path:
+    """Write rows to a file, `.jsonl` or `.parquet`; the old file, if any, is there until the new one is whole.
+
+    Lone surrogates in texts come back from `.jsonl`; in Parquet, which has none, they are spelt out (`\\ud800`).
+
+    Raises:
+        ValueError: another ending. ModuleNotFoundError: Parquet needs the `data` extra.
+    """
+    path, records = Path(path), [asdict(row) for row in rows]
+    _check_ending(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    if path.suffix == ".parquet":
+        arrow = require("pyarrow", "data")
+        table = arrow.Table.from_pylist([_storable(record) for record in records], schema=_schema(arrow))
+        require("pyarrow.parquet", "data").write_table(table, part)
+    else:
+        lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        with part.open("w", encoding="utf-8", errors="backslashreplace") as file:  # JSON's own escape
+            file.writelines(lines)
+    os.replace(part, path)
+    return path
+
+
+def load_rows(path: str | Path) -> list[Row]:
+    """Read the rows of a file, or of a results folder and the folders in it.
+
+    Raises:
+        FileNotFoundError: there is nothing. ValueError: a file holds something else.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist. Give a file of rows (.jsonl, .parquet) or a results folder.")
+    files = [path] if path.is_file() else sorted(f for s in _READERS for f in path.rglob(f"rows{s}"))
+    if not files:
+        raise FileNotFoundError(
+            f"{path} holds no rows.jsonl or rows.parquet. `s1-hf sweep` and `s1-hf demo` write them."
+        )
+    rows = [row for file in files for row in _read(file)]
+    if not rows:
+        raise ValueError(f"{path} holds no rows at all. Was the run that should have written them interrupted?")
+    return rows
+
+
+def write_about(folder: str | Path, **facts: Any) -> Path:
+    """Write `about.json`: the facts, the command, the versions of what it ran on.
+
+    Args:
+        **facts: JSON types, such as `model`, `seed`, `cost`.
+    """
+    path = Path(folder) / "about.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = {"command": _command(), **facts, "versions": versions()}
+    path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def versions() -> dict[str, str]:
+    """Of Python and those libraries that are installed."""
+    found = {"python": sys.version.split()[0]}
+    for library in ("s1-hf", "torch", "transformers", "lighteval", "math-verify"):
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _command() -> str:
+    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def _check_ending(path: Path) -> None:
+    if path.suffix not in _READERS:
+        raise ValueError(f"A file of rows has to end in {' or '.join(_READERS)}, but is named {path.name!r}.")
+
+
+def _read(file: Path) -> list[Row]:
+    _check_ending(file)
+    return [_row(record, f"{file}, row {number}") for number, record in enumerate(_READERS[file.suffix](file), 1)]
+
+
+def _read_jsonl(file: Path) -> Iterator[Any]:
+    for number, line in enumerate(file.read_bytes().split(b"\n"), 1):
+        try:
+            if line.strip():
+                yield json.loads(line)
+        except ValueError:
+            raise ValueError(f"Line {number} of {file} is not JSON. Is it a file of result rows?") from None
+
+
+def _read_parquet(file: Path) -> list[Any]:
+    records: list[Any] = require("pyarrow.parquet", "data").read_table(file).to_pylist()
+    return records
+
+
+_READERS = {".jsonl": _read_jsonl, ".parquet": _read_parquet}
+_NEEDED = ("method", "setting", "task", "problem", "sample", "thinking_tokens", "answer_tokens", "correct", "ended")
+
+
+def _row(record: Any, where: str) -> Row:
+    if not isinstance(record, Mapping):
+        raise ValueError(f"{where} has to be a JSON object with the fields of a row, but is {record!r:.80}.")
+    known = [field.name for field in fields(Row)]
+    missing, unknown = [n for n in _NEEDED if record.get(n) is None], [n for n in record if n not in known]
+    if missing or unknown:
+        said = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has unknown {', '.join(unknown)}"] * bool(unknown)
+        raise ValueError(f"{where} {' and '.join(said)}. The fields of a row are: {', '.join(known)}.")
+    wrong = [n for n, kind in _TYPES.items() if record.get(n) is not None and type(record[n]) is not kind]
+    low = [n for n, kind in _TYPES.items() if kind is int and n not in wrong and (record.get(n) or 0) < 0]
+    if wrong or low or record["ended"] not in ENDED:
+        said = [f"`{n}` = {record[n]} (has to be at least 0)" for n in low]
+        said += [f"`{n}` = {record[n]!r} (has to be {_TYPES[n].__name__})" for n in wrong]
+        said += [] if record["ended"] in ENDED else [f"`ended` = {record['ended']!r} (one of {', '.join(ENDED)})"]
+        raise ValueError(f"{where} has {', '.join(said)}.")
+    given = {name: value for name, value in record.items() if value is not None}  # Parquet has every column
+    transcript = given.get("transcript", [])
+    if not isinstance(transcript, list) or not all(map(_is_piece, transcript)):
+        raise ValueError(f"{where} has a `transcript` that is no list of {{'text': ..., 'forced': true or false}}.")
+    return Row(**given)
+
+
+def _is_piece(piece: Any) -> bool:
+    return isinstance(piece, Mapping) and isinstance(piece.get("text"), str) and isinstance(piece.get("forced"), bool)
+
+
+_TYPES: dict[str, type] = {
+    "method": str, "setting": str, "task": str, "problem": str, "sample": int, "thinking_tokens": int,
+    "answer_tokens": int, "correct": bool, "ended": str, "ends_ignored": int, "total_tokens": int, "tries": int,
+    "max_thinking_tokens": int, "min_thinking_tokens": int, "question": str, "answer": str, "extracted": str,
+    "gold": str,
+}  # fmt: skip
+
+
+def _schema(arrow: Any) -> Any:
+    """Stated, so that a file whose optional values are all absent has their types too."""
+    kinds = {str: arrow.string(), int: arrow.int64(), bool: arrow.bool_()}
+    columns = [(name, kinds[kind]) for name, kind in _TYPES.items()]
+    piece = arrow.struct([("text", arrow.string()), ("forced", arrow.bool_())])
+    return arrow.schema([*columns, ("transcript", arrow.list_(piece))])
+
+
+def _storable(value: Any) -> Any:
+    """For Parquet, whose texts are UTF-8: a lone surrogate is written as `\\ud800`, which stays so."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {name: _storable(one) for name, one in value.items()}
+    return [_storable(one) for one in value] if isinstance(value, (list, tuple)) else value

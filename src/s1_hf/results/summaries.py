@@ -1,0 +1,165 @@
+"""From rows to the numbers of tables and figures: a setting's point with its interval, a method's metrics."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from s1_hf.metrics import accuracy, bootstrap_interval, control, performance, scaling, wilson_interval
+from s1_hf.results.rows import Row
+
+RESAMPLES = 2_000
+
+
+@dataclass(frozen=True)
+class SettingSummary:
+    """One setting of one method on one task.
+
+    Args:
+        method, setting, task (`str`): which.
+        problems, samples (`int`): how many problems, and answers to each.
+        thinking_tokens, total_tokens, tries (`float`): means, see [`Row`]; of thinking, over the answers that were
+            found, 0 if none was.
+        accuracy, low, high (`float`): percent, with a 95 % interval: Wilson's for one sample a problem, else the
+            bootstrap's over problems (seed 0).
+        ended (`Counter[str]`): how often thinking ended in which way.
+        ends_ignored (`float`): mean.
+        max_thinking_tokens, min_thinking_tokens (`int`, *optional*): what the setting promises.
+    """
+
+    method: str
+    setting: str
+    task: str
+    problems: int
+    samples: int
+    thinking_tokens: float
+    total_tokens: float
+    tries: float
+    accuracy: float
+    low: float
+    high: float
+    ended: Counter[str]
+    ends_ignored: float
+    max_thinking_tokens: int | None
+    min_thinking_tokens: int | None
+
+
+@dataclass(frozen=True)
+class MethodSummary:
+    """The paper's table 3: what a method's settings come to.
+
+    Args:
+        control (`float`, *optional*): percent, equation 1; absent if no setting promises anything.
+        scaling (`float`, *optional*): percentage points per doubling of thinking tokens, equation 2; absent for fewer
+            than two different settings.
+        performance (`float`): percent, equation 3.
+        settings (`int`): |A|.
+    """
+
+    method: str
+    task: str
+    control: float | None
+    scaling: float | None
+    performance: float
+    settings: int
+
+
+def summarize_settings(rows: Iterable[Row]) -> list[SettingSummary]:
+    """One summary a task, method and setting, in the order of first appearance.
+
+    Raises:
+        ValueError: a row is there twice, or the problems of a setting have different numbers of samples.
+    """
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.task, row.method, row.setting), []).append(row)
+    return [_summary(group) for group in groups.values()]
+
+
+def summarize_methods(settings: Sequence[SettingSummary]) -> list[MethodSummary]:
+    """One summary a task and method, over its settings; Control counts those settings that promise a limit."""
+    ordered = sorted(settings, key=lambda s: (s.task, _first(settings, s)))
+    return [_of_method(list(group)) for _, group in groupby(ordered, key=lambda s: (s.task, s.method))]
+
+
+def _first(settings: Sequence[SettingSummary], one: SettingSummary) -> int:
+    return next(i for i, s in enumerate(settings) if (s.task, s.method) == (one.task, one.method))
+
+
+def _summary(rows: list[Row]) -> SettingSummary:
+    one = rows[0]
+    right = _matrix(rows)
+    low, high = wilson_interval(right[:, 0]) if right.shape[1] == 1 else _bootstrap(right)
+    return SettingSummary(
+        method=one.method,
+        setting=one.setting,
+        task=one.task,
+        problems=right.shape[0],
+        samples=right.shape[1],
+        thinking_tokens=_mean([row.thinking_tokens for row in rows if row.ended != "not_found"]),
+        total_tokens=float(np.mean([row.total_tokens for row in rows])),
+        tries=float(np.mean([row.tries for row in rows])),
+        accuracy=accuracy(right),
+        low=low,
+        high=high,
+        ended=Counter(row.ended for row in rows),
+        ends_ignored=float(np.mean([row.ends_ignored for row in rows])),
+        max_thinking_tokens=one.max_thinking_tokens,
+        min_thinking_tokens=one.min_thinking_tokens,
+    )
+
+
+def _mean(values: Sequence[int]) -> float:
+    return float(np.mean(values)) if values else 0.0
+
+
+def _matrix(rows: list[Row]) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    """`correct`, of shape (problems, samples)."""
+    answers: dict[str, dict[int, bool]] = {}
+    name = f"{rows[0].method}, {rows[0].setting}"
+    for row in rows:
+        if row.sample in answers.setdefault(row.problem, {}):
+            raise ValueError(
+                f"{name}: problem {row.problem!r} has its sample {row.sample} twice. Two runs were put together? Give "
+                "one of them another `method` or `setting`."
+            )
+        answers[row.problem][row.sample] = row.correct
+    counts = {len(samples) for samples in answers.values()}
+    if len(counts) > 1:
+        raise ValueError(
+            f"{name}: its problems have from {min(counts)} to {max(counts)} samples, but need as many each. Is a run "
+            "not finished? The same command goes on."
+        )
+    return np.array([[samples[i] for i in sorted(samples)] for samples in answers.values()])
+
+
+def _bootstrap(right: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> tuple[float, float]:
+    if len(right) < 2:
+        return 0.0, 100.0
+    return bootstrap_interval(right, resamples=RESAMPLES, rng=np.random.default_rng(0))
+
+
+def _of_method(settings: list[SettingSummary]) -> MethodSummary:
+    promised = [s for s in settings if (s.max_thinking_tokens, s.min_thinking_tokens) != (None, None)]
+    x = [s.thinking_tokens for s in settings]
+    return MethodSummary(
+        method=settings[0].method,
+        task=settings[0].task,
+        control=_control(promised) if promised else None,
+        scaling=scaling(x, [s.accuracy for s in settings]) if len(set(x)) > 1 and min(x) > 0 else None,
+        performance=performance([s.accuracy for s in settings]),
+        settings=len(settings),
+    )
+
+
+def _control(promised: list[SettingSummary]) -> float:
+    return control(
+        [s.thinking_tokens for s in promised],
+        minimum=[s.min_thinking_tokens or 0 for s in promised],
+        maximum=[math.inf if s.max_thinking_tokens is None else s.max_thinking_tokens for s in promised],
+    )

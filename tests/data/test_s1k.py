@@ -1,0 +1,444 @@
+"""`load_s1k`: the same typed rows from the hub, from local copies of every kind, and from files of one's own."""
+
+import csv
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("datasets")
+
+import datasets
+import fsspec
+import httpx
+import huggingface_hub
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.registry import _registry
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s1_hf.data.s1k import HUB, DataSource, describe_source, load_s1k
+from s1_hf.data.s1k_builder import S1K, S1K_1_1_COLUMNS, S1K_COLUMNS
+from s1_hf.embedded.problems import TRAIN_FILE, training_traces
+
+REAL_ROWS = Path(__file__).parents[3] / "shared/data/s1k/s1k_first5_rows_with_gemini_traces.parquet"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+KINDS = ["parquet", "jsonl", "json", "csv"]
+
+S1K_ROWS = [
+    {
+        "solution": f"s{i}", "question": f"q{i}?", "cot_type": "math", "source_type": "aime",
+        "metadata": "{'ID': 1, \"x\": None}", "cot": None,
+        "thinking_trajectories": [f"one, {i}\r\n\"two\"", "three\n"], "attempt": f"a{i}",
+    }
+    for i in range(3)
+]  # fmt: skip
+S1K_1_1_ROWS = [
+    {name: f"{name} {i}, \"quoted\"\n" for name in S1K_1_1_COLUMNS} for i in range(3)
+]  # fmt: skip
+OWN_ROWS = [{"question": "1+1?", "thinking_trajectories": ["one and one"], "attempt": "2"}]
+
+
+def write(path: Path, rows: list[dict]) -> Path:
+    """`rows` in the kind of file that the name says, written without the code under test."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
+    else:
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]))
+            writer.writeheader()
+            for row in rows:
+                writer.writerow({k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()})
+    return path
+
+
+@pytest.fixture
+def load(tmp_path):
+    """`load_s1k` with its cache in a folder of the test."""
+    return lambda *args, **options: load_s1k(*args, cache_dir=tmp_path / "cache", **options)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub whose one commit has the files that a test writes; `asked` is what was asked of it."""
+    state = SimpleNamespace(folder=tmp_path / "snapshots" / COMMIT, asked=[])
+
+    def snapshot_download(repo_id, **options):
+        state.asked.append((repo_id, options["revision"]))
+        assert options["repo_type"] == "dataset"
+        return str(state.folder)
+
+    def dataset_info(api, repo_id, revision=None):
+        state.asked.append((repo_id, revision))
+        files = [file for file in state.folder.rglob("*") if file.is_file()]
+        names = [SimpleNamespace(rfilename=file.relative_to(state.folder).as_posix()) for file in files]
+        return SimpleNamespace(sha=COMMIT, siblings=names)
+
+    class Files(fsspec.AbstractFileSystem):
+        protocol = "hf"
+
+        def open(self, path, mode="rb", **_):
+            repo, name = self._strip_protocol(path).split(f"@{COMMIT}/")
+            state.asked.append(repo)
+            return (state.folder / name).open(mode)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)
+    monkeypatch.setitem(_registry, "hf", Files)
+    return state
+
+
+# What the rows are
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_file_gives_the_same_rows(tmp_path, load, kind, streaming):
+    rows = list(load(path=write(tmp_path / f"x.{kind}", S1K_ROWS), streaming=streaming))
+    null = "" if kind == "csv" else None  # csv has no null
+    assert rows == [{**row, "cot": null} for row in S1K_ROWS]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("traces", "whose"), [(None, "deepseek"), ("deepseek", "deepseek"), ("gemini", "gemini")])
+def test_traces_of_s1k_1_1_become_the_training_columns_and_are_deepseeks_unless_said(
+    tmp_path, load, kind, traces, whose
+):
+    rows = load(path=write(tmp_path / f"x.{kind}", S1K_1_1_ROWS), traces=traces)
+    for row, original in zip(rows, S1K_1_1_ROWS, strict=True):
+        assert row["thinking_trajectories"] == [original[f"{whose}_thinking_trajectory"]]
+        assert row["attempt"] == original[f"{whose}_attempt"]
+        assert {name: row[name] for name in S1K_1_1_COLUMNS} == original
+    assert describe_source(rows).traces == whose
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    ("config", "rows", "columns"),
+    [
+        ("s1K", S1K_ROWS, S1K_COLUMNS),
+        ("full59K", S1K_ROWS, S1K_COLUMNS),
+        ("s1K-1.1", S1K_1_1_ROWS, (*S1K_1_1_COLUMNS, "thinking_trajectories", "attempt")),
+    ],
+)
+def test_the_hubs_columns_are_strings_and_the_traces_lists(hub, load, config, rows, columns, streaming):
+    write(hub.folder / "data/train-00000-of-00001.parquet", rows)
+    loaded = load(config, streaming=streaming)
+    text = datasets.Value("string")
+    assert loaded.features == {c: datasets.List(text) if c == "thinking_trajectories" else text for c in columns}
+    assert [row["question"] for row in loaded] == [row["question"] for row in rows]
+
+
+def test_a_row_whose_traces_are_one_text_has_one_trace(tmp_path, load):
+    rows = [{**OWN_ROWS[0], "thinking_trajectories": '["this", "is a text"]'}]
+    assert load(path=write(tmp_path / "x.jsonl", rows))[0]["thinking_trajectories"] == ['["this", "is a text"]']
+
+
+def test_a_file_of_ones_own_needs_no_solution_and_keeps_no_foreign_columns(tmp_path, load):
+    rows = load(path=write(tmp_path / "x.jsonl", [{**OWN_ROWS[0], "id": 7}]))
+    assert list(rows) == [{**OWN_ROWS[0], "solution": None}]
+
+
+def test_columns_that_only_accompany_are_printed_if_they_are_no_texts(tmp_path, load):
+    rows = [{**OWN_ROWS[0], "solution": 2, "metadata": {"é": [1, None]}}]
+    row = load(path=write(tmp_path / "x.jsonl", rows))[0]
+    assert (row["solution"], row["metadata"]) == ("2", '{"é": [1, null]}')
+
+
+def test_the_embedded_training_file_loads(load):
+    assert list(load(path=TRAIN_FILE)) == [trace.row() for trace in training_traces()]
+
+
+@pytest.mark.skipif(not REAL_ROWS.exists(), reason="the real rows are not on this machine")
+def test_real_rows_load(load):
+    rows = load(path=REAL_ROWS, traces="gemini")
+    assert [len(row["thinking_trajectories"][0]) for row in rows] == [12085, 11162, 5520, 9374, 14230]
+    assert rows[1]["solution"] == "128" and rows[1]["metadata"].startswith("{'ID': '1991-5'")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_text_survives_any_kind_of_file(kind):
+    """The law: what is written is read, character for character. 60 cases a kind."""
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(st.fixed_dictionaries({
+        "question": st.text(), "thinking_trajectories": st.lists(st.text(), min_size=1), "attempt": st.text(),
+        "solution": st.text(),
+    }), min_size=1, max_size=3))  # fmt: skip
+    def check(rows):
+        with tempfile.TemporaryDirectory() as folder:
+            path = write(Path(folder, f"x.{kind}"), rows)
+            assert list(load_s1k(path=path, streaming=True, cache_dir=folder)) == rows
+
+    check()
+
+
+# CSV
+
+
+@pytest.mark.parametrize("text", ["a plain trace", "[x] a box ticked", "[1, 2] is a list, but not of texts", "[1]"])
+def test_a_csv_cell_that_is_no_json_list_of_texts_is_one_trace(tmp_path, load, text):
+    path = write(tmp_path / "x.csv", [{**OWN_ROWS[0], "thinking_trajectories": text}])
+    assert load(path=path)[0]["thinking_trajectories"] == [text]
+
+
+@pytest.mark.parametrize("printed", ["['a', 'b']", "['a' 'b']", '["it\'s" "b"]'])
+def test_a_csv_cell_with_a_list_as_python_or_numpy_prints_it_is_refused(tmp_path, load, printed):
+    path = write(tmp_path / "x.csv", [{**OWN_ROWS[0], "thinking_trajectories": printed}])
+    with pytest.raises(ValueError, match="JSON list of traces, but is .*json.dumps"):
+        load(path=path)
+
+
+def test_a_csv_cell_may_be_longer_than_pythons_reader_takes(tmp_path, load):
+    assert csv.field_size_limit() == 131072
+    rows = [{**OWN_ROWS[0], "attempt": "x\n" * 500_000}]
+    assert load(path=write(tmp_path / "x.csv", rows))[0]["attempt"] == rows[0]["attempt"]
+    assert csv.field_size_limit() == 131072
+
+
+def test_a_csv_file_may_begin_with_a_byte_order_mark(tmp_path, load):
+    path = write(tmp_path / "x.csv", OWN_ROWS)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load(path=path)[0]["question"] == "1+1?"
+
+
+def test_csv_cells_that_look_like_numbers_or_nulls_stay_texts(tmp_path, load):
+    path = write(tmp_path / "x.csv", [{**OWN_ROWS[0], "attempt": "025", "question": "NA", "solution": "null"}])
+    row = load(path=path)[0]
+    assert (row["attempt"], row["question"], row["solution"]) == ("025", "NA", "null")
+
+
+# JSON
+
+
+def test_a_json_file_may_have_one_object_a_line(tmp_path, load):
+    path = write(tmp_path / "x.jsonl", S1K_ROWS).rename(tmp_path / "x.json")
+    assert list(load(path=path)) == S1K_ROWS
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("[1]", "row 0 has to be an object, but is 1"), ("{", r"x\.json cannot be read as a \.json file: Expecting")],
+)
+def test_a_json_file_that_is_none_is_refused(tmp_path, load, text, message):
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load(path=path)
+
+
+# Folders
+
+
+def test_a_local_copy_of_the_hubs_folder_is_read_in_order(tmp_path, load):
+    for i in (1, 0, 2):
+        write(tmp_path / f"copy/data/train-0000{i}-of-00003.parquet", S1K_ROWS[i : i + 1])
+    assert [row["question"] for row in load(path=tmp_path / "copy")] == ["q0?", "q1?", "q2?"]
+
+
+def test_of_a_folder_with_splits_only_train_is_read(tmp_path, load):
+    write(tmp_path / "copy/train.jsonl", S1K_ROWS[:1])
+    write(tmp_path / "copy/test.jsonl", S1K_ROWS[1:])
+    assert len(load(path=tmp_path / "copy")) == 1
+
+
+def test_a_folder_with_files_of_several_kinds_is_refused(tmp_path, load):
+    for kind in KINDS:
+        write(tmp_path / f"copy/x.{kind}", OWN_ROWS)
+    with pytest.raises(ValueError, match=r"one kind, but .*copy' has \.csv, \.json, \.jsonl, \.parquet"):
+        load(path=tmp_path / "copy")
+
+
+def test_the_licence_of_a_local_copy_is_what_its_readme_states(tmp_path, load):
+    path = write(tmp_path / "copy/data/train.jsonl", OWN_ROWS)
+    (tmp_path / "copy/README.md").write_text("---\nlicense: cc-by-4.0\n---\n# Data\n")
+    assert describe_source(load(path=tmp_path / "copy")).licence == "cc-by-4.0"
+    assert describe_source(load(path=path)).licence is None
+
+
+# The hub
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("config", [*HUB, None])
+def test_the_pinned_commit_is_asked_for_and_s1k_1_1_is_the_default(hub, load, config, streaming):
+    write(hub.folder / "data/train-00000-of-00001.parquet", S1K_1_1_ROWS if config in (None, "s1K-1.1") else S1K_ROWS)
+    load(config, streaming=streaming)
+    pinned = HUB[config or "s1K-1.1"]
+    assert len(pinned.revision) == 40
+    assert hub.asked[0] == (pinned.repo, pinned.revision)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_branch_is_resolved_to_the_commit_that_is_read(hub, load, streaming):
+    write(hub.folder / "data/train-00000-of-00001.parquet", S1K_ROWS)
+    rows = load("s1K", revision="main", streaming=streaming)
+    assert [row["question"] for row in rows] == ["q0?", "q1?", "q2?"]
+    assert hub.asked[0] == ("simplescaling/s1K", "main")
+    assert describe_source(rows) == DataSource(
+        "simplescaling/s1K", "s1K", None, COMMIT, None, "apache-2.0", None if streaming else 3
+    )
+
+
+def test_streaming_reads_the_hubs_files_at_the_commit_and_downloads_nothing(hub, load, monkeypatch):
+    write(hub.folder / "data/train-00000-of-00001.parquet", S1K_ROWS)
+    write(hub.folder / "data/test-00000-of-00001.parquet", OWN_ROWS)
+    monkeypatch.delattr(huggingface_hub, "snapshot_download")
+    assert len(list(load("s1K", streaming=True))) == 3
+    assert hub.asked[1:] == ["datasets/simplescaling/s1K"]
+
+
+def test_a_commit_without_data_files_is_refused(hub, load):
+    hub.folder.mkdir(parents=True)
+    with pytest.raises(ConnectionError, match="s1K at revision 'v2' has no files `data/train"):
+        load("s1K", revision="v2")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_offline_the_error_says_how_to_use_a_local_copy(tmp_path, load, monkeypatch, streaming):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    with pytest.raises(ConnectionError, match=r"simplescaling/s1K at revision '278d72b.*use `load_s1k\(path=\.\.\.\)`"):
+        load("s1K", streaming=streaming)
+
+
+def test_an_unreachable_hub_gives_the_same_error(load, monkeypatch):
+    def refuse(*_, **__):
+        raise httpx.ConnectError("no route to host")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", refuse)
+    with pytest.raises(ConnectionError, match="ConnectError: no route to host"):
+        load("s1K", streaming=True)
+
+
+def test_the_builder_has_a_config_for_every_data_set():
+    assert list(S1K.builder_configs) == [*HUB, "files"]
+
+
+# The record of the source
+
+
+def test_the_record_of_one_file_is_its_own_sha256(tmp_path, load):
+    path = write(tmp_path / "x.jsonl", OWN_ROWS)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert describe_source(load(path=path)) == DataSource(str(path), sha256=digest, rows=1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs sha256sum")
+def test_the_record_of_several_files_is_the_sha256_of_what_sha256sum_prints(tmp_path, load):
+    for i in range(3):
+        write(tmp_path / f"copy/{i}.jsonl", S1K_ROWS[i : i + 1])
+    printed = subprocess.run("sha256sum *.jsonl", shell=True, cwd=tmp_path / "copy", capture_output=True, check=True)
+    assert describe_source(load(path=tmp_path / "copy")).sha256 == hashlib.sha256(printed.stdout).hexdigest()
+
+
+def test_the_record_survives_mapping_and_filtering_and_counts_the_rows_left(tmp_path, load):
+    rows = load(path=write(tmp_path / "x.jsonl", S1K_ROWS))
+    changed = rows.map(lambda row: {"text": row["attempt"]}, remove_columns=rows.column_names)
+    changed = changed.filter(lambda row: row["text"] != "a1").shuffle(seed=0)
+    before, after = describe_source(rows), describe_source(changed)
+    assert (before.rows, after.rows) == (3, 2)
+    assert after.sha256 == before.sha256
+    assert describe_source(load(path=tmp_path / "x.jsonl", streaming=True).map(lambda row: row)).sha256 == before.sha256
+
+
+def test_a_dataset_from_elsewhere_has_no_record():
+    with pytest.raises(ValueError, match="`dataset` has to come from `load_s1k`"):
+        describe_source(datasets.Dataset.from_list(OWN_ROWS))
+
+
+def test_a_file_that_has_changed_is_read_again(tmp_path, load):
+    path = write(tmp_path / "x.jsonl", OWN_ROWS)
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    assert load(path=path)[0]["attempt"] == "2"
+    write(path, [{**OWN_ROWS[0], "attempt": "3"}])
+    os.utime(path, ns=times)
+    assert load(path=path)[0]["attempt"] == "3"
+
+
+# Errors
+
+
+def test_all_wrong_arguments_are_named_at_once():
+    with pytest.raises(ValueError) as caught:
+        load_s1k("s1k", path="x", traces="claude", revision="main")
+    text = str(caught.value)
+    assert "`config` has to be one of 's1K', 's1K-1.1', 'full59K', but is 's1k'. Local data: `path='s1k'`." in text
+    assert "`traces` has to be one of 'deepseek', 'gemini', but is 'claude'" in text
+    assert "`config` has to be left out with `path`" in text and "`revision` has to be left out with `path`" in text
+
+
+@pytest.mark.parametrize("config", ["s1K", "full59K"])
+def test_traces_have_no_meaning_for_data_with_one_trace_a_question(config):
+    with pytest.raises(ValueError, match="`traces` has to be left out for"):
+        load_s1k(config, traces="gemini")
+
+
+def test_traces_have_no_meaning_for_a_file_without_them(tmp_path, load):
+    with pytest.raises(ValueError, match="lacks 'gemini_thinking_trajectory', 'gemini_attempt'.*\n.*`traces=None`"):
+        load(path=write(tmp_path / "x.jsonl", OWN_ROWS), traces="gemini")
+
+
+def test_a_path_that_does_not_exist_is_refused(tmp_path, load):
+    with pytest.raises(ValueError, match="`path` has to be a data file or a folder of such files, but .*not exist"):
+        load(path=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["copy", "copy/x.txt"])
+def test_a_path_without_data_of_a_known_kind_is_refused(tmp_path, load, name):
+    write(tmp_path / "copy/x.jsonl", OWN_ROWS).rename(tmp_path / "copy/x.txt")
+    with pytest.raises(ValueError, match=r"ends in \.parquet, \.json, \.jsonl, \.csv, or a folder"):
+        load(path=tmp_path / name)
+
+
+def test_missing_columns_are_named_with_those_found_in_every_file(tmp_path, load):
+    write(tmp_path / "copy/0.jsonl", [{"question": "q", "answer": "a"}])
+    write(tmp_path / "copy/1.jsonl", OWN_ROWS)
+    write(tmp_path / "copy/2.jsonl", [{"thinking_trajectories": ["t"], "attempt": "a"}])
+    with pytest.raises(ValueError) as caught:
+        load(path=tmp_path / "copy")
+    text = str(caught.value)
+    assert "0.jsonl lacks 'thinking_trajectories', 'attempt'; it has question, answer." in text
+    assert "2.jsonl lacks 'question'; it has thinking_trajectories, attempt." in text
+    assert "1.jsonl" not in text
+
+
+def test_a_copy_with_geminis_traces_alone_is_named_as_such(tmp_path, load):
+    rows = [{name: value for name, value in row.items() if "deepseek" not in name} for row in S1K_1_1_ROWS]
+    with pytest.raises(ValueError, match="lacks 'deepseek_thinking_trajectory', 'deepseek_attempt'.*\n.*'gemini'"):
+        load(path=write(tmp_path / "x.parquet", rows))
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_values_of_wrong_types_are_named_and_counted(tmp_path, load, streaming):
+    rows = [{"question": 1, "thinking_trajectories": ["t", 2], "attempt": {"text": "x"}}] * 3
+    with pytest.raises(ValueError) as caught:
+        list(load(path=write(tmp_path / "x.jsonl", rows), streaming=streaming))
+    text = str(caught.value)
+    assert "row 0: `question` has to be a text, but is 1 (int)" in text
+    assert "row 0: `thinking_trajectories` has to be a list of texts, but is ['t', 2] (list)" in text
+    assert text.endswith("and 4 more.")
+
+
+def test_the_number_of_a_wrong_row_counts_from_the_files_first(tmp_path, load):
+    rows = [*OWN_ROWS * 250, {**OWN_ROWS[0], "attempt": 2}]
+    with pytest.raises(ValueError, match="row 250: `attempt` has to be a text, but is 2"):
+        load(path=write(tmp_path / "x.jsonl", rows))
+
+
+def test_without_datasets_the_extra_is_named():
+    code = "import sys; sys.modules['datasets'] = None; import s1_hf; s1_hf.load_s1k"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "pip install 's1-hf[data]'" in done.stderr
