@@ -14,7 +14,7 @@ _MODULE_OF = {
     "AnswerLengthCriteria": "generation.criteria",
     "Budget": "forcing.budget",
     "BudgetForcingLogitsProcessor": "generation.processor",
-    "Completion": "generation.generate",
+    "Completion": "generation.chats",
     "LoopGuard": "forcing.budget",
     "Report": "forcing.report",
     "ThinkingEndCriteria": "generation.criteria",
@@ -34,10 +34,10 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors; tests/
     from s1_hf.forcing.budget import LoopGuard as LoopGuard
     from s1_hf.forcing.formats import ThinkingFormat as ThinkingFormat
     from s1_hf.forcing.report import Report as Report
+    from s1_hf.generation.chats import Completion as Completion
     from s1_hf.generation.criteria import AnswerLengthCriteria as AnswerLengthCriteria
     from s1_hf.generation.criteria import ThinkingEndCriteria as ThinkingEndCriteria
     from s1_hf.generation.export import export_custom_generate as export_custom_generate
-    from s1_hf.generation.generate import Completion as Completion
     from s1_hf.generation.generate import budget_forcing as budget_forcing
     from s1_hf.generation.generate import generate as generate
     from s1_hf.generation.processor import BudgetForcingLogitsProcessor as BudgetForcingLogitsProcessor

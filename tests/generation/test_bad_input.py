@@ -425,11 +425,11 @@ def test_an_empty_prompt_is_refused():
 @pytest.mark.parametrize(
     ("rows", "config", "match"),
     [
-        (1, None, r"there are 2 of them for prompts, but the batch has 1 rows \(num_return_sequences and num_beams"),
-        (3, None, "there are 2 of them for prompts, but the batch has 3 rows"),
-        (4, None, "there are 2 of them for prompts, but the batch has 4 rows"),
-        (2, {"num_beams": 2}, r"there are 2 of them for prompts of 2 rows each, but the batch has 2 rows\."),
-        (5, {"do_sample": True, "num_return_sequences": 3}, "there are 2 of them for prompts of 3 rows each"),
+        (1, None, r"2 budgets were given for prompts, but the batch has 1 rows \(num_return_sequences and num_beams"),
+        (3, None, "2 budgets were given for prompts, but the batch has 3 rows"),
+        (4, None, "2 budgets were given for prompts, but the batch has 4 rows"),
+        (2, {"num_beams": 2}, r"2 budgets were given for prompts of 2 rows each, but the batch has 2 rows\."),
+        (5, {"do_sample": True, "num_return_sequences": 3}, "2 budgets were given for prompts of 3 rows each"),
     ],
 )
 def test_a_batch_that_does_not_fit_the_budgets_is_refused(rows, config, match):
@@ -440,7 +440,7 @@ def test_a_batch_that_does_not_fit_the_budgets_is_refused(rows, config, match):
 
 
 def test_generate_counts_prompts_and_budgets_before_the_model_is_run():
-    with pytest.raises(ValueError, match="there are 3 of them"):
+    with pytest.raises(ValueError, match="3 budgets were given"):
         generate(MODEL, S1, ["a", "b"], max_thinking_tokens=[1, 2, 3])
 
 
@@ -527,17 +527,17 @@ CONSTRAINED = [{"num_beams": 2, "force_words_ids": [[5]]}, {"num_beams": 2, "con
 )
 def test_a_decoding_mode_that_is_not_exact_is_refused(build, mode):
     """The settings at fault are named, with their values."""
-    with pytest.raises(ValueError, match="not supported is ") as error:
+    with pytest.raises(ValueError, match=" is not supported") as error:
         build(**mode)
     names = {"typical_p", "epsilon_cutoff", "eta_cutoff", "top_h", "num_beam_groups", "penalty_alpha", "dola_layers"}
-    named = str(error.value).split("not supported is ")[1]
+    named = str(error.value).split("min_p; ")[1]
     assert [n for n in (names | {"watermarking_config"}) & set(mode) if f"{n}=" not in named] == []
     assert "Unset it." in named
 
 
 @pytest.mark.parametrize("mode", CONSTRAINED, ids=["force_words_ids", "constraints"])
 def test_constrained_beam_search_is_refused(mode):
-    with pytest.raises(ValueError, match="not supported is "):
+    with pytest.raises(ValueError, match=r"Constrained beam search \(.*\) is not supported"):
         forcing(**mode)
 
 
@@ -600,13 +600,32 @@ def test_an_answer_length_has_to_be_given():
         AnswerLengthCriteria(None, S1)
 
 
-@pytest.mark.parametrize("options", [{"max_thinking_token": 5}, {"budget": 5}])
-def test_a_misspelt_argument_is_no_silent_no_op(options):
+@pytest.mark.parametrize("name", ["thinking_limit", "thinking_budget"])
+def test_a_misspelt_argument_is_no_silent_no_op(name):
     """What is no argument of ours goes to `generate`, which does not know it either, and says so before it runs."""
     model = tiny_qwen2(S1)
     model.model.forward = MODEL.forward
-    with pytest.raises(ValueError, match=f"{next(iter(options))}.*typos in the generate arguments"):
-        generate(model, S1, "a", **options)
+    with pytest.raises(ValueError, match=f"{name}.*typos in the generate arguments"):
+        generate(model, S1, "a", **{name: 5})
+
+
+@pytest.mark.parametrize("build", [processor, forcing, generating])
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("max_think_tokens", "max_thinking_tokens"), ("max_thinking_token", "max_thinking_tokens")]
+    + [("num_ignore", "num_ignores"), ("wait_texts", "wait_text"), ("loopguard", "loop_guard")],
+)
+def test_a_misspelt_budget_is_answered_with_the_nearest_name(build, name, meant):
+    with pytest.raises(ValueError, match=f"`{name}` is not an argument. Did you mean `{meant}`?"):
+        build(**{name: 5})
+
+
+@pytest.mark.parametrize("build", [processor, forcing, generating])
+def test_a_budget_is_a_budget_and_stands_alone(build):
+    with pytest.raises(TypeError, match=r"`budget` has to be a Budget, such as `Budget\(max_thinking_tokens=500\)`"):
+        build(budget=5)
+    with pytest.raises(ValueError, match="`budget` has to stand alone, but `num_ignores` came with it"):
+        build(budget=Budget(max_thinking_tokens=5), num_ignores=1)
 
 
 # -- prompts ------------------------------------------------------------------------------------------------------
@@ -778,9 +797,7 @@ def test_a_processor_behind_ours_that_changes_forced_tokens_is_noticed():
     p = processor(max_thinking_tokens=2)
     model = toy_model(len(S1), 0)
     out = model.generate(IDS, logits_processor=[p, Meddler()], max_new_tokens=12, pad_token_id=S1.pad_token_id)
-    with pytest.raises(
-        RuntimeError, match="does not have the tokens that were forced: something behind this processor"
-    ):
+    with pytest.raises(RuntimeError, match="does not have the tokens that were forced: something after this processor"):
         p.reports(out)
 
 

@@ -7,7 +7,7 @@ import torch
 from transformers.modeling_outputs import CausalLMOutput
 
 from s1_hf import budget_forcing, embedded, generate
-from s1_hf.generation.generate import Completion
+from s1_hf.generation.chats import Completion
 from s1_hf.generation.streaming import ThinkingStreamer
 from toys import ToyConfig, ToyModel, toy_tokenizer
 

@@ -13,7 +13,7 @@ from transformers import LogitsProcessor, MistralConfig, MistralForCausalLM, Qwe
 
 from s1_hf import LoopGuard, ThinkingFormat, embedded, generate, sweep
 from s1_hf.embedded.problems import held_out_sample
-from s1_hf.generation.sweep import Setting, curve
+from s1_hf.generation.grids import curve
 from toys import toy_tokenizer
 
 FAMILIES = ("s1", "think", "opened", "harmony", "magistral", "seed")
@@ -187,7 +187,13 @@ def test_single_points_in_place_of_a_grid():
     model, tokenizer, fmt = random_model("s1", 1)
     options = {"max_new_tokens": 40, "logits_processor": [Pushed(fmt.ends, 200.0)]}
     points = curve([3, 9], [1, 4])
-    assert points == [Setting(3, 0), Setting(9, 0), Setting(None, 0), Setting(None, 1), Setting(None, 4)]
+    assert points == [
+        Budget(max_thinking_tokens=3, num_ignores=0),
+        Budget(max_thinking_tokens=9, num_ignores=0),
+        Budget(max_thinking_tokens=None, num_ignores=0),
+        Budget(max_thinking_tokens=None, num_ignores=1),
+        Budget(max_thinking_tokens=None, num_ignores=4),
+    ]
     result = sweep(model, tokenizer, ["ab", "xyz"], settings=points, **options)
     assert list(result.settings) == points
     for setting, completions in zip(points, result.completions, strict=True):
@@ -249,14 +255,20 @@ def test_progress_is_told_and_batches_change_nothing():
         ({"num_beams": 2}, "A sweep cannot have `num_beams`"),
         ({"num_return_sequences": 2}, "A sweep cannot have `num_return_sequences`"),
         ({"min_thinking_tokens": 2}, "A sweep cannot have `min_thinking_tokens`"),
-        ({"settings": [Setting(3, 0)], "num_ignores": [1]}, "`settings` has to stand alone"),
+        (
+            {"settings": [Budget(max_thinking_tokens=3)], "num_ignores": [1]},
+            "`settings` has to stand alone",
+        ),
         ({"settings": []}, "`settings` has to hold different settings"),
         ({"settings": [3]}, "`settings` has to hold different settings"),
         ({"batch_size": 0}, "`batch_size` has to be an integer of at least 1, or None, but is 0"),
         ({"batch_size": -2}, "`batch_size` has to be an integer of at least 1"),
-        ({"settings": [Setting(-3, 0)]}, "`max_thinking_tokens` has to be an integer of at least 0"),
+        (
+            {"settings": [Budget(max_thinking_tokens=-3, num_ignores=0)]},
+            "`max_thinking_tokens` has to be an integer of at least 0",
+        ),
         ({"seeds": [1]}, "`seeds` are for sampling"),
-        ({"seeds": [1, 2]}, "`seeds` has to hold one seed a prompt, 1, but holds 2"),
+        ({"seeds": [1, 2]}, "`seeds` has to hold one seed per prompt, 1, but holds 2"),
     ],
 )
 def test_what_a_sweep_cannot_do_is_refused(options, message):

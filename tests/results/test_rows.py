@@ -83,7 +83,7 @@ def test_rows_of_all_formats_open_in_datasets(tmp_path):
 
 
 def test_a_row_is_graded_and_counted_and_its_transcript_is_cut_where_forcing_begins_and_ends():
-    from s1_hf.generation.generate import Completion
+    from s1_hf.generation.chats import Completion
 
     tokenizer = toy_tokenizer("s1")
     ids = tokenizer.encode("ab", add_special_tokens=False) + tokenizer.encode("cd", add_special_tokens=False)

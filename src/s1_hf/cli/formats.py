@@ -65,9 +65,10 @@ def _known() -> dict[str, Any]:
 
 def _resolved(checkpoint: Checkpoint, name: str | None, wait: str) -> dict[str, Any]:
     """What is found out about a model, as JSON types."""
-    from s1_hf.forcing.automaton import Automaton, Ended
-    from s1_hf.generation.generate import prompt_ids
-    from s1_hf.generation.processor import resolve_format
+    from s1_hf.forcing.automaton import Automaton
+    from s1_hf.forcing.formats import resolve_format
+    from s1_hf.forcing.report import Ended
+    from s1_hf.generation.chats import prompt_ids
 
     tokenizer = checkpoint.tokenizer
     fmt = resolve_format(tokenizer, name)
@@ -96,7 +97,7 @@ def _ends_of_sequence(checkpoint: Checkpoint) -> list[int]:
     """The model's own ends, of which there may be several, and the tokenizer's."""
     from transformers import GenerationConfig
 
-    from s1_hf.generation.processor import eos_ids
+    from s1_hf.generation.config import eos_ids
 
     revision = "main" if checkpoint.adapter else checkpoint.revision
     try:

@@ -20,7 +20,7 @@ from s1_hf.cli.terminal import STYLES, console, messages, plain_errors, quiet_lo
 
 if TYPE_CHECKING:
     from s1_hf.engines.checkpoint import Checkpoint
-    from s1_hf.generation.generate import Completion
+    from s1_hf.generation.chats import Completion
     from s1_hf.generation.streaming import Kind
 
 
@@ -123,7 +123,7 @@ def _find(
     from transformers import GenerationConfig
 
     from s1_hf.engines.checkpoint import Checkpoint
-    from s1_hf.generation.generate import prompt_ids
+    from s1_hf.generation.chats import prompt_ids
     from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 
     quiet_loading(model)

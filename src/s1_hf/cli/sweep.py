@@ -15,7 +15,6 @@ from s1_hf.engines.processes import part
 
 if TYPE_CHECKING:
     from s1_hf.evaluation.sweeping import Swept
-    from s1_hf.generation.sweep import Setting
 
 _BUDGET = "Budget"
 
@@ -140,7 +139,7 @@ def _cost(swept: "Swept") -> dict[str, Any] | None:
     return None if swept.cost is None else asdict(swept.cost) | {"saved": swept.cost.saved}
 
 
-def _settings(caps: str, ignores: str, curve: bool) -> list["Setting"]:
+def _settings(caps: str, ignores: str, curve: bool) -> list["Budget"]:
     from s1_hf.generation import sweep as sweeps
 
     limits, counts = _numbers("--max-thinking-tokens", caps, none=True), _numbers("--num-ignores", ignores)

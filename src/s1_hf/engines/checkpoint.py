@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
-from transformers.utils.hub import cached_file, extract_commit_hash
+from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from s1_hf._lazy import require
 from s1_hf.embedded import MODEL_PATH
+from s1_hf.engines.fingerprint import weights_on_disk
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-
-BLOCK, BLOCKS = 1 << 16, 256  # bytes, and how many blocks of a file are read to know it again
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class Checkpoint:
         """Tells these weights from others under the same name."""
         revisions = [(self.base, "main" if self.adapter else self.revision)]
         revisions += [(self.adapter, self.revision)] if self.adapter else []
-        return hashlib.sha256("".join(_fingerprint(*which) for which in revisions).encode()).hexdigest()[:16]
+        return hashlib.sha256("".join(weights_on_disk(*which) for which in revisions).encode()).hexdigest()[:16]
 
     def load(
         self,
@@ -157,23 +156,3 @@ def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[in
     own = model.generation_config.eos_token_id if model.generation_config else None
     ids = [*(own if isinstance(own, list) else [own]), tokenizer.eos_token_id]
     return list(dict.fromkeys(i for i in ids if i is not None))
-
-
-def _fingerprint(name: str, revision: str) -> str:
-    """Of a model on the Hub its commit; of a folder a hash of its files, of big ones of blocks throughout them."""
-    folder = Path(name)
-    if not folder.is_dir():
-        for file in ("config.json", "adapter_config.json"):
-            path = cached_file(name, file, revision=revision, _raise_exceptions_for_missing_entries=False)
-            if path and (commit := extract_commit_hash(str(path), None)):
-                return commit
-        raise OSError(f"{name} has neither a config.json nor an adapter_config.json in its revision {revision}.")
-    found = hashlib.sha256()
-    for weights in sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".bin", ".json")):
-        size = weights.stat().st_size
-        found.update(f"{weights.name} {size} ".encode())
-        with weights.open("rb") as blocks:
-            for i in range(min(BLOCKS, -(-size // BLOCK))):
-                blocks.seek(i * BLOCK if size <= BLOCK * BLOCKS else i * (size - BLOCK) // (BLOCKS - 1))
-                found.update(blocks.read(BLOCK))
-    return found.hexdigest()

@@ -15,8 +15,9 @@ import torch
 from s1_hf.evaluation.config import digest
 from s1_hf.evaluation.decoding import Call, Thinning, decode
 from s1_hf.evaluation.store import Sample
+from s1_hf.generation.chats import completion_of, left_padded
 from s1_hf.generation.criteria import StepListener
-from s1_hf.generation.generate import budget_forcing, completion_of, left_padded
+from s1_hf.generation.generate import budget_forcing
 from s1_hf.generation.sampling import RowSampler
 from s1_hf.generation.sweep import SweepBatch
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
     from s1_hf.evaluation.config import BudgetForcingConfig
     from s1_hf.forcing.formats import ThinkingFormat
-    from s1_hf.generation.generate import Completion
-    from s1_hf.generation.sweep import Cost, Setting
+    from s1_hf.generation.chats import Completion
+    from s1_hf.generation.sweep import Cost
 
 T = TypeVar("T")
 
@@ -111,7 +112,7 @@ class Generator:
         """The batch's samples in its order; a batch that does not fit into the GPU's memory is run in halves."""
         return _in_halves(self._run, batch)
 
-    def sweep(self, batch: list[Request], settings: Sequence[Setting]) -> tuple[list[tuple[Sample, ...]], Cost]:
+    def sweep(self, batch: list[Request], settings: Sequence[Budget]) -> tuple[list[tuple[Sample, ...]], Cost]:
         """For each request its sample under every setting, all from one trace, and what that cost."""
         costs: list[Cost] = []
 
@@ -125,7 +126,7 @@ class Generator:
         samples = _in_halves(run, batch)
         return samples, reduce(add, costs)
 
-    def _sweep_batch(self, batch: list[Request], settings: list[Setting]) -> SweepBatch:
+    def _sweep_batch(self, batch: list[Request], settings: list[Budget]) -> SweepBatch:
         wanted, first = self._settings, batch[0]
         budget = wanted.budget
         options = {name: budget[name] for name in ("wait_text", "answer_prefix", "loop_guard")}

@@ -25,10 +25,11 @@ from s1_hf.evaluation.batches import Generator, Request, plan
 from s1_hf.evaluation.config import BudgetForcingConfig
 from s1_hf.evaluation.statistics import Response
 from s1_hf.evaluation.store import Sample, Store
-from s1_hf.forcing.automaton import Ended
-from s1_hf.forcing.formats import ThinkingFormat
-from s1_hf.generation.generate import prompt_ids
-from s1_hf.generation.processor import ANSWER_RESERVE, BudgetForcingLogitsProcessor, resolve_format
+from s1_hf.forcing.formats import ThinkingFormat, resolve_format
+from s1_hf.forcing.report import Ended
+from s1_hf.generation.auto import ANSWER_RESERVE
+from s1_hf.generation.chats import prompt_ids
+from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 
 if TYPE_CHECKING:
     from lighteval.models.model_output import ModelResponse

@@ -21,7 +21,7 @@ from s1_hf.engines.locking import exclusive
 from s1_hf.engines.progress import Progress, Watch
 from s1_hf.evaluation.batches import Request, plan
 from s1_hf.evaluation.run import finish, prepare
-from s1_hf.generation.sweep import Cost, Setting, check_cache, chosen
+from s1_hf.generation.sweep import Cost, check_cache
 from s1_hf.results.rows import Row, pieces
 from s1_hf.tasks.scoring import grades_of
 
@@ -48,7 +48,7 @@ class Swept:
         ungraded (`list[str]`): tasks without rows, because no metric of theirs calls a single sample right or wrong.
     """
 
-    settings: list[Setting]
+    settings: list[Budget]
     rows: list[Row]
     results: list[dict[str, Any]]
     cost: Cost | None
@@ -61,7 +61,7 @@ def sweep(
     *,
     max_thinking_tokens: Sequence[int | None] = (None,),
     num_ignores: Sequence[int] = (0,),
-    settings: Sequence[Setting] | None = None,
+    settings: Sequence[Budget] | None = None,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> Swept | None:
@@ -105,14 +105,14 @@ def sweep(
     return Swept(settings, rows, [r for r in results if r is not None], cost, sorted(ungraded))
 
 
-def _under(config: BudgetForcingConfig, setting: Setting) -> BudgetForcingConfig:
+def _under(config: BudgetForcingConfig, setting: Budget) -> BudgetForcingConfig:
     budget = {"max_thinking_tokens": setting.max_thinking_tokens, "num_ignores": setting.num_ignores}
     return type(config)(**(dict(config) | budget))
 
 
 def _generate(
     models: list[BudgetForcingModel],
-    settings: list[Setting],
+    settings: list[Budget],
     docs: list[Doc],
     progress: Callable[[Progress], None] | None,
 ) -> Cost | None:
@@ -135,7 +135,7 @@ def _generate(
     return reduce(add, costs) if costs else None
 
 
-def _run(batch: list[Request], models: list[BudgetForcingModel], settings: list[Setting], watch: Watch) -> Cost:
+def _run(batch: list[Request], models: list[BudgetForcingModel], settings: list[Budget], watch: Watch) -> Cost:
     """One batch under the settings that lack some of it; on the disk when this returns."""
     start = time.monotonic()
     samples, cost = models[0].generator(watch.step).sweep(batch, settings)
@@ -145,7 +145,7 @@ def _run(batch: list[Request], models: list[BudgetForcingModel], settings: list[
     return cost
 
 
-def _rows(setting: Setting, model: BudgetForcingModel, metrics: Sequence[Any], details: Sequence[Any]) -> Iterator[Row]:
+def _rows(setting: Budget, model: BudgetForcingModel, metrics: Sequence[Any], details: Sequence[Any]) -> Iterator[Row]:
     """The rows of one task under one setting; none if its metrics do not tell right samples from wrong ones."""
     for number, detail in enumerate(details):
         for sample, (correct, extracted) in zip(detail.model_response.samples, _judged(metrics, detail), strict=False):

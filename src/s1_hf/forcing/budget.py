@@ -1,13 +1,35 @@
-"""The settings of budget forcing (s1, https://arxiv.org/abs/2501.19393, section 3.1), checked when they are built."""
+"""The settings of budget forcing (s1, https://arxiv.org/abs/2501.19393, section 3.1), checked when they are built.
+
+This is the one list of settings: whatever takes budgets (the processor, `generate`, sweeps, evaluation, traces, the
+command line, result files) takes a whole [`Budget`] and reads its fields from here, so that a new field reaches all of
+them. At the public edge the fields can also be given as single keywords, see [`collect_budget`].
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 NO_LIMIT = 2**40  # tokens; stands for "no cap"
+
+
+class SharedKeywords(TypedDict, total=False):
+    """The fields of [`Budget`] that are the same for all rows of a batch, as keywords for type checkers and editors."""
+
+    wait_text: str | Sequence[str] | None
+    answer_prefix: str | None
+    loop_guard: LoopGuard | None
+
+
+class BudgetKeywords(SharedKeywords, total=False):
+    """All fields of [`Budget`], likewise."""
+
+    max_thinking_tokens: int | Literal["auto"] | None | Sequence[int | None]
+    min_thinking_tokens: int | Sequence[int]
+    num_ignores: int | Sequence[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +41,10 @@ class LoopGuard:
     one whose text changes, such as a counter.
 
     Args:
-        max_period (`int`, *optional*, defaults to 64): longest period looked for, in tokens, at most 512; a step costs
-            as much as its square.
-        repeats (`int`, *optional*, defaults to 4): how often the period must have occurred, at least 2.
-        min_tokens (`int`, *optional*, defaults to 64): shortest stretch that counts, so that `0000` is no loop.
+        max_period (`int`, *optional*, defaults to 64): the longest period to look for, in tokens, at most 512; the cost
+            of a step grows with its square.
+        repeats (`int`, *optional*, defaults to 4): how many times the period must have occurred, at least 2.
+        min_tokens (`int`, *optional*, defaults to 64): the shortest stretch that counts, so that `0000` is not a loop.
 
     Raises:
         ValueError: a value is not an integer in its range.
@@ -33,13 +55,11 @@ class LoopGuard:
     min_tokens: int = 64
 
     def __post_init__(self) -> None:
-        limits = {"max_period": 1, "repeats": 2, "min_tokens": 2}
-        values = {name: getattr(self, name) for name in limits}
-        bad = [
-            f"`{name}` has to be an integer of at least {limits[name]}, but is {value!r}."
-            for name, value in values.items()
-            if not is_count(value) or value < limits[name]
-        ]
+        bad = []
+        for name, least in {"max_period": 1, "repeats": 2, "min_tokens": 2}.items():
+            value = getattr(self, name)
+            if not is_count(value) or value < least:
+                bad.append(f"`{name}` has to be an integer of at least {least}, but is {value!r}.")
         if not bad and self.max_period > 512:
             bad = [f"`max_period` has to be at most 512, because a step costs as its square, but is {self.max_period}."]
         if bad:
@@ -53,33 +73,76 @@ class Budget:
     Args:
         max_thinking_tokens (`int`, `"auto"` or a sequence, *optional*): thinking is cut when it has this many tokens.
             `None` sets no cap; `"auto"` leaves all the room that the length limit of `generate` allows, less the
-            closing sequences and [`ANSWER_RESERVE`] tokens for the answer.
+            closing sequences and a reserve for the answer.
         min_thinking_tokens (`int` or a sequence, *optional*, defaults to 0): thinking does not end before this.
         num_ignores (`int` or a sequence, *optional*, defaults to 0): how many attempts to end are ignored.
         wait_text (`str`, a sequence or `None`, *optional*, defaults to `"Wait"`): what replaces an ignored end; of
-            several the i-th ignored end takes the i-th, starting over after the last. `None`: nothing replaces it,
-            and the next-best token that is no end is taken (the paper's "without string").
+            several, the i-th ignored end takes the i-th, starting over after the last. `None`: nothing replaces it,
+            and the next-best token that is not an end is taken (the paper's "without string").
         answer_prefix (`str`, *optional*, defaults to `"Final Answer:"`): follows a cut on a new line. `None`: nothing.
         loop_guard ([`LoopGuard`], *optional*): closes thinking that repeats itself. The paper has none.
 
     Raises:
-        ValueError: a value has the wrong type or range, names everything wrong at once.
+        ValueError: a value has the wrong type or range; the message names everything that is wrong.
+
+    Example:
+
+    ```python
+    >>> from s1_hf import Budget
+    >>> Budget(max_thinking_tokens=500, num_ignores=2).name
+    'cap 500, 2 ignores'
+
+    ```
     """
 
-    max_thinking_tokens: int | Literal["auto"] | None | Sequence[int | None] = None
-    min_thinking_tokens: int | Sequence[int] = 0
-    num_ignores: int | Sequence[int] = 0
-    wait_text: str | Sequence[str] | None = "Wait"
-    answer_prefix: str | None = "Final Answer:"
-    loop_guard: LoopGuard | None = None
+    max_thinking_tokens: int | Literal["auto"] | None | Sequence[int | None] = field(
+        default=None, metadata={"help": "Maximum thinking tokens; 'auto' is all that fits."}
+    )
+    min_thinking_tokens: int | Sequence[int] = field(default=0, metadata={"help": "Minimum thinking tokens."})
+    num_ignores: int | Sequence[int] = field(
+        default=0, metadata={"help": "How many attempts to end thinking are ignored."}
+    )
+    wait_text: str | Sequence[str] | None = field(
+        default="Wait", metadata={"help": "What replaces an ignored end; '' for nothing."}
+    )
+    answer_prefix: str | None = field(default="Final Answer:", metadata={"help": "What follows a cut; '' for nothing."})
+    loop_guard: LoopGuard | None = field(default=None, metadata={"help": "End thinking that repeats itself."})
 
     def __post_init__(self) -> None:
         bad = [*self._bad_budgets(), *self._bad_texts()]
         if bad:
             raise ValueError(" ".join(bad))
-        for name, value in self._budgets().items():
+        for one in fields(self):
+            value = getattr(self, one.name)
             if _is_many(value):
-                object.__setattr__(self, name, tuple(value))  # the caller's list may change later
+                object.__setattr__(self, one.name, tuple(value))  # hashable, and the caller's list may change later
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Budget:
+        """The budget that [`Budget.to_dict`] described."""
+        given = dict(values)
+        if isinstance(given.get("loop_guard"), Mapping):
+            given["loop_guard"] = LoopGuard(**given["loop_guard"])
+        return cls(**given)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, as JSON types: what result files, keys and exported folders hold."""
+        found = asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+
+    @property
+    def name(self) -> str:
+        """Such as `"cap 500, 2 ignores"` or `"no intervention"`; fields other than these two only if they are set."""
+        said = []
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name == "max_thinking_tokens" and value is not None:
+                said.append(f"cap {value}")
+            elif one.name == "num_ignores" and value:
+                said.append("1 ignore" if value == 1 else f"{value} ignores")
+            elif one.name not in ("max_thinking_tokens", "num_ignores") and value != one.default:
+                said.append(f"{one.name} {value!r}")
+        return ", ".join(said) or "no intervention"
 
     @property
     def waits(self) -> tuple[str, ...]:
@@ -105,8 +168,12 @@ class Budget:
         values = list(value) if _is_many(value) else [value] * num_prompts
         return [NO_LIMIT if v is None or v == "auto" else min(int(v), NO_LIMIT) for v in values]
 
+    def shared(self) -> Budget:
+        """The same without its three budgets: what all rows of one batch have to have in common."""
+        return replace(self, **{name: _default(name) for name in PER_PROMPT})
+
     def _budgets(self) -> dict[str, Any]:
-        return {n: getattr(self, n) for n in ("max_thinking_tokens", "min_thinking_tokens", "num_ignores")}
+        return {name: getattr(self, name) for name in PER_PROMPT}
 
     def _bad_budgets(self) -> list[str]:
         bad = []
@@ -124,8 +191,11 @@ class Budget:
         lengths = {n: len(v) for n, v in self._budgets().items() if _is_many(v)}
         if len(set(lengths.values())) > 1:
             bad.append(f"Budgets given per prompt have to have the same length, but have {lengths}.")
-        if bad:
-            return bad
+        return bad or self._crossed_budgets()
+
+    def _crossed_budgets(self) -> list[str]:
+        """Minimums above their caps."""
+        bad = []
         rows = self.num_prompts or 1
         pairs = zip(self.column("min_thinking_tokens", rows), self.column("max_thinking_tokens", rows), strict=True)
         for row, (low, high) in enumerate(pairs):
@@ -148,6 +218,62 @@ class Budget:
         if self.loop_guard is not None and not isinstance(self.loop_guard, LoopGuard):
             bad.append(f"`loop_guard` has to be a LoopGuard or None, but is {self.loop_guard!r}.")
         return bad
+
+
+PER_PROMPT = ("max_thinking_tokens", "min_thinking_tokens", "num_ignores")
+"""The fields that may differ from row to row of a batch; the others are the same for all."""
+
+NAMES = tuple(one.name for one in fields(Budget))
+"""Every setting."""
+
+
+def collect_budget(budget: Budget | None, keywords: dict[str, Any], nothing_else: str | None = None) -> Budget:
+    """The budget of a public call: `budget` whole, or the fields among its `keywords`, which are taken out of them.
+
+    Args:
+        nothing_else (`str`, *optional*): the name of a callable that takes no other keywords than these.
+
+    Raises:
+        TypeError: `budget` is not a [`Budget`], or a keyword is unknown. ValueError: both were given, or a value is out
+            of range, or a keyword looks like a misspelt field.
+    """
+    single = {name: keywords.pop(name) for name in NAMES if name in keywords}
+    for name in keywords:
+        if close := difflib.get_close_matches(name, NAMES, 1, cutoff=0.8):
+            raise ValueError(f"`{name}` is not an argument. Did you mean `{close[0]}`?")
+    if nothing_else is not None and keywords:
+        raise TypeError(f"{nothing_else}() got an unexpected keyword argument {next(iter(keywords))!r}")
+    if budget is None:
+        return Budget(**single)
+    if not isinstance(budget, Budget):
+        raise TypeError(f"`budget` has to be a Budget, such as `Budget(max_thinking_tokens=500)`, but is {budget!r}.")
+    if single:
+        raise ValueError(
+            f"`budget` has to stand alone, but {', '.join(f'`{name}`' for name in single)} came with it. Put all "
+            "settings into the Budget (`dataclasses.replace` changes one), or give all of them as keywords."
+        )
+    return budget
+
+
+def stacked(budgets: Sequence[Budget]) -> Budget:
+    """One budget for a batch, from the budget of each of its rows.
+
+    Raises:
+        ValueError: the rows differ in more than the three budgets that go by row.
+    """
+    first = budgets[0]
+    if all(one == first for one in budgets):
+        return first
+    if any(one.shared() != first.shared() for one in budgets):
+        raise ValueError(f"The rows of a batch have to have the same settings, except for {', '.join(PER_PROMPT)}.")
+    columns: dict[str, Any] = {name: tuple(getattr(one, name) for one in budgets) for name in PER_PROMPT}
+    return replace(first, **columns)
+
+
+def _default(name: str) -> Any:
+    (found,) = (one.default for one in fields(Budget) if one.name == name)
+    assert found is not MISSING
+    return found
 
 
 def _is_many(value: object) -> bool:

@@ -1,10 +1,15 @@
 """The decisions of budget forcing: pure functions over small integer state, for a whole batch on any device.
 
-This module is the contract (s1, https://arxiv.org/abs/2501.19393, section 3.1, made exact for batches): when thinking
-is cut, which end is ignored, what is forced. It knows tensors, and no host library; nothing here waits for a device.
+This module is the contract (docs/semantics.md; s1, https://arxiv.org/abs/2501.19393, section 3.1, made exact for
+batches): when thinking is cut, which end is ignored, what is forced. It knows tensors and no host library; nothing here
+waits for the device.
 
-State is one `int64` tensor of shape `(7, batch_size)`, see [`Field`]. `advance` adds a token to every row, `decide`
-looks at the scores of the next token and returns what the row must do.
+The state is one `int64` tensor of shape `(7, batch_size)`, with the fields of [`State`] as rows. A step of a host is:
+
+1. `advance` adds the token that was generated to every row's state;
+2. `decide` looks at the scores of the next token and returns new scores, in which only what is allowed is possible.
+   It finds the token that the model wants (the most likely one, or one drawn), asks `judge` what the rules make of it,
+   and lets the scores say so.
 """
 
 from __future__ import annotations
@@ -15,43 +20,51 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 
-from s1_hf.forcing.automaton import Ended, Place, Tables
+from s1_hf.forcing.report import Ended
+from s1_hf.forcing.tables import State, Tables, after_effect
 
 if TYPE_CHECKING:
-    from s1_hf.forcing.budget import LoopGuard
+    from collections.abc import Sequence
+
+    from s1_hf.forcing.budget import Budget, LoopGuard
 
 Rule = Literal["greedy", "sample", "beam"]
-Draw = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]  # scores to probabilities and a token a row
+Draw = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+"""From scores to the final probabilities, both of shape `(batch_size, vocab_size)`, and one token drawn per row."""
 
 
 class Field(IntEnum):
-    """Rows of the state."""
+    """The rows of the state: the fields of [`State`] by number."""
 
-    CELL = 0  # of the automaton
-    THINKING = 1  # thinking tokens so far
-    PENDING = 2  # of these, how many may turn out to be a closing delimiter
-    USED = 3  # ignores used up
-    IGNORED = 4  # ends ignored, those below the minimum included
-    ENDED = 5  # `Ended`
-    ANSWER = 6  # answer tokens so far
+    CELL = 0
+    THINKING = 1
+    PENDING = 2
+    USED = 3
+    IGNORED = 4
+    ENDED = 5
+    ANSWER = 6
 
 
 class Limits(NamedTuple):
-    """The budgets of each row, `int64` of shape `(batch_size,)`, in tokens."""
+    """The budget of each row, as `int64` tensors of shape `(batch_size,)`, in tokens."""
 
-    most: torch.Tensor  # max_thinking_tokens
-    least: torch.Tensor  # min_thinking_tokens
-    ignores: torch.Tensor  # num_ignores
+    max_thinking_tokens: torch.Tensor
+    min_thinking_tokens: torch.Tensor
+    num_ignores: torch.Tensor
+
+    def to(self, device: torch.device) -> Limits:
+        """The same on `device`."""
+        return Limits(*(column.to(device) for column in self))
 
 
 class Verdict(NamedTuple):
-    """What [`judge`] returns; `bool` of shape `(batch_size,)` but for the state."""
+    """What [`judge`] returns; `bool` of shape `(batch_size,)`, except for the state."""
 
     state: torch.Tensor  # (7, batch_size): where each row stands, now that its next token was looked at
     free: torch.Tensor  # the row thinks, and neither cap nor loop stops it here
     honoured: torch.Tensor  # it ends here, because the model wants to
-    skips: torch.Tensor  # it wanted to end, is not let, and takes the next-best token
-    ignoring: torch.Tensor  # if it wanted to end, it would not be let
+    skips: torch.Tensor  # it wanted to end, may not, and takes the next-best token
+    ignoring: torch.Tensor  # if it wanted to end, it would not be let through
 
 
 class Decision(NamedTuple):
@@ -62,22 +75,24 @@ class Decision(NamedTuple):
     pick: torch.Tensor  # (batch_size,): the token that was looked at: the most likely one, or the one drawn
 
 
-def first_state(places: list[Place]) -> torch.Tensor:
-    """The state of rows that stand where their prompts have led."""
-    rows = [(p.cell, p.thinking_tokens, p.pending, 0, 0, int(p.ended), p.answer_tokens) for p in places]
-    return torch.tensor(rows, dtype=torch.long).T.contiguous()
+def first_state(states: Sequence[State]) -> torch.Tensor:
+    """The state, of shape `(7, batch_size)`, of rows that stand where their prompts have led."""
+    return torch.tensor([tuple(map(int, state)) for state in states], dtype=torch.long).T.contiguous()
+
+
+def limits_for(budget: Budget, num_prompts: int, rows_per_prompt: int = 1) -> Limits:
+    """The limits of a batch of `num_prompts * rows_per_prompt` rows; a prompt's rows share its budget.
+
+    An `"auto"` cap is no limit yet: the host knows how much room there is.
+    """
+    columns = (torch.tensor(budget.column(name, num_prompts)) for name in Limits._fields)
+    return Limits(*(column.repeat_interleave(rows_per_prompt) for column in columns))
 
 
 def advance(tables: Tables, state: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """The state after `tokens`, of shape `(batch_size,)`, one for each row."""
-    cell, thinking, pending, used, ignored, ended, answer = state.unbind()
-    kind = tables.classes[tables.clamp(tokens)]
-    cell, thinks, keeps, begins, answers, opens, closes, forgets = tables.effects[cell, kind].unbind(1)
-    pending = pending * keeps + begins
-    thinking = thinking + thinks - pending * closes
-    ended = ended * (1 - opens) * (1 - closes) + Ended.UNFINISHED * opens + Ended.NATURAL * closes
-    answer = (answer + answers) * (1 - forgets)
-    return torch.stack([cell, thinking, pending * (1 - closes), used, ignored, ended, answer])
+    """The state, of shape `(7, batch_size)`, after `tokens`, of shape `(batch_size,)`, one for each row."""
+    before = State(*state.unbind())
+    return torch.stack(after_effect(before, tables.effect(before.cell, tokens)))
 
 
 def decide(
@@ -96,12 +111,15 @@ def decide(
         state (`torch.LongTensor` of shape `(7, batch_size)`): of `input_ids`.
         input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): all tokens so far; only the last is
             looked at, and the last few by the loop guard.
-        scores (`torch.FloatTensor` of shape `(batch_size, vocab_size)`): of the next token; left as they are.
+        scores (`torch.FloatTensor` of shape `(batch_size, vocab_size)`): of the next token; not modified.
         rule (`str`): how the next token will be chosen, see the contract's "End attempt" and rule 8.
-        draw (`Callable`, *optional*): for `"sample"`: turns scores into the final probabilities, of the same shape, and
-            one token a row drawn from them.
+        draw (`Callable`, *optional*): for `"sample"`, see [`Draw`].
     """
-    scores = _ban(tables, scores, tables.bans[tables.cells[state[Field.CELL], 2]])  # rules 4, 7, 9
+    # 1. What is never allowed in a row's cell (rules 4, 7 and 9).
+    bans = tables.bans[tables.cell(state[Field.CELL]).bans]  # (batch_size, S)
+    scores = _ban(tables, scores, bans)
+
+    # 2. What the model wants, and what the rules make of it.
     if rule == "sample":
         assert draw is not None
         probabilities, pick = draw(scores)
@@ -110,18 +128,19 @@ def decide(
     looped = looping(input_ids, state[Field.THINKING], loop_guard) if loop_guard else None
     state, free, honoured, skips, ignoring = judge(tables, limits, state, pick, input_ids[:, -1], looped)
 
-    token = tables.cells[state[Field.CELL], 0]
+    # 3. Scores that leave nothing else possible.
+    token = tables.forced(state[Field.CELL])  # (batch_size,), -1: the model chooses
     only = token >= 0
     if rule == "sample":
-        # The draw has been made: a row in which an end was possible takes the token drawn, so that the law is that
-        # of drawing first and asking then. Where no end was possible the scores can go on as they are.
+        # The draw has been made: a row in which an end was possible takes the token drawn, so that the law is that of
+        # drawing first and asking afterwards. Where no end was possible the scores can pass as they are.
         drawn = free & ~only & ~skips & (probabilities[:, tables.ends].sum(-1) > 0)
         token = torch.where(drawn, pick, token)
         only = only | drawn
         scores = _ban_ends(tables, scores, skips)
     elif rule == "greedy":
         scores = _ban_ends(tables, scores, skips)
-    else:  # rule 8: a beam has no single next token, so that what was not attempted must not happen by the way
+    else:  # rule 8: a beam has no single next token, so what was not attempted must not happen by the way
         scores = _ban_ends(tables, scores, free & ~honoured & ignoring)
         scores = _ban_ends(tables, scores, free & ~ignoring, keep=tables.close_first)
     return Decision(_force(scores, token, only), state, pick)
@@ -143,53 +162,65 @@ def judge(
         last (`torch.LongTensor` of shape `(batch_size,)`): the token before it.
         looped (`torch.BoolTensor` of shape `(batch_size,)`, *optional*): which rows repeat themselves.
     """
-    cell, thinking, pending, used, ignored, ended, answer = state.unbind()
-    _, free, _, natural, cut, cut_line = tables.cells[cell].unbind(1)
-    free = free.bool()
-    full = free & (thinking >= limits.most)  # rule 6
+    row = State(*state.unbind())
+    cell = tables.cell(row.cell)
+    cap = limits.max_thinking_tokens
+
+    # Rule 6: the cap; or the loop guard, before it.
+    free = cell.thinking.bool()
+    full = free & (row.thinking_tokens >= cap)
     looped = torch.zeros_like(full) if looped is None else free & looped & ~full
     free = free & ~full & ~looped
+
+    # Rules 2 and 3: an attempt to end is ignored below the minimum, and as long as ignores are left.
     attempt = free & tables.is_end[tables.clamp(pick)]
+    wait = row.ends_ignored % len(tables.wait_cells)  # which Wait is next
+    has_room = row.thinking_tokens + tables.wait_lengths[wait] < cap
+    early = row.thinking_tokens < limits.min_thinking_tokens
+    ignoring = early | ((row.ignores_used < limits.num_ignores) & has_room)
+    ignored = attempt & ignoring
+    waits = ignored & has_room if tables.has_wait else torch.zeros_like(attempt)
 
-    wait = ignored % len(tables.wait_cells)
-    room = thinking + tables.wait_lengths[wait] < limits.most
-    early = thinking < limits.least  # rule 2
-    ignoring = early | ((used < limits.ignores) & room)  # rule 3
-    ignored_now = attempt & ignoring
-    waits = ignored_now & room if tables.has_wait else torch.zeros_like(attempt)
-    honoured = attempt & ~ignoring  # rule 5
+    # Rule 5: any other attempt is honoured.
+    honoured = attempt & ~ignoring
 
-    closing = torch.where(tables.ends_line[tables.clamp(last)], cut, cut_line)
+    # Where each row stands now: in a forced run, or where it was.
+    ends_line = tables.ends_line[tables.clamp(last)]
+    cut = torch.where(ends_line, cell.cut_after_line, cell.cut_after_text)
     stopped = full | looped
-    cell = torch.where(
-        waits, tables.wait_cells[wait], torch.where(honoured, natural, torch.where(stopped, closing, cell))
-    )
+    now = torch.where(stopped, cut, row.cell)
+    now = torch.where(honoured, cell.natural, now)
+    now = torch.where(waits, tables.wait_cells[wait], now)
     how = torch.where(honoured, Ended.NATURAL, torch.where(full, Ended.CUT, Ended.LOOPED))
     leaves = honoured | stopped
-    state = torch.stack(
-        [
-            cell,
-            torch.where(leaves, thinking - pending, thinking),
-            torch.where(leaves, 0, pending),
-            used + (ignored_now & ~early).long(),
-            ignored + ignored_now.long(),
-            torch.where(leaves, how, ended),
-            answer,
-        ]
+    after = State(
+        cell=now,
+        thinking_tokens=torch.where(leaves, row.thinking_tokens - row.pending, row.thinking_tokens),
+        pending=torch.where(leaves, 0, row.pending),
+        ignores_used=row.ignores_used + (ignored & ~early).long(),
+        ends_ignored=row.ends_ignored + ignored.long(),
+        ended=torch.where(leaves, how, row.ended),
+        answer_tokens=row.answer_tokens,
     )
-    return Verdict(state, free, honoured, ignored_now & ~waits, ignoring)
+    return Verdict(torch.stack(after), free, honoured, ignored & ~waits, ignoring)
 
 
 def looping(input_ids: torch.Tensor, thinking: torch.Tensor, guard: LoopGuard) -> torch.Tensor:
-    """Which rows repeat themselves, see [`LoopGuard`]; `bool` of shape `(batch_size,)`."""
-    periods = torch.arange(1, guard.max_period + 1, device=input_ids.device)
-    stretch = (periods * guard.repeats).clamp(min=guard.min_tokens)
+    """Which rows repeat themselves, see [`LoopGuard`]; `bool` of shape `(batch_size,)`.
+
+    Args:
+        input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): all tokens so far.
+        thinking (`torch.LongTensor` of shape `(batch_size,)`): thinking tokens so far.
+    """
+    periods = torch.arange(1, guard.max_period + 1, device=input_ids.device)  # (P,)
+    stretch = (periods * guard.repeats).clamp(min=guard.min_tokens)  # (P,): tokens that have to repeat
     width = max(guard.max_period * guard.repeats, guard.min_tokens)
-    tail = torch.nn.functional.pad(input_ids, (max(width - input_ids.shape[1], 0), 0), value=-1)[:, -width:]
+    padding = max(width - input_ids.shape[1], 0)
+    tail = torch.nn.functional.pad(input_ids, (padding, 0), value=-1)[:, -width:]  # (batch_size, width)
     at = torch.arange(width, device=input_ids.device)
-    before = (at - periods[:, None]).clamp(min=0)
-    same = tail[:, None, :] == tail[:, before]
-    outside = at < (width - stretch + periods)[:, None]
+    before = (at - periods[:, None]).clamp(min=0)  # (P, width): the position one period earlier
+    same = tail[:, None, :] == tail[:, before]  # (batch_size, P, width)
+    outside = at < (width - stretch + periods)[:, None]  # (P, width): not part of the stretch
     return ((same | outside).all(-1) & (thinking[:, None] >= stretch)).any(-1)
 
 
@@ -204,13 +235,16 @@ def _ban(tables: Tables, scores: torch.Tensor, bans: torch.Tensor) -> torch.Tens
 
 
 def _ban_ends(tables: Tables, scores: torch.Tensor, rows: torch.Tensor, keep: int | None = None) -> torch.Tensor:
-    banned = rows[:, None] & (tables.ends != keep) if keep is not None else rows[:, None]
+    """`scores`, changed in place: without ends (but for `keep`) in the given rows, `bool` of shape `(batch_size,)`."""
+    banned = rows[:, None]
+    if keep is not None:
+        banned = banned & (tables.ends != keep)
     scores[:, tables.ends] = scores[:, tables.ends].masked_fill(banned, -torch.inf)
     return scores
 
 
 def _force(scores: torch.Tensor, token: torch.Tensor, only: torch.Tensor) -> torch.Tensor:
-    """Leave one token possible in the rows of `only`, with a score of 0."""
+    """`scores`, changed in place: in the rows of `only`, one token is possible, with a score of 0."""
     token = token.clamp(min=0)[:, None]
     kept = scores.gather(1, token).masked_fill(only[:, None], 0.0)
     return scores.masked_fill_(only[:, None], -torch.inf).scatter_(1, token, kept)

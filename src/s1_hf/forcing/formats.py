@@ -187,6 +187,41 @@ class ThinkingFormat:
         )
 
 
+def resolve_format(tokenizer: PreTrainedTokenizerBase, format: ThinkingFormat | str | None) -> ThinkingFormat:
+    """`format` itself, or the one of that name, or the one detected from `tokenizer`."""
+    check_tokenizer(tokenizer)
+    if isinstance(format, ThinkingFormat):
+        check_format(format, tokenizer, [])
+        return format
+    if isinstance(format, str) and format not in FAMILIES:
+        raise ValueError(
+            f"`format` has to be one of {', '.join(map(repr, FAMILIES))}, or a ThinkingFormat, but is {format!r}. For "
+            "delimiters of your own use `ThinkingFormat.from_delimiters(tokenizer, start=..., close=...)`."
+        )
+    if format is None or isinstance(format, str):
+        return ThinkingFormat.from_tokenizer(tokenizer, format)
+    raise TypeError(f"`format` has to be a ThinkingFormat, its name or None, but is {format!r}.")
+
+
+def check_format(format: ThinkingFormat, tokenizer: PreTrainedTokenizerBase, eos: list[int]) -> None:
+    """Raises a `ValueError` if a format was resolved on another tokenizer, or holds an end of sequence."""
+    texts = Vocabulary.of(tokenizer).texts
+    for name, ids, text in (("start", format.start, format.start_text), ("close", format.close, format.close_text)):
+        written = ""
+        for i in ids:
+            written += (texts[i] if i < len(texts) else None) or "?"
+        if written.strip() != text.strip():
+            raise ValueError(
+                f"`format` has to be resolved on this tokenizer, but its `{name}` {text!r} has the ids {list(ids)}, "
+                "which stand for something else here. Make it with `ThinkingFormat.from_tokenizer(tokenizer, ...)`."
+            )
+        if set(ids) & set(eos) and (name == "close" or format.force_start):
+            raise ValueError(
+                f"`{name}` of the thinking format has to be free of ends of sequence, at which `generate` stops, but "
+                f"{text!r} contains one of {eos}. Leave it out of `eos_token_id`."
+            )
+
+
 def check_tokenizer(tokenizer: object) -> None:
     """Raises a `TypeError` if `tokenizer` is not a transformers tokenizer."""
     from transformers import PreTrainedTokenizerBase

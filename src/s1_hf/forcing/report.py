@@ -3,7 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from enum import IntEnum
+from typing import Literal, cast, get_args
+
+EndedName = Literal["natural", "cut", "looped", "unfinished", "never_started"]
+ENDED_NAMES: tuple[EndedName, ...] = get_args(EndedName)
+
+
+class Ended(IntEnum):
+    """How thinking ended, as the state of a row holds it; `label` is the name in reports."""
+
+    NEVER_STARTED = 0
+    UNFINISHED = 1
+    NATURAL = 2
+    CUT = 3
+    LOOPED = 4
+
+    @property
+    def label(self) -> EndedName:
+        """Such as `"natural"`."""
+        return cast(EndedName, self.name.lower())
 
 
 @dataclass(frozen=True)
@@ -11,9 +30,9 @@ class Report:
     """What budget forcing did to one row of a batch; all counts are in tokens.
 
     Args:
-        thinking_tokens (`int`): tokens after the opening and before the closing delimiter, Waits included; also those
-            that the prompt itself had thought already. Not counted are the newline that a cut forces before the
-            delimiter, and white space right behind an opening delimiter that stands in the prompt.
+        thinking_tokens (`int`): tokens after the opening and before the closing delimiter, Waits included, and also
+            those that the prompt itself had already thought. Not counted are the newline that a cut forces before the
+            delimiter, and white space right after an opening delimiter that stands in the prompt.
         ended (`str`): `"natural"` (an end attempt was let through), `"cut"` (by the cap), `"looped"` (by the loop
             guard), `"unfinished"` (generation stopped while thinking) or `"never_started"` (nothing was thought: the
             model answered at once, or the prompt had closed thinking).
@@ -25,7 +44,7 @@ class Report:
     """
 
     thinking_tokens: int
-    ended: Literal["natural", "cut", "looped", "unfinished", "never_started"]
+    ended: EndedName
     ends_ignored: int
     forced: tuple[bool, ...] = field(repr=False)
     answer_tokens: int

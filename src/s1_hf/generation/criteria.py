@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import StoppingCriteria
 
-from s1_hf.forcing.automaton import Automaton, Ended
+from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.budget import is_count
 from s1_hf.forcing.decisions import Field, advance, first_state
-from s1_hf.generation.processor import BudgetForcingLogitsProcessor, eos_ids, resolve_format
+from s1_hf.forcing.formats import resolve_format
+from s1_hf.forcing.prompts import read_prompt
+from s1_hf.forcing.report import Ended
+from s1_hf.generation.config import eos_ids
+from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 from s1_hf.generation.record import PrefixRecord
 
 if TYPE_CHECKING:
@@ -32,7 +36,7 @@ class _FormatCriteria(StoppingCriteria):
 
     def _read(self, rows: list[list[int]]) -> torch.Tensor:
         # The first call comes with the first generated token behind the prompt.
-        state = first_state([self._automaton.read_prompt(ids[:-1]) for ids in rows])
+        state = first_state([read_prompt(self._automaton, ids[:-1]) for ids in rows])
         return self._advance(state, torch.tensor([ids[-1] for ids in rows]))
 
     def _advance(self, state: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
@@ -162,7 +166,7 @@ class SequenceObserver(StoppingCriteria):
         done = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
         for criterion in self._criteria:
             done = done | criterion(input_ids, scores, **kwargs)
-        self._processor.observe(input_ids, done)
+        self._processor.note_sequences(input_ids, done)
         return done  # type: ignore[return-value]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 from pprint import pformat
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from transformers import AutoTokenizer
 
-from s1_hf.forcing.budget import Budget, LoopGuard
+from s1_hf.forcing.budget import NAMES, Budget, collect_budget
 from s1_hf.forcing.formats import ThinkingFormat
 from s1_hf.generation.generate import budget_forcing
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
@@ -19,9 +20,11 @@ from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from typing_extensions import Unpack
+
+    from s1_hf.forcing.budget import BudgetKeywords
 
 FILE = Path("custom_generate") / "generate.py"
-_SETTINGS = {field.name for field in fields(Budget)} | {"format", "max_answer_tokens"}
 _SOURCE = '''\
 """Budget forcing in every `generate` of this model; written by s1-hf {version}. Needs: pip install s1-hf
 
@@ -44,12 +47,13 @@ def generate(*args, model, **kwargs):
 def export_custom_generate(
     model_dir: str | Path,
     *,
+    budget: Budget | None = None,
     format: ThinkingFormat | str | None = None,
     max_answer_tokens: int | None = None,
-    **budget: Any,
+    **keywords: Unpack[BudgetKeywords],
 ) -> Path:
-    """Write `custom_generate/generate.py` into a model's folder: who loads it with `trust_remote_code=True` gets the
-    budget in `model.generate`, pipelines, and `lighteval accelerate "model_name=FOLDER,trust_remote_code=True" ...`.
+    """Write `custom_generate/generate.py` into a model's folder: anyone who loads it with `trust_remote_code=True` gets
+    the budget in `model.generate`, pipelines, and `lighteval accelerate "model_name=FOLDER,trust_remote_code=True" ...`.
 
     s1-hf has to be installed there. The folder's other files are left as they are, and the folder may be pushed to the
     Hub, where the file works as well. lighteval's backend keeps its answers under the folder's name, blind to the
@@ -57,8 +61,8 @@ def export_custom_generate(
 
     Args:
         model_dir (`str` or `Path`): the folder of a model with its tokenizer; a file of an earlier export is replaced.
-        format, max_answer_tokens, **budget: see [`budget_forcing`]: `max_thinking_tokens`, `num_ignores`, ...; one
-            value each, not one per prompt. A `format` that is detected is written down.
+        budget, format, max_answer_tokens, **keywords: see [`budget_forcing`]; one value for each budget, not one per
+            prompt. A `format` that is detected is written down.
 
     Returns:
         `Path`: the file.
@@ -86,21 +90,22 @@ def export_custom_generate(
 
     ```
     """
-    from s1_hf import __version__
-
     folder = Path(model_dir)
     if not (folder / "config.json").is_file():
         raise ValueError(f"`model_dir` has to be the folder of a model, but {folder} has no config.json.")
-    unknown = sorted(budget.keys() - _SETTINGS)
-    if unknown:
-        raise ValueError(f"The budget has to be made of {', '.join(sorted(_SETTINGS))}, but has {', '.join(unknown)}.")
-    if Budget(**budget).num_prompts:
+    budget = collect_budget(budget, dict(keywords), nothing_else="export_custom_generate")
+    if budget.num_prompts:
         raise ValueError("The budget of a folder has to be one value each, not one per prompt.")
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    checked = {**budget, "max_thinking_tokens": None} if budget.get("max_thinking_tokens") == "auto" else budget
-    found = BudgetForcingLogitsProcessor(tokenizer, format=format, **checked).format
-    settings = budget | {"format": found.name if format is None else format, "max_answer_tokens": max_answer_tokens}
-    text = _SOURCE.format(version=__version__, settings=pformat(_as_literals(settings), width=110, sort_dicts=False))
+    # How much "auto" leaves is known when something is generated.
+    checked = replace(budget, max_thinking_tokens=None) if budget.max_thinking_tokens == "auto" else budget
+    found = BudgetForcingLogitsProcessor(tokenizer, budget=checked, format=format).format
+    settings = {
+        "budget": budget.to_dict(),
+        "format": asdict(format) if isinstance(format, ThinkingFormat) else found.name,
+        "max_answer_tokens": max_answer_tokens,
+    }
+    text = _SOURCE.format(version=version("s1-hf"), settings=pformat(settings, width=110, sort_dicts=False))
     path = folder / FILE
     path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8")
@@ -114,16 +119,25 @@ def generate_with(
     generation_config: GenerationConfig | None = None,
     **kwargs: Any,
 ) -> Any:
-    """What an exported file calls: `model.generate(...)` under `settings`, or those among `kwargs`.
+    """What an exported file calls: `model.generate(...)` under `settings`, unless `kwargs` say otherwise.
 
-    The tokenizer is `kwargs["tokenizer"]`, or the one in the model's own folder, read once a model.
+    A `budget` among `kwargs` replaces the folder's; single fields, such as `max_thinking_tokens`, replace its fields.
+    The tokenizer is `kwargs["tokenizer"]`, or the one in the model's own folder, read once per model.
 
     Raises:
         ValueError, TypeError: as [`budget_forcing`].
     """
-    chosen = _from_literals(settings) | {name: kwargs.pop(name) for name in _SETTINGS & kwargs.keys()}
-    given = {name: value for name, value in kwargs.items() if value is not None}
-    given |= {} if generation_config is None else {"generation_config": generation_config}
+    chosen = {"format": settings["format"], "max_answer_tokens": settings["max_answer_tokens"]}
+    if isinstance(chosen["format"], Mapping):
+        chosen["format"] = ThinkingFormat(**chosen["format"])
+    for name in chosen.keys() & kwargs.keys():
+        chosen[name] = kwargs.pop(name)
+    given = {name: value for name, value in kwargs.items() if name in NAMES or value is not None}
+    if generation_config is not None:
+        given["generation_config"] = generation_config
+    if "budget" not in given:
+        own_fields = {name: given.pop(name) for name in NAMES if name in given}
+        given["budget"] = replace(Budget.from_dict(settings["budget"]), **own_fields)
     tokenizer = given.get("tokenizer") or _tokenizer_of(model)
     arguments = budget_forcing(model, tokenizer, **chosen, **given)
     if arguments.get("stop_strings"):
@@ -140,13 +154,3 @@ def _tokenizer_of(model: PreTrainedModel) -> PreTrainedTokenizerBase:
         commit = getattr(model.config, "_commit_hash", None)  # of a model on the Hub
         _tokenizers[model] = AutoTokenizer.from_pretrained(model.name_or_path, revision=commit or "main")
     return _tokenizers[model]
-
-
-def _as_literals(settings: Mapping[str, Any]) -> dict[str, Any]:
-    classes = (LoopGuard, ThinkingFormat)
-    return {name: asdict(value) if isinstance(value, classes) else value for name, value in settings.items()}
-
-
-def _from_literals(settings: Mapping[str, Any]) -> dict[str, Any]:
-    classes = {"loop_guard": LoopGuard, "format": ThinkingFormat}
-    return {name: classes[name](**v) if isinstance(v, dict) else v for name, v in settings.items()}

@@ -33,25 +33,28 @@ class Trace:
 
 
 class PrefixRecord:
-    """Keeps the state of every row during one call of `generate`, and begins anew with the next call.
+    """Keeps the state of every row during one call of `generate`, and starts afresh with the next call.
 
-    A prefix that was never seen is read as a prompt. One that was seen goes on from its record, wherever its row
-    stands now and whatever was tried behind it since.
+    A prefix that was never seen is read as a prompt. One that was seen continues from its record, wherever its row
+    stands now and whatever was tried after it since.
 
     Args:
         read (`Callable`): `(prompts)` to the states, of shape `(fields, batch_size)`, of rows that were never seen,
             as lists of ids.
         advance (`Callable`): `(state, tokens)` to the state after one more token in every row.
+        rows_move (`bool`): whether rows may change places, as in beam search.
+        may_follow (`Callable`): `(state, pick, tokens)` to whether `tokens` can have been generated after this state,
+            whose decision looked at `pick`; asked where a length comes again, to tell a retry from another prompt.
     """
 
     def __init__(
         self,
         read: Callable[[list[list[int]]], torch.Tensor],
         advance: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-        reorders: bool = True,
-        agrees: Callable[[torch.Tensor, torch.Tensor | None, torch.Tensor], bool] = lambda state, pick, tokens: True,
+        rows_move: bool = True,
+        may_follow: Callable[[torch.Tensor, torch.Tensor | None, torch.Tensor], bool] = lambda *_: True,
     ) -> None:
-        self._read, self._advance, self._reorders, self._agrees = read, advance, reorders, agrees
+        self._read, self._advance, self._rows_move, self._may_follow = read, advance, rows_move, may_follow
         self._steps: dict[int, Step] = {}
         self._factors = _odd_numbers(1024)
         self._last_length = -1
@@ -83,8 +86,8 @@ class PrefixRecord:
         """The last step that was made of rows of this length."""
         return self._steps[length]
 
-    def goes_on(self, hashes: torch.Tensor, input_ids: torch.Tensor) -> bool:
-        """Whether the rows are those of `hashes` with one more token; waits for the device."""
+    def continues(self, hashes: torch.Tensor, input_ids: torch.Tensor) -> bool:
+        """Whether the rows are those with these `hashes` and one more token; waits for the device."""
         if hashes.shape != input_ids.shape[:1] or hashes.device != input_ids.device:
             return False
         return bool((self._hashes(input_ids)[0] == hashes).all())
@@ -98,7 +101,7 @@ class PrefixRecord:
         same = before == parent.hashes
         follows = input_ids.shape[1] == self._last_length + 1
         if follows and input_ids.device.type != "cpu":  # asking would wait for the device; `trace` asks
-            parents, found = _match(before, parent.hashes, same) if self._reorders else (None, same)
+            parents, found = _match(before, parent.hashes, same) if self._rows_move else (None, same)
             lost = ~found.all()
             self.lost = lost if self.lost is None else self.lost | lost
         elif same.cpu().numpy().all():  # on the CPU there is nothing to wait for
@@ -110,7 +113,7 @@ class PrefixRecord:
         state = parent.state if parents is None else parent.state[:, parents]
         if not follows:
             pick = parent.pick if parents is None or parent.pick is None else parent.pick[parents]
-            if not self._agrees(state, pick, input_ids[:, -1]):
+            if not self._may_follow(state, pick, input_ids[:, -1]):
                 return None
         return Step(hashes, parents, self._advance(state, input_ids[:, -1]))
 
@@ -141,19 +144,21 @@ class PrefixRecord:
             )
         sequences = sequences.cpu()
         top = max(lengths) - 1
+        # 1. Every recorded step, on the CPU: states (steps, fields, width), the others (steps, width).
         steps = [self._steps[t] for t in range(self.prompt_length, top + 1) if t in self._steps]
         if self.prompt_length < 0 or len(steps) != top + 1 - self.prompt_length:
             raise RuntimeError("The sequences are longer than, or not, what this processor has seen being generated.")
-        states = torch.stack([s.state for s in steps]).cpu()
-        picks = torch.stack([s.state[0] if s.pick is None else s.pick for s in steps]).cpu()
-        everyone = torch.arange(states.shape[2])
-        parents = torch.stack([everyone if s.parents is None else s.parents.cpu() for s in steps])
-        hashes = torch.stack([s.hashes for s in steps]).cpu()
+        states = torch.stack([step.state for step in steps]).cpu()
+        hashes = torch.stack([step.hashes for step in steps]).cpu()
+        picks = torch.stack([_pick_of(step) for step in steps]).cpu()
+        parents = torch.stack([_parents_of(step) for step in steps]).cpu()
+        # 2. The row in which each sequence was met last, and its state after its last token.
         self._factors = self._factors.cpu()
         row = torch.tensor([self._locate(sequences[r], r, n, hashes) for r, n in enumerate(lengths)])
-        ends = torch.tensor(lengths) - 1 - self.prompt_length
+        ends = torch.tensor(lengths) - 1 - self.prompt_length  # the step of each sequence's last token
         last = states[ends, :, row].T.contiguous()
         final = self._advance(last, sequences[torch.arange(len(lengths)), torch.tensor(lengths) - 1])
+        # 3. Backwards from there to the row in which it was met at every step.
         rows = torch.empty(len(steps), len(lengths), dtype=torch.long)
         for i in range(len(steps) - 1, -1, -1):
             rows[i] = row
@@ -171,6 +176,16 @@ class PrefixRecord:
                 "last `generate` returned, as it was returned."
             )
         return index if index in rows else rows[0]
+
+
+def _pick_of(step: Step) -> torch.Tensor:
+    return step.state[0] if step.pick is None else step.pick  # without a decision any ids of that shape do
+
+
+def _parents_of(step: Step) -> torch.Tensor:
+    if step.parents is None:
+        return torch.arange(len(step.hashes), device=step.hashes.device)
+    return step.parents
 
 
 def _match(before: torch.Tensor, hashes: torch.Tensor, same: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from transformers.generation.streamers import BaseStreamer
 
-from s1_hf.forcing.automaton import Ended, Place
+from s1_hf.forcing.prompts import read_prompt
+from s1_hf.forcing.report import Ended
+from s1_hf.forcing.tables import State
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +52,7 @@ class ThinkingStreamer(BaseStreamer):
         self._begin()
 
     def _begin(self) -> None:
-        self._place: Place | None = None  # None: the prompt has not come yet
+        self._state: State | None = None  # None: the prompt has not come yet
         self._position = 0  # of the next token in the sequence
         self._kind: Kind = "answer"  # of the pending tokens
         self._ids: list[int] = []
@@ -66,24 +68,24 @@ class ThinkingStreamer(BaseStreamer):
         if self._processor is None:
             raise RuntimeError("Say first who forces tokens: `streamer.follow(kwargs['logits_processor'][-1])`.")
         ids = value.flatten().tolist()
-        if self._place is None:
-            self._place, self._position = self._processor.automaton.read_prompt(ids), len(ids)
+        if self._state is None:
+            self._state, self._position = read_prompt(self._processor.automaton, ids), len(ids)
             return
         for token in ids:
-            self._add(token, self._place)
+            self._add(token, self._state)
 
     def end(self) -> None:
         """What is left, although its last character is not complete."""
         self._flush()
         self._begin()
 
-    def _add(self, token: int, before: Place) -> None:
+    def _add(self, token: int, before: State) -> None:
         assert self._processor is not None
-        after = self._processor.automaton.observe([token], before)
+        after = self._processor.automaton.run([token], before)
         forced = bool(self._processor.forced_at(self._position)[0])
         thinks = Ended.UNFINISHED in (before.ended, after.ended)
         kind: Kind = "forced" if forced else "thinking" if thinks else "answer"
-        self._place, self._position = after, self._position + 1
+        self._state, self._position = after, self._position + 1
         if token in self._processor.eos_token_ids:
             return
         if kind != self._kind:

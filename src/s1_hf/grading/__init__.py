@@ -15,7 +15,7 @@ from s1_hf.grading.splitting import Ended, split_thinking
 
 if TYPE_CHECKING:
     from s1_hf.forcing.formats import ThinkingFormat
-    from s1_hf.generation.generate import Completion
+    from s1_hf.generation.chats import Completion
 
 __all__ = ["Grade", "Judge", "extract_answer", "grade", "group_equivalent", "is_equal", "split_thinking"]
 

@@ -13,24 +13,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s1_hf.engines.progress import Progress, Watch
 from s1_hf.forcing.budget import Budget, LoopGuard, is_count
-from s1_hf.forcing.formats import ThinkingFormat
+from s1_hf.forcing.formats import ThinkingFormat, resolve_format
+from s1_hf.generation.chats import Completion, Prompt, prompt_ids
+from s1_hf.generation.config import context_of
 from s1_hf.generation.criteria import StepListener
-from s1_hf.generation.generate import Completion, Prompt, check_model, context_of, prompt_ids
-from s1_hf.generation.processor import resolve_format
-from s1_hf.generation.sweep import Setting, SweepBatch, check_cache
+from s1_hf.generation.guards import check_model
+from s1_hf.generation.sweep import SweepBatch, check_cache
 from s1_hf.grading.equality import checked_gold
 from s1_hf.results.rows import Problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-NO_INTERVENTION = Setting(None, 0)
+NO_INTERVENTION = Budget(max_thinking_tokens=None, num_ignores=0)
 
 
 class Answer(NamedTuple):
     """A completion, and what it is of."""
 
-    setting: Setting
+    setting: Budget
     problem: Problem
     sample: int
     completion: Completion
@@ -147,7 +148,7 @@ class Bench:
     def answers(
         self,
         problems: Sequence[Problem],
-        settings: Sequence[Setting] = (NO_INTERVENTION,),
+        settings: Sequence[Budget] = (NO_INTERVENTION,),
         *,
         prompt: Callable[[Problem], Prompt] = lambda problem: problem.prompt,
         samples: int | None = None,
@@ -171,7 +172,7 @@ class Bench:
     def complete(
         self,
         prompts: Sequence[Prompt],
-        settings: Sequence[Setting] = (NO_INTERVENTION,),
+        settings: Sequence[Budget] = (NO_INTERVENTION,),
         seeds: Sequence[int] | None = None,
         **options: Any,
     ) -> list[list[Completion]]:

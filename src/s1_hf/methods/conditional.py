@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.generation.generate import budget_forcing
-from s1_hf.generation.sweep import Setting
 from s1_hf.methods.bench import NO_INTERVENTION, Bench
 from s1_hf.methods.forcing import check_grid
 from s1_hf.methods.method import Method, check_counts
@@ -22,7 +21,7 @@ from s1_hf.methods.steps import DELIMITER, StepCountdown, check_delimiter, step_
 from s1_hf.results.rows import row_of
 
 if TYPE_CHECKING:
-    from s1_hf.generation.generate import Prompt
+    from s1_hf.generation.chats import Prompt
     from s1_hf.results.rows import Problem, Row
 
 TOKENS = "Think for up to {} tokens."
@@ -113,8 +112,10 @@ class TokenConditional(Method):
                 )  # fmt: skip
         return rows
 
-    def _grid(self, budget: int) -> list[Setting]:
-        return [NO_INTERVENTION, Setting(budget, 0)] if self.forced else [NO_INTERVENTION]
+    def _grid(self, budget: int) -> list[Budget]:
+        return (
+            [NO_INTERVENTION, Budget(max_thinking_tokens=budget, num_ignores=0)] if self.forced else [NO_INTERVENTION]
+        )
 
 
 @dataclass(frozen=True)

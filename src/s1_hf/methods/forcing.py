@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from s1_hf.forcing.budget import Budget, is_count
 from s1_hf.generation.generate import budget_forcing
-from s1_hf.generation.sweep import Setting, check_cache, chosen
+from s1_hf.generation.sweep import check_cache
 from s1_hf.methods.bench import NO_INTERVENTION, Bench
 from s1_hf.methods.method import Method
 from s1_hf.results.rows import row_of
@@ -28,7 +28,7 @@ class BudgetForcing(Method):
     Args:
         max_thinking_tokens (`Sequence[int | None]`): caps; `None` is no cap.
         num_ignores (`Sequence[int]`): how many ends are ignored.
-        points (`Sequence[Setting]`, *optional*): these in place of a grid, such as those of [`curve`].
+        points (`Sequence[Budget]`, *optional*): these in place of a grid, such as those of [`curve`].
         wait_text: see [`Budget`].
 
     Raises:
@@ -37,14 +37,14 @@ class BudgetForcing(Method):
 
     max_thinking_tokens: Sequence[int | None] = (None,)
     num_ignores: Sequence[int] = (0,)
-    points: Sequence[Setting] | None = None
+    points: Sequence[Budget] | None = None
     wait_text: Cue = "Wait"
 
     def __post_init__(self) -> None:
         self._settings()
         Budget(wait_text=self.wait_text)
 
-    def _settings(self) -> list[Setting]:
+    def _settings(self) -> list[Budget]:
         return chosen(self.points, self.max_thinking_tokens, self.num_ignores)
 
     @property
@@ -102,11 +102,11 @@ class CueAblation(Method):
 
     def check(self, bench: Bench) -> None:
         for cue in self.wait_texts:
-            check_grid(bench, [Setting(None, self.num_ignores)], cue)
+            check_grid(bench, [Budget(max_thinking_tokens=None, num_ignores=self.num_ignores)], cue)
         check_cache(bench.model.config)
 
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
-        settings = [NO_INTERVENTION, Setting(None, self.num_ignores)]
+        settings = [NO_INTERVENTION, Budget(max_thinking_tokens=None, num_ignores=self.num_ignores)]
         rows = []
         for cue in self.wait_texts:
             for setting, problem, sample, done in bench.answers(problems, settings, wait_text=cue):
@@ -120,7 +120,7 @@ class CueAblation(Method):
         return f"{self.num_ignores}x " + (", ".join(f'"{text}"' for text in texts) or "without string")
 
 
-def check_grid(bench: Bench, settings: Sequence[Setting], wait_text: Cue) -> None:
+def check_grid(bench: Bench, settings: Sequence[Budget], wait_text: Cue) -> None:
     """Raises what generating under these settings would."""
     if len(settings) > 1:
         check_cache(bench.model.config)

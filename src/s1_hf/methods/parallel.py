@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.forcing.budget import Budget, is_count
-from s1_hf.generation.sweep import Setting, grid
+from s1_hf.generation.grids import grid
 from s1_hf.grading import group_equivalent
 from s1_hf.methods.bench import NO_INTERVENTION, Bench
 from s1_hf.methods.forcing import Cue, check_grid
@@ -70,7 +70,7 @@ class Parallel(Method):
         return [_named(kind, setting) for kind in kinds for setting in self._grid]
 
     @property
-    def _grid(self) -> list[Setting]:
+    def _grid(self) -> list[Budget]:
         return grid(self.max_thinking_tokens, self.num_ignores)
 
     def check(self, bench: Bench) -> None:
@@ -81,7 +81,7 @@ class Parallel(Method):
 
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
         kinds = {(problem.task, problem.id): problem.kind for problem in problems}
-        samples: dict[tuple[Setting, tuple[str, str]], list[Row]] = {}
+        samples: dict[tuple[Budget, tuple[str, str]], list[Row]] = {}
         for setting, problem, sample, done in bench.answers(
             problems, self._grid, samples=self.samples, wait_text=self.wait_text
         ):
@@ -235,7 +235,7 @@ def _elected(voters: Sequence[Row], kind: Kind) -> Row:
     return voters[max(groups, key=len)[0]]  # the first of equals; groups stand in the order of their first members
 
 
-def _named(kind: str, setting: Setting) -> str:
+def _named(kind: str, setting: Budget) -> str:
     return kind if setting == NO_INTERVENTION else f"{kind}, {setting.name}"
 
 

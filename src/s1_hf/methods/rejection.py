@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from s1_hf.forcing.formats import ThinkingFormat
-    from s1_hf.generation.generate import Completion
+    from s1_hf.generation.chats import Completion
     from s1_hf.methods.bench import Bench
     from s1_hf.results.rows import Problem
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from s1_hf.results.rows import Problem
 
 FINISHED = "finished.jsonl"
-_ENTRIES = 64  # of each tensor, to know the weights again
 
 
 def run_methods(
@@ -128,13 +127,3 @@ def _read(file: Path) -> dict[str, list[Row]]:
                 "again), or the file."
             ) from None
     return found
-
-
-def fingerprint(model: PreTrainedModel) -> str:
-    """Tells the weights that a model has in memory from others: a hash of entries throughout every tensor."""
-    found = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        places = torch.linspace(0, tensor.numel() - 1, min(_ENTRIES, tensor.numel()), device=tensor.device).long()
-        entries = tensor.detach().flatten()[places].to("cpu", torch.float64)
-        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode() + entries.numpy().tobytes())
-    return found.hexdigest()

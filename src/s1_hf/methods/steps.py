@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import LogitsProcessor
 
-from s1_hf.forcing.automaton import Automaton, Ended
+from s1_hf.forcing.automaton import Automaton
+from s1_hf.forcing.report import Ended
 from s1_hf.forcing.vocabulary import encode
-from s1_hf.generation.processor import eos_ids
+from s1_hf.generation.config import eos_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from s1_hf.forcing.formats import ThinkingFormat
-    from s1_hf.generation.generate import Completion
+    from s1_hf.generation.chats import Completion
 
 DELIMITER = "<|im_start|>{steps} steps left\n"
 """The paper's, which counts down to 1 here. Its code that forces it could not be found; ours follows its appendix."""

@@ -21,7 +21,7 @@ from s1_hf.grading import grade
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from s1_hf.generation.generate import Completion, Prompt
+    from s1_hf.generation.chats import Completion, Prompt
     from s1_hf.grading.extraction import Kind
 
 ENDED = ("natural", "cut", "looped", "unfinished", "never_started", "not_found")

@@ -118,7 +118,7 @@ class LocalModel:
 
     def _request(self, ask: Ask) -> Request:
         from s1_hf.evaluation.batches import Request
-        from s1_hf.generation.generate import prompt_ids
+        from s1_hf.generation.chats import prompt_ids
 
         model, config = self._model, self._config
         chat: Any = [{"role": "user", "content": ask.question}]

@@ -1,0 +1,185 @@
+"""What every engine does: runs requests, and sweeps them over a grid of budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from s1_hf.engines.request import Request, digest
+from s1_hf.forcing.report import ENDED_NAMES, Report
+from s1_hf.generation.chats import Completion
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from s1_hf.engines.ledger import Ledger
+    from s1_hf.forcing.budget import Budget
+    from s1_hf.forcing.formats import ThinkingFormat
+    from s1_hf.generation.sweep import Cost
+
+Step = Callable[[int], Any]
+"""Told, at every token, how many rows got one."""
+
+
+class Finished(NamedTuple):
+    """A request and its completion."""
+
+    request: Request
+    completion: Completion
+
+
+class SweptBatch(NamedTuple):
+    """A batch of requests under every setting of a grid: `of_settings[s][r]`, whose requests have that setting."""
+
+    of_settings: list[list[Finished]]
+    cost: Cost
+
+
+class Engine(Protocol):
+    """Runs requests on one model.
+
+    Args of all methods:
+        on_step ([`Step`]): must not wait for the device.
+    """
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The model's."""
+
+    @property
+    def format(self) -> ThinkingFormat:
+        """How the model opens and closes its thinking."""
+
+    @property
+    def context(self) -> int | None:
+        """How many tokens a prompt and what follows it may have, if that is known."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides about an answer besides its request, as JSON types: the weights, the format."""
+
+    def check(self, requests: Sequence[Request]) -> None:
+        """Raises a `ValueError` for requests that cannot be run; reads no weights."""
+
+    def plan(self, requests: Sequence[Request]) -> list[list[Request]]:
+        """The batches that [`run`] makes of the requests; of several processes, this one's share."""
+
+    def run(self, requests: Sequence[Request], on_step: Step) -> Iterator[list[Finished]]:
+        """Batch after batch, each as soon as it is finished, whole."""
+
+    def check_sweep(self, settings: Sequence[Budget]) -> None:
+        """Raises a `ValueError` for settings, or a model, that cannot be swept; reads no weights."""
+
+    def sweep(self, requests: Sequence[Request], settings: Sequence[Budget], on_step: Step) -> Iterator[SweptBatch]:
+        """Likewise, under every setting; the requests' own caps and ignores do not count."""
+
+
+class Recorded:
+    """An engine that keeps what is finished in a ledger, and takes from there what it holds.
+
+    Entries are kept by request and by everything else that decides about it, so that one ledger may serve engines with
+    other weights.
+
+    Args:
+        engine ([`Engine`]): generates what is missing.
+        ledger ([`Ledger`]): may hold what others have finished.
+        wait_for_everyone (`Callable`, *optional*): called when this process has read the ledger, before it writes.
+    """
+
+    def __init__(self, engine: Engine, ledger: Ledger, wait_for_everyone: Callable[[], Any] = lambda: None) -> None:
+        self._engine, self._ledger, self._wait = engine, ledger, wait_for_everyone
+        self._identity = digest(engine.identity)
+
+    def found(self, requests: Sequence[Request]) -> list[Finished]:
+        """Those that are finished."""
+        kept = self._ledger.read()
+        found = []
+        for one in requests:
+            if (entry := kept.get(self._key(one))) is not None:
+                found.append(Finished(one, completion_from(entry)))
+        return found
+
+    def run(self, requests: Sequence[Request], on_step: Step) -> Iterator[list[Finished]]:
+        """First what the ledger holds, in one list that may be empty, then batch after batch of the rest."""
+        found = self.found(requests)
+        self._wait()
+        yield found
+        done = {finished.request.key for finished in found}
+        for batch in self._engine.run([one for one in requests if one.key not in done], on_step):
+            self._ledger.append(self._entries(batch))
+            yield batch
+
+    def sweep(self, requests: Sequence[Request], settings: Sequence[Budget], on_step: Step) -> Iterator[SweptBatch]:
+        """Batch after batch of those requests that lack any setting, under those settings that lack any request."""
+        kept = self._ledger.read()
+        self._wait()
+        lacking_requests, lacking_settings = [], set()
+        for one in requests:
+            lacks = [setting for setting in settings if self._key(under(one, setting)) not in kept]
+            if lacks:
+                lacking_requests.append(one)
+                lacking_settings.update(lacks)
+        left = [setting for setting in settings if setting in lacking_settings]
+        for batch in self._engine.sweep(lacking_requests, left, on_step) if left else ():
+            entries: dict[str, Any] = {}
+            for of_setting in batch.of_settings:
+                entries |= self._entries(of_setting)
+            self._ledger.append(entries)
+            yield batch
+
+    def _key(self, request: Request) -> str:
+        return digest([self._identity, request.key])[:32]
+
+    def _entries(self, batch: Sequence[Finished]) -> dict[str, dict[str, Any]]:
+        entries = {}
+        for request, completion in batch:
+            names = {"task": request.task, "problem": request.problem, "sample": request.sample}
+            entries[self._key(request)] = names | completion_to_dict(completion)
+        return entries
+
+
+def under(request: Request, setting: Budget) -> Request:
+    """The same request under one setting of a sweep."""
+    return replace(request, budget=setting)
+
+
+def completion_to_dict(completion: Completion) -> dict[str, Any]:
+    """A completion as JSON types, for a ledger."""
+    report = completion.report
+    return {
+        "thinking": completion.thinking,
+        "answer": completion.answer,
+        "output": completion.text,
+        "token_ids": list(completion.token_ids),
+        "forced": [i for i, forced in enumerate(completion.forced) if forced],
+        "thinking_tokens": report.thinking_tokens,
+        "ended": report.ended,
+        "ends_ignored": report.ends_ignored,
+        "answer_tokens": report.answer_tokens,
+    }
+
+
+def completion_from(entry: dict[str, Any]) -> Completion:
+    """The completion that [`completion_to_dict`] described.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    try:
+        positions = set(entry["forced"])
+        forced = tuple(i in positions for i in range(len(entry["token_ids"])))
+        if entry["ended"] not in ENDED_NAMES:
+            raise ValueError(entry["ended"])
+        report = Report(
+            thinking_tokens=entry["thinking_tokens"],
+            ended=entry["ended"],
+            ends_ignored=entry["ends_ignored"],
+            forced=forced,
+            answer_tokens=entry["answer_tokens"],
+        )
+        return Completion(
+            entry["thinking"], entry["answer"], entry["output"], tuple(entry["token_ids"]), forced, report
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"An entry of the ledger is not a completion ({error!r}): {str(entry)[:200]}") from None

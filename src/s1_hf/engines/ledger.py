@@ -1,0 +1,99 @@
+"""The ledger of a run: what is finished is on the disk at once, so that a killed run resumes and loses nothing.
+
+A ledger is a folder. Every process that works for the run appends to a file of its own there. A line holds what was
+finished together, a whole batch, and is forced to the disk (fsync) before the next batch begins: after a kill at any
+moment a batch is there or it is not, and a torn last line is ignored, then cut off. Each entry has a key that covers
+everything that decides about it, so that an entry is never reused for anything else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+SETTINGS = "settings.json"
+
+
+class Ledger:
+    """Finished work by its keys.
+
+    Args:
+        folder (`Path`): made if it is not there.
+        settings (`Mapping`, *optional*): JSON types; written down for the reader, not read again.
+        process (`int`): which of the processes that share the folder this is.
+
+    Example:
+
+    ```python
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from s1_hf.engines.ledger import Ledger
+    >>> with TemporaryDirectory() as folder:
+    ...     Ledger(Path(folder)).append({"first": {"answer": 51}})
+    ...     Ledger(Path(folder)).read()
+    {'first': {'answer': 51}}
+
+    ```
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any] | None = None, process: int = 0) -> None:
+        self.folder = folder
+        self.file = folder / ("finished.jsonl" if process == 0 else f"finished_{process}.jsonl")
+        folder.mkdir(parents=True, exist_ok=True)
+        if settings is not None and process == 0:
+            (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+    def read(self) -> dict[str, dict[str, Any]]:
+        """All entries, those of other processes included; of an entry that was added again, the last.
+
+        Raises:
+            ValueError: a line is not one of a ledger.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for file in sorted(self.folder.glob("finished*.jsonl")):
+            for entries in _lines(file):
+                found.update(entries)
+        return found
+
+    def append(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep what belongs together; it is on the disk when this returns.
+
+        Args:
+            entries (`Mapping`): values of JSON types, by key.
+        """
+        with self.file.open("a+b") as stream:
+            _cut_off_torn_line(stream)
+            stream.write(json.dumps(entries).encode() + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+def _lines(file: Path) -> Iterator[dict[str, dict[str, Any]]]:
+    for number, line in enumerate(file.read_bytes().splitlines(keepends=True), 1):
+        if not line.endswith(b"\n"):
+            return  # torn by a kill
+        try:
+            entries = json.loads(line)
+        except ValueError:
+            entries = None
+        if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+            raise ValueError(
+                f"Line {number} of {file} is not a line of finished work. Delete that line (what it held is then "
+                "generated again), or the file."
+            )
+        yield entries
+
+
+def _cut_off_torn_line(stream: BinaryIO) -> None:
+    """What a killed process had begun to write."""
+    end = stream.seek(0, os.SEEK_END)
+    if end == 0:
+        return
+    stream.seek(end - 1)
+    if stream.read(1) == b"\n":
+        return
+    stream.seek(0)
+    stream.truncate(stream.read().rfind(b"\n") + 1)

@@ -1,0 +1,139 @@
+"""What is asked of an engine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Protocol
+
+from s1_hf.forcing.budget import Budget, is_count
+
+if TYPE_CHECKING:
+    from transformers import LogitsProcessor, PreTrainedTokenizerBase
+
+    from s1_hf.forcing.formats import ThinkingFormat
+    from s1_hf.generation.chats import Completion
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How tokens are drawn. What is not given is off.
+
+    Args:
+        temperature (`float`, defaults to 1): above 0.
+        top_p (`float`, defaults to 1): above 0, at most 1.
+        top_k (`int`, defaults to 0): 0 is all tokens.
+        min_p (`float`, *optional*): from 0 to 1.
+
+    Raises:
+        ValueError: a value is out of its range; the message names everything that is wrong.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float | None = None
+
+    def __post_init__(self) -> None:
+        bad = []
+        if not _is_number(self.temperature) or not 0 < self.temperature < math.inf:
+            bad.append(f"`temperature` has to be a number above 0, but is {self.temperature!r}.")
+        if not _is_number(self.top_p) or not 0 < self.top_p <= 1:
+            bad.append(f"`top_p` has to be a number above 0 and at most 1, but is {self.top_p!r}.")
+        if not is_count(self.top_k) or self.top_k < 0:
+            bad.append(f"`top_k` has to be an integer of at least 0, but is {self.top_k!r}.")
+        if self.min_p is not None and not (_is_number(self.min_p) and 0 <= self.min_p <= 1):
+            bad.append(f"`min_p` has to be a number from 0 to 1, or None, but is {self.min_p!r}.")
+        if bad:
+            raise ValueError(" ".join(bad))
+
+
+class Steering(Protocol):
+    """More than a budget to steer rows by, such as a countdown of steps; a frozen dataclass of its settings."""
+
+    def format(self, tokenizer: PreTrainedTokenizerBase, format: ThinkingFormat) -> ThinkingFormat:
+        """The thinking format to use in place of `format`."""
+
+    def processor(self, tokenizer: PreTrainedTokenizerBase, format: ThinkingFormat) -> LogitsProcessor:
+        """A new processor for one batch, to stand before budget forcing."""
+
+    def finished(self, processor: LogitsProcessor, row: int, completion: Completion) -> Completion:
+        """The completion of the batch's `row`-th row, with what the processor did to it."""
+
+
+_NO_INTERVENTION = Budget()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One answer that is wanted, and everything that decides about it except for the model.
+
+    Args:
+        prompt (`tuple[int, ...]`): token ids.
+        budget ([`Budget`]): one value for each of its fields, not one per prompt.
+        max_new_tokens (`int`): of thinking and answer together.
+        max_answer_tokens (`int`, *optional*): see [`AnswerLengthCriteria`].
+        give_up_after (`int`, *optional*): the row is given up with its first thinking token beyond this many.
+        sampling ([`Sampling`], *optional*): by default decoding is greedy.
+        seed (`int`, defaults to 0): for this row's draws, see [`seed_of`].
+        repetition_penalty (`float`, defaults to 1): as in `generate`.
+        steering ([`Steering`], *optional*): more to steer the row by.
+        task, problem (`str`) and sample, attempt (`int`): what the answer is for.
+    """
+
+    prompt: tuple[int, ...]
+    max_new_tokens: int
+    budget: Budget = _NO_INTERVENTION
+    max_answer_tokens: int | None = None
+    give_up_after: int | None = None
+    sampling: Sampling | None = None
+    seed: int = 0
+    repetition_penalty: float = 1.0
+    steering: Steering | None = None
+    task: str = ""
+    problem: str = ""
+    sample: int = 0
+    attempt: int = 0
+
+    @cached_property
+    def key(self) -> str:
+        """Tells this request from all others to the same model: a hash of everything above."""
+        everything = {**vars(self)}
+        everything.pop("key", None)
+        everything["budget"] = self.budget.to_dict()
+        everything["sampling"] = self.sampling and asdict(self.sampling)
+        everything["seed"] = self.seed if self.sampling else None
+        if self.steering is not None:
+            everything["steering"] = [type(self.steering).__name__, asdict(self.steering)]  # type: ignore[call-overload]
+        return digest(everything)[:32]
+
+    @property
+    def batch_key(self) -> Any:
+        """What the rows of a batch have to have in common."""
+        shared = self.budget if self.budget.max_thinking_tokens == "auto" else self.budget.shared()
+        lengths = (self.max_new_tokens, self.max_answer_tokens)
+        return self.task, shared, lengths, self.sampling, self.repetition_penalty, self.steering
+
+
+def seed_of(seed: int, task: str, problem: str, sample: int = 0, attempt: int = 0) -> int:
+    """The seed of one answer's draws under the `seed` of a run: 63 bits.
+
+    It is the same in an evaluation, a sweep, a method and in traces, so that one seed draws the same in all of them.
+
+    Args:
+        task (`str`): without lighteval's number of shots.
+    """
+    return int(digest([seed, task, problem, sample, attempt])[:16], 16) >> 1
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value of JSON types, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -1,0 +1,312 @@
+"""The transformers engine: requests in batches on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import GenerationConfig
+
+from s1_hf.engines.batches import in_halves, plan_batches
+from s1_hf.engines.engine import Finished, Step, SweptBatch, under
+from s1_hf.engines.fingerprint import weights_in_memory
+from s1_hf.engines.request import Request
+from s1_hf.engines.thinning import Call, GiveUp, Thinning, decode
+from s1_hf.forcing.budget import stacked
+from s1_hf.forcing.draws import SeededDraws
+from s1_hf.forcing.formats import ThinkingFormat, resolve_format
+from s1_hf.generation.chats import Completion, completion_of, left_padded
+from s1_hf.generation.criteria import BudgetedAnswerLength, StepListener
+from s1_hf.generation.generate import budget_forcing, processor_in
+from s1_hf.generation.grids import chosen_settings
+from s1_hf.generation.guards import check_model
+from s1_hf.generation.processor import BudgetForcingLogitsProcessor, check_can_ignore
+from s1_hf.generation.sweep import check_cache, sweep_batch
+from s1_hf.generation.trace import SweepCall
+
+if TYPE_CHECKING:
+    from transformers import LogitsProcessor, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from s1_hf.engines.checkpoint import Checkpoint
+    from s1_hf.forcing.budget import Budget
+
+
+class TransformersEngine:
+    """An [`Engine`] that runs a transformers model in this process.
+
+    Requests are cut into batches of one kind, longest prompts first, so that little is padded and a batch too big shows
+    at once. Rows that have ended leave their batch. A batch that does not fit into the GPU's memory is run in halves.
+    Nothing is left to the model's own `generation_config` but its ends of sequence. When sampling, each row is drawn by
+    its own seed, so that batches do not change what it becomes, up to the rounding of scores. It cannot do beam search,
+    nor sweep models whose caches forget.
+
+    Args:
+        model ([`PreTrainedModel`] or `Callable`): the model, or what loads it when it is first needed.
+        tokenizer ([`PreTrainedTokenizerBase`]): the model's.
+        format ([`ThinkingFormat`] or `str`, *optional*): detected from the tokenizer if absent.
+        batch_size (`int`, defaults to 8): rows of a batch.
+        config ([`PretrainedConfig`], *optional*): of a model that is not loaded yet.
+        weights (`str`, *optional*): tells its weights from others, likewise; by default they are looked at.
+        share (`tuple[int, int]`, defaults to `(0, 1)`): of several processes, which one this is and how many there are.
+
+    Raises:
+        ValueError: the tokenizer lacks the format, or the model cannot be budget forced.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel | Callable[[], PreTrainedModel],
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        format: ThinkingFormat | str | None = None,
+        batch_size: int = 8,
+        config: PretrainedConfig | None = None,
+        weights: str | None = None,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
+        self._source, self._weights, self._share = model, weights, share
+        self._loaded: PreTrainedModel | None = None
+        if config is None:
+            check_model(model)
+            self._loaded = model  # type: ignore[assignment]
+        self._config = config
+        self.tokenizer, self.batch_size = tokenizer, batch_size
+        self.format = resolve_format(tokenizer, format)
+
+    @classmethod
+    def from_checkpoint(
+        cls, checkpoint: Checkpoint, *, loading: Mapping[str, Any] | None = None, **options: Any
+    ) -> TransformersEngine:
+        """An engine that reads the weights of `checkpoint` when it first needs them.
+
+        Args:
+            loading (`dict`, *optional*): for [`Checkpoint.load`].
+            **options: as for the class.
+        """
+        given = dict(loading or {})
+        return cls(
+            lambda: checkpoint.load(**given),
+            checkpoint.tokenizer,
+            config=checkpoint.config,
+            weights=f"{checkpoint.fingerprint} {given.get('dtype', 'auto')}",
+            **options,
+        )
+
+    @property
+    def config(self) -> PretrainedConfig:
+        """The model's."""
+        return self.model.config if self._config is None else self._config
+
+    @property
+    def context(self) -> int | None:
+        """See [`Engine`]."""
+        return getattr(self.config.get_text_config(), "max_position_embeddings", None)
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model, with its weights."""
+        if self._loaded is None:
+            self._loaded = self._source()
+        return self._loaded
+
+    def forget_weights(self) -> None:
+        """Free the memory of a model that was loaded here."""
+        if self._config is not None:
+            self._loaded = None
+            torch.cuda.empty_cache()
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """See [`Engine`]."""
+        weights = weights_in_memory(self.model) if self._weights is None else self._weights
+        return {"engine": "transformers", "weights": weights, "format": asdict(self.format)}
+
+    # -- checks -------------------------------------------------------------------------------------------------
+
+    def check(self, requests: Sequence[Request]) -> None:
+        """See [`Engine`]."""
+        kinds = {request.batch_key: request for request in requests}
+        for request in kinds.values():
+            fmt = self._format_for(request)
+            processor = BudgetForcingLogitsProcessor(
+                self.tokenizer,
+                budget=request.budget,
+                format=fmt,
+                generation_config=self._generation_config(request, self._eos_of_tokenizer()),
+                context=self.context,
+            )
+            processor.check_vocabulary(self.config.get_text_config().vocab_size)
+            if request.steering is not None:
+                request.steering.processor(self.tokenizer, fmt)
+        for request in requests:
+            check_can_ignore(self.format, request.budget)
+        context = self.context
+        for request in requests:
+            if context is not None and len(request.prompt) + request.max_new_tokens > context:
+                raise ValueError(
+                    f"`max_new_tokens` ({request.max_new_tokens}) and the prompt ({len(request.prompt)} tokens) have "
+                    f"to fit into the model's context of {context}, but do not for problem {request.problem!r}. Lower "
+                    "`max_new_tokens`."
+                )
+
+    def check_sweep(self, settings: Sequence[Budget]) -> None:
+        """See [`Engine`]."""
+        chosen_settings(settings)
+        if len(settings) > 1:
+            check_cache(self.config)
+
+    # -- running ------------------------------------------------------------------------------------------------
+
+    def plan(self, requests: Sequence[Request]) -> list[list[Request]]:
+        """See [`Engine`] and [`plan_batches`]."""
+        process, processes = self._share
+        return plan_batches(requests, self.batch_size)[process::processes]
+
+    def run(self, requests: Sequence[Request], on_step: Step) -> Iterator[list[Finished]]:
+        """See [`Engine`]."""
+        for batch in self.plan(requests):
+            completions = in_halves(lambda part: self._run(part, on_step), batch)
+            yield [Finished(*pair) for pair in zip(batch, completions, strict=True)]
+
+    def sweep(self, requests: Sequence[Request], settings: Sequence[Budget], on_step: Step) -> Iterator[SweptBatch]:
+        """See [`Engine`]."""
+        if not requests:
+            return
+        base = settings[0].shared()
+        for batch in self.plan([under(request, base) for request in requests]):
+            swept = in_halves(lambda part: [self._sweep(part, settings, on_step)], batch)
+            of_settings: list[list[Finished]] = []
+            for s in range(len(settings)):
+                of_setting: list[Finished] = []
+                for half in swept:
+                    of_setting += half.of_settings[s]
+                of_settings.append(of_setting)
+            cost = swept[0].cost
+            for half in swept[1:]:
+                cost += half.cost
+            yield SweptBatch(of_settings, cost)
+
+    def _run(self, batch: list[Request], on_step: Step) -> list[Completion]:
+        """One batch, whose rows have the same `batch_key`."""
+        steering, fmt = batch[0].steering, self._format_for(batch[0])
+        processors = [] if steering is None else [steering.processor(self.tokenizer, fmt)]
+        calls: list[Call] = []
+
+        def make_call(rows: Sequence[int], steps: int) -> Call:
+            calls.append(self._call([batch[row] for row in rows], steps, processors, on_step))
+            return calls[-1]
+
+        inputs = left_padded([list(request.prompt) for request in batch], self._padding(self.ends))
+        inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+        with _own_settings_only(self.model, self.ends):
+            done = decode(self.model, inputs, make_call)
+        completions = []
+        for row, (request, (ids, report)) in enumerate(zip(batch, done, strict=True)):
+            made = completion_of(self.tokenizer, calls[0].processor, list(request.prompt), ids, report)
+            completions.append(made if steering is None else steering.finished(processors[0], row, made))
+        return completions
+
+    def _call(self, requests: list[Request], steps: int, processors: list[LogitsProcessor], on_step: Step) -> Call:
+        """The call of `generate` for rows of one kind that have already drawn `steps` tokens."""
+        first = requests[0]
+        criteria: list[Any] = [StepListener(on_step)]
+        # An "auto" cap depends on the whole batch, and what steers rows has to see all of them.
+        thinning = None
+        if first.budget.max_thinking_tokens != "auto" and first.steering is None:
+            thinning = Thinning()
+            criteria.append(thinning)
+        give_up = None
+        if any(request.give_up_after is not None for request in requests):
+            give_up = GiveUp([request.give_up_after for request in requests])
+            criteria.append(give_up)
+        draws = None
+        if first.sampling is not None:
+            draws = SeededDraws([request.seed for request in requests], [steps] * len(requests))
+        arguments = budget_forcing(
+            self.model,
+            self.tokenizer,
+            budget=stacked([request.budget for request in requests]),
+            format=self._format_for(first),
+            max_answer_tokens=first.max_answer_tokens,
+            generation_config=self._generation_config(first, self.ends),
+            draws=draws,
+            logits_processor=processors,
+            stopping_criteria=criteria,
+        )
+        processor = processor_in(arguments)
+        ending: list[Any] = []
+        if give_up is not None:
+            give_up.attach(processor)
+            ending.append(give_up)
+        if first.max_answer_tokens is not None:
+            ending.append(BudgetedAnswerLength(first.max_answer_tokens, processor))
+        if thinning is not None:
+            thinning.attach(processor, ending)
+        return Call(arguments, processor, thinning)
+
+    def _sweep(self, batch: list[Request], settings: Sequence[Budget], on_step: Step) -> SweptBatch:
+        """One batch under every setting."""
+        first = batch[0]
+        options = {
+            "format": self._format_for(first),
+            "max_answer_tokens": first.max_answer_tokens,
+            "generation_config": self._generation_config(first, self.ends),
+            "stopping_criteria": [StepListener(on_step)],
+        }
+        seeds = [request.seed for request in batch] if first.sampling else None
+        rows = [list(request.prompt) for request in batch]
+        with _own_settings_only(self.model, self.ends):
+            done, cost = sweep_batch(SweepCall(self.model, self.tokenizer, rows, options, seeds), settings)
+        of_settings = []
+        for setting, completions in zip(settings, done, strict=True):
+            pairs = zip(batch, completions, strict=True)
+            of_settings.append([Finished(under(request, setting), completion) for request, completion in pairs])
+        return SweptBatch(of_settings, cost)
+
+    # -- generate's settings ------------------------------------------------------------------------------------
+
+    def _format_for(self, request: Request) -> ThinkingFormat:
+        return self.format if request.steering is None else request.steering.format(self.tokenizer, self.format)
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """The ids that end a sequence: the model's own, and the tokenizer's. Reads the weights."""
+        own = self.model.generation_config.eos_token_id if self.model.generation_config else None
+        ids = [*(own if isinstance(own, list) else [own]), *self._eos_of_tokenizer()]
+        return list(dict.fromkeys(i for i in ids if i is not None))
+
+    def _eos_of_tokenizer(self) -> list[int]:
+        return [] if self.tokenizer.eos_token_id is None else [int(self.tokenizer.eos_token_id)]
+
+    def _padding(self, ends: Sequence[int]) -> int:
+        """The tokenizer's own padding; without one any id does, because the attention mask hides it."""
+        pad = self.tokenizer.pad_token_id
+        return int(pad) if pad is not None else next(iter(ends), 0)
+
+    def _generation_config(self, request: Request, ends: list[int]) -> GenerationConfig:
+        """Everything that `generate` has to know, so that nothing is left to a model's own defaults."""
+        drawing: dict[str, Any] = {"do_sample": False}
+        if request.sampling is not None:
+            drawing = {"do_sample": True, **asdict(request.sampling)}
+        return GenerationConfig(
+            **drawing,
+            repetition_penalty=request.repetition_penalty,
+            max_new_tokens=request.max_new_tokens,
+            eos_token_id=ends or None,
+            pad_token_id=self._padding(ends),
+        )
+
+
+@contextmanager
+def _own_settings_only(model: PreTrainedModel, ends: list[int]) -> Iterator[None]:
+    """While it lasts, `generate` fills nothing in from the model's own `generation_config`."""
+    own = model.generation_config
+    model.generation_config = GenerationConfig(eos_token_id=ends or None)
+    try:
+        yield
+    finally:
+        model.generation_config = own

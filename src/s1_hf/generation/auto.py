@@ -1,0 +1,68 @@
+"""Automatic caps: how much thinking `max_thinking_tokens="auto"` allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from s1_hf.forcing.decisions import Field, Limits
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import GenerationConfig
+
+    from s1_hf.forcing.automaton import Automaton
+    from s1_hf.forcing.tables import Tables
+
+ANSWER_RESERVE = 100
+"""Tokens that `max_thinking_tokens="auto"` leaves for the answer, as the paper's evaluation harness does."""
+
+
+class AutomaticCap:
+    """Caps that leave room for delimiters, answer prefix and a reserve of answer tokens.
+
+    Args:
+        config ([`GenerationConfig`]): whose length limit is shared out.
+        context (`int`, *optional*): positions that the model has, if that is known.
+
+    Raises:
+        ValueError: no length limit is known, or it leaves no room.
+    """
+
+    def __init__(self, automaton: Automaton, config: GenerationConfig | None, context: int | None) -> None:
+        if config is None or (config.max_new_tokens is None and config.max_length is None):
+            raise ValueError(
+                '`max_thinking_tokens="auto"` has to know how much may be generated: give a `generation_config` with '
+                "`max_new_tokens` or `max_length`, or use `budget_forcing(model, tokenizer, ...)`."
+            )
+        self._config, self._context = config, context
+        self._start = len(automaton.format.start)
+        self._needed = self._start + automaton.max_closing + ANSWER_RESERVE
+        if config.max_new_tokens is not None:
+            self._room(prompt_length=0)
+
+    def limits(self, limits: Limits, tables: Tables, state: torch.Tensor, prompt_length: int) -> Limits:
+        """`limits` with a cap for each row of a batch whose prompts, padded to `prompt_length`, have led to `state`."""
+        is_open = tables.thinking(state[Field.CELL])  # (batch_size,): such a row needs no opening delimiter any more
+        most = state[Field.THINKING] + self._room(prompt_length) + is_open * self._start
+        least = limits.min_thinking_tokens
+        if bool((least > most).any()):
+            raise ValueError(
+                f"`min_thinking_tokens` has to be at most what is left for thinking, but is {int(least.max())} and "
+                f"'auto' leaves {int(most.min())}. Raise `max_new_tokens`."
+            )
+        return limits._replace(max_thinking_tokens=most)
+
+    def _room(self, prompt_length: int) -> int:
+        """Thinking tokens that are allowed after a prompt of `prompt_length` that has not opened thinking."""
+        room = self._config.max_new_tokens
+        if room is None:
+            room = self._config.max_length - prompt_length
+        if self._context is not None:
+            room = min(room, self._context - prompt_length)
+        if room < self._needed:
+            raise ValueError(
+                f'`max_thinking_tokens="auto"` has to leave room for delimiters, answer prefix and {ANSWER_RESERVE} '
+                f"tokens of answer, {self._needed} in all, but only {room} tokens may be generated. Raise "
+                "`max_new_tokens`, or set `max_thinking_tokens` to a number."
+            )
+        return int(room - self._needed)

@@ -1,0 +1,73 @@
+"""What a generation config says about a call of `generate`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from transformers import GenerationConfig
+
+from s1_hf.forcing.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def check_generation_config(config: object) -> None:
+    """Raises a `TypeError` unless it is a generation config, or `None`."""
+    if config is not None and not isinstance(config, GenerationConfig):
+        raise TypeError(
+            f"`generation_config` has to be a GenerationConfig, such as `model.generation_config`, but is {config!r}."
+        )
+
+
+def merged_config(model: PreTrainedModel, given: GenerationConfig | None, settings: dict[str, Any]) -> GenerationConfig:
+    """What `generate` will make of a configuration and single settings, of which it wants one or the other."""
+    prepare: Any = model._prepare_generation_config
+    if given is None:
+        return prepare(None, **settings)[0]
+    merged = copy.deepcopy(given)
+    merged.update(**settings)
+    return prepare(merged)[0]
+
+
+def rows_per_prompt(config: GenerationConfig | None) -> int:
+    """How many rows `generate` makes of a prompt."""
+    return max(config.num_beams or 1, config.num_return_sequences or 1) if config else 1
+
+
+def eos_ids(config: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Ids at which `generate` stops a row."""
+    eos = config.eos_token_id if config and config.eos_token_id is not None else tokenizer.eos_token_id
+    known = range(len(Vocabulary.of(tokenizer).texts))
+    ids = eos if isinstance(eos, (list, tuple)) else [eos]
+    return [int(i) for i in ids if i is not None and i in known]
+
+
+def pad_id(config: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """What `generate` fills finished rows with."""
+    return config.pad_token_id if config and config.pad_token_id is not None else tokenizer.pad_token_id
+
+
+def has_length_limit(kwargs: Mapping[str, Any], given: GenerationConfig | None, saved: GenerationConfig) -> bool:
+    """Whether a limit was given, and not left to `generate`'s default of 20 tokens, which old models save."""
+    limits = [kwargs.get("max_length"), kwargs.get("max_new_tokens"), saved.max_new_tokens]
+    if given is not None:
+        limits.append(given.max_new_tokens)
+        if given.max_length != GenerationConfig().max_length:
+            limits.append(given.max_length)
+    return any(limit is not None for limit in limits) or saved.max_length not in (None, 20)
+
+
+def context_of(model: PreTrainedModel) -> int | None:
+    """How many positions the model was made for, if its configuration says so."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def known_context_of(model: PreTrainedModel) -> int:
+    """The same; raises a `ValueError` if the configuration does not say."""
+    context = context_of(model)
+    if context is None:
+        raise ValueError("`max_new_tokens` has to be given: this model's configuration does not say its context size.")
+    return int(context)
