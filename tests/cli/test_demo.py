@@ -16,7 +16,7 @@ from s1_hf.results.rows import load_rows
 
 
 def test_the_demo_shows_a_transcript_tables_figures_and_a_report_and_goes_on_when_run_again(tmp_path):
-    arguments = ["demo", "--problems", "6", "--output", str(tmp_path / "new")]
+    arguments = ["demo", "--problems", "6", "--output-dir", str(tmp_path / "new")]
     run = CliRunner().invoke(app, arguments)
     assert run.exit_code == 0, run.output
     assert "[[<|im_start|>think]]" in run.stdout and "[[Wait]]" in run.stdout
@@ -39,14 +39,14 @@ def test_the_demo_shows_a_transcript_tables_figures_and_a_report_and_goes_on_whe
 
 @pytest.mark.parametrize("count", ["0", "100000"])
 def test_a_number_of_problems_that_does_not_exist_is_refused(count, tmp_path):
-    run = CliRunner().invoke(app, ["demo", "--problems", count, "--output", str(tmp_path)])
+    run = CliRunner().invoke(app, ["demo", "--problems", count, "--output-dir", str(tmp_path)])
     assert run.exit_code == 2
     assert "`problems` has to be from 1 to" in run.output and "Traceback" not in run.output
 
 
 def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    run = CliRunner().invoke(app, ["demo", "--output", str(tmp_path / "file")])
+    run = CliRunner().invoke(app, ["demo", "--output-dir", str(tmp_path / "file")])
     assert run.exit_code == 2 and "Traceback" not in run.output
 
 

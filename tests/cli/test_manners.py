@@ -82,7 +82,7 @@ def test_ctrl_c_says_whether_the_same_command_goes_on(resumes, goes_on, capsys):
         raise KeyboardInterrupt
     assert ended.value.exit_code == 130
     said = capsys.readouterr()
-    assert "Interrupted." in said.err and ("the same command goes on" in said.err) is goes_on and not said.out
+    assert "Interrupted." in said.err and ("rerun the same command to resume" in said.err) is goes_on and not said.out
 
 
 def test_an_error_that_is_no_bad_input_keeps_its_traceback():

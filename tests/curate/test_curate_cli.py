@@ -26,7 +26,7 @@ def run(tmp_path):
             str(recipe or tmp_path / "mine.yaml"),
             "--input",
             str(tmp_path / pool),
-            "--output",
+            "--output-dir",
             str(tmp_path / "out"),
         ]
         return CliRunner().invoke(app, ["curate", *given, *arguments], env={"COLUMNS": "200"})

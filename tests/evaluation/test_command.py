@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Deprecated argument:FutureWarnin
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--max-thinking-tokens", "-5"], "`--max-thinking-tokens` (which is '-5'): "),
+        (["--max-thinking-tokens", "-5"], "`max_thinking_tokens` has to be an integer of at least 0"),
         (["--batch-size", "0"], "`--batch-size` (which is 0): Input should be greater than 0"),
         (["--max-samples", "0"], "--max-samples"),
         (["--push-to-hub"], "need `--results-org`"),
@@ -48,7 +48,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 def test_a_second_run_into_the_same_store_is_refused(config, hold, monkeypatch, tmp_path):
     monkeypatch.setattr(Checkpoint, "load", lambda *args, **options: pytest.fail("the weights were read"))
     settings = config(max_thinking_tokens=16)
-    holder = hold(BudgetForcingModel(settings).store.folder)
+    holder = hold(BudgetForcingModel(settings).ledger.folder)
     with pytest.raises(BlockingIOError, match=f"process {holder.pid} .*choose another"):
         run.evaluate(settings, "s1:embedded", output_dir=str(tmp_path), max_samples=2)
 
@@ -60,7 +60,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(monkeypatch, tmp_path):
     monkeypatch.setattr(run, "evaluate", interrupt)
     done = CliRunner().invoke(app, ["eval", "embedded", "--tasks", "s1:embedded", "--output-dir", str(tmp_path)])
     assert done.exit_code == 130
-    assert "the same command goes on" in " ".join(done.stderr.split())
+    assert "rerun the same command to resume" in " ".join(done.stderr.split())
 
 
 def test_json_is_what_the_results_file_holds(tmp_path):

@@ -96,9 +96,9 @@ def test_a_killed_run_goes_on_and_gives_what_an_unbroken_run_gives(tmp_path):
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not list(broken.glob("results/**/*.json"))
-    (file,) = broken.glob("generations/*/*/samples_0.jsonl")
+    (file,) = broken.glob("generations/*/*/finished.jsonl")
     with file.open("ab") as torn:
-        torn.write(b'{"seconds": 0.4, "samples": [{"key": "')  # as if it had been killed while writing
+        torn.write(b'{"0a1b2c": {"task": "')  # as if it had been killed while writing
 
     runner = CliRunner()
     for folder in (broken, unbroken):
@@ -106,7 +106,7 @@ def test_a_killed_run_goes_on_and_gives_what_an_unbroken_run_gives(tmp_path):
         assert run.exit_code == 0, run.output
     lines = file.read_bytes().splitlines(keepends=True)
     assert b"".join(lines).startswith(kept)
-    keys = [sample["key"] for line in lines for sample in json.loads(line)["samples"]]
+    keys = [key for line in lines for key in json.loads(line)]
     assert len(keys) == len(set(keys)) == 6 * 8
     assert results_of(broken) == results_of(unbroken)
     assert "avg@8" in run.output
@@ -134,7 +134,7 @@ part()
     alone = BudgetForcingModel(config(num_ignores=1, batch_size=2)).greedy_until(lamps(7))
     for rank in (0, 1):
         assert json.loads((tmp_path / f"{rank}.json").read_text()) == [r.output_tokens for r in alone]
-    written = sorted(tmp_path.glob("two/*/*/samples_*.jsonl"))
+    written = sorted(tmp_path.glob("two/*/*/finished*.jsonl"))
     assert [file.read_bytes().count(b"\n") for file in written] == [2, 2]
 
 
@@ -143,7 +143,10 @@ part()
     [
         (["--tasks", "s1:aime42"], "no task 's1:aime42'"),
         (["--tasks", "s1:embedded", "--max-thinking-tokens", "1000", "--max-new-tokens", "900"], "more than the 900"),
-        (["--tasks", "s1:embedded", "--max-thinking-tokens", "some"], "max-thinking-tokens` (which is 'some')"),
+        (
+            ["--tasks", "s1:embedded", "--max-thinking-tokens", "some"],
+            "`max_thinking_tokens` has to be an integer of at least 0",
+        ),
         (["--tasks", "s1_agg8:embedded"], "wants 8 samples of each problem"),
         (["--tasks", "s1:embedded", "--thinking-format", "harmony"], "as single tokens"),
     ],
@@ -158,7 +161,7 @@ def test_the_command_says_what_is_wrong_without_a_traceback(arguments, message, 
 def _wait_for_lines(folder: Path, count: int, process: subprocess.Popen) -> bytes:
     """What stands in the samples file as soon as it has `count` lines."""
     for _ in range(1200):
-        files = list(folder.glob("generations/*/*/samples_0.jsonl"))
+        files = list(folder.glob("generations/*/*/finished.jsonl"))
         content = files[0].read_bytes() if files else b""
         if content.count(b"\n") >= count:
             return content[: content.rfind(b"\n") + 1]

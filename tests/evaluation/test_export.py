@@ -87,7 +87,7 @@ def test_stock_lighteval_gives_the_answers_of_our_own_model_class(folder, config
 def test_our_model_class_is_not_budgeted_twice(folder, config):
     export_custom_generate(folder, max_thinking_tokens=5)
     settings = config(model_name=str(folder), trust_remote_code=True)
-    assert BudgetForcingModel(settings).greedy_until(lamps(1))[0].samples[0].ended == "natural"
+    assert BudgetForcingModel(settings).greedy_until(lamps(1))[0].samples[0].completion.report.ended == "natural"
 
 
 def test_formats_and_guards_are_written_down(folder):
@@ -101,7 +101,7 @@ def test_formats_and_guards_are_written_down(folder):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"max_thinking_tokns": 5}, "has to be made of .* but has max_thinking_tokns"),
+        ({"max_thinking_tokns": 5}, "`max_thinking_tokns` is not an argument. Did you mean `max_thinking_tokens`"),
         ({"max_thinking_tokens": [5, 6]}, "one value each, not one per prompt"),
         ({"num_ignores": -1}, "`num_ignores` has to be an integer of at least 0"),
         ({"format": "harmony"}, "as single tokens"),

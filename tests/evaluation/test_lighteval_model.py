@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -32,13 +33,13 @@ def no_weights(monkeypatch):
 
 def test_metrics_see_the_answer_and_the_rest_is_kept(config):
     (response,) = BudgetForcingModel(config(num_ignores=1)).greedy_until(lamps(1))
-    (sample,) = response.samples
+    sample = response.samples[0].completion
     assert response.text == [sample.answer] and sample.answer.startswith("Answer: ")
     assert response[0].final_text == response.text  # some of lighteval's metrics take a single sample this way
     assert response.reasonings == [sample.thinking] and "Wait" in sample.thinking
-    assert sample.output.startswith("<|im_start|>think") and "<|im_start|>answer" in sample.output
+    assert sample.text.startswith("<|im_start|>think") and "<|im_start|>answer" in sample.text
     tokenizer = embedded.load()[1]
-    assert tokenizer.decode(response.output_tokens[0]) == sample.output + "<|im_end|>"
+    assert tokenizer.decode(response.output_tokens[0]) == sample.text + "<|im_end|>"
     assert response.input == [{"role": "user", "content": lamps(1)[0].query}]
 
 
@@ -55,12 +56,7 @@ def test_answers_and_reports_are_those_of_generate(config):
     model, tokenizer = embedded.load()
     for doc, response in zip(docs, responses, strict=True):
         (one,) = generate(model, tokenizer, doc.query, max_thinking_tokens=40, num_ignores=1, max_new_tokens=400)
-        (sample,) = response.samples
-        assert sample.token_ids == list(one.token_ids)
-        report = one.report
-        assert (sample.thinking_tokens, sample.ended) == (report.thinking_tokens, report.ended)
-        assert (sample.ends_ignored, sample.answer_tokens) == (report.ends_ignored, report.answer_tokens)
-        assert [i in sample.forced for i in range(len(report.forced))] == list(report.forced)
+        assert response.samples[0].completion == one
 
 
 def test_prompts_are_lightevals(config):
@@ -69,7 +65,7 @@ def test_prompts_are_lightevals(config):
     manager = PromptManager(True, model.tokenizer, "Be brief.")
     for doc in docs:
         expected = model.tokenizer(manager.prepare_prompt(doc), add_special_tokens=False)["input_ids"]
-        assert model._prompt(doc) == expected
+        assert list(model._prompt(doc)) == expected
 
 
 @pytest.mark.parametrize("which", ["embedded", "random"])
@@ -154,7 +150,7 @@ def test_a_budget_beyond_the_context_is_refused_with_its_excess(config, no_weigh
 
 def test_the_largest_budget_that_fits_is_taken(config):
     (response,) = BudgetForcingModel(config(max_thinking_tokens=291)).greedy_until(lamps(1))
-    assert response.samples[0].ended == "natural"
+    assert response.samples[0].completion.report.ended == "natural"
 
 
 def test_a_model_without_the_delimiters_is_refused_before_the_weights_are_read(config, tmp_path, no_weights):
@@ -191,12 +187,12 @@ def test_log_likelihoods_are_refused(config):
 
 def test_a_limit_on_the_answer(config):
     (response,) = BudgetForcingModel(config(max_answer_tokens=2)).greedy_until(lamps(1))
-    assert response.samples[0].answer_tokens == 2
+    assert response.samples[0].completion.report.answer_tokens == 2
 
 
 def test_thinking_that_never_closed_has_no_answer(config):
     (response,) = BudgetForcingModel(config(max_new_tokens=20)).greedy_until(lamps(1))
-    assert response.samples[0].ended == "unfinished"
+    assert response.samples[0].completion.report.ended == "unfinished"
     assert response.text == [""] and response.reasonings[0]
 
 
@@ -236,7 +232,7 @@ def test_a_batch_too_big_is_halved(config, monkeypatch):
 def test_other_dtypes_run(config):
     for dtype in ("auto", "float16"):
         (response,) = BudgetForcingModel(config(dtype=dtype, max_thinking_tokens=30)).greedy_until(lamps(1))
-        assert response.samples[0].ended == "cut"
+        assert response.samples[0].completion.report.ended == "cut"
 
 
 def test_an_adapter_is_merged_into_its_base(config, tmp_path):
@@ -287,3 +283,34 @@ def test_results_stay_below_the_output_folder():
     """lighteval appends the model's name to it."""
     assert BudgetForcingConfig(model_name="../model").model_name == str(Path("../model").resolve())
     assert BudgetForcingConfig(model_name="models/mine").model_name == "models/mine"
+
+
+# -- what is kept on the disk ---------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_reads_no_weights(config, monkeypatch):
+    first = BudgetForcingModel(config()).greedy_until(lamps(3))
+    monkeypatch.setattr(Checkpoint, "load", lambda *args, **options: pytest.fail("the weights were read"))
+    again = BudgetForcingModel(config(batch_size=2)).greedy_until(lamps(3))
+    assert again == first
+
+
+def test_other_weights_under_the_same_name_share_nothing(config, tmp_path):
+    """lighteval's own cache would give the old answers."""
+    folder = tmp_path / "folder"
+    shutil.copytree(embedded.MODEL_PATH, folder)
+    settings = config(model_name=str(folder))
+    before = BudgetForcingModel(settings).ledger.folder
+    assert BudgetForcingModel(settings).ledger.folder == before
+    weights = (folder / "model.safetensors").read_bytes()
+    middle = len(weights) // 2
+    (folder / "model.safetensors").write_bytes(weights[:middle] + bytes([weights[middle] ^ 1]) + weights[middle + 1 :])
+    assert BudgetForcingModel(settings).ledger.folder != before
+
+
+def test_nothing_is_written_into_the_models_folder(config, tmp_path):
+    """The trap: lighteval's cache of a model with an absolute path lies in that path."""
+    shutil.copytree(embedded.MODEL_PATH, tmp_path / "folder")
+    before = sorted((tmp_path / "folder").rglob("*"))
+    BudgetForcingModel(config(model_name=str(tmp_path / "folder"))).greedy_until(lamps(1))
+    assert sorted((tmp_path / "folder").rglob("*")) == before

@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("lighteval")
 
+from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.evaluation.run import evaluate
 from s1_hf.evaluation.sweeping import _judged, sweep
 from s1_hf.results.summaries import summarize_settings
@@ -49,9 +50,9 @@ def test_a_broken_sweep_goes_on_with_what_is_missing_and_ends_as_an_unbroken_one
     unbroken = run("unbroken")
     with pytest.raises(KeyboardInterrupt):
         run("broken", stop)
-    (torn,) = [f for f in (tmp_path / "broken").rglob("samples_0.jsonl") if '"max' not in f.name][:1]
+    (torn,) = (tmp_path / "broken").rglob("finished.jsonl")
     lines = torn.read_bytes().splitlines(keepends=True)
-    torn.write_bytes(lines[0] + lines[1][:100])  # killed while the second batch was written for one of the settings
+    torn.write_bytes(lines[0] + lines[1][:100])  # killed while the second batch was written
     told = []
     broken = run("broken", told.append)
     assert (told[0].done, told[0].total) == (2, 5)
@@ -99,6 +100,6 @@ def test_a_sample_is_right_by_our_grader_or_by_a_metric_of_0_or_1_and_otherwise_
 def test_what_cannot_be_swept_is_refused_before_the_weights_are_read(
     config, tmp_path, monkeypatch, budgets, settings, message
 ):
-    monkeypatch.setattr("s1_hf.evaluation.BudgetForcingModel.generator", None)
+    monkeypatch.setattr(Checkpoint, "load", lambda *args, **options: pytest.fail("the weights were read"))
     with pytest.raises(ValueError, match=message):
         sweep(config(**settings), "s1:embedded", **budgets, output_dir=str(tmp_path), max_samples=2)

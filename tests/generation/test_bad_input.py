@@ -612,8 +612,13 @@ def test_a_misspelt_argument_is_no_silent_no_op(name):
 @pytest.mark.parametrize("build", [processor, forcing, generating])
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("max_think_tokens", "max_thinking_tokens"), ("max_thinking_token", "max_thinking_tokens")]
-    + [("num_ignore", "num_ignores"), ("wait_texts", "wait_text"), ("loopguard", "loop_guard")],
+    [
+        ("max_think_tokens", "max_thinking_tokens"),
+        ("max_thinking_token", "max_thinking_tokens"),
+        ("num_ignore", "num_ignores"),
+        ("wait_texts", "wait_text"),
+        ("loopguard", "loop_guard"),
+    ],
 )
 def test_a_misspelt_budget_is_answered_with_the_nearest_name(build, name, meant):
     with pytest.raises(ValueError, match=f"`{name}` is not an argument. Did you mean `{meant}`?"):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 from transformers import LogitsProcessor, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from s1_hf import LoopGuard, ThinkingFormat, embedded, generate, sweep
+from s1_hf import Budget, LoopGuard, ThinkingFormat, embedded, generate, sweep
 from s1_hf.embedded.problems import held_out_sample
 from s1_hf.generation.grids import curve
 from toys import toy_tokenizer
@@ -263,10 +263,8 @@ def test_progress_is_told_and_batches_change_nothing():
         ({"settings": [3]}, "`settings` has to hold different settings"),
         ({"batch_size": 0}, "`batch_size` has to be an integer of at least 1, or None, but is 0"),
         ({"batch_size": -2}, "`batch_size` has to be an integer of at least 1"),
-        (
-            {"settings": [Budget(max_thinking_tokens=-3, num_ignores=0)]},
-            "`max_thinking_tokens` has to be an integer of at least 0",
-        ),
+        ({"settings": [Budget(num_ignores=1), Budget(wait_text="Hmm")]}, "have to differ only in"),
+        ({"settings": [Budget(max_thinking_tokens=[3])]}, "has to have single values, not one per prompt"),
         ({"seeds": [1]}, "`seeds` are for sampling"),
         ({"seeds": [1, 2]}, "`seeds` has to hold one seed per prompt, 1, but holds 2"),
     ],

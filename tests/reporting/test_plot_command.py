@@ -40,7 +40,7 @@ def test_a_results_folder_gets_figures_and_a_report_and_the_terminal_its_tables(
 
 
 def test_a_file_of_rows_its_formats_and_another_folder_may_be_given(results, tmp_path):
-    run = plot(results / "rows.jsonl", "--output", tmp_path / "a" / "b", "--formats", " SVG ")
+    run = plot(results / "rows.jsonl", "--output-dir", tmp_path / "a" / "b", "--formats", " SVG ")
     assert run.exit_code == 0, run.output
     assert {path.name for path in (tmp_path / "a" / "b").iterdir()} == {
         "report.html", "scaling.svg", "ended.svg", "lengths.svg",
@@ -85,7 +85,7 @@ def test_bad_input_is_refused_before_anything_is_written(results, tmp_path):
         (["nowhere"], "does not exist"),
         ([results / "about.json"], "has to end in .jsonl or .parquet"),
         ([results, "--formats", "png,gif"], "`formats` some of png, svg"),
-        ([results, "--output", results / "about.json"], "has to be a folder"),
+        ([results, "--output-dir", results / "about.json"], "has to be a folder"),
     ):
         run = plot(*arguments)
         assert run.exit_code == 2 and said in run.output and "Traceback" not in run.output, arguments

@@ -28,12 +28,12 @@ def run(*arguments: object) -> tuple[int, str]:
 
 def test_a_pool_its_traces_and_what_is_solved(tmp_path):
     pool, traces, hard = (tmp_path / name for name in ("pool", "traces", "hard"))
-    assert run("embedded", "--output", pool, "--problems", 6, "--seed", 3)[0] == 0
-    common = ("--model", "embedded", "--dtype", "float32", "--max-answer-tokens", 12, "--batch-size", 6)
-    code, said = run("traces", "--input", pool, "--output", traces, *common, "--num-ignores", 2)
+    assert run("embedded", "--output-dir", pool, "--problems", 6, "--seed", 3)[0] == 0
+    common = ("embedded", "--dtype", "float32", "--max-answer-tokens", 12, "--batch-size", 6)
+    code, said = run("traces", "--input", pool, "--output-dir", traces, *common, "--num-ignores", 2)
     assert code == 0, said
     assert f"Written to {traces / 'data'}" in said.replace("\n", "")
-    code, said = run("traces", "--input", traces, "--output", hard, *common, "--solved-as", "toy")
+    code, said = run("traces", "--input", traces, "--output-dir", hard, *common, "--solved-as", "toy")
     assert code == 0, said
     rows = pandas.read_parquet(hard / "data")
     assert rows["solved_toy"].dtype == bool
@@ -45,8 +45,8 @@ def test_a_pool_its_traces_and_what_is_solved(tmp_path):
 
 def test_an_endpoint_fills_a_file(server, tmp_path):
     (tmp_path / "pool.csv").write_text("problem,solution\nWhat is it?,1\nAnd that?,2\n")
-    asked = ("--input", tmp_path / "pool.csv", "--question-column", "problem", "--endpoint", server.url, "--model", "m")
-    code, said = run("traces", *asked, "--output", tmp_path / "out", "--temperature", 0.5, "--concurrency", 1)
+    asked = ("--input", tmp_path / "pool.csv", "--question-column", "problem", "--endpoint", server.url, "m")
+    code, said = run("traces", *asked, "--output-dir", tmp_path / "out", "--temperature", 0.5, "--concurrency", 1)
     assert code == 0, said
     rows = pandas.read_parquet(tmp_path / "out" / "data")
     assert list(rows["correct"]) == [True, False]
@@ -59,7 +59,7 @@ def test_errors_are_told_with_what_asks_again(server, tmp_path):
 
     server.replies["b"] = [Reply(status=400)]
     (tmp_path / "pool.jsonl").write_text('{"question": "a"}\n{"question": "b"}\n')
-    asked = ("--input", tmp_path / "pool.jsonl", "--output", tmp_path / "out", "--endpoint", server.url, "--model", "m")
+    asked = ("--input", tmp_path / "pool.jsonl", "--output-dir", tmp_path / "out", "--endpoint", server.url, "m")
     code, said = run("traces", *asked, "--max-retries", 0)
     assert code == 0, said
     assert "1 x BadRequestError" in said
@@ -73,38 +73,38 @@ def test_errors_are_told_with_what_asks_again(server, tmp_path):
     [
         ((), "Missing option '--model'"),
         (
-            ("--model", "m", "--endpoint", "http://x/v1", "--num-ignores", 2),
+            ("m", "--endpoint", "http://x/v1", "--num-ignores", 2),
             "`--num-ignores` has no meaning with `--endpoint`",
         ),
         (
-            ("--model", "m", "--endpoint", "http://x/v1", "--loop-guard"),
+            ("m", "--endpoint", "http://x/v1", "--loop-guard"),
             "`--loop-guard` has no meaning with `--endpoint`",
         ),
-        (("--model", "m", "--concurrency", 2, "--timeout", 3), "`--concurrency`, `--timeout` needs `--endpoint`"),
-        (("--model", "m", "--endpoint", "x"), "`base_url` has to be an address"),
+        (("m", "--concurrency", 2, "--timeout", 3), "`--concurrency`, `--timeout` needs `--endpoint`"),
+        (("m", "--endpoint", "x"), "`base_url` has to be an address"),
         (("--model", "./no-model"), "./no-model is no model"),
-        (("--model", "embedded", "--max-thinking-tokens", "many"), "`--max-thinking-tokens`"),
-        (("--model", "embedded", "--top-p", 0.9), "`--top-p` need `--temperature` above 0"),
-        (("--model", "embedded", "--samples", 2), "`samples` has to be 1 without a temperature above 0"),
+        (("embedded", "--max-thinking-tokens", "many"), "`--max-thinking-tokens`"),
+        (("embedded", "--top-p", 0.9), "`--top-p` need `--temperature` above 0"),
+        (("embedded", "--samples", 2), "`samples` has to be 1 without a temperature above 0"),
     ],
 )
 def test_bad_options_end_with_exit_code_2_and_a_line(tmp_path, options, message):
     (tmp_path / "pool.jsonl").write_text('{"question": "a"}\n')
-    code, said = run("traces", "--input", tmp_path / "pool.jsonl", "--output", tmp_path / "out", *options)
+    code, said = run("traces", "--input", tmp_path / "pool.jsonl", "--output-dir", tmp_path / "out", *options)
     assert code == 2
     assert message in said.replace("\n", " ")
     assert not (tmp_path / "out").exists()
 
 
 def test_an_input_that_is_not_there_is_said(tmp_path):
-    code, said = run("traces", "--input", tmp_path / "no.csv", "--output", tmp_path / "out", "--model", "embedded")
+    code, said = run("traces", "--input", tmp_path / "no.csv", "--output-dir", tmp_path / "out", "embedded")
     assert code == 2
     assert "no.csv' does not exist" in said.replace("\n", "")
 
 
 def test_problems_are_not_written_over_other_files(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
-    code, said = run("embedded", "--output", tmp_path)
+    code, said = run("embedded", "--output-dir", tmp_path)
     assert code == 2
     assert "has to be a new or empty folder" in said
 

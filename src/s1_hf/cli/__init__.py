@@ -36,16 +36,16 @@ add(app, formats)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from s1_hf import __version__
+        from importlib.metadata import version as installed
 
-        typer.echo(f"s1-hf {__version__}")
+        typer.echo(f"s1-hf {installed('s1-hf')}")
         raise typer.Exit
 
 
 @app.callback()
 def about(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="And exit.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Test-time scaling for Hugging Face models: budget forcing after "s1: Simple test-time scaling".

@@ -21,21 +21,22 @@ if TYPE_CHECKING:
 def curate(
     recipe: Annotated[str, typer.Argument(help="A recipe of the package (curate, curate_embedded) or a YAML file.")],
     input: Annotated[str, typer.Option(help="The pool: a file, a folder, or the name of a data set on the Hub.")],
-    output: Annotated[Path, typer.Option(help="A new folder for the data set.")],
+    output_dir: Annotated[Path, typer.Option(help="A new folder for the data set.")],
     method: Annotated[
-        str | None, typer.Option(help="algorithm_1, notebook, random, diverse, longest or full; none: the recipe's.")
+        str | None,
+        typer.Option(help="algorithm_1, notebook, random, diverse, longest or full; the recipe's by default."),
     ] = None,
-    n: Annotated[int | None, typer.Option(help="Rows to select; none: the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of all draws; none: the recipe's.")] = None,
-    num_proc: Annotated[int | None, typer.Option(help="Processes; the result is the same.")] = None,
+    n: Annotated[int | None, typer.Option(help="Rows to select; the recipe's by default.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed for all draws; the recipe's by default.")] = None,
+    num_proc: Annotated[int | None, typer.Option(help="Number of processes; the result is the same.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an earlier curation in that folder.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON, in place of the table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON instead of the table.")] = False,
 ) -> None:
     """Select a data set like s1K from a pool of questions with traces: by quality, difficulty and diversity.
 
     The folder can be trained on (s1-hf sft sft --dataset_path FOLDER) and has a dataset card and a report.
 
-    Example: s1-hf curate curate_embedded --input traces --output my-lamps
+    Example: s1-hf curate curate_embedded --input traces --output-dir my-lamps
     """
     with plain_errors():
         require("datasets", "data")
@@ -51,7 +52,7 @@ def curate(
         if num_proc is not None and num_proc < 1:
             raise ValueError(f"`--num-proc` has to be 1 or more, but is {num_proc}.")
         options = read_recipe(recipe).changed(method=method, n=n, seed=seed)
-        options = replace(options, domains=options.domains.beside(check_folder(output, overwrite=overwrite)))
+        options = replace(options, domains=options.domains.beside(check_folder(output_dir, overwrite=overwrite)))
         datasets.disable_progress_bars()
         with messages.status("reading the pool") as status:
 
@@ -60,7 +61,7 @@ def curate(
 
             curation = run(load_pool(input), options, num_proc=num_proc, on_stage=show)
             status.update("writing")
-            save(curation, output, overwrite=overwrite)
+            save(curation, output_dir, overwrite=overwrite)
     if as_json:
         typer.echo(json.dumps(curation.report, indent=1))
         return
@@ -68,7 +69,7 @@ def curate(
     for stage in curation.report["stages"]:
         for note in stage["notes"]:
             console.print(f"{stage['stage']}: {note}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{output}: the data set, README.md, report.html", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{output_dir}: the data set, README.md, report.html", markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(report: dict[str, Any]) -> Table:

@@ -13,9 +13,11 @@ from rich.text import Text
 
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
+from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.show import show
 from s1_hf.cli.terminal import add, messages, plain_errors, print_table, quiet_loading
+from s1_hf.forcing.budget import NAMES, Budget
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -27,36 +29,38 @@ _ENDPOINT = {"rich_help_panel": "Endpoint"}
 
 _BOTH = {"temperature", "top_p", "seed", "max_new_tokens", "system_prompt"}
 _OF_ENDPOINTS = {"concurrency", "requests_per_minute", "timeout_s", "max_retries", "tokenizer"}
-_OF_MODELS = {"max_thinking_tokens", "min_thinking_tokens", "num_ignores", "wait_text", "answer_prefix", "loop_guard"}
-_OF_MODELS |= {"max_answer_tokens", "thinking_format", "top_k", "min_p", "dtype", "batch_size", "revision"}
+_OF_MODELS = {"max_answer_tokens", "thinking_format", "top_k", "min_p", "dtype", "batch_size", "revision"}
 _OF_MODELS |= {"trust_remote_code"}
 
 
+@takes_budget()
 def traces(
     context: typer.Context,
-    source: Annotated[str, typer.Option("--input", help="A file or folder with questions, or a data set on the Hub.")],
-    output: Annotated[Path, typer.Option(help="A folder: a new one, or that of the same run, which then goes on.")],
     model: Annotated[
         str,
-        typer.Option(help="A folder, a name on the Hub, or 'embedded', the toy in here; or its name at --endpoint."),
+        typer.Argument(
+            help="A folder or a name on the Hub, or 'embedded', the built-in toy; or its name at --endpoint."
+        ),
     ],
+    *,
+    source: Annotated[str, typer.Option("--input", help="A file or folder with questions, or a data set on the Hub.")],
+    output_dir: Annotated[Path, typer.Option(help="A new folder, or that of the same run, which then resumes.")],
     endpoint: Annotated[
         str | None, typer.Option(help="An OpenAI-compatible address: http://localhost:8000/v1.")
     ] = None,
-    question_column: Annotated[str, typer.Option(help="What is asked.", **_POOL)] = "question",
-    samples: Annotated[int, typer.Option(help="Traces of each question.", **_POOL)] = 1,
-    kind: Annotated[str, typer.Option(help="Of the column 'solution': math or choice.", **_POOL)] = "math",
+    question_column: Annotated[str, typer.Option(help="The column that is asked.", **_POOL)] = "question",
+    samples: Annotated[int, typer.Option(help="Traces per question.", **_POOL)] = 1,
+    kind: Annotated[
+        str, typer.Option(help="Kind of answers in the column 'solution': math or choice.", **_POOL)
+    ] = "math",
     solved_as: Annotated[
         str | None,
-        typer.Option(help="A name: no traces, but whether the model solves each question: solved_NAME.", **_POOL),
+        typer.Option(
+            help="A name: instead of traces, record whether each question is solved, as solved_NAME.", **_POOL
+        ),
     ] = None,
-    retry_errors: Annotated[bool, typer.Option("--retry-errors", help="Ask again what failed.", **_POOL)] = False,
-    max_thinking_tokens: o.MaxThinkingTokens = None,
-    min_thinking_tokens: o.MinThinkingTokens = 0,
-    num_ignores: o.NumIgnores = 0,
-    wait_text: o.WaitText = "Wait",
-    answer_prefix: o.AnswerPrefix = "Final Answer:",
-    loop_guard: o.LoopGuard = False,
+    retry_errors: Annotated[bool, typer.Option("--retry-errors", help="Retry what failed.", **_POOL)] = False,
+    budget: Budget,
     max_answer_tokens: o.MaxAnswerTokens = None,
     thinking_format: o.ThinkingFormat = None,
     temperature: o.Temperature = 0.0,
@@ -65,47 +69,52 @@ def traces(
     min_p: o.MinP = None,
     seed: o.Seed = 0,
     max_new_tokens: Annotated[
-        int | None, typer.Option(help="Of thinking and answer; half of the context if not given.", **_DECODING)
+        int | None,
+        typer.Option(help="Maximum tokens of thinking and answer; half of the context by default.", **_DECODING),
     ] = None,
     dtype: o.Dtype = "auto",
-    batch_size: Annotated[int, typer.Option(help="Rows of a batch.", **_DECODING)] = 8,
+    batch_size: Annotated[int, typer.Option(help="Rows per batch.", **_DECODING)] = 8,
     system_prompt: o.SystemPrompt = None,
     revision: o.Revision = "main",
     trust_remote_code: o.TrustRemoteCode = False,
-    concurrency: Annotated[int, typer.Option(help="Requests at a time.", **_ENDPOINT)] = 8,
-    requests_per_minute: Annotated[float | None, typer.Option(help="Evenly spaced.", **_ENDPOINT)] = None,
-    timeout_s: Annotated[float, typer.Option("--timeout", help="Seconds without a reply.", **_ENDPOINT)] = 1800.0,
-    max_retries: Annotated[int, typer.Option(help="Of each request.", **_ENDPOINT)] = 6,
+    concurrency: Annotated[int, typer.Option(help="Requests in flight at a time.", **_ENDPOINT)] = 8,
+    requests_per_minute: Annotated[float | None, typer.Option(help="Rate limit, evenly spaced.", **_ENDPOINT)] = None,
+    timeout_s: Annotated[float, typer.Option("--timeout", help="Seconds to wait for a reply.", **_ENDPOINT)] = 1800.0,
+    max_retries: Annotated[int, typer.Option(help="Retries per request.", **_ENDPOINT)] = 6,
     tokenizer: Annotated[
-        str | None, typer.Option(help="A folder or a name on the Hub, to count what it does not count.", **_ENDPOINT)
+        str | None,
+        typer.Option(
+            help="A folder or a name on the Hub, to count tokens that the endpoint does not count.", **_ENDPOINT
+        ),
     ] = None,
 ) -> None:
-    """Fill a pool of questions with thinking and answers. Run again, it goes on where it stopped.
+    """Fill a pool of questions with thinking and answers. Rerun the same command to resume.
 
-    Parquet, in OUTPUT/data: the pool's columns and the traces, their tokens, how they ended, errors, and, if there is a
-    column 'solution', whether they are right. At an endpoint, what is not given is its own default; its key is read
-    from OPENAI_API_KEY.
+    Parquet, in OUTPUT_DIR/data: the pool's columns and the traces, their tokens, how they ended, errors and, if there
+    is a column 'solution', whether they are right. At an endpoint, what is not given keeps its own default; the key is
+    read from OPENAI_API_KEY.
 
     Examples:
 
-    s1-hf data traces --input pool --output traces --model embedded --temperature 1 --batch-size 64
+    s1-hf data traces embedded --input pool --output-dir traces --temperature 1 --batch-size 64
 
-    s1-hf data traces --input pool.csv --output r1 --endpoint https://api.deepseek.com --model deepseek-reasoner
+    s1-hf data traces deepseek-reasoner --endpoint https://api.deepseek.com --input pool.csv --output-dir r1
 
-    s1-hf data traces --input r1 --output hard --model Qwen/Qwen2.5-7B-Instruct --solved-as qwen7b
+    s1-hf data traces Qwen/Qwen2.5-7B-Instruct --input r1 --output-dir hard --solved-as qwen7b
     """
     with plain_errors(resumes=True):
         require("datasets", "data").disable_progress_bars()
-        require("openai" if endpoint else "lighteval", "eval")
+        if endpoint:
+            require("openai", "eval")
         quiet_loading(model)
-        answers = _source(context, model, endpoint)
+        answers = _source(context, model, endpoint, budget)
         from s1_hf.traces import generate_traces, load_pool
 
         with progress_bar() as tell:
             rows = generate_traces(
                 load_pool(source),
                 answers,
-                output,
+                output_dir,
                 question_column=question_column,
                 samples=samples,
                 kind=kind,  # type: ignore[arg-type]  # checked there
@@ -114,16 +123,16 @@ def traces(
                 progress=tell,
             )
     _show_solved(rows, f"solved_{solved_as}") if solved_as else _show_traces(rows)
-    messages.print(f"Written to {output / 'data'}.", soft_wrap=True)
+    messages.print(f"Written to {output_dir / 'data'}.", soft_wrap=True)
 
 
-def _source(context: typer.Context, model: str, endpoint: str | None) -> Source:
+def _source(context: typer.Context, model: str, endpoint: str | None, budget: Budget) -> Source:
     """What answers; options that have no meaning for it are refused."""
     from s1_hf.traces import Endpoint, LocalModel
 
     options: dict[str, Any] = dict(context.params)
     given = [name for name in options if context.get_parameter_source(name).name != "DEFAULT"]  # type: ignore[union-attr]
-    useless = [name for name in given if name in (_OF_MODELS if endpoint else _OF_ENDPOINTS)]
+    useless = [name for name in given if name in ({*_OF_MODELS, *NAMES} if endpoint else _OF_ENDPOINTS)]
     if useless:
         names = ", ".join(f"`--{name.removesuffix('_s').replace('_', '-')}`" for name in useless)
         rule = "has no meaning with" if endpoint else "needs"
@@ -133,10 +142,7 @@ def _source(context: typer.Context, model: str, endpoint: str | None) -> Source:
     o.check_sampling(*(options[name] for name in ("temperature", "top_p", "top_k", "min_p")))
     settings = {name: options[name] for name in _BOTH | _OF_MODELS}
     settings["format"] = settings.pop("thinking_format")
-    settings["max_thinking_tokens"] = o.thinking_limit(settings["max_thinking_tokens"])
-    settings["loop_guard"] = o.guard(settings["loop_guard"])
-    settings |= {name: settings[name] or None for name in ("wait_text", "answer_prefix")}
-    return LocalModel(model, **settings)
+    return LocalModel(model, budget=budget, **settings)
 
 
 def _show_traces(rows: Dataset) -> None:
@@ -153,7 +159,7 @@ def _show_traces(rows: Dataset) -> None:
     for error, count in errors.most_common(3):
         messages.print(Text(f"{count:,} x {error}", style="yellow"), soft_wrap=True)
     if errors:
-        messages.print("The same command with --retry-errors asks for these again.")
+        messages.print("Rerun the same command with --retry-errors to retry these.")
 
 
 def _show_solved(rows: Dataset, column: str) -> None:
@@ -172,23 +178,23 @@ def _table(rows: int) -> Table:
 
 
 def embedded(
-    output: Annotated[Path, typer.Option(help="A new or empty folder.")],
-    problems: Annotated[int, typer.Option(help="How many.")] = 5000,
-    seed: Annotated[int, typer.Option(help="Which.")] = 0,
+    output_dir: Annotated[Path, typer.Option(help="A new or empty folder.")],
+    problems: Annotated[int, typer.Option(help="How many problems.")] = 5000,
+    seed: Annotated[int, typer.Option(help="Random seed for drawing them.")] = 0,
 ) -> None:
-    """Write a pool of problems for the embedded model, none of them held out, to try the rest on.
+    """Write a pool of problems for the embedded model, none of them held out, to try everything else on.
 
-    Example: s1-hf data embedded --output pool && s1-hf data traces --input pool --output traces --model embedded
+    Example: s1-hf data embedded --output-dir pool && s1-hf data traces embedded --input pool --output-dir traces
     """
     with plain_errors():
         require("datasets", "data").disable_progress_bars()
         from s1_hf.traces import embedded_pool
         from s1_hf.traces.folder import write_rows
 
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise ValueError(f"`--output` has to be a new or empty folder, but {output} is not.")
+        if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
+            raise ValueError(f"`--output-dir` has to be a new or empty folder, but {output_dir} is not.")
         rows = embedded_pool(problems, seed)
-        file = write_rows(rows, output)
+        file = write_rows(rows, output_dir)
     messages.print(f"{len(rows):,} problems written to {file}", soft_wrap=True)
 
 

@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 
 def demo(
-    problems: Annotated[int, typer.Option(help="How many held-out problems are solved.")] = 100,
-    seed: Annotated[int, typer.Option(help="Which problems are drawn, and the draws of what is sampled.")] = 0,
-    output: Annotated[Path, typer.Option(help="Folder for report.html, the figures and all answers.")] = Path(
+    model: Annotated[
+        str, typer.Argument(help="A folder with an embedded model that you trained; 'embedded' is the one shipped.")
+    ] = "embedded",
+    problems: Annotated[int, typer.Option(help="How many held-out problems to solve.")] = 100,
+    seed: Annotated[int, typer.Option(help="Random seed for drawing problems and for sampling.")] = 0,
+    output_dir: Annotated[Path, typer.Option(help="Folder for report.html, the figures and all answers.")] = Path(
         "s1-demo"
     ),
-    model: Annotated[
-        Path | None, typer.Option(help="A folder with an embedded model that you trained; none: the one shipped.")
-    ] = None,
     as_json: o.AsJson = False,
 ) -> None:
     """Run the paper's methods on the embedded toy model: a transcript, tables, figures and a report, in about a minute.
 
     Budget forcing at eight budgets in one pass, majority voting at equal tokens, rejection sampling, and prompts that
-    name a number of tokens. Run again, it goes on where it stopped.
+    name a number of tokens. Rerun the same command to resume.
 
-    Example: s1-hf demo --problems 400 --output results
+    Example: s1-hf demo --problems 400 --output-dir results
     """
     with plain_errors(resumes=True):
         require("matplotlib", "plot")
@@ -45,18 +45,19 @@ def demo(
         from s1_hf.reporting import load_about, write_report
 
         drawn = show.draw_problems(problems, seed)
-        if model is not None and not (model / "model.safetensors").is_file():
-            raise ValueError(f"`--model` has to be a folder with a trained embedded model, but {model} has no weights.")
+        own = None if model == "embedded" else Path(model)
+        if own is not None and not (own / "model.safetensors").is_file():
+            raise ValueError(f"`MODEL` has to be a folder with a trained embedded model, but {own} has no weights.")
         quiet_loading("embedded")
         torch.set_num_threads(1)  # a toy gains nothing by more, which on a busy machine wait for each other
-        lamps, tokenizer = embedded.load(model or embedded.MODEL_PATH)
+        lamps, tokenizer = embedded.load(own or embedded.MODEL_PATH)
         messages.print(
-            f"Embedded toy model ({lamps.num_parameters():,} parameters, taught to stop early and to go on after Wait),"
-            f" {problems} held-out problems."
+            f"Embedded toy model ({lamps.num_parameters():,} parameters, taught to stop early and to continue after "
+            f"Wait), {problems} held-out problems."
         )
         with progress_bar() as tell:
-            rows = run_methods(show.METHODS, show.bench(lamps, tokenizer, drawn, seed, tell), output)
-        report = write_report(rows, output, about=load_about(output))
+            rows = run_methods(show.METHODS, show.bench(lamps, tokenizer, drawn, seed, tell), output_dir)
+        report = write_report(rows, output_dir, about=load_about(output_dir))
         if not as_json:
             _show_transcript(show.showcase(rows))
         show_summaries(rows, as_json, report=str(report.page), figures=[str(path) for path in report.figures])

@@ -9,22 +9,21 @@ from rich import box
 from rich.table import Table
 
 from s1_hf.cli import options as o
+from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.progress import progress_bar
-from s1_hf.cli.terminal import messages, plain_errors, print_table, quiet_loading
+from s1_hf.cli.terminal import messages, plain_errors, print_table, quiet_libraries, quiet_loading
 from s1_hf.engines.processes import part
+from s1_hf.forcing.budget import Budget
 
-_SAVING = "Saving"
+_SAVING = {"rich_help_panel": "Saving"}
 
 
+@takes_budget()
 def evaluate(
     model: o.Model,
     tasks: o.Tasks,
-    max_thinking_tokens: o.MaxThinkingTokens = None,
-    min_thinking_tokens: o.MinThinkingTokens = 0,
-    num_ignores: o.NumIgnores = 0,
-    wait_text: o.WaitText = "Wait",
-    answer_prefix: o.AnswerPrefix = "Final Answer:",
-    loop_guard: o.LoopGuard = False,
+    *,
+    budget: Budget,
     max_answer_tokens: o.MaxAnswerTokens = None,
     thinking_format: o.ThinkingFormat = None,
     temperature: o.Temperature = 0.0,
@@ -35,7 +34,7 @@ def evaluate(
     max_new_tokens: o.MaxNewTokens = None,
     dtype: o.Dtype = "auto",
     batch_size: o.BatchSize = 8,
-    max_length: o.MaxLength = None,
+    max_model_len: o.MaxModelLen = None,
     system_prompt: o.SystemPrompt = None,
     revision: o.Revision = "main",
     trust_remote_code: o.TrustRemoteCode = False,
@@ -46,18 +45,19 @@ def evaluate(
     output_dir: o.OutputDir = Path("results"),
     save_details: o.SaveDetails = True,
     push_to_hub: Annotated[
-        bool, typer.Option("--push-to-hub", help="Needs --results-org.", rich_help_panel=_SAVING)
+        bool, typer.Option("--push-to-hub", help="Upload the results; needs --results-org.", **_SAVING)
     ] = False,
     push_to_tensorboard: Annotated[
-        bool, typer.Option("--push-to-tensorboard", help="Likewise.", rich_help_panel=_SAVING)
+        bool,
+        typer.Option("--push-to-tensorboard", help="Log to Tensorboard on the Hub; needs --results-org.", **_SAVING),
     ] = False,
-    results_org: Annotated[str, typer.Option(help="On the Hub.", rich_help_panel=_SAVING)] = "",
-    public_run: Annotated[
-        bool, typer.Option("--public-run", help="Not private there.", rich_help_panel=_SAVING)
+    results_org: Annotated[str, typer.Option(help="Name on the Hub to upload to.", **_SAVING)] = "",
+    public_run: Annotated[bool, typer.Option("--public-run", help="Make the upload public.", **_SAVING)] = False,
+    wandb: Annotated[
+        bool, typer.Option("--wandb", help="Log to Weights & Biases; needs WANDB_PROJECT.", **_SAVING)
     ] = False,
-    wandb: Annotated[bool, typer.Option("--wandb", help="Needs WANDB_PROJECT.", rich_help_panel=_SAVING)] = False,
 ) -> None:
-    """Evaluate a model under a thinking budget, with lighteval. Run again, it goes on where it stopped.
+    """Evaluate a model under a thinking budget, with lighteval. Rerun the same command to resume.
 
     Examples:
 
@@ -73,8 +73,8 @@ def evaluate(
     with plain_errors(resumes=True):
         if (push_to_hub or push_to_tensorboard) and not results_org:
             raise ValueError("`--push-to-hub` and `--push-to-tensorboard` need `--results-org`, a name on the Hub.")
-        budget = {"min_thinking_tokens": min_thinking_tokens, "num_ignores": num_ignores}
-        config = o.evaluation_config(given, max_thinking_tokens=o.thinking_limit(max_thinking_tokens), **budget)
+        config = o.evaluation_config(given)
+        quiet_libraries()
         from datasets import disable_progress_bars
 
         from s1_hf.evaluation import run

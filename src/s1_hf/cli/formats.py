@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from s1_hf.cli import options as o
+from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.terminal import plain_errors, print_table
+from s1_hf.forcing.budget import NAMES, Budget
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -19,12 +21,14 @@ if TYPE_CHECKING:
     from s1_hf.engines.checkpoint import Checkpoint
 
 
+@takes_budget(without=[name for name in NAMES if name != "wait_text"])
 def formats(
     model: Annotated[
         str | None, typer.Argument(help="A folder, a name on the Hub, or 'embedded'; none: the formats that are known.")
     ] = None,
     thinking_format: o.ThinkingFormat = None,
-    wait_text: o.WaitText = "Wait",
+    *,
+    budget: Budget,
     revision: o.Revision = "main",
     trust_remote_code: o.TrustRemoteCode = False,
     as_json: o.AsJson = False,
@@ -46,7 +50,7 @@ def formats(
             from s1_hf.engines.checkpoint import Checkpoint
 
             checkpoint = Checkpoint.find(model, revision=revision, trust_remote_code=trust_remote_code)
-            found = _resolved(checkpoint, thinking_format, wait_text)
+            found = _resolved(checkpoint, thinking_format, budget)
     if as_json:
         typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
     else:
@@ -63,19 +67,20 @@ def _known() -> dict[str, Any]:
     }
 
 
-def _resolved(checkpoint: Checkpoint, name: str | None, wait: str) -> dict[str, Any]:
+def _resolved(checkpoint: Checkpoint, name: str | None, budget: Budget) -> dict[str, Any]:
     """What is found out about a model, as JSON types."""
     from s1_hf.forcing.automaton import Automaton
     from s1_hf.forcing.formats import resolve_format
+    from s1_hf.forcing.prompts import read_prompt
     from s1_hf.forcing.report import Ended
     from s1_hf.generation.chats import prompt_ids
 
     tokenizer = checkpoint.tokenizer
     fmt = resolve_format(tokenizer, name)
     eos = _ends_of_sequence(checkpoint)
-    automaton = Automaton(tokenizer, fmt, [wait] if wait else [], eos=eos)
+    automaton = Automaton(tokenizer, fmt, budget, eos)
     prompt = prompt_ids(tokenizer, fmt, "1+1?", {})
-    opened = automaton.read_prompt(prompt).ended == Ended.UNFINISHED
+    opened = read_prompt(automaton, prompt).ended == Ended.UNFINISHED
     return {
         "name": fmt.name,
         "start": _tokens(tokenizer, fmt.start),
@@ -83,7 +88,7 @@ def _resolved(checkpoint: Checkpoint, name: str | None, wait: str) -> dict[str, 
         "opened_by": "the chat template" if opened else "forced tokens" if fmt.force_start else "the model",
         "ends_of_sequence": [_tokens(tokenizer, [i]) for i in eos],
         "can_ignore_ends": not fmt.plain,
-        "wait": _tokens(tokenizer, automaton.wait_ids[0]) if wait else None,
+        "wait": _tokens(tokenizer, automaton.wait_ids[0]) if automaton.wait_ids else None,
         "interleaved": fmt.interleaved,
         "prompt": tokenizer.decode(prompt),
     }

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from s1_hf import __version__
 from s1_hf.cli import options as o
+from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.terminal import STYLES, console, messages, plain_errors, quiet_loading
+from s1_hf.forcing.budget import Budget
 
 if TYPE_CHECKING:
     from s1_hf.engines.checkpoint import Checkpoint
@@ -24,18 +25,15 @@ if TYPE_CHECKING:
     from s1_hf.generation.streaming import Kind
 
 
+@takes_budget()
 def generate(
     model: o.Model,
-    question: Annotated[str | None, typer.Argument(help="What is asked; '-': read from stdin.")] = None,
+    question: Annotated[str | None, typer.Argument(help="The question; '-' reads it from stdin.")] = None,
     chat: Annotated[
         Path | None, typer.Option(help="A JSON file: a list of messages.", exists=True, dir_okay=False)
     ] = None,
-    max_thinking_tokens: o.MaxThinkingTokens = None,
-    min_thinking_tokens: o.MinThinkingTokens = 0,
-    num_ignores: o.NumIgnores = 0,
-    wait_text: o.WaitText = "Wait",
-    answer_prefix: o.AnswerPrefix = "Final Answer:",
-    loop_guard: o.LoopGuard = False,
+    *,
+    budget: Budget,
     max_answer_tokens: o.MaxAnswerTokens = None,
     thinking_format: o.ThinkingFormat = None,
     temperature: o.Temperature = 0.0,
@@ -44,7 +42,8 @@ def generate(
     min_p: o.MinP = None,
     seed: o.Seed = 0,
     max_new_tokens: Annotated[
-        int | None, typer.Option(help="In all; by default as many as fit.", min=1, rich_help_panel="Decoding")
+        int | None,
+        typer.Option(help="Maximum tokens in all; by default as many as fit.", min=1, rich_help_panel="Decoding"),
     ] = None,
     dtype: o.Dtype = "auto",
     system_prompt: o.SystemPrompt = None,
@@ -69,28 +68,21 @@ def generate(
     with plain_errors():
         given = _prompt(question, chat, system_prompt)
         o.check_sampling(temperature, top_p, top_k, min_p)
-        budget: dict[str, Any] = {
-            "max_thinking_tokens": o.thinking_limit(max_thinking_tokens),
-            "min_thinking_tokens": min_thinking_tokens,
-            "num_ignores": num_ignores,
-            "wait_text": wait_text or None,
-            "answer_prefix": answer_prefix or None,
-            "loop_guard": o.guard(loop_guard),
-            "format": thinking_format,
-        }
         decoding: dict[str, Any] = {"max_new_tokens": max_new_tokens} if max_new_tokens is not None else {}
         if temperature:
             decoding |= {"do_sample": True, "temperature": temperature, "top_k": top_k or 0, "min_p": min_p}
             decoding |= {} if top_p is None else {"top_p": top_p}
-        checkpoint = _find(model, revision, trust_remote_code, given, budget, decoding)
+        forcing = {"budget": budget, "format": thinking_format}
+        checkpoint = _find(model, revision, trust_remote_code, given, forcing, decoding)
         answers = {} if max_answer_tokens is None else {"max_answer_tokens": max_answer_tokens}
         loaded = checkpoint.load(dtype=dtype)
         start = time.monotonic()
         with _progress() if as_json else _stream() as write:
-            completion = _generate(loaded, checkpoint, given, write, seed, **budget, **decoding, **answers)
+            completion = _generate(loaded, checkpoint, given, write, seed, **forcing, **decoding, **answers)
         seconds = time.monotonic() - start
     if as_json:
-        settings = {"model": model, "revision": revision, "dtype": dtype, "seed": seed} | budget | decoding | answers
+        settings = {"model": model, "revision": revision, "dtype": dtype, "seed": seed, "format": thinking_format}
+        settings |= budget.to_dict() | decoding | answers
         typer.echo(json.dumps(_as_json(given, completion, settings, seconds), ensure_ascii=False))
     messages.print(_summary(completion, seconds), highlight=False, soft_wrap=True)
 
@@ -117,7 +109,7 @@ def _prompt(question: str | None, chat: Path | None, system_prompt: str | None) 
 
 
 def _find(
-    model: str, revision: str, trust: bool, prompt: Any, budget: dict[str, Any], decoding: dict[str, Any]
+    model: str, revision: str, trust: bool, prompt: Any, forcing: dict[str, Any], decoding: dict[str, Any]
 ) -> Checkpoint:
     """Configuration and tokenizer; whatever is wrong with the settings is said before the weights are read."""
     from transformers import GenerationConfig
@@ -131,7 +123,7 @@ def _find(
     context, wanted = checkpoint.context, decoding.get("max_new_tokens")
     limits = {"max_length": context} if wanted is None else {}
     processor = BudgetForcingLogitsProcessor(
-        checkpoint.tokenizer, generation_config=GenerationConfig(**decoding, **limits), **budget
+        checkpoint.tokenizer, generation_config=GenerationConfig(**decoding, **limits), **forcing
     )
     processor.check_vocabulary(checkpoint.config.get_text_config().vocab_size)
     length = len(prompt_ids(checkpoint.tokenizer, processor.format, prompt, {}))
@@ -196,8 +188,8 @@ def _as_json(prompt: Any, completion: Completion, settings: dict[str, Any], seco
         "report": report,
         "seconds": round(seconds, 3),
         "prompt": prompt,
-        "settings": settings | {"loop_guard": settings["loop_guard"] and asdict(settings["loop_guard"])},
-        "versions": {"s1_hf": __version__} | {name: version(name) for name in ("torch", "transformers")},
+        "settings": settings,
+        "versions": {"s1_hf": version("s1-hf")} | {name: version(name) for name in ("torch", "transformers")},
     }
 
 

@@ -24,10 +24,10 @@ def plot(
     results: Annotated[
         Path, typer.Argument(help="A folder with rows.jsonl or rows.parquet, or such a file; or a CSV file, see above.")
     ],
-    output: Annotated[Path | None, typer.Option(help="A folder for the files; none: that of the results.")] = None,
-    formats: Annotated[
-        str, typer.Option(help="Of the figures' files, separated by commas; the page holds them all.")
-    ] = "png,svg",
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Folder for the files; that of the results by default.")
+    ] = None,
+    formats: Annotated[str, typer.Option(help="File formats of the figures, separated by commas.")] = "png,svg",
     as_json: o.AsJson = False,
 ) -> None:
     """Draw figures of results, and write report.html: tables, figures and transcripts in one page.
@@ -39,7 +39,7 @@ def plot(
 
     s1-hf plot results
 
-    s1-hf plot results/rows.parquet --output figures --formats svg
+    s1-hf plot results/rows.parquet --output-dir figures --formats svg
 
     s1-hf plot models.csv
     """
@@ -49,9 +49,9 @@ def plot(
         from s1_hf.results.rows import load_rows
 
         wanted = [name.strip().lower() for name in formats.split(",") if name.strip()]
-        folder = output or (results if results.is_dir() else results.parent)
+        folder = output_dir or (results if results.is_dir() else results.parent)
         if folder.exists() and not folder.is_dir():
-            raise ValueError(f"`--output` has to be a folder, but {folder} is a file.")
+            raise ValueError(f"`--output-dir` has to be a folder, but {folder} is a file.")
         if results.suffix == ".csv":
             _show_figures(draw_models(results, folder, wanted), as_json)
             return

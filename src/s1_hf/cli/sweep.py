@@ -8,32 +8,36 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from s1_hf.cli import options as o
+from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.tables import show_summaries
-from s1_hf.cli.terminal import messages, plain_errors, quiet_loading
+from s1_hf.cli.terminal import messages, plain_errors, quiet_libraries, quiet_loading
 from s1_hf.engines.processes import part
+from s1_hf.forcing.budget import PER_PROMPT, Budget
 
 if TYPE_CHECKING:
     from s1_hf.evaluation.sweeping import Swept
 
-_BUDGET = "Budget"
+_BUDGET = {"rich_help_panel": "Budget"}
 
 
+@takes_budget(without=PER_PROMPT)
 def sweep(
     model: o.Model,
     tasks: o.Tasks,
+    *,
     max_thinking_tokens: Annotated[
-        str, typer.Option(help="Caps, separated by commas; 'none': no cap.", rich_help_panel=_BUDGET)
+        str, typer.Option(help="Caps, separated by commas; 'none': no cap.", **_BUDGET)
     ] = "none",
     num_ignores: Annotated[
-        str, typer.Option(help="Attempts to end that are ignored, separated by commas.", rich_help_panel=_BUDGET)
+        str,
+        typer.Option(help="How many attempts to end thinking are ignored, separated by commas.", **_BUDGET),
     ] = "0",
     curve: Annotated[
-        bool, typer.Option(help="Not the grid: caps with 0 ignores, ignores with no cap.", rich_help_panel=_BUDGET)
+        bool,
+        typer.Option(help="Instead of the grid: caps with 0 ignores, and ignores with no cap.", **_BUDGET),
     ] = False,
-    wait_text: o.WaitText = "Wait",
-    answer_prefix: o.AnswerPrefix = "Final Answer:",
-    loop_guard: o.LoopGuard = False,
+    budget: Budget,
     max_answer_tokens: o.MaxAnswerTokens = None,
     thinking_format: o.ThinkingFormat = None,
     temperature: o.Temperature = 0.0,
@@ -44,7 +48,7 @@ def sweep(
     max_new_tokens: o.MaxNewTokens = None,
     dtype: o.Dtype = "auto",
     batch_size: o.BatchSize = 8,
-    max_length: o.MaxLength = None,
+    max_model_len: o.MaxModelLen = None,
     system_prompt: o.SystemPrompt = None,
     revision: o.Revision = "main",
     trust_remote_code: o.TrustRemoteCode = False,
@@ -55,7 +59,7 @@ def sweep(
     output_dir: o.OutputDir = Path("results"),
     save_details: o.SaveDetails = True,
 ) -> None:
-    """Evaluate a model under all combinations of caps and ignores, in one pass. Run again, it goes on where it stopped.
+    """Evaluate a model under all combinations of caps and ignores, in one pass. Rerun the same command to resume.
 
     Each setting's results are those of `s1-hf eval` with it, in the same files, at a fraction of the cost of separate
     runs. All answers are in rows.parquet of the output folder, which `s1-hf plot` draws.
@@ -68,8 +72,9 @@ def sweep(
     """
     given = dict(locals())
     with plain_errors(resumes=True):
-        settings = _settings(max_thinking_tokens, num_ignores, curve)
+        settings = _settings(max_thinking_tokens, num_ignores, curve, budget)
         config = o.evaluation_config(given)
+        quiet_libraries()
         from datasets import disable_progress_bars
 
         from s1_hf.evaluation import sweeping
@@ -94,7 +99,7 @@ def sweep(
             return  # the main process says it
         if swept.rows:
             about = {"model": model, "tasks": tasks, "seed": seed, "temperature": temperature, "dtype": dtype}
-            about |= {"settings": [setting.name for setting in settings], "max_samples": max_samples}
+            about |= {"settings": [setting.to_dict() for setting in settings], "max_samples": max_samples}
             _say_what_is_replaced(output_dir, about)
             save_rows(swept.rows, output_dir / "rows.parquet")
             write_about(output_dir, **about, cost=_cost(swept))
@@ -111,7 +116,7 @@ def _show(swept: "Swept", output_dir: Path, as_json: bool) -> None:
         )
     for task in swept.ungraded:
         messages.print(
-            f"{task} is in lighteval's results alone: no metric of it calls a single answer right or wrong.",
+            f"{task} is only in lighteval's results: no metric of it calls a single answer right or wrong.",
             soft_wrap=True,
         )
     if swept.rows:
@@ -139,13 +144,13 @@ def _cost(swept: "Swept") -> dict[str, Any] | None:
     return None if swept.cost is None else asdict(swept.cost) | {"saved": swept.cost.saved}
 
 
-def _settings(caps: str, ignores: str, curve: bool) -> list["Budget"]:
-    from s1_hf.generation import sweep as sweeps
+def _settings(caps: str, ignores: str, curve: bool, budget: Budget) -> list[Budget]:
+    from s1_hf.generation import grids
 
     limits, counts = _numbers("--max-thinking-tokens", caps, none=True), _numbers("--num-ignores", ignores)
     if not curve:
-        return sweeps.grid(limits, [n for n in counts if n is not None])
-    return sweeps.curve([n for n in limits if n is not None], [n for n in counts if n])
+        return grids.grid(limits, [n for n in counts if n is not None], budget)
+    return grids.curve([n for n in limits if n is not None], [n for n in counts if n], budget)
 
 
 def _numbers(name: str, given: str, none: bool = False) -> list[int | None]:

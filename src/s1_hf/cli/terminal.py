@@ -5,6 +5,7 @@ Results are written to stdout, everything else to stderr. Exit codes: 0; 1, a ve
 """
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -42,7 +43,7 @@ def plain_errors(
         messages.print(Text("Error: ", style="red").append(_message(error), style="default"), soft_wrap=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
-        kept = " What is finished is kept: the same command goes on from there." if resumes else ""
+        kept = " What is finished is kept: rerun the same command to resume." if resumes else ""
         messages.print(f"\nInterrupted.{kept}", soft_wrap=True)
         raise typer.Exit(130) from None
 
@@ -69,6 +70,12 @@ def quiet_loading(model: str) -> None:
 
     if model == "embedded":
         logging.disable_progress_bar()
+
+
+def quiet_libraries() -> None:
+    """No deprecation warnings of other libraries about each other: a user of ours cannot do anything about them."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"huggingface_hub|lighteval|transformers|datasets")
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
 
 
 def _message(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -114,19 +114,29 @@ class Recorded:
         """Batch after batch of those requests that lack any setting, under those settings that lack any request."""
         kept = self._ledger.read()
         self._wait()
-        lacking_requests, lacking_settings = [], set()
-        for one in requests:
-            lacks = [setting for setting in settings if self._key(under(one, setting)) not in kept]
-            if lacks:
-                lacking_requests.append(one)
-                lacking_settings.update(lacks)
-        left = [setting for setting in settings if setting in lacking_settings]
-        for batch in self._engine.sweep(lacking_requests, left, on_step) if left else ():
+        lacking, left = self._lacking(kept, requests, settings)
+        for batch in self._engine.sweep(lacking, left, on_step) if left else ():
             entries: dict[str, Any] = {}
             for of_setting in batch.of_settings:
                 entries |= self._entries(of_setting)
             self._ledger.append(entries)
             yield batch
+
+    def missing(self, requests: Sequence[Request], settings: Sequence[Budget]) -> list[Request]:
+        """Those that lack any setting."""
+        return self._lacking(self._ledger.read(), requests, settings)[0]
+
+    def _lacking(
+        self, kept: Mapping[str, Any], requests: Sequence[Request], settings: Sequence[Budget]
+    ) -> tuple[list[Request], list[Budget]]:
+        """The requests that lack any setting, and the settings that lack any request."""
+        lacking, left = [], set()
+        for one in requests:
+            lacks = [setting for setting in settings if self._key(under(one, setting)) not in kept]
+            if lacks:
+                lacking.append(one)
+                left.update(lacks)
+        return lacking, [setting for setting in settings if setting in left]
 
     def _key(self, request: Request) -> str:
         return digest([self._identity, request.key])[:32]

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from lighteval.models.abstract_model import ModelConfig
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
-from transformers import GenerationConfig
+from pydantic import (
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    PositiveInt,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-from s1_hf.forcing.budget import Budget, LoopGuard
+from s1_hf.engines.request import Sampling
+from s1_hf.forcing.budget import NAMES, Budget
 
 # Of lighteval's generation parameters, those that transformers' greedy decoding and sampling know.
 _KNOWN = {"temperature", "top_k", "top_p", "min_p", "repetition_penalty", "max_new_tokens", "seed"}
-# What changes no answer, or is told by the key of every single row (see `store`): the prompt, the lengths, the weights.
-_NOT_IN_KEY = {"model_name", "revision", "batch_size", "max_length", "device_map", "attn_implementation", "cache_dir"}
-_NOT_IN_KEY |= {"system_prompt", "chat_template_kwargs", "max_answer_tokens", "trust_remote_code"}
+
+
+def _as_budget(given: object) -> Budget:
+    if isinstance(given, Budget):
+        return given
+    if isinstance(given, dict):
+        return Budget.from_dict(given)
+    raise ValueError(f"`budget` has to be a Budget, or a dictionary of its fields, but is {given!r}.")
 
 
 class BudgetForcingConfig(ModelConfig):
@@ -38,7 +49,7 @@ class BudgetForcingConfig(ModelConfig):
         max_length (`int`, *optional*): tokens of prompt and output together; the model's context by default.
         format (`str` or `dict`, *optional*): the thinking format's name, or the arguments of
             [`ThinkingFormat.from_delimiters`]; detected from the tokenizer if absent.
-        max_thinking_tokens, min_thinking_tokens, num_ignores, wait_text, answer_prefix, loop_guard: see [`Budget`].
+        budget ([`Budget`] or `dict`): how long the model thinks; its fields may also be given as single keywords.
         max_answer_tokens (`int`, *optional*): see [`AnswerLengthCriteria`].
         chat_template_kwargs (`dict`): for the chat template, such as `{"enable_thinking": True}`.
         generation_parameters (`GenerationParameters`): lighteval's. Greedy at temperature 0, the default. Unlike
@@ -61,12 +72,7 @@ class BudgetForcingConfig(ModelConfig):
     batch_size: PositiveInt = 8
     max_length: PositiveInt | None = None
     format: str | dict[str, Any] | None = None
-    max_thinking_tokens: NonNegativeInt | Literal["auto"] | None = None
-    min_thinking_tokens: NonNegativeInt = 0
-    num_ignores: NonNegativeInt = 0
-    wait_text: str | list[str] | None = "Wait"
-    answer_prefix: str | None = "Final Answer:"
-    loop_guard: LoopGuard | None = None
+    budget: Annotated[Budget, PlainValidator(_as_budget), PlainSerializer(Budget.to_dict, return_type=dict)] = Budget()
     max_answer_tokens: PositiveInt | None = None
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
 
@@ -76,9 +82,32 @@ class BudgetForcingConfig(ModelConfig):
         """A relative path through `..` is made absolute: lighteval puts its results under that name."""
         return str(Path(name).resolve()) if ".." in Path(name).parts else name
 
+    @model_validator(mode="before")
+    @classmethod
+    def _collect_budget(cls, given: Any) -> Any:
+        """Single fields of the budget go into it."""
+        if not isinstance(given, dict) or not given.keys() & set(NAMES):
+            return given
+        given = dict(given)
+        single = {name: given.pop(name) for name in NAMES if name in given}
+        if "budget" in given:
+            raise ValueError(
+                f"`budget` has to stand alone, but {', '.join(f'`{name}`' for name in single)} came with it. Put all "
+                "settings into the budget, or give all of them as keywords."
+            )
+        return given | {"budget": Budget.from_dict(single)}
+
+    @model_serializer(mode="wrap")
+    def _spell_out_budget(self, dump: Any) -> dict[str, Any]:
+        """In results files the budget's fields stand beside the others."""
+        found: dict[str, Any] = dump(self)
+        budget = found.pop("budget", {})
+        return found | budget
+
     def model_post_init(self, context: Any, /) -> None:
-        """Checks the budgets together, and the generation parameters."""
-        Budget(**self.budget)
+        """Checks the budget and the generation parameters."""
+        if self.budget.num_prompts:
+            raise ValueError("The budget of an evaluation has to be one value each, not one per prompt.")
         given = self.generation_parameters.model_dump(exclude_none=True)
         unknown = sorted(given.keys() - _KNOWN)
         if unknown:
@@ -87,50 +116,15 @@ class BudgetForcingConfig(ModelConfig):
             )
 
     @property
-    def budget(self) -> dict[str, Any]:
-        """The fields of [`Budget`]."""
-        names = ("max_thinking_tokens", "min_thinking_tokens", "num_ignores", "wait_text", "answer_prefix")
-        return {name: getattr(self, name) for name in names} | {"loop_guard": self.loop_guard}
-
-    @property
-    def samples(self) -> bool:
-        """Whether tokens are drawn, not picked greedily."""
-        return bool(self.generation_parameters.temperature > 0)
+    def sampling(self) -> Sampling | None:
+        """How tokens are drawn; `None`: decoding is greedy."""
+        given = self.generation_parameters
+        if not given.temperature > 0:
+            return None
+        top_p = 1.0 if given.top_p is None else given.top_p
+        return Sampling(temperature=given.temperature, top_p=top_p, top_k=given.top_k or 0, min_p=given.min_p)
 
     @property
     def seed(self) -> int:
-        """Of the draws."""
+        """For all draws."""
         return self.generation_parameters.seed or 0
-
-    def generation_config(self, max_new_tokens: int, eos_token_id: list[int], pad_token_id: int) -> GenerationConfig:
-        """Everything that `generate` has to know, so that nothing is left to a model's own defaults."""
-        given = self.generation_parameters
-        sampling: dict[str, Any] = {"do_sample": False}
-        if self.samples:
-            sampling = {"do_sample": True, "temperature": given.temperature, "top_k": given.top_k or 0}
-            sampling |= {"top_p": 1.0 if given.top_p is None else given.top_p, "min_p": given.min_p}
-        return GenerationConfig(
-            **sampling,
-            repetition_penalty=given.repetition_penalty or 1.0,
-            max_new_tokens=max_new_tokens,
-            eos_token_id=eos_token_id,
-            pad_token_id=pad_token_id,
-        )
-
-    def key(self, **more: Any) -> str:
-        """A hash of all settings that decide what is written for a prompt, and of `more`; 16 hexadecimal digits."""
-        return digest(self.deciding | more)[:16]
-
-    @property
-    def deciding(self) -> dict[str, Any]:
-        """The settings that decide what is written for a prompt, as JSON types."""
-        settings: dict[str, Any] = self.model_dump(mode="json", exclude=_NOT_IN_KEY)
-        settings["generation_parameters"].pop("max_new_tokens")
-        if not self.samples:
-            settings["generation_parameters"].pop("seed")
-        return settings
-
-
-def digest(value: Any) -> str:
-    """SHA-256 of a value of JSON types, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

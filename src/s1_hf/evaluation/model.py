@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from importlib.metadata import version
@@ -13,28 +13,35 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.utils import gather_object
 from lighteval.models.abstract_model import LightevalModel
 from lighteval.tasks.prompt_manager import PromptManager
+from transformers import GenerationConfig
 
 from s1_hf.engines.checkpoint import Checkpoint
+from s1_hf.engines.engine import Finished, Recorded
+from s1_hf.engines.ledger import Ledger
 from s1_hf.engines.progress import Progress, Watch
-from s1_hf.evaluation.batches import Generator, Request, plan
+from s1_hf.engines.request import Request, digest, seed_of
+from s1_hf.engines.transformers_engine import TransformersEngine
 from s1_hf.evaluation.config import BudgetForcingConfig
 from s1_hf.evaluation.statistics import Response
-from s1_hf.evaluation.store import Sample, Store
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
+from s1_hf.forcing.prompts import read_prompt
 from s1_hf.forcing.report import Ended
 from s1_hf.generation.auto import ANSWER_RESERVE
 from s1_hf.generation.chats import prompt_ids
-from s1_hf.generation.processor import BudgetForcingLogitsProcessor
+from s1_hf.generation.processor import BudgetForcingLogitsProcessor, check_can_ignore
 
 if TYPE_CHECKING:
     from lighteval.models.model_output import ModelResponse
     from lighteval.tasks.requests import Doc
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
+
+    from s1_hf.forcing.automaton import Automaton
+    from s1_hf.forcing.budget import Budget
+    from s1_hf.generation.chats import Completion
 
 _ANY_TIME = timedelta(days=30)  # a process may wait that long for the slowest one
 
@@ -44,7 +51,7 @@ class BudgetForcingModel(LightevalModel):
 
     Metrics see the answer alone: it is `ModelResponse.text`, empty if thinking never closed. The thinking is in
     `reasonings`, every generated id in `output_tokens`, the messages in `input`, and what budget forcing did in
-    `samples`, one [`Sample`] each, which [`thinking_metric`] reads.
+    `samples`, one [`Finished`] each, which [`thinking_metric`] reads.
 
     Configuration, tokenizer, format and budgets are checked when it is built, lengths and sampling before the weights
     are read; these are read when the first sample is missing that no earlier run has finished. Under
@@ -70,7 +77,7 @@ class BudgetForcingModel(LightevalModel):
     >>> with TemporaryDirectory() as folder:
     ...     config = BudgetForcingConfig(model_name=str(embedded.MODEL_PATH), max_thinking_tokens=16, cache_dir=folder)
     ...     response, = BudgetForcingModel(config).greedy_until([doc])
-    >>> response.samples[0].ended, response.text[0].startswith("Final Answer:")
+    >>> response.samples[0].completion.report.ended, response.text[0].startswith("Final Answer:")
     ('cut', True)
 
     ```
@@ -83,16 +90,32 @@ class BudgetForcingModel(LightevalModel):
             config.model_name, revision=config.revision, trust_remote_code=config.trust_remote_code
         )
         self._context = _context(self.checkpoint.context, config.max_length)
-        self.format = _format(self.tokenizer, config)
         self._watch = Watch(progress if self._accelerator.is_main_process else None)
-        self._budget = BudgetForcingLogitsProcessor(  # its checks, and the lengths of what it forces
-            self.tokenizer,
-            format=self.format,
-            generation_config=config.generation_config(self._context, [self.tokenizer.eos_token_id], 0),
-            **config.budget,
-        )
-        self._budget.check_vocabulary(self.checkpoint.config.get_text_config().vocab_size)
         self._cache = _NoCache()
+        self.engine = TransformersEngine.from_checkpoint(
+            self.checkpoint,
+            format=_format(self.tokenizer, config),
+            batch_size=config.batch_size,
+            share=(self._accelerator.process_index, self._accelerator.num_processes),
+            loading={
+                "device": self._accelerator.device,
+                "processes": self._accelerator.num_processes,
+                "dtype": config.dtype,
+                "device_map": config.device_map,
+                "attn_implementation": config.attn_implementation,
+            },
+        )
+        self._automaton = self._checked_automaton()
+        self._prompts: dict[int, tuple[int, ...]] = {}  # by the identity of the doc
+        self._known: dict[str, Completion] = {}  # by the request's key; what needs neither engine nor ledger
+
+    def under(self, setting: Budget, known: Sequence[Finished] = ()) -> BudgetForcingModel:
+        """The same model under another budget that shares all texts, with what is `known` of its answers."""
+        other = copy.copy(self)
+        other.config = self.config.model_copy(update={"budget": setting})
+        other._known = {finished.request.key: finished.completion for finished in known}
+        check_can_ignore(self.engine.format, setting)
+        return other
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -115,25 +138,26 @@ class BudgetForcingModel(LightevalModel):
         return not self._accelerator.is_main_process
 
     @cached_property
-    def store(self) -> Store:
-        """Where finished samples are kept."""
-        about = {"weights": self.checkpoint.fingerprint, "format": asdict(self.format)}
+    def ledger(self) -> Ledger:
+        """Where finished samples are kept: a folder for each set of weights and format, whatever the budgets."""
+        identity = self.engine.identity
         name = re.sub(r"[^\w.-]+", "_", self.config.model_name.strip("/."))
-        folder = Path(self.config.cache_dir).expanduser() / name / self.config.key(**about)
-        settings = {"config": self.config.model_dump(mode="json"), **about}
-        settings["versions"] = {library: version(library) for library in ("torch", "transformers", "lighteval")}
-        return Store(folder, settings, self._accelerator.process_index)
+        folder = Path(self.config.cache_dir).expanduser() / name / digest(identity)[:16]
+        versions = {library: version(library) for library in ("torch", "transformers", "lighteval")}
+        about = {"config": self.config.model_dump(mode="json"), **identity, "versions": versions}
+        return Ledger(folder, about, self._accelerator.process_index)
 
     def greedy_until(self, docs: list[Doc]) -> list[ModelResponse]:
-        """Generate, greedily or by sampling, as the settings say; one response a doc, in their order.
+        """Generate, greedily or by sampling, as the settings say; one response per doc, in their order.
 
         Raises:
             ValueError: a prompt and the budget do not fit into the context, or several samples are wanted of greedy
                 decoding.
         """
         wanted = list(self.requests(docs))
-        samples = self._samples([request for _, requests in wanted for request in requests])
-        return [self._response(doc, requests, samples) for doc, requests in wanted]
+        requests = [request for _, requests in wanted for request in requests]
+        completions = self._known or self._completions(requests)
+        return [self._response(doc, requests, completions) for doc, requests in wanted]
 
     def loglikelihood(self, docs: list[Doc]) -> list[ModelResponse]:
         """Not supported: a log-likelihood has no thinking."""
@@ -144,28 +168,19 @@ class BudgetForcingModel(LightevalModel):
 
     loglikelihood_rolling = loglikelihood
 
-    def generator(self, on_step: Callable[[int], None]) -> Generator:
-        """Runs batches of requests, with the weights, which are read now; `on_step` as in [`Generator`]."""
-        return Generator(self._model, self.tokenizer, self.format, self.config, on_step)
-
-    def share(self, batches: list[list[Request]]) -> list[list[Request]]:
-        """This process's part of them."""
-        return batches[self._accelerator.process_index :: self._processes]
-
     def wait_for_everyone(self) -> None:
-        """Go on when all processes of the launch have come here."""
+        """Continue when all processes of the launch have come here."""
         self._accelerator.wait_for_everyone()
 
     def check_room(self, task: str, prompt: tuple[int, ...], limit: int, allowed: str) -> None:
         """Raises a `ValueError` if the budget, delimiters and some answer are more than `limit`, as `allowed` says."""
-        cap, least = self.config.max_thinking_tokens, self.config.min_thinking_tokens
+        cap, least = self.config.budget.max_thinking_tokens, self.config.budget.min_thinking_tokens
         if cap is None and not least:
             return
-        thinking = cap if isinstance(cap, int) else least
+        thinking: Any = cap if isinstance(cap, int) else least
         name = "min_thinking_tokens" if cap is None else "max_thinking_tokens"
-        automaton = self._budget.automaton
-        opened = automaton.read_prompt(prompt).ended == Ended.UNFINISHED
-        delimiters = automaton.max_closing + (0 if opened else len(self.format.start))
+        is_open = read_prompt(self._automaton, prompt).ended == Ended.UNFINISHED
+        delimiters = self._automaton.max_closing + (0 if is_open else len(self.engine.format.start))
         reserve = min(ANSWER_RESERVE, self.config.max_answer_tokens or ANSWER_RESERVE)
         excess = thinking + delimiters + reserve - limit
         if excess > 0:
@@ -178,8 +193,7 @@ class BudgetForcingModel(LightevalModel):
 
     def cleanup(self) -> None:
         """Forget the weights."""
-        self.__dict__.pop("_model", None)
-        torch.cuda.empty_cache()
+        self.engine.forget_weights()
 
     # -- what is wanted -----------------------------------------------------------------------------------------
 
@@ -188,15 +202,30 @@ class BudgetForcingModel(LightevalModel):
         for task, group in groupby(docs, lambda doc: doc.task_name):
             of_task = list(group)
             self._check_samples(task, max(doc.num_samples for doc in of_task))
-            prompts = [tuple(self._prompt(doc)) for doc in of_task]
+            prompts = [self._prompt(doc) for doc in of_task]
             limit = self._max_new_tokens(task, of_task, max(prompts, key=len))
+            plain = task.removesuffix("|0")
+            one = Request(
+                prompt=(),
+                budget=self.config.budget,
+                max_new_tokens=limit,
+                max_answer_tokens=self.config.max_answer_tokens,
+                sampling=self.config.sampling,
+                repetition_penalty=self.config.generation_parameters.repetition_penalty or 1.0,
+                task=plain,
+            )
             for doc, prompt in zip(of_task, prompts, strict=True):
-                numbers = range(doc.num_samples)
-                one = Request(task, doc.id, 0, prompt, limit, self.config.max_answer_tokens)
-                yield doc, [replace(one, index=i) for i in numbers]
+                of_doc = []
+                for i in range(doc.num_samples):
+                    seed = seed_of(self.config.seed, plain, doc.id, i)
+                    of_doc.append(replace(one, prompt=prompt, problem=doc.id, sample=i, seed=seed))
+                yield doc, of_doc
 
-    def _prompt(self, doc: Doc) -> list[int]:
-        return prompt_ids(self.tokenizer, self.format, self._input(doc), self.config.chat_template_kwargs)
+    def _prompt(self, doc: Doc) -> tuple[int, ...]:
+        if id(doc) not in self._prompts:
+            ids = prompt_ids(self.tokenizer, self.engine.format, self._input(doc), self.config.chat_template_kwargs)
+            self._prompts[id(doc)] = tuple(ids)
+        return self._prompts[id(doc)]
 
     def _input(self, doc: Doc) -> Any:
         """The messages, or without a chat template the text."""
@@ -207,7 +236,7 @@ class BudgetForcingModel(LightevalModel):
         return prompts.prepare_prompt_api(doc) if chat else prompts.prepare_prompt(doc)
 
     def _check_samples(self, task: str, count: int) -> None:
-        if count > 1 and not self.config.samples:
+        if count > 1 and self.config.sampling is None:
             raise ValueError(
                 f"{task} wants {count} samples of each problem, which greedy decoding makes all the same. Set a "
                 "`temperature` above 0 (s1's is 1), or choose the task with one sample."
@@ -234,60 +263,47 @@ class BudgetForcingModel(LightevalModel):
 
     # -- getting it ---------------------------------------------------------------------------------------------
 
-    def _samples(self, requests: list[Request]) -> dict[str, Sample]:
-        """A sample for each request, by key: from the disk where there is one."""
-        found = self.store.read()
-        self.wait_for_everyone()  # all have read before anyone writes
-        missing = [request for request in requests if request.key not in found]
-        share = self.share(plan(missing, self.config.batch_size))
-        rows = sum(map(len, share))
-        self._watch.begin(len(requests) - len(missing), len(requests) - len(missing) + rows)
-        new = list(self._generate(share))
-        return found | {sample.key: sample for sample in gather_object(new)}
-
-    def _generate(self, batches: list[list[Request]]) -> Iterator[Sample]:
-        if not batches:
-            return
-        generator = self.generator(self._watch.step)
+    def _completions(self, requests: Sequence[Request]) -> dict[str, Completion]:
+        """A completion for each request, by its key: from the disk where there is one."""
+        batches = Recorded(self.engine, self.ledger, self.wait_for_everyone).run(requests, self._watch.step)
+        found = next(batches)
+        known = {finished.request.key for finished in found}
+        missing = [request for request in requests if request.key not in known]
+        share = sum(map(len, self.engine.plan(missing)))
+        self._watch.begin(len(found), len(found) + share)
+        new: list[Finished] = []
         for batch in batches:
-            start = time.monotonic()
-            samples = generator.run(batch)
-            self.store.append(samples, time.monotonic() - start)
-            self._watch.finish(len(samples), sum(len(sample.token_ids) for sample in samples))
-            yield from samples
+            new += batch
+            self._watch.finish(len(batch), sum(len(finished.completion.token_ids) for finished in batch))
+        return {finished.request.key: finished.completion for finished in [*found, *gather_object(new)]}
 
-    @property
-    def _processes(self) -> int:
-        return int(self._accelerator.num_processes)
-
-    @cached_property
-    def _model(self) -> PreTrainedModel:
-        config = self.config
-        return self.checkpoint.load(
-            self._accelerator.device,
-            processes=self._processes,
-            dtype=config.dtype,
-            device_map=config.device_map,
-            attn_implementation=config.attn_implementation,
+    def _checked_automaton(self) -> Automaton:
+        """For the lengths of what is forced; building it checks budget, format and vocabulary together."""
+        config = GenerationConfig(max_new_tokens=self._context)
+        processor = BudgetForcingLogitsProcessor(
+            self.tokenizer, budget=self.config.budget, format=self.engine.format, generation_config=config
         )
+        processor.check_vocabulary(self.checkpoint.config.get_text_config().vocab_size)
+        return processor.automaton
 
-    def _response(self, doc: Doc, requests: Iterable[Request], samples: dict[str, Sample]) -> ModelResponse:
-        mine = [samples[request.key] for request in requests]
+    def _response(self, doc: Doc, requests: Sequence[Request], completions: dict[str, Completion]) -> ModelResponse:
+        mine = [Finished(request, completions[request.key]) for request in requests]
         prompt = self._input(doc)
         response = Response(
             # a list also for a text: graders take a text that ends in an opening delimiter for a prompt whose
             # thinking stands in the output
             input=[prompt] if isinstance(prompt, str) else prompt,
-            input_tokens=list(next(iter(requests)).prompt),
-            text=[self._answer(doc, sample.answer) for sample in mine],
-            output_tokens=[sample.token_ids for sample in mine],
-            reasonings=[sample.thinking for sample in mine],
+            input_tokens=list(requests[0].prompt),
+            text=[self._answer(doc, sample.completion) for sample in mine],
+            output_tokens=[list(sample.completion.token_ids) for sample in mine],
+            reasonings=[sample.completion.thinking for sample in mine],
         )
         response.samples = mine
         return response
 
-    def _answer(self, doc: Doc, answer: str) -> str:
-        """Without a chat template up to a stop sequence, which ends an answer and no thinking."""
+    def _answer(self, doc: Doc, completion: Completion) -> str:
+        """Empty if thinking never closed; without a chat template up to a stop sequence, which ends only answers."""
+        answer = "" if completion.report.ended == "unfinished" else completion.answer
         stops = () if self.tokenizer.chat_template else doc.stop_sequences or ()
         return min((answer.split(stop)[0] for stop in stops if stop), key=len, default=answer)
 

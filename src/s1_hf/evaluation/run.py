@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from contextlib import nullcontext
 from types import ModuleType
@@ -42,8 +43,8 @@ def evaluate(
 ) -> dict[str, Any] | None:
     """Evaluate a model on tasks of lighteval under a budget.
 
-    Everything is checked before the weights are read. Killed at any moment and called again, it goes on where it
-    stopped; see `store`.
+    Everything is checked before the weights are read. Killed at any moment and called again, it resumes where
+    it stopped; see `s1_hf.engines.ledger`.
 
     Args:
         config ([`BudgetForcingConfig`]): model, budget and decoding.
@@ -63,11 +64,11 @@ def evaluate(
     Raises:
         ValueError: a task is not known, asks for no text, or does not fit the budget, or as
             [`BudgetForcingModel`]. OSError: a model or data set is not there, or is gated and nobody is logged in, or
-            another process evaluates these weights under these settings into the same `cache_dir`.
+            another process evaluates these weights into the same `cache_dir`.
     """
     options = {"output_dir": output_dir, "max_samples": max_samples, "custom_tasks": custom_tasks} | tracker
     model, pipeline = prepare(config, tasks, data_folder=data_folder, progress=progress, **options)
-    with exclusive(model.store.folder) if pipeline.is_main_process() else nullcontext():
+    with exclusive(model.ledger.folder) if pipeline.is_main_process() else nullcontext():
         return finish(pipeline)
 
 
@@ -93,6 +94,17 @@ def prepare(
         task.metrics = (*task.metrics, thinking_metric())
         _record_commit(task)
     return model, pipeline
+
+
+def under(pipeline: Pipeline, model: BudgetForcingModel, output_dir: str, **tracker: Any) -> Pipeline:
+    """The same tasks and data for another model, with results of its own."""
+    other = copy.copy(pipeline)
+    other.model = model
+    other.evaluation_tracker = EvaluationTracker(output_dir, **tracker)
+    other.evaluation_tracker.task_config_logger.log(other.tasks_dict)
+    other.evaluation_tracker.general_config_logger.log_model_info(model_config=model.config)
+    other.final_dict = None
+    return other
 
 
 def finish(pipeline: Pipeline) -> dict[str, Any] | None:

@@ -12,31 +12,35 @@ from lighteval.metrics.utils.metric_utils import Metric, SampleLevelMetric
 from lighteval.models.model_output import ModelResponse
 from lighteval.tasks.requests import SamplingMethod
 
+from s1_hf.forcing.report import ENDED_NAMES
+
 if TYPE_CHECKING:
     from lighteval.tasks.requests import Doc
 
-    from s1_hf.evaluation.store import Sample
+    from s1_hf.engines.engine import Finished
 
-Report = dict[str, list[Any]]
+Reported = dict[str, list[Any]]
 
 
 class Response(ModelResponse):
-    """lighteval's response, and the samples it was made of; no field, so that saved responses stay lighteval's own."""
+    """lighteval's response, and the samples it was made of; not a field, so that saved responses stay lighteval's."""
 
-    samples: list[Sample]
+    samples: list[Finished]
 
 
 class _Reports(SampleLevelComputation):
     """The reports of a problem's samples, which land in the details, and beside them all that was generated."""
 
-    def compute(self, doc: Doc, model_response: ModelResponse, **kwargs: Any) -> Report:
-        """One value a sample in each list."""
-        samples = cast(Response, model_response).samples
-        names = ("thinking_tokens", "ended", "ends_ignored", "answer_tokens", "output")
-        return {name: [getattr(sample, name) for sample in samples] for name in names}
+    def compute(self, doc: Doc, model_response: ModelResponse, **kwargs: Any) -> Reported:
+        """One value per sample in each list."""
+        completions = [sample.completion for sample in cast(Response, model_response).samples]
+        found: Reported = {"output": [completion.text for completion in completions]}
+        for name in ("thinking_tokens", "ended", "ends_ignored", "answer_tokens"):
+            found[name] = [getattr(completion.report, name) for completion in completions]
+        return found
 
 
-def summary(reports: Sequence[Report]) -> dict[str, float]:
+def summary(reports: Sequence[Reported]) -> dict[str, float]:
     """What goes into the results of a task.
 
     Args:
@@ -71,8 +75,7 @@ def summary(reports: Sequence[Report]) -> dict[str, float]:
     values["thinking_tokens_max"] = float(lengths[-1])
     values |= {name: sum(every[name]) / count for name in ("answer_tokens", "ends_ignored")}
     ended = Counter(every["ended"])
-    hows = ("natural", "cut", "looped", "unfinished", "never_started")
-    return values | {f"ended_{how}": ended[how] / count for how in hows}
+    return values | {f"ended_{how}": ended[how] / count for how in ENDED_NAMES}
 
 
 def thinking_metric() -> Metric:

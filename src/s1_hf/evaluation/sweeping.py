@@ -1,15 +1,14 @@
-"""A grid of budgets through lighteval: generated in one pass, then one evaluation a setting.
+"""A grid of budgets through lighteval: generated in one pass, then one evaluation per setting.
 
-The pass puts each setting's samples where an evaluation of that setting alone looks for finished ones (see `store`),
-so that lighteval finds everything on the disk: its results and details are those of as many separate runs. Killed and
-called again, the pass goes on with the batches that are missing.
+The pass puts each setting's samples where an evaluation of only that setting looks for finished ones (see
+`s1_hf.engines.ledger`): results and details are those of as many separate runs. Weights and tasks are loaded once.
+Killed and called again, the pass resumes with the batches that are missing.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -17,21 +16,23 @@ from typing import TYPE_CHECKING, Any
 
 from lighteval.tasks.requests import SamplingMethod
 
+from s1_hf.engines.engine import Finished, Recorded, under
 from s1_hf.engines.locking import exclusive
 from s1_hf.engines.progress import Progress, Watch
-from s1_hf.evaluation.batches import Request, plan
-from s1_hf.evaluation.run import finish, prepare
-from s1_hf.generation.sweep import Cost, check_cache
-from s1_hf.results.rows import Row, pieces
+from s1_hf.evaluation import run
+from s1_hf.forcing.budget import Budget
+from s1_hf.generation.grids import chosen_settings
+from s1_hf.generation.sweep import Cost
+from s1_hf.results.rows import Problem, Row, row_of
 from s1_hf.tasks.scoring import grades_of
 
 if TYPE_CHECKING:
     from lighteval.tasks.requests import Doc
 
+    from s1_hf.engines.request import Request
     from s1_hf.evaluation.config import BudgetForcingConfig
     from s1_hf.evaluation.model import BudgetForcingModel
     from s1_hf.evaluation.statistics import Response
-    from s1_hf.evaluation.store import Sample
 
 METHOD = "budget forcing"
 TRANSCRIPTS = 50  # problems of a task whose rows carry what was generated
@@ -43,7 +44,7 @@ class Swept:
 
     Args:
         rows (`list[Row]`): every answer under every setting.
-        results (`list[dict]`): lighteval's, one a setting.
+        results (`list[dict]`): lighteval's, one per setting.
         cost ([`Cost`]): of what this call has generated; none if all of it was on the disk.
         ungraded (`list[str]`): tasks without rows, because no metric of theirs calls a single sample right or wrong.
     """
@@ -76,102 +77,109 @@ def sweep(
         **options: `output_dir` and others of [`evaluate`].
 
     Returns:
-        [`Swept`]; with several processes, on the main one alone.
+        [`Swept`]; with several processes, only on the main one.
 
     Raises:
         ValueError, OSError: as [`evaluate`], before the weights are read and for all settings.
     """
-    if config.min_thinking_tokens:
-        raise ValueError("A sweep cannot have `min_thinking_tokens`. Leave it out, or evaluate each setting alone.")
-    settings = chosen(settings, max_thinking_tokens, num_ignores)
-    runs = [prepare(_under(config, setting), tasks, **options) for setting in settings]
-    models = [model for model, _ in runs]
-    docs = runs[0][1].sampling_docs[SamplingMethod.GENERATIVE]
-    is_main = runs[0][1].is_main_process()
-    with ExitStack() as locks:
-        for model in models if is_main else ():
-            locks.enter_context(exclusive(model.store.folder))
-        cost = _generate(models, settings, docs, progress)
-        results = [finish(pipeline) for _, pipeline in runs]
-    if not is_main:
-        return None
+    chosen = _chosen(config, settings, max_thinking_tokens, num_ignores)
+    base = config.model_copy(update={"budget": chosen[0].shared()})
+    model, pipeline = run.prepare(base, tasks, **options)
+    models = [model.under(setting) for setting in chosen]
+    docs = pipeline.sampling_docs[SamplingMethod.GENERATIVE]
+    for one in models:
+        for _ in one.requests(docs):
+            pass  # refuses what does not fit, for every setting, before the weights are read
+    is_main = pipeline.is_main_process()
+    tracker = {name: value for name, value in options.items() if name not in _OF_TASKS}
     rows: list[Row] = []
+    results: list[dict[str, Any]] = []
     ungraded: set[str] = set()
-    for setting, (model, pipeline) in zip(settings, runs, strict=True):
-        for name, details in pipeline.evaluation_tracker.details_logger.details.items():
-            found = list(_rows(setting, model, pipeline.tasks_dict[name].metrics, details))
-            rows += found
-            ungraded |= set() if found else {name}
-    return Swept(settings, rows, [r for r in results if r is not None], cost, sorted(ungraded))
+    with exclusive(model.ledger.folder) if is_main else nullcontext():
+        finished, cost = _generate(model, chosen, docs, progress)
+        for setting in chosen:
+            of_setting = run.under(pipeline, model.under(setting, finished[setting]), **tracker)
+            found = run.finish(of_setting)
+            if found is None:
+                continue  # the main process says it
+            results.append(found)
+            for name, details in of_setting.evaluation_tracker.details_logger.details.items():
+                of_task = list(_rows(setting, model, of_setting.tasks_dict[name].metrics, details))
+                rows += of_task
+                if not of_task:
+                    ungraded.add(name)
+    return Swept(chosen, rows, results, cost, sorted(ungraded)) if is_main else None
 
 
-def _under(config: BudgetForcingConfig, setting: Budget) -> BudgetForcingConfig:
-    budget = {"max_thinking_tokens": setting.max_thinking_tokens, "num_ignores": setting.num_ignores}
-    return type(config)(**(dict(config) | budget))
+_OF_TASKS = ("max_samples", "custom_tasks", "data_folder")
+
+
+def _chosen(
+    config: BudgetForcingConfig,
+    settings: Sequence[Budget] | None,
+    max_thinking_tokens: Sequence[int | None],
+    num_ignores: Sequence[int],
+) -> list[Budget]:
+    """The points of the sweep, with what they share from the config's own budget."""
+    if config.budget.min_thinking_tokens:
+        raise ValueError("A sweep cannot have `min_thinking_tokens`. Leave it out, or evaluate each setting by itself.")
+    if settings is not None:
+        return chosen_settings(settings, max_thinking_tokens, num_ignores)
+    return chosen_settings(None, max_thinking_tokens, num_ignores, config.budget.shared())
 
 
 def _generate(
-    models: list[BudgetForcingModel],
-    settings: list[Budget],
+    model: BudgetForcingModel,
+    settings: Sequence[Budget],
     docs: list[Doc],
     progress: Callable[[Progress], None] | None,
-) -> Cost | None:
-    """Fill the stores of all settings; this process's share of it."""
-    first = models[0]
-    check_cache(first.checkpoint.config)
-    wanted = [[r for _, mine in model.requests(docs) for r in mine] for model in models]  # checks every setting
-    requests = wanted[0]
-    found = [model.store.read() for model in models]
-    first.wait_for_everyone()  # all have read before anyone writes
-    missing = [[r.key not in have for r in requests] for have in found]
-    at = [i for i, lacks in enumerate(missing) if any(lacks)]
-    left = [r for r, *lacks in zip(requests, *missing, strict=True) if any(lacks)]
-    batches = first.share(plan(left, first.config.batch_size))
-    watch = Watch(progress if not first.disable_tqdm else None)
-    watch.begin(len(requests) - len(left), len(requests) - len(left) + sum(map(len, batches)))
-    costs = [_run(batch, [models[i] for i in at], [settings[i] for i in at], watch) for batch in batches]
-    first.cleanup()
-    first.wait_for_everyone()  # all have written before anyone reads
-    return reduce(add, costs) if costs else None
-
-
-def _run(batch: list[Request], models: list[BudgetForcingModel], settings: list[Budget], watch: Watch) -> Cost:
-    """One batch under the settings that lack some of it; on the disk when this returns."""
-    start = time.monotonic()
-    samples, cost = models[0].generator(watch.step).sweep(batch, settings)
-    for model, of_setting in zip(models, zip(*samples, strict=True), strict=True):
-        model.store.append(of_setting, time.monotonic() - start)
-    watch.finish(len(batch), cost.trace_tokens + cost.answer_tokens)
-    return cost
+) -> tuple[dict[Budget, list[Finished]], Cost | None]:
+    """Every request under every setting, and what this process generated of it cost."""
+    requests: list[Request] = []
+    for _, of_doc in model.requests(docs):
+        requests += of_doc
+    model.engine.check_sweep(settings)
+    recorded = Recorded(model.engine, model.ledger, model.wait_for_everyone)
+    missing = recorded.missing(requests, settings)
+    rows = sum(map(len, model.engine.plan(missing)))  # this process's share
+    watch = Watch(progress if not model.disable_tqdm else None)
+    watch.begin(len(requests) - len(missing), len(requests) - len(missing) + rows)
+    costs = []
+    for batch in recorded.sweep(requests, settings, watch.step):
+        costs.append(batch.cost)
+        watch.finish(len(batch.of_settings[0]), batch.cost.trace_tokens + batch.cost.answer_tokens)
+    model.cleanup()
+    model.wait_for_everyone()  # all have written before anyone reads
+    everything: list[Request] = []
+    for setting in settings:
+        everything += [under(request, setting) for request in requests]
+    of_settings: dict[Budget, list[Finished]] = {setting: [] for setting in settings}
+    for finished in recorded.found(everything):
+        of_settings[finished.request.budget].append(finished)
+    return of_settings, reduce(add, costs) if costs else None
 
 
 def _rows(setting: Budget, model: BudgetForcingModel, metrics: Sequence[Any], details: Sequence[Any]) -> Iterator[Row]:
     """The rows of one task under one setting; none if its metrics do not tell right samples from wrong ones."""
     for number, detail in enumerate(details):
-        for sample, (correct, extracted) in zip(detail.model_response.samples, _judged(metrics, detail), strict=False):
-            yield Row(
+        gold = "\n".join(map(str, detail.doc.get_golds()))
+        for sample, verdict in zip(detail.model_response.samples, _judged(metrics, detail), strict=False):
+            request, completion = sample
+            yield row_of(
+                completion,
+                Problem(request.problem, detail.doc.query, gold, request.task),
+                model.tokenizer,
                 method=METHOD,
                 setting=setting.name,
-                task=sample.task.removesuffix("|0"),
-                problem=sample.problem,
-                sample=sample.index,
-                thinking_tokens=sample.thinking_tokens,
-                answer_tokens=sample.answer_tokens,
-                correct=correct,
-                ended=sample.ended,
-                ends_ignored=sample.ends_ignored,
-                total_tokens=len(sample.token_ids),
+                sample=request.sample,
+                graded=verdict,
+                with_transcript=number < TRANSCRIPTS,
                 max_thinking_tokens=setting.max_thinking_tokens,
-                question=detail.doc.query,
-                answer=sample.answer,
-                extracted=extracted,
-                gold="\n".join(map(str, detail.doc.get_golds())),
-                transcript=_transcript(model, sample) if number < TRANSCRIPTS else (),
             )
 
 
 def _judged(metrics: Sequence[Any], detail: Any) -> list[tuple[bool, str | None]]:
-    """Of each sample, whether it is right and the answer found in it."""
+    """Whether each sample is right, and the answer found in it."""
     response: Response = detail.model_response
     kinds = [metric.sample_level_fn.kind for metric in metrics if hasattr(metric.sample_level_fn, "kind")]
     if kinds:
@@ -184,8 +192,3 @@ def _judged(metrics: Sequence[Any], detail: Any) -> list[tuple[bool, str | None]
     ]
     verdicts = [score for score in scores if isinstance(score, (bool, int, float)) and score in (0, 1)]
     return [(bool(verdicts[0]), None)] if verdicts and len(response.samples) == 1 else []
-
-
-def _transcript(model: BudgetForcingModel, sample: Sample) -> list[Any]:
-    forced = set(sample.forced)
-    return pieces(model.tokenizer, sample.token_ids, [i in forced for i in range(len(sample.token_ids))])

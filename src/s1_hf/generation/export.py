@@ -53,7 +53,7 @@ def export_custom_generate(
     **keywords: Unpack[BudgetKeywords],
 ) -> Path:
     """Write `custom_generate/generate.py` into a model's folder: anyone who loads it with `trust_remote_code=True` gets
-    the budget in `model.generate`, pipelines, and `lighteval accelerate "model_name=FOLDER,trust_remote_code=True" ...`.
+    the budget in `model.generate`, pipelines and `lighteval accelerate "model_name=FOLDER,trust_remote_code=True"`.
 
     s1-hf has to be installed there. The folder's other files are left as they are, and the folder may be pushed to the
     Hub, where the file works as well. lighteval's backend keeps its answers under the folder's name, blind to the

@@ -9,8 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-
 from s1_hf._lazy import require
 from s1_hf.engines.lines import append_line, whole_lines
 from s1_hf.engines.locking import exclusive
@@ -18,8 +16,6 @@ from s1_hf.methods.method import Method, in_order
 from s1_hf.results.rows import Row, save_rows, write_about
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from s1_hf.methods.bench import Bench
     from s1_hf.results.rows import Problem
 

@@ -109,14 +109,23 @@ def row_of(
     method: str,
     setting: str,
     sample: int = 0,
+    graded: tuple[bool, str | None] | None = None,
+    with_transcript: bool = True,
     **more: Any,
 ) -> Row:
-    """The row of one completion, graded by [`s1_hf.grading.grade`].
+    """The row of one completion.
 
     Args:
+        graded (`tuple[bool, str | None]`, *optional*): whether it is right, and the final answer found in it; by
+            default [`s1_hf.grading.grade`] says.
+        with_transcript (`bool`, defaults to `True`): keep everything that was generated.
         **more: other fields of the row, such as `max_thinking_tokens`.
     """
-    graded, report = grade(completion, problem.gold, problem.kind), completion.report
+    if graded is None:
+        verdict = grade(completion, problem.gold, problem.kind)
+        graded = verdict.correct, verdict.extracted
+    correct, extracted = graded
+    report = completion.report
     return Row(
         method=method,
         setting=setting,
@@ -125,14 +134,14 @@ def row_of(
         sample=sample,
         thinking_tokens=report.thinking_tokens,
         answer_tokens=report.answer_tokens,
-        correct=graded.correct,
+        correct=correct,
         ended=report.ended,
         ends_ignored=report.ends_ignored,
         question=problem.question,
         answer="" if report.ended == "unfinished" else completion.answer,
-        extracted=graded.extracted,
+        extracted=extracted,
         gold=problem.gold,
-        transcript=pieces(tokenizer, completion.token_ids, completion.forced),
+        transcript=pieces(tokenizer, completion.token_ids, completion.forced) if with_transcript else (),
         **({"total_tokens": len(completion.token_ids)} | more),
     )
 

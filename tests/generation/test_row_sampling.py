@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from lamp_requests import lamp_engine, lamp_requests, run_all
 from scipy.stats import chisquare
 
-from toys import toy_model, toy_tokenizer
-
-pytest.importorskip("lighteval")
-
-from documents import lamps
-
 from s1_hf import budget_forcing
-from s1_hf.evaluation import BudgetForcingModel
-from s1_hf.generation.sampling import RowSampler
+from s1_hf.forcing.draws import SeededDraws
+from toys import toy_model, toy_tokenizer
 
 ROWS = 4000
 
@@ -26,10 +21,8 @@ def draw_first(budget: dict, generation: dict) -> tuple[list[int], torch.Tensor,
     ids = [*ends, *tokenizer.convert_tokens_to_ids(["a", "b", "c", "d"])]
     model = toy_model(len(tokenizer), only=ids, seed=4)
     prompt = tokenizer.encode("<|im_start|>assistant\n<think>\n", add_special_tokens=False)
-    kwargs = budget_forcing(model, tokenizer, do_sample=True, max_new_tokens=1, **budget, **generation)
-    sampler = RowSampler(kwargs["logits_processor"][-1])
-    kwargs["logits_processor"].append(sampler)
-    sampler.begin(range(ROWS))
+    draws = SeededDraws(range(ROWS))
+    kwargs = budget_forcing(model, tokenizer, do_sample=True, max_new_tokens=1, draws=draws, **budget, **generation)
     out = model.generate(torch.tensor([prompt] * ROWS), **kwargs)
     return out[:, -1].tolist(), model.next_logits(prompt).double(), ids
 
@@ -67,30 +60,31 @@ def test_top_k_comes_before_the_draw():
     assert_law(tokens, p | {ids[0]: ends})
 
 
-def test_a_sample_is_the_same_in_every_batch(config, tmp_path):
+def test_a_sample_is_the_same_in_every_batch():
     """And whatever other problems are asked, and wherever the global random numbers stand."""
     runs = []
     for batch_size, count in ((1, 2), (3, 2), (8, 5)):
         torch.rand(batch_size)
-        settings = config(temperature=1.0, batch_size=batch_size, cache_dir=str(tmp_path / str(batch_size)))
-        runs.append(BudgetForcingModel(settings).greedy_until(lamps(count, num_samples=3, generation_size=60))[:2])
-    assert (
-        [r.output_tokens for r in runs[0]] == [r.output_tokens for r in runs[1]] == [r.output_tokens for r in runs[2]]
-    )
+        engine = lamp_engine(batch_size=batch_size)
+        requests = lamp_requests(engine, count, samples=3, temperature=1.0, max_new_tokens=60)
+        runs.append([completion.token_ids for completion in run_all(engine, requests)[:6]])
+    assert runs[0] == runs[1] == runs[2]
 
 
-def test_samples_differ_from_one_another_and_from_those_of_another_seed(config):
+def test_samples_differ_from_one_another_and_from_those_of_another_seed():
+    engine = lamp_engine(batch_size=8)
+    options = {"samples": 6, "temperature": 1.0, "max_new_tokens": 60}
     one, other = (
-        BudgetForcingModel(config(temperature=1.0, seed=seed, batch_size=8)).greedy_until(
-            lamps(1, num_samples=6, generation_size=60)
-        )
+        [completion.token_ids for completion in run_all(engine, lamp_requests(engine, 1, seed=seed, **options))]
         for seed in (0, 1)
     )
-    assert len({tuple(ids) for ids in one[0].output_tokens}) > 1
-    assert one[0].output_tokens != other[0].output_tokens
+    assert len(set(one)) > 1
+    assert one != other
 
 
-def test_what_is_not_given_is_off(config):
-    """`generate` itself would sample from the 50 most likely tokens."""
-    sampling = config(temperature=1.0).generation_config(10, [1], 0)
+def test_what_is_not_given_is_off():
+    """`generate` itself would sample from the 50 most likely tokens, and a model's own defaults would come first."""
+    engine = lamp_engine()
+    (request,) = lamp_requests(engine, 1, temperature=1.0)
+    sampling = engine._generation_config(request, [1])
     assert (sampling.top_k, sampling.top_p, sampling.min_p, sampling.repetition_penalty) == (0, 1.0, None, 1.0)

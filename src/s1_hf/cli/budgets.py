@@ -1,0 +1,85 @@
+"""Options for a budget: one for each field of [`s1_hf.Budget`], so that a new field has its option by itself."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Collection
+from dataclasses import Field, fields
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import typer
+
+from s1_hf.cli.terminal import plain_errors
+from s1_hf.forcing.budget import Budget, LoopGuard
+
+PANEL = "Budget"
+
+
+def takes_budget(without: Collection[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A command with a parameter `budget`, for typer: in its place stand the options of its fields.
+
+    Args:
+        without (`Collection[str]`): fields that have no option, because the command has its own.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        chosen = [one for one in fields(Budget) if one.name not in without]
+        hints = get_type_hints(Budget)
+
+        @functools.wraps(command)
+        def run(*args: Any, **given: Any) -> Any:
+            with plain_errors():
+                values = {one.name: _value(hints[one.name], given.pop(one.name)) for one in chosen}
+                budget = Budget(**values)
+            return command(*args, budget=budget, **given)
+
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command, eval_str=True).parameters.values():
+            if parameter.name == "budget":
+                parameters += [_option(one, hints[one.name]) for one in chosen]
+            else:
+                parameters.append(parameter)
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate
+
+
+def _option(one: Field[Any], hint: Any) -> inspect.Parameter:
+    """The option of a field; see [`_value`] for what it may be given."""
+    kinds = _members(hint)
+    help = one.metadata["help"]
+    if LoopGuard in kinds:
+        kind: Any = bool
+        option = typer.Option(f"--{one.name.replace('_', '-')}", help=help, rich_help_panel=PANEL)
+        default: Any = False
+    else:
+        option = typer.Option(help=help, rich_help_panel=PANEL)
+        default = one.default
+        words = [kind for kind in kinds if get_origin(kind) is Literal]
+        if words and int not in kinds:
+            kind = words[0]
+        else:
+            kind = int if int in kinds and not words else str
+        if default is None:
+            kind = kind | None
+    return inspect.Parameter(
+        one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]
+    )
+
+
+def _value(hint: Any, given: Any) -> Any:
+    """What an option says: a number, a word, an empty text for none, or a switch for a loop guard."""
+    kinds = _members(hint)
+    if LoopGuard in kinds:
+        return LoopGuard() if given else None
+    if isinstance(given, str) and int in kinds and given.removeprefix("-").isdecimal():
+        return int(given)
+    return None if given == "" else given
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)

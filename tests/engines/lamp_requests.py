@@ -1,0 +1,42 @@
+"""Problems of the embedded model as requests, and its engine in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from s1_hf import embedded
+from s1_hf.embedded.problems import held_out_sample
+from s1_hf.engines.checkpoint import Checkpoint
+from s1_hf.engines.request import Request, Sampling, seed_of
+from s1_hf.engines.transformers_engine import TransformersEngine
+from s1_hf.forcing.budget import Budget
+from s1_hf.generation.chats import prompt_ids
+
+
+def lamp_engine(model: str = str(embedded.MODEL_PATH), **options: Any) -> TransformersEngine:
+    return TransformersEngine.from_checkpoint(Checkpoint.find(model), loading={"dtype": "float32"}, **options)
+
+
+def lamp_requests(
+    engine: TransformersEngine, count: int, *, samples: int = 1, temperature: float = 0.0, seed: int = 0, **fields: Any
+) -> list[Request]:
+    """Held-out problems, always the same; fields of a budget among `fields` make its budget."""
+    budget = {name: fields.pop(name) for name in vars(Budget()) if name in fields}
+    fields = {"max_new_tokens": 400, "task": "lamps", "budget": Budget(**budget)} | fields
+    if temperature:
+        fields["sampling"] = Sampling(temperature=temperature)
+    requests = []
+    for i, problem in enumerate(held_out_sample(count, seed=5)):
+        prompt = tuple(prompt_ids(engine.tokenizer, engine.format, problem.question, {}))
+        for sample in range(samples):
+            own = seed_of(seed, "lamps", str(i), sample)
+            requests.append(Request(prompt=prompt, problem=str(i), sample=sample, seed=own, **fields))
+    return requests
+
+
+def run_all(engine: Any, requests: list[Request]) -> list[Any]:
+    """The completions, in the order of the requests."""
+    done = {}
+    for batch in engine.run(requests, lambda rows: None):
+        done.update({finished.request.key: finished.completion for finished in batch})
+    return [done[request.key] for request in requests]
