@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from s1_hf.grading.equality import Comparison, SettledBy, checked_gold, compare, group_equivalent, is_equal
-from s1_hf.grading.extraction import Kind, Method, extract_answer, find_answer
+from s1_hf.grading.extraction import AnswerKind, Method, extract_answer, find_answer
 from s1_hf.grading.judge import Judge
 from s1_hf.grading.splitting import Ended, split_thinking
 
@@ -44,7 +44,7 @@ class Grade:
 def grade(
     output: str | Completion,
     gold: str | int,
-    kind: Kind = "math",
+    kind: AnswerKind = "math",
     *,
     format: ThinkingFormat | str | None = None,
     ended: Ended | None = None,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from s1_hf.grading import notation
-from s1_hf.grading.extraction import Kind, check_kind, letter
+from s1_hf.grading.extraction import AnswerKind, check_kind, letter
 from s1_hf.grading.worker import verify
 
 SettledBy = Literal["text", "number", "letter", "math_verify", "judge", "none"]
@@ -20,7 +20,7 @@ class Comparison(NamedTuple):
     reason: str
 
 
-def is_equal(gold: str | int, answer: str, kind: Kind = "math") -> bool:
+def is_equal(gold: str | int, answer: str, kind: AnswerKind = "math") -> bool:
     """Whether `answer` is the same as `gold`; `False` also where the rules cannot tell.
 
     For a choice: the same letter (see [`extract_answer`]). For mathematics, the first of these that applies:
@@ -57,7 +57,7 @@ def is_equal(gold: str | int, answer: str, kind: Kind = "math") -> bool:
     return compare(checked_gold(gold, kind), answer, kind).equal is True
 
 
-def checked_gold(gold: str | int, kind: Kind) -> str:
+def checked_gold(gold: str | int, kind: AnswerKind) -> str:
     """The right answer as text; raises a `ValueError` if there is none."""
     check_kind(kind)
     text = str(gold).strip()
@@ -67,7 +67,7 @@ def checked_gold(gold: str | int, kind: Kind) -> str:
     return text
 
 
-def compare(gold: str, answer: str, kind: Kind) -> Comparison:
+def compare(gold: str, answer: str, kind: AnswerKind) -> Comparison:
     """What the rules of [`is_equal`] say."""
     if kind == "choice":
         first, second = letter(gold), letter(answer)
@@ -80,7 +80,7 @@ def compare(gold: str, answer: str, kind: Kind) -> Comparison:
     return _by_text(first, second) or _by_number(first, second) or _by_math_verify(first, second)
 
 
-def group_equivalent(answers: Sequence[str | None], kind: Kind = "math") -> list[list[int]]:
+def group_equivalent(answers: Sequence[str | None], kind: AnswerKind = "math") -> list[list[int]]:
     """The indices of equal answers in groups, for a majority vote.
 
     An answer joins the first group whose *first member* it equals ([`is_equal`], the member as `gold`), or else begins

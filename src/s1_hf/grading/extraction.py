@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-Kind = Literal["math", "choice"]
+AnswerKind = Literal["math", "choice"]
 Method = Literal["boxed", "answer_line", "phrase", "whole", "none"]
 
 MAX_ANSWER_CHARS = 100_000  # of an answer part its end is read, so that no answer takes long
@@ -39,7 +39,7 @@ _SEVERAL = re.compile(r"[)*\s]{0,5}(?:,|/|&|\band\b|\bor\b)[(*\s]{0,5}[A-D]\b")
 _SCRIPT = re.compile(r"[)\]}*$]{0,5}[_^]")
 
 
-def extract_answer(answer_text: str, kind: Kind = "math") -> str | None:
+def extract_answer(answer_text: str, kind: AnswerKind = "math") -> str | None:
     """The final answer in the part of an output behind the thinking, or `None` if there is none.
 
     The first of these that gives an answer, in the order of s1's evaluation (its harness, tasks `aime`, `openai_math`
@@ -81,7 +81,7 @@ def extract_answer(answer_text: str, kind: Kind = "math") -> str | None:
     return find_answer(answer_text, kind)[0]
 
 
-def find_answer(answer_text: str, kind: Kind) -> tuple[str | None, Method]:
+def find_answer(answer_text: str, kind: AnswerKind) -> tuple[str | None, Method]:
     """The answer and the rule that found it."""
     check_kind(kind)
     text = answer_text[-MAX_ANSWER_CHARS:]
@@ -110,7 +110,7 @@ def letter(candidate: str) -> str | None:
     return found[1].upper() if alone or (found[1].isupper() and _SEPARATED.match(rest)) else None
 
 
-def _candidates(text: str, kind: Kind) -> Iterator[tuple[Method, str]]:
+def _candidates(text: str, kind: AnswerKind) -> Iterator[tuple[Method, str]]:
     """Where an answer may stand, best first."""
     box = _last_box(text)
     if box is not None:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from s1_hf.results.summaries import SettingSummary
 
-Kind = Literal["cap", "none", "ignore", "both"]
+PointKind = Literal["cap", "none", "ignore", "both"]
 
-_KINDS: dict[Kind, dict[str, Any]] = {
+_KINDS: dict[PointKind, dict[str, Any]] = {
     "cap": {"color": style.BLUE, "marker": "o", "label": "limit on thinking"},
     "none": {"color": style.BLACK, "marker": "D", "label": "no intervention"},
     "ignore": {"color": style.VERMILION, "marker": "s", "label": "ends ignored"},
@@ -32,7 +32,7 @@ class ScalingPoint:
     accuracy: float
     low: float
     high: float
-    kind: Kind
+    kind: PointKind
     label: str
 
     @classmethod
@@ -42,7 +42,11 @@ class ScalingPoint:
         Limited is what promises a maximum; ends were ignored if any was.
         """
         limited, ignored = setting.max_thinking_tokens is not None, setting.ends_ignored > 0
-        kinds: dict[tuple[bool, bool], Kind] = {(True, True): "both", (True, False): "cap", (False, True): "ignore"}
+        kinds: dict[tuple[bool, bool], PointKind] = {
+            (True, True): "both",
+            (True, False): "cap",
+            (False, True): "ignore",
+        }
         return cls(
             thinking_tokens=setting.thinking_tokens,
             accuracy=setting.accuracy,

@@ -23,7 +23,7 @@ PAPER = "https://arxiv.org/abs/2501.19393"
 
 
 @dataclass(frozen=True)
-class Report:
+class WrittenReport:
     """What was written, what was left out and why, and the numbers."""
 
     page: Path
@@ -40,7 +40,7 @@ def write_report(
     *,
     about: Mapping[str, Mapping[str, Any]] | None = None,
     formats: Sequence[str] = FORMATS,
-) -> Report:
+) -> WrittenReport:
     """Write `report.html`, which holds everything and loads nothing, and each figure as a file beside it.
 
     Args:
@@ -65,7 +65,7 @@ def write_report(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [path for one in drawn for path in save(one.figure, folder, one.name, formats)]
-    report = Report(folder / "report.html", paths, left_out, settings, methods, differences)
+    report = WrittenReport(folder / "report.html", paths, left_out, settings, methods, differences)
     report.page.write_text(_page(report, rows, drawn, about or {}), encoding="utf-8")
     return report
 
@@ -100,7 +100,9 @@ def _by_method(settings: Sequence[SettingSummary]) -> list[SettingSummary]:
     return sorted(settings, key=lambda one: places[one.task, one.method])
 
 
-def _page(report: Report, rows: Sequence[Row], drawn: Sequence[Drawn], about: Mapping[str, Mapping[str, Any]]) -> str:
+def _page(
+    report: WrittenReport, rows: Sequence[Row], drawn: Sequence[Drawn], about: Mapping[str, Mapping[str, Any]]
+) -> str:
     sections: dict[str, Sequence[Node]] = {
         "Settings": [_table(settings_table(report.settings)), element("p", _settings_note(report), class_="note")],
         "Methods": [_table(methods_table(report.methods)), element("p", *_METHODS_NOTE, class_="note")],
@@ -128,7 +130,7 @@ def _table(table: Table) -> Element:
     return element("div", whole, class_="scroll")
 
 
-def _settings_note(report: Report) -> str:
+def _settings_note(report: WrittenReport) -> str:
     kind = "Wilson's"
     if any(s.samples > 1 for s in report.settings):
         kind += f" for one answer a problem, else the bootstrap's over problems, {RESAMPLES:,} resamples, seed 0"
