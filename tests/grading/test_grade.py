@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("math_verify")
+
+from ending import ending
 
 from s1_hf import Completion, Report
 from s1_hf.grading import Grade, grade
@@ -80,3 +84,33 @@ def test_aime_answers_are_right_with_and_without_leading_zeros(name):
     for row in rows(name):
         assert grade(f"Final Answer: {int(row['answer'])}", row["answer"]).correct
         assert grade(f"Final Answer: {int(row['answer']):03}", int(row["answer"])).correct
+
+
+BIG = 10_000_000
+HUGE = {
+    "open braces": "{" * BIG,
+    "braces in a box": r"\boxed{" + "{" * (BIG // 2) + "}" * (BIG // 2) + "}",
+    "boxes": r"\boxed{" * (BIG // 7),
+    "nested boxes": r"\boxed{" * 12_000 + "1" + "}" * 12_000,
+    "many boxes": r"\boxed{1}, " * (BIG // 11),
+    "backslashes": "\\" * BIG + "boxed{1}",
+    "markers": "Answer:" * (BIG // 7),
+    "answer and spaces": "answer" + " " * BIG,
+    "opened thoughts": "<think>" * (BIG // 7),
+    "half tokens": "<|" * (BIG // 2),
+    "lines": "think\n" + "answer\n" * (BIG // 7),
+    "one long line": "Answer: " + "x" * BIG,
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+@pytest.mark.parametrize("kind", ["math", "choice"])
+def test_ten_megabytes_end_and_are_wrong(name, kind):
+    assert not ending(grade, HUGE[name], "B", kind).correct
+
+
+def test_importing_the_package_loads_no_heavy_library():
+    heavy = "{'torch', 'transformers', 'sympy', 'math_verify', 'openai', 'lighteval'}"
+    code = f"import sys, s1_hf.grading; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
