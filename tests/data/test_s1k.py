@@ -1,12 +1,9 @@
-"""`load_s1k`: the same typed rows from the hub, from local copies of every kind, and from files of one's own."""
+"""`load_s1k`: the same rows from the hub, local copies and your own files, and a record of where they came from."""
 
-import csv
 import hashlib
-import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,56 +15,14 @@ import datasets
 import fsspec
 import httpx
 import huggingface_hub
-import pyarrow as pa
-import pyarrow.parquet as pq
 from fsspec.registry import _registry
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from s1k_files import COMMIT, KINDS, OWN_ROWS, S1K_1_1_ROWS, S1K_ROWS, write
 
 from s1_hf.data.s1k import HUB, DataSource, describe_source, load_s1k
-from s1_hf.data.s1k_builder import S1K, S1K_1_1_COLUMNS, S1K_COLUMNS
+from s1_hf.data.s1k_builder import S1K_1_1_COLUMNS, S1K_COLUMNS
 from s1_hf.embedded.problems import TRAIN_FILE, training_traces
 
 REAL_ROWS = Path(__file__).parents[3] / "shared/data/s1k/s1k_first5_rows_with_gemini_traces.parquet"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-KINDS = ["parquet", "jsonl", "json", "csv"]
-
-S1K_ROWS = [
-    {
-        "solution": f"s{i}", "question": f"q{i}?", "cot_type": "math", "source_type": "aime",
-        "metadata": "{'ID': 1, \"x\": None}", "cot": None,
-        "thinking_trajectories": [f"one, {i}\r\n\"two\"", "three\n"], "attempt": f"a{i}",
-    }
-    for i in range(3)
-]  # fmt: skip
-S1K_1_1_ROWS = [
-    {name: f"{name} {i}, \"quoted\"\n" for name in S1K_1_1_COLUMNS} for i in range(3)
-]  # fmt: skip
-OWN_ROWS = [{"question": "1+1?", "thinking_trajectories": ["one and one"], "attempt": "2"}]
-
-
-def write(path: Path, rows: list[dict]) -> Path:
-    """`rows` in the kind of file that the name says, written without the code under test."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".parquet":
-        pq.write_table(pa.Table.from_pylist(rows), path)
-    elif path.suffix == ".jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    elif path.suffix == ".json":
-        path.write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
-    else:
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.DictWriter(stream, list(rows[0]))
-            writer.writeheader()
-            for row in rows:
-                writer.writerow({k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()})
-    return path
-
-
-@pytest.fixture
-def load(tmp_path):
-    """`load_s1k` with its cache in a folder of the test."""
-    return lambda *args, **options: load_s1k(*args, cache_dir=tmp_path / "cache", **options)
 
 
 @pytest.fixture
@@ -100,17 +55,6 @@ def hub(tmp_path, monkeypatch):
     return state
 
 
-# What the rows are
-
-
-@pytest.mark.parametrize("streaming", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_file_gives_the_same_rows(tmp_path, load, kind, streaming):
-    rows = list(load(path=write(tmp_path / f"x.{kind}", S1K_ROWS), streaming=streaming))
-    null = "" if kind == "csv" else None  # csv has no null
-    assert rows == [{**row, "cot": null} for row in S1K_ROWS]
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("traces", "whose"), [(None, "deepseek"), ("deepseek", "deepseek"), ("gemini", "gemini")])
 def test_traces_of_s1k_1_1_become_the_training_columns_and_are_deepseeks_unless_said(
@@ -141,20 +85,9 @@ def test_the_hubs_columns_are_strings_and_the_traces_lists(hub, load, config, ro
     assert [row["question"] for row in loaded] == [row["question"] for row in rows]
 
 
-def test_a_row_whose_traces_are_one_text_has_one_trace(tmp_path, load):
-    rows = [{**OWN_ROWS[0], "thinking_trajectories": '["this", "is a text"]'}]
-    assert load(path=write(tmp_path / "x.jsonl", rows))[0]["thinking_trajectories"] == ['["this", "is a text"]']
-
-
 def test_a_file_of_ones_own_needs_no_solution_and_keeps_no_foreign_columns(tmp_path, load):
     rows = load(path=write(tmp_path / "x.jsonl", [{**OWN_ROWS[0], "id": 7}]))
     assert list(rows) == [{**OWN_ROWS[0], "solution": None}]
-
-
-def test_columns_that_only_accompany_are_printed_if_they_are_no_texts(tmp_path, load):
-    rows = [{**OWN_ROWS[0], "solution": 2, "metadata": {"é": [1, None]}}]
-    row = load(path=write(tmp_path / "x.jsonl", rows))[0]
-    assert (row["solution"], row["metadata"]) == ("2", '{"é": [1, null]}')
 
 
 def test_the_embedded_training_file_loads(load):
@@ -166,77 +99,6 @@ def test_real_rows_load(load):
     rows = load(path=REAL_ROWS, traces="gemini")
     assert [len(row["thinking_trajectories"][0]) for row in rows] == [12085, 11162, 5520, 9374, 14230]
     assert rows[1]["solution"] == "128" and rows[1]["metadata"].startswith("{'ID': '1991-5'")
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_any_text_survives_any_kind_of_file(kind):
-    """The law: what is written is read, character for character. 60 cases a kind."""
-
-    @settings(max_examples=60, deadline=None)
-    @given(st.lists(st.fixed_dictionaries({
-        "question": st.text(), "thinking_trajectories": st.lists(st.text(), min_size=1), "attempt": st.text(),
-        "solution": st.text(),
-    }), min_size=1, max_size=3))  # fmt: skip
-    def check(rows):
-        with tempfile.TemporaryDirectory() as folder:
-            path = write(Path(folder, f"x.{kind}"), rows)
-            assert list(load_s1k(path=path, streaming=True, cache_dir=folder)) == rows
-
-    check()
-
-
-# CSV
-
-
-@pytest.mark.parametrize("text", ["a plain trace", "[x] a box ticked", "[1, 2] is a list, but not of texts", "[1]"])
-def test_a_csv_cell_that_is_no_json_list_of_texts_is_one_trace(tmp_path, load, text):
-    path = write(tmp_path / "x.csv", [{**OWN_ROWS[0], "thinking_trajectories": text}])
-    assert load(path=path)[0]["thinking_trajectories"] == [text]
-
-
-@pytest.mark.parametrize("printed", ["['a', 'b']", "['a' 'b']", '["it\'s" "b"]'])
-def test_a_csv_cell_with_a_list_as_python_or_numpy_prints_it_is_refused(tmp_path, load, printed):
-    path = write(tmp_path / "x.csv", [{**OWN_ROWS[0], "thinking_trajectories": printed}])
-    with pytest.raises(ValueError, match="JSON list of traces, but is .*json.dumps"):
-        load(path=path)
-
-
-def test_a_csv_cell_may_be_longer_than_pythons_reader_takes(tmp_path, load):
-    assert csv.field_size_limit() == 131072
-    rows = [{**OWN_ROWS[0], "attempt": "x\n" * 500_000}]
-    assert load(path=write(tmp_path / "x.csv", rows))[0]["attempt"] == rows[0]["attempt"]
-    assert csv.field_size_limit() == 131072
-
-
-def test_a_csv_file_may_begin_with_a_byte_order_mark(tmp_path, load):
-    path = write(tmp_path / "x.csv", OWN_ROWS)
-    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert load(path=path)[0]["question"] == "1+1?"
-
-
-def test_csv_cells_that_look_like_numbers_or_nulls_stay_texts(tmp_path, load):
-    path = write(tmp_path / "x.csv", [{**OWN_ROWS[0], "attempt": "025", "question": "NA", "solution": "null"}])
-    row = load(path=path)[0]
-    assert (row["attempt"], row["question"], row["solution"]) == ("025", "NA", "null")
-
-
-# JSON
-
-
-def test_a_json_file_may_have_one_object_a_line(tmp_path, load):
-    path = write(tmp_path / "x.jsonl", S1K_ROWS).rename(tmp_path / "x.json")
-    assert list(load(path=path)) == S1K_ROWS
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [("[1]", "row 0 has to be an object, but is 1"), ("{", r"x\.json cannot be read as a \.json file: Expecting")],
-)
-def test_a_json_file_that_is_none_is_refused(tmp_path, load, text, message):
-    path = tmp_path / "x.json"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=message):
-        load(path=path)
 
 
 # Folders
@@ -321,10 +183,6 @@ def test_an_unreachable_hub_gives_the_same_error(load, monkeypatch):
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", refuse)
     with pytest.raises(ConnectionError, match="ConnectError: no route to host"):
         load("s1K", streaming=True)
-
-
-def test_the_builder_has_a_config_for_every_data_set():
-    assert list(S1K.builder_configs) == [*HUB, "files"]
 
 
 # The record of the source
@@ -419,23 +277,6 @@ def test_a_copy_with_geminis_traces_alone_is_named_as_such(tmp_path, load):
     rows = [{name: value for name, value in row.items() if "deepseek" not in name} for row in S1K_1_1_ROWS]
     with pytest.raises(ValueError, match="lacks 'deepseek_thinking_trajectory', 'deepseek_attempt'.*\n.*'gemini'"):
         load(path=write(tmp_path / "x.parquet", rows))
-
-
-@pytest.mark.parametrize("streaming", [False, True])
-def test_values_of_wrong_types_are_named_and_counted(tmp_path, load, streaming):
-    rows = [{"question": 1, "thinking_trajectories": ["t", 2], "attempt": {"text": "x"}}] * 3
-    with pytest.raises(ValueError) as caught:
-        list(load(path=write(tmp_path / "x.jsonl", rows), streaming=streaming))
-    text = str(caught.value)
-    assert "row 0: `question` has to be a text, but is 1 (int)" in text
-    assert "row 0: `thinking_trajectories` has to be a list of texts, but is ['t', 2] (list)" in text
-    assert text.endswith("and 4 more.")
-
-
-def test_the_number_of_a_wrong_row_counts_from_the_files_first(tmp_path, load):
-    rows = [*OWN_ROWS * 250, {**OWN_ROWS[0], "attempt": 2}]
-    with pytest.raises(ValueError, match="row 250: `attempt` has to be a text, but is 2"):
-        load(path=write(tmp_path / "x.jsonl", rows))
 
 
 def test_without_datasets_the_extra_is_named():

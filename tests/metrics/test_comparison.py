@@ -59,6 +59,9 @@ def test_false_alarms_are_no_more_than_the_level():
     assert 40 < alarms < 145
 
 
+# What a set of problems can show
+
+
 def test_one_question_of_aime_is_three_points():
     assert resolution(30) == pytest.approx(3.33, abs=0.004) and resolution(500) == 0.2
 
