@@ -118,7 +118,10 @@ def test_real_rows_are_byte_for_byte_the_originals(qwen2_5, tmp_path):
         assert ours.startswith("<|im_start|>system\nYou are Qwen, created by Alibaba Cloud.")  # the template's default
 
 
-TEXT = st.text(st.sampled_from("ab :\n\t") | st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)
+# hypothesis also draws strings that it finds in our source: a delimiter in a text is refused, and tested below
+TEXT = st.text(st.sampled_from("ab :\n\t") | st.characters(exclude_categories=["Cs"]), min_size=1).filter(
+    lambda text: text.strip() and "<|im_start|>" not in text
+)
 
 
 @settings(deadline=None)
