@@ -96,4 +96,4 @@ def test_a_setting_that_is_not_finished_is_refused(results):
     with (results / "rows.jsonl").open("a") as file:
         file.write((results / "rows.jsonl").read_text().splitlines()[0].replace('"sample": 0', '"sample": 1') + "\n")
     run = plot(results)
-    assert run.exit_code == 2 and "Is a run not finished?" in run.output
+    assert run.exit_code == 2 and "If a run was interrupted, rerun the same command to resume it" in run.output

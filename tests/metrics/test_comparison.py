@@ -137,15 +137,15 @@ def test_no_significant_difference_is_warned_of(seeds, problems, data):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: paired_test([1, 0], [1, 0, 0]), "`a` and `b` have to belong together"),
+        (lambda: paired_test([1, 0], [1, 0, 0]), "`a` and `b` have to correspond entry by entry"),
         (lambda: paired_test([[1, 0]], [[1]]), "[(]1, 2[)] and [(]1, 1[)]"),
-        (lambda: paired_test([1, 2], [1, 0]), "`a` has to hold True or False"),
-        (lambda: resolution(0), "`problems` has to be a whole number from 1 up, but is 0"),
+        (lambda: paired_test([1, 2], [1, 0]), "`a` has to contain True or False"),
+        (lambda: resolution(0), "`problems` has to be a whole number of at least 1, but is 0"),
         (lambda: smallest_difference(30.0), "`problems` has to be a whole number"),
         (lambda: smallest_difference(30, power=80), "`power` has to lie between 0 and 1"),
         (lambda: smallest_difference(30, disagreement=120), "`disagreement` has to be from 0 to 100, but is 120"),
         (lambda: warn_if_too_small(math.nan, 30), "`difference` has to be from -100 to 100, but is nan"),
-        (lambda: warn_if_too_small(5, 30, seeds=0), "`seeds` has to be a whole number from 1 up"),
+        (lambda: warn_if_too_small(5, 30, seeds=0), "`seeds` has to be a whole number of at least 1"),
     ],
 )
 def test_what_is_refused_is_named_with_its_rule_and_value(call, words):

@@ -106,13 +106,16 @@ RNG = np.random.default_rng(0)
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: bootstrap_interval([1], rng=RNG), "`problems` has to be a whole number from 2 up, but is 1"),
+        (lambda: bootstrap_interval([1], rng=RNG), "`problems` has to be a whole number of at least 2, but is 1"),
         (lambda: bootstrap_interval([1, 0.5], rng=RNG), "True or False"),
         (lambda: bootstrap_interval([1, 0], level=95, rng=RNG), "`level` has to lie between 0 and 1 .*, but is 95"),
-        (lambda: bootstrap_interval([1, 0], resamples=0, rng=RNG), "`resamples` has to be a whole number from 1 up"),
+        (
+            lambda: bootstrap_interval([1, 0], resamples=0, rng=RNG),
+            "`resamples` has to be a whole number of at least 1",
+        ),
         (lambda: bootstrap_interval([1, 0], rng=0), "`rng` has to be .*Generator, but is 0. Use .*default_rng"),
-        (lambda: bootstrap_interval([1, 0], lambda _: math.nan, rng=RNG), "`estimator` .* finite .* gave nan"),
-        (lambda: paired_bootstrap_interval([1, 0], [1, 0, 0], rng=RNG), "same problems .* hold 2 and 3"),
+        (lambda: bootstrap_interval([1, 0], lambda _: math.nan, rng=RNG), "`estimator` .* finite .* returned nan"),
+        (lambda: paired_bootstrap_interval([1, 0], [1, 0, 0], rng=RNG), "same problems .* contain 2 and 3"),
     ],
 )
 def test_what_is_refused_is_named_with_its_rule_and_value(call, words):

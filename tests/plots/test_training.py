@@ -17,7 +17,7 @@ def test_models_are_points_over_their_training_examples_with_intervals_where_the
 
 @pytest.mark.parametrize("wrong", [{"examples": 0}, {"accuracy": 0.93e3}, {"low": 3}])
 def test_a_trained_model_that_cannot_be_drawn_is_refused(wrong):
-    with pytest.raises(ValueError, match="A trained model has to have 1 example or more"):
+    with pytest.raises(ValueError, match="A trained model has to have at least 1 example"):
         TrainedModel(**{"name": "s1", "examples": 1000, "accuracy": 93} | wrong)
 
 
@@ -30,5 +30,5 @@ def test_training_draws_loss_gradient_norm_and_learning_rate_over_steps():
 
 
 def test_a_log_without_a_loss_is_refused():
-    with pytest.raises(ValueError, match="has to hold at least one entry with a loss"):
+    with pytest.raises(ValueError, match="has to contain at least one entry with a loss"):
         training([{"train_loss": 0.5}])

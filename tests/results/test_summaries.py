@@ -61,7 +61,7 @@ def test_tasks_and_methods_are_kept_apart_and_in_order():
 
 
 def test_rows_that_do_not_belong_together_are_refused():
-    with pytest.raises(ValueError, match="problem '1' has its sample 0 twice"):
+    with pytest.raises(ValueError, match="problem '1' has sample 0 twice"):
         summarize_settings([a_row(), a_row()])
     with pytest.raises(ValueError, match="from 1 to 2 samples"):
         summarize_settings([a_row(), a_row(sample=1), a_row(problem="2")])
