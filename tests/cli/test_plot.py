@@ -84,7 +84,7 @@ def test_bad_input_is_refused_before_anything_is_written(results, tmp_path):
     for arguments, said in (
         (["nowhere"], "does not exist"),
         ([results / "about.json"], "has to end in .jsonl or .parquet"),
-        ([results, "--formats", "png,gif"], "`formats` some of png, svg"),
+        ([results, "--formats", "png,gif"], "`formats` only png, svg"),
         ([results, "--output", results / "about.json"], "has to be a folder"),
     ):
         run = plot(*arguments)

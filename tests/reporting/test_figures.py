@@ -29,7 +29,7 @@ def test_methods_are_compared_and_their_files_named_apart(tmp_path):
     assert [path.stem for path in report.figures] == [
         "scaling", "compare", "performance", "ended", "lengths-budget-forcing-t", "lengths-voting-t",
     ]  # fmt: skip
-    assert report.left_out == ["t: no figure 'ended' of voting, because all thinking ended in one way: natural."]
+    assert report.left_out == ["t: no figure 'ended' for voting, because all thinking ended the same way: natural."]
 
 
 def test_what_was_not_found_has_no_length(tmp_path, monkeypatch):
@@ -41,7 +41,7 @@ def test_what_was_not_found_has_no_length(tmp_path, monkeypatch):
     assert "lengths.svg" in [path.name for path in written(rows, tmp_path, formats=["svg"])[0].figures]
     assert drawn == [{"limit 9": [8]}]
     report, _ = written(rows[2:], tmp_path, formats=["svg"])
-    assert "t: no figure 'lengths' of budget forcing, because no answer was found." in report.left_out
+    assert "t: no figure 'lengths' for budget forcing, because no answer was found." in report.left_out
 
 
 def test_rows_without_the_tokens_generated_are_not_compared_by_them(tmp_path):

@@ -28,7 +28,7 @@ def test_the_same_rows_give_the_same_bytes(tmp_path):
 
 @pytest.mark.parametrize(("rows", "formats"), [([], ["png"]), ([a_row()], ["pdf"])])
 def test_no_rows_and_unknown_formats_are_refused_before_anything_is_written(rows, formats, tmp_path):
-    with pytest.raises(ValueError, match="`formats` some of png, svg"):
+    with pytest.raises(ValueError, match="`formats` only png, svg"):
         write_report(rows, tmp_path / "new", formats=formats)
     assert not (tmp_path / "new").exists()
 

@@ -51,5 +51,5 @@ def test_the_middle_of_a_long_transcript_is_left_out_and_said_to_be(lengths):
     shown = "".join(read("".join(map(str, transcripts(choose([a_row(transcript=pieces)]))))).text)
     left_out = sum(lengths) - MOST_CHARACTERS
     begin = MOST_CHARACTERS * 3 // 4
-    note = f" [{left_out:,} characters are left out here] "
+    note = f" [{left_out:,} characters left out] "
     assert text[:begin] + note + text[begin + left_out :] in shown
