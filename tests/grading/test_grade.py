@@ -49,7 +49,7 @@ def test_thinking_that_never_closed_is_graded_when_asked():
 
 
 def test_nothing_behind_the_thinking_is_no_answer_even_when_thinking_may_be_graded():
-    assert grade(r"<think>\boxed{25}</think>", "25", grade_thinking=True).reason.endswith("nothing behind the thinking")
+    assert grade(r"<think>\boxed{25}</think>", "25", grade_thinking=True).reason.endswith("nothing after the thinking")
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_a_line_that_is_no_verdict_is_named(tmp_path):
     (tmp_path / "v.jsonl").write_text(
         '{"model": "m", "question": "q", "gold": "1", "attempt": "a", "verdict": true}\n{"mod'
     )
-    with pytest.raises(ValueError, match=r"Line 2 of .*v\.jsonl is not a verdict"):
+    with pytest.raises(ValueError, match=r"Line 2 of .*v\.jsonl is not a judge's verdict"):
         Judge("http://localhost:8000/v1", "m", tmp_path / "v.jsonl")
 
 
