@@ -155,17 +155,26 @@ def test_good_rows_pass(format):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"thinking_trajectories": []}, r"`thinking_trajectories` has to be a list of one or more texts, but is \[\]"),
-        ({"thinking_trajectories": None}, "`thinking_trajectories` has to be a list of one or more texts, but is None"),
+        (
+            {"thinking_trajectories": []},
+            r"`thinking_trajectories` has to be a list of one or more strings, but is \[\]",
+        ),
+        (
+            {"thinking_trajectories": None},
+            "`thinking_trajectories` has to be a list of one or more strings, but is None",
+        ),
         (
             {"thinking_trajectories": "text"},
-            "`thinking_trajectories` has to be a list of one or more texts, but is 'text'",
+            "`thinking_trajectories` has to be a list of one or more strings, but is 'text'",
         ),
-        ({"thinking_trajectories": ["t", " \n"]}, r"`thinking_trajectories\[1\]` has to be a text that is not blank"),
-        ({"thinking_trajectories": [1]}, r"`thinking_trajectories\[0\]` has to be a text that is not blank, but is 1"),
-        ({"question": ""}, "`question` has to be a text that is not blank, but is ''"),
-        ({"attempt": None}, "`attempt` has to be a text that is not blank, but is None"),
-        ({"attempt": 2}, "`attempt` has to be a text that is not blank, but is 2"),
+        ({"thinking_trajectories": ["t", " \n"]}, r"`thinking_trajectories\[1\]` has to be a string that is not blank"),
+        (
+            {"thinking_trajectories": [1]},
+            r"`thinking_trajectories\[0\]` has to be a string that is not blank, but is 1",
+        ),
+        ({"question": ""}, "`question` has to be a string that is not blank, but is ''"),
+        ({"attempt": None}, "`attempt` has to be a string that is not blank, but is None"),
+        ({"attempt": 2}, "`attempt` has to be a string that is not blank, but is 2"),
     ],
 )
 def test_a_row_without_text_is_refused_by_column(change, message):
@@ -190,7 +199,7 @@ def test_many_bad_rows_are_counted_and_the_first_five_named():
     with pytest.raises(ValueError) as caught:
         check_rows(rows)
     lines = str(caught.value).splitlines()
-    assert lines[0].startswith("7 of the rows cannot be trained on")
+    assert lines[0].startswith("7 rows cannot be used for training")
     assert [line.split(":")[0] for line in lines[1:-1]] == [f"row {i}" for i in range(10, 15)]
     assert lines[-1] == "and 2 more"
 
@@ -253,8 +262,8 @@ def test_a_template_that_renders_the_message_in_full_passes(monkeypatch, tokeniz
     [
         (DROPS, "think", "the thinking is dropped or changed"),
         (STRIPS, "s1", "the answer is changed"),
-        (ADDS, "s1", r"before it stands .*<think>\\n\\n</think>\\n\\n', but a prompt ends in .*assistant\\n'"),
-        (OPENS, "s1", r"before it stands .*assistant\\n', but a prompt ends in .*<think>\\n'"),
+        (ADDS, "s1", r"it is preceded by .*<think>\\n\\n</think>\\n\\n', while a prompt ends in .*assistant\\n'"),
+        (OPENS, "s1", r"it is preceded by .*assistant\\n', while a prompt ends in .*<think>\\n'"),
     ],
 )
 def test_a_template_that_drops_changes_or_adds_is_refused(monkeypatch, tokenizer, template, format, fault):
@@ -291,8 +300,8 @@ def test_templates_that_fine_tuning_can_use(monkeypatch, qwen3, name, format):
     [
         ("deepseek_r1_distill", "think", "the thinking is dropped"),
         ("deepseekv3", "think", "the thinking is dropped"),
-        ("qwen3", "s1", "before it stands"),
-        ("qwen3_training", "s1", "before it stands"),
+        ("qwen3", "s1", "it is preceded by"),
+        ("qwen3_training", "s1", "it is preceded by"),
     ],
 )
 def test_templates_that_fine_tuning_cannot_use(monkeypatch, qwen3, name, format, fault):
@@ -380,7 +389,7 @@ def test_lengths_of_the_real_rows(qwen2_5, tmp_path):
     [
         ([], {}, "`rows` has to have at least one row"),
         (numbered(1), {"max_length": 0}, "`max_length` has to be a positive number of tokens, but is 0"),
-        ([*numbered(*[1] * 70), {**ROW, "attempt": ""}], {}, "Row 70: .*`attempt` has to be a text"),
+        ([*numbered(*[1] * 70), {**ROW, "attempt": ""}], {}, "Row 70: .*`attempt` has to be a string"),
     ],
 )
 def test_what_cannot_be_summarized_is_refused(tokenizer, rows, options, message):

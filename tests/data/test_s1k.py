@@ -233,7 +233,9 @@ def test_all_wrong_arguments_are_named_at_once():
     with pytest.raises(ValueError) as caught:
         load_s1k("s1k", path="x", traces="claude", revision="main")
     text = str(caught.value)
-    assert "`config` has to be one of 's1K', 's1K-1.1', 'full59K', but is 's1k'. Local data: `path='s1k'`." in text
+    assert (
+        "`config` has to be one of 's1K', 's1K-1.1', 'full59K', but is 's1k'. For local data use `path='s1k'`." in text
+    )
     assert "`traces` has to be one of 'deepseek', 'gemini', but is 'claude'" in text
     assert "`config` has to be left out with `path`" in text and "`revision` has to be left out with `path`" in text
 
@@ -250,7 +252,7 @@ def test_traces_have_no_meaning_for_a_file_without_them(tmp_path, load):
 
 
 def test_a_path_that_does_not_exist_is_refused(tmp_path, load):
-    with pytest.raises(ValueError, match="`path` has to be a data file or a folder of such files, but .*not exist"):
+    with pytest.raises(ValueError, match="`path` has to be a data file or a folder of data files, but .*not exist"):
         load(path=tmp_path / "nowhere")
 
 

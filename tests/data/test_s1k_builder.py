@@ -119,12 +119,12 @@ def test_values_of_wrong_types_are_named_and_counted(tmp_path, load, streaming):
     with pytest.raises(ValueError) as caught:
         list(load(path=write(tmp_path / "x.jsonl", rows), streaming=streaming))
     text = str(caught.value)
-    assert "row 0: `question` has to be a text, but is 1 (int)" in text
-    assert "row 0: `thinking_trajectories` has to be a list of texts, but is ['t', 2] (list)" in text
+    assert "row 0: `question` has to be a string, but is 1 (int)" in text
+    assert "row 0: `thinking_trajectories` has to be a list of strings, but is ['t', 2] (list)" in text
     assert text.endswith("and 4 more.")
 
 
 def test_the_number_of_a_wrong_row_counts_from_the_files_first(tmp_path, load):
     rows = [*OWN_ROWS * 250, {**OWN_ROWS[0], "attempt": 2}]
-    with pytest.raises(ValueError, match="row 250: `attempt` has to be a text, but is 2"):
+    with pytest.raises(ValueError, match="row 250: `attempt` has to be a string, but is 2"):
         load(path=write(tmp_path / "x.jsonl", rows))
