@@ -127,7 +127,7 @@ class Judge:
 
 
 def verdict_of(reply: str) -> bool | None:
-    """`True` for Yes, `False` for No in the last non-empty line, whatever its case, `*`, quotes, full stop; else `None`."""
+    """`True` for Yes, `False` for No in the last non-empty line, ignoring case, `*`, quotes, full stop; else `None`."""
     lines = [line for line in reply.split("\n") if line.strip()]
     return {"yes": True, "no": False}.get(lines[-1].strip(" \t\r*_`\"'.").lower()) if lines else None
 
