@@ -1,4 +1,4 @@
-"""Text that can be seen is left alone; what would hide or reorder it is spelled out."""
+"""Visible text is left unchanged; characters that would hide or reorder it are spelled out."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from s1_hf.visible import visible
 
 @all_examples
 @given(ANY_TEXT)
-def test_what_is_visible_can_be_written_and_is_left_as_it_is_when_seen_again(text):
+def test_visible_text_can_be_encoded_and_is_not_changed_again(text):
     shown = visible(text)
     shown.encode("utf-8")
     assert visible(shown) == shown
@@ -17,5 +17,5 @@ def test_what_is_visible_can_be_written_and_is_left_as_it_is_when_seen_again(tex
 
 
 @pytest.mark.parametrize("text", ["plain\n\ttext", "äßλ 思考 🙂", "👩\u200d🔬", "שלום", "x\u0301"])
-def test_text_that_can_be_seen_is_left_alone(text):
+def test_visible_text_is_left_unchanged(text):
     assert visible(text) == text

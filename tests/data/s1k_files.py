@@ -1,4 +1,4 @@
-"""Rows with the columns of s1K and s1K-1.1, and files of every kind that hold them."""
+"""Rows with the columns of s1K and s1K-1.1, and files of every kind that contain them."""
 
 import csv
 import json

@@ -38,7 +38,7 @@ ADDS = KEEPS.replace("{{ m.content", "{{ '<think>\n\n</think>\n\n' if m.role == 
 
 
 def original_text(question: str, traces: list[str], attempt: str, tokenizer) -> str:
-    """The rule of the original's data/tokenization.py, told in our words."""
+    """The rule of the original's data/tokenization.py, in our words."""
     answer = attempt
     if attempt.find("Answer:") == -1:
         answer = f"Answer: {attempt}"
@@ -90,7 +90,7 @@ def test_s1_puts_no_second_answer_marker(attempt):
 
 
 @pytest.mark.parametrize("attempt", ["answer: 2", "Answer 2", "The Answer is: 2"])
-def test_what_is_no_answer_marker_to_the_original_gets_one(attempt):
+def test_what_the_original_does_not_take_for_an_answer_marker_gets_one(attempt):
     assert content({**ROW, "attempt": attempt}).endswith("<|im_start|>answer\nAnswer: " + attempt)
 
 
@@ -397,7 +397,7 @@ def test_what_cannot_be_summarized_is_refused(tokenizer, rows, options, message)
         summarize(rows, tokenizer, **options)
 
 
-def test_a_template_that_changes_one_row_alone_is_found_by_the_row(monkeypatch, tokenizer):
+def test_a_template_that_changes_only_one_row_is_found_by_that_row(monkeypatch, tokenizer):
     monkeypatch.setattr(tokenizer, "chat_template", KEEPS.replace("m.content", "m.content.replace('\\t', ' ')"))
     with pytest.raises(
         ValueError, match="Row 1: The chat template has to render .* the thinking is dropped or changed"

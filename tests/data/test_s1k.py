@@ -57,9 +57,7 @@ def hub(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("traces", "whose"), [(None, "deepseek"), ("deepseek", "deepseek"), ("gemini", "gemini")])
-def test_traces_of_s1k_1_1_become_the_training_columns_and_are_deepseeks_unless_said(
-    tmp_path, load, kind, traces, whose
-):
+def test_traces_of_s1k_1_1_become_the_training_columns_by_default_deepseeks(tmp_path, load, kind, traces, whose):
     rows = load(path=write(tmp_path / f"x.{kind}", S1K_1_1_ROWS), traces=traces)
     for row, original in zip(rows, S1K_1_1_ROWS, strict=True):
         assert row["thinking_trajectories"] == [original[f"{whose}_thinking_trajectory"]]
@@ -85,7 +83,7 @@ def test_the_hubs_columns_are_strings_and_the_traces_lists(hub, load, config, ro
     assert [row["question"] for row in loaded] == [row["question"] for row in rows]
 
 
-def test_a_file_of_ones_own_needs_no_solution_and_keeps_no_foreign_columns(tmp_path, load):
+def test_your_own_file_needs_no_solution_and_loses_other_columns(tmp_path, load):
     rows = load(path=write(tmp_path / "x.jsonl", [{**OWN_ROWS[0], "id": 7}]))
     assert list(rows) == [{**OWN_ROWS[0], "solution": None}]
 
@@ -110,7 +108,7 @@ def test_a_local_copy_of_the_hubs_folder_is_read_in_order(tmp_path, load):
     assert [row["question"] for row in load(path=tmp_path / "copy")] == ["q0?", "q1?", "q2?"]
 
 
-def test_of_a_folder_with_splits_only_train_is_read(tmp_path, load):
+def test_only_the_training_split_of_a_folder_is_read(tmp_path, load):
     write(tmp_path / "copy/train.jsonl", S1K_ROWS[:1])
     write(tmp_path / "copy/test.jsonl", S1K_ROWS[1:])
     assert len(load(path=tmp_path / "copy")) == 1
@@ -241,12 +239,12 @@ def test_all_wrong_arguments_are_named_at_once():
 
 
 @pytest.mark.parametrize("config", ["s1K", "full59K"])
-def test_traces_have_no_meaning_for_data_with_one_trace_a_question(config):
+def test_traces_do_not_apply_to_data_with_one_trace_per_question(config):
     with pytest.raises(ValueError, match="`traces` has to be left out for"):
         load_s1k(config, traces="gemini")
 
 
-def test_traces_have_no_meaning_for_a_file_without_them(tmp_path, load):
+def test_traces_do_not_apply_to_a_file_without_them(tmp_path, load):
     with pytest.raises(ValueError, match="lacks 'gemini_thinking_trajectory', 'gemini_attempt'.*\n.*`traces=None`"):
         load(path=write(tmp_path / "x.jsonl", OWN_ROWS), traces="gemini")
 
@@ -275,7 +273,7 @@ def test_missing_columns_are_named_with_those_found_in_every_file(tmp_path, load
     assert "1.jsonl" not in text
 
 
-def test_a_copy_with_geminis_traces_alone_is_named_as_such(tmp_path, load):
+def test_a_copy_with_only_geminis_traces_is_recognised(tmp_path, load):
     rows = [{name: value for name, value in row.items() if "deepseek" not in name} for row in S1K_1_1_ROWS]
     with pytest.raises(ValueError, match="lacks 'deepseek_thinking_trajectory', 'deepseek_attempt'.*\n.*'gemini'"):
         load(path=write(tmp_path / "x.parquet", rows))

@@ -29,7 +29,7 @@ def test_a_row_whose_traces_are_one_text_has_one_trace(tmp_path, load):
     assert load(path=write(tmp_path / "x.jsonl", rows))[0]["thinking_trajectories"] == ['["this", "is a text"]']
 
 
-def test_columns_that_only_accompany_are_printed_if_they_are_no_texts(tmp_path, load):
+def test_other_columns_become_json_if_they_are_not_strings(tmp_path, load):
     rows = [{**OWN_ROWS[0], "solution": 2, "metadata": {"é": [1, None]}}]
     row = load(path=write(tmp_path / "x.jsonl", rows))[0]
     assert (row["solution"], row["metadata"]) == ("2", '{"é": [1, null]}')
@@ -37,7 +37,7 @@ def test_columns_that_only_accompany_are_printed_if_they_are_no_texts(tmp_path, 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_text_survives_any_kind_of_file(kind):
-    """The law: what is written is read, character for character. 60 cases a kind."""
+    """The law: what is written is read, character for character. 60 cases per kind."""
 
     @settings(max_examples=60, deadline=None)
     @given(st.lists(st.fixed_dictionaries({
@@ -56,7 +56,7 @@ def test_any_text_survives_any_kind_of_file(kind):
 
 
 @pytest.mark.parametrize("text", ["a plain trace", "[x] a box ticked", "[1, 2] is a list, but not of texts", "[1]"])
-def test_a_csv_cell_that_is_no_json_list_of_texts_is_one_trace(tmp_path, load, text):
+def test_a_csv_cell_that_is_not_a_json_list_of_strings_is_one_trace(tmp_path, load, text):
     path = write(tmp_path / "x.csv", [{**OWN_ROWS[0], "thinking_trajectories": text}])
     assert load(path=path)[0]["thinking_trajectories"] == [text]
 
@@ -81,7 +81,7 @@ def test_a_csv_file_may_begin_with_a_byte_order_mark(tmp_path, load):
     assert load(path=path)[0]["question"] == "1+1?"
 
 
-def test_csv_cells_that_look_like_numbers_or_nulls_stay_texts(tmp_path, load):
+def test_csv_cells_that_look_like_numbers_or_nulls_stay_strings(tmp_path, load):
     path = write(tmp_path / "x.csv", [{**OWN_ROWS[0], "attempt": "025", "question": "NA", "solution": "null"}])
     row = load(path=path)[0]
     assert (row["attempt"], row["question"], row["solution"]) == ("025", "NA", "null")
@@ -90,7 +90,7 @@ def test_csv_cells_that_look_like_numbers_or_nulls_stay_texts(tmp_path, load):
 # JSON
 
 
-def test_a_json_file_may_have_one_object_a_line(tmp_path, load):
+def test_a_json_file_may_have_one_object_per_line(tmp_path, load):
     path = write(tmp_path / "x.jsonl", S1K_ROWS).rename(tmp_path / "x.json")
     assert list(load(path=path)) == S1K_ROWS
 
@@ -99,14 +99,14 @@ def test_a_json_file_may_have_one_object_a_line(tmp_path, load):
     ("text", "message"),
     [("[1]", "row 0 has to be an object, but is 1"), ("{", r"x\.json cannot be read as a \.json file: Expecting")],
 )
-def test_a_json_file_that_is_none_is_refused(tmp_path, load, text, message):
+def test_a_file_that_is_not_valid_json_is_refused(tmp_path, load, text, message):
     path = tmp_path / "x.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         load(path=path)
 
 
-def test_the_builder_has_a_config_for_every_data_set():
+def test_the_builder_has_a_config_for_every_dataset():
     assert list(S1K.builder_configs) == [*HUB, "files"]
 
 
@@ -114,7 +114,7 @@ def test_the_builder_has_a_config_for_every_data_set():
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_values_of_wrong_types_are_named_and_counted(tmp_path, load, streaming):
+def test_values_of_the_wrong_type_are_named_and_counted(tmp_path, load, streaming):
     rows = [{"question": 1, "thinking_trajectories": ["t", 2], "attempt": {"text": "x"}}] * 3
     with pytest.raises(ValueError) as caught:
         list(load(path=write(tmp_path / "x.jsonl", rows), streaming=streaming))

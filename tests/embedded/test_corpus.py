@@ -28,7 +28,7 @@ def corpus() -> ModuleType:
 
 
 def test_no_held_out_problem_is_in_the_pretraining_text(corpus: ModuleType) -> None:
-    """Whatever numbers and steps a document names belong to a problem that training may use."""
+    """All numbers and steps in a document belong to a problem that training may use."""
     forms = r"A from (\d+) by (\d+), B from (\d+) by (\d+)|second (\d+) .*?every (\d+) .*?second (\d+) .*?every (\d+) "
     seen = 0
     for document in corpus.documents(5000, seed=3):

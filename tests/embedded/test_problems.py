@@ -55,7 +55,7 @@ def test_the_question_names_all_four_numbers() -> None:
     )
 
 
-def test_the_search_moves_the_lamp_that_is_behind() -> None:
+def test_the_search_advances_the_lamp_with_the_earlier_time() -> None:
     assert list(Problem(2, 3, 1, 4).states()) == [(2, 1), (2, 5), (5, 5)]
 
 
@@ -65,7 +65,7 @@ def test_about_one_problem_in_ten_is_held_out() -> None:
     assert len(held_out()) + len(trainable()) == len(problems())
 
 
-def test_exchanging_the_lamps_keeps_a_problem_on_its_side_of_the_split() -> None:
+def test_swapping_the_lamps_keeps_a_problem_on_its_side_of_the_split() -> None:
     for problem in problems():
         assert is_held_out(problem) == is_held_out(Problem(problem.b, problem.q, problem.a, problem.p))
 
@@ -102,7 +102,7 @@ def test_a_trace_says_what_its_last_comparison_found() -> None:
             assert trace.thinking.endswith("Not yet.")
 
 
-def test_every_line_of_a_trace_is_right_arithmetic() -> None:
+def test_every_line_of_a_trace_is_correct_arithmetic() -> None:
     problem, rng = Problem(2, 7, 3, 8), random.Random(0)
     states = [compare(*state) for state in problem.states()]
     for _ in range(50):

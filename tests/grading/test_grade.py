@@ -25,7 +25,7 @@ def completion(ended: str, thinking: str, answer: str) -> Completion:
     return Completion(thinking, answer, thinking + answer, (1,), (False,), Report(3, ended, 0, (False,), 1))  # type: ignore[arg-type]
 
 
-def test_a_grade_says_what_was_found_where_and_by_what_it_was_settled():
+def test_a_grade_says_what_was_found_and_where_and_what_settled_it():
     assert grade(r"<think>24?</think>\boxed{025}", 25) == Grade(True, "025", "boxed", "number", "the same number")
     assert grade("Final Answer: x+1", "1+x") == Grade(True, "x+1", "answer_line", "math_verify", "equal by math-verify")
     assert grade("<think>A?</think>The answer is (C).", "B", "choice") == Grade(
@@ -33,7 +33,7 @@ def test_a_grade_says_what_was_found_where_and_by_what_it_was_settled():
     )
 
 
-def test_a_comma_is_no_decimal_point_whatever_math_verify_makes_of_it():
+def test_a_comma_is_not_a_decimal_point_even_if_math_verify_thinks_so():
     assert grade("Answer: 1,5", "1.5").reason == "a number against a list"
 
 
@@ -48,7 +48,7 @@ def test_thinking_that_never_closed_is_graded_when_asked():
     assert grade(r"<think>So \boxed{25}", "25", grade_thinking=True).correct
 
 
-def test_nothing_behind_the_thinking_is_no_answer_even_when_thinking_may_be_graded():
+def test_nothing_after_the_thinking_is_no_answer_even_when_thinking_may_be_graded():
     assert grade(r"<think>\boxed{25}</think>", "25", grade_thinking=True).reason.endswith("nothing after the thinking")
 
 
@@ -60,7 +60,7 @@ def test_a_completion_is_graded_by_its_answer_and_its_report(ended, correct):
     assert grade(completion(ended, r"\boxed{24}", "Final Answer: 25"), "25").correct is correct
 
 
-def test_a_completion_knows_its_own_format():
+def test_a_completion_has_its_own_format():
     with pytest.raises(ValueError, match="left out with a Completion"):
         grade(completion("cut", "", "25"), "25", format="s1")
 

@@ -31,7 +31,7 @@ def test_a_percentage_is_its_number_and_its_hundredths(text):
     "text",
     ["", "1/2", r"\frac{1}{2}", "1,5", "32, 34", "5 million", "3 pi", "5x", "10 m", "2516_8", "2e1001", "9" * 1001],
 )
-def test_anything_else_is_no_plain_number(text):
+def test_anything_else_is_not_a_plain_number(text):
     assert number(text) is None
 
 

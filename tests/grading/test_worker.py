@@ -38,7 +38,7 @@ def test_a_catastrophic_formula_ends_and_is_wrong(formula, one_second):
     assert not ending(grade, f"\\boxed{{{formula}}}", "x^2+7y").correct
 
 
-def test_a_comparison_that_takes_too_long_is_said_and_the_next_one_works(one_second):
+def test_a_comparison_that_takes_too_long_is_reported_and_the_next_one_works(one_second):
     assert ending(grade, r"\boxed{9^{9^{9^{9}}}}", "x+1").reason == "math-verify took too long or too much memory"
     assert ending(grade, r"\boxed{1+x}", "x+1").settled_by == "math_verify"
 
@@ -99,7 +99,7 @@ def test_without_math_verify_the_extra_is_named_and_numbers_are_still_compared(m
         is_equal("u+1", "1+u")
 
 
-def test_a_math_verify_that_does_not_start_is_an_error_and_no_wrong_answer(tmp_path, monkeypatch):
+def test_a_math_verify_that_does_not_start_is_an_error_and_not_a_wrong_answer(tmp_path, monkeypatch):
     (tmp_path / "math_verify.py").write_text("raise ImportError('needs another antlr')\n")
     monkeypatch.syspath_prepend(tmp_path)
     worker._end_all()

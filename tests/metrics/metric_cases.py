@@ -8,7 +8,7 @@ curves = st.lists(st.tuples(st.integers(1, 1000), st.integers(0, 100)), min_size
 
 
 def versus(wins, losses, problems=30):
-    """Two settings of which the first alone solves `wins` problems and the second alone `losses`."""
+    """Two settings: only the first solves `wins` problems, and only the second `losses`."""
     a = [1] * wins + [0] * (problems - wins)
     b = [0] * wins + [1] * losses + [0] * (problems - wins - losses)
     return a, b

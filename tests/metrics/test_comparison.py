@@ -40,7 +40,7 @@ def test_several_seeds_against_scipy():
 
 
 @given(st.lists(st.booleans(), min_size=60, max_size=60), st.permutations(range(10)))
-def test_a_test_knows_no_order_of_settings_problems_or_seeds(values, order):
+def test_the_order_of_settings_problems_and_seeds_does_not_matter(values, order):
     a, b = several_seeds(values)
     p = paired_test(a, b)
     assert 0 < p <= 1 and paired_test(b, a) == p and paired_test(a, a) == 1
@@ -110,12 +110,12 @@ def test_too_few_problems_show_nothing():
         (100, 5, 1, "is out of reach"),
     ],
 )
-def test_a_claim_that_the_set_cannot_carry_is_warned_of(difference, problems, seeds, words):
+def test_a_claim_that_the_set_cannot_support_gets_a_warning(difference, problems, seeds, words):
     with pytest.warns(UserWarning, match=words):
         warn_if_too_small(difference, problems, seeds=seeds)
 
 
-def test_a_claim_that_the_set_may_carry_is_not():
+def test_a_claim_that_the_set_may_support_gets_none():
     """Warnings are errors here."""
     warn_if_too_small(20, 30)
     warn_if_too_small(100 * (118 / 198 - 112 / 198), 198)
@@ -124,7 +124,7 @@ def test_a_claim_that_the_set_may_carry_is_not():
 
 
 @given(st.integers(1, 3), st.integers(6, 14), st.data())
-def test_no_significant_difference_is_warned_of(seeds, problems, data):
+def test_a_significant_difference_never_gets_a_warning(seeds, problems, data):
     """What the warning says holds for all answers: here, for mostly one-sided ones."""
     size = problems * seeds
     a = np.array(data.draw(st.lists(st.sampled_from([1, 1, 1, 0]), min_size=size, max_size=size)))

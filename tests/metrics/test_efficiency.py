@@ -19,7 +19,7 @@ def test_accuracy_per_1000_tokens_is_a_ratio_of_means():
     assert accuracy_per_1000_tokens([[500, 500], [1000, 6000]], [[1, 1], [1, 0]]) == 37.5
 
 
-def test_area_is_over_the_logarithm_by_the_width():
+def test_area_is_over_the_logarithm_divided_by_the_width():
     assert area_under_curve([1000, 2000, 8000], [10, 30, 60]) == pytest.approx((20 * 1 + 45 * 2) / 3)
 
 

@@ -22,7 +22,7 @@ from s1_hf.metrics import bootstrap_interval, paired_bootstrap_interval, wilson_
 def test_paired_intervals_are_those_of_table_2(wins, losses, low, high):
     """AIME24 against s1K with the fewest disagreements that give the printed interval. The law of the difference is
     multinomial; its quantiles are at least 0.006 of probability, 3.9 standard errors of 10,000 draws, from the next
-    value, so that a right implementation fails with at most 2e-4.
+    value, so that a correct implementation fails with at most 2e-4.
     """
     interval = paired_bootstrap_interval(*versus(wins, losses), rng=np.random.default_rng(5))
     assert interval == pytest.approx((low, high), abs=0.05)
@@ -31,7 +31,7 @@ def test_paired_intervals_are_those_of_table_2(wins, losses, low, high):
 @pytest.mark.parametrize("level", [0.5, 0.95])
 def test_the_interval_of_one_seed_has_binomial_ends(level):
     """70 of 200: the law of a resample's mean is Binomial(200, 0.35) / 200. Each end lies between the law's quantiles
-    at its probability plus and minus 5 standard errors of 10,000 draws: a right implementation fails with 1e-6.
+    at its probability plus and minus 5 standard errors of 10,000 draws: a correct implementation fails with 1e-6.
     """
     low, high = bootstrap_interval([1] * 70 + [0] * 130, np.mean, level=level, rng=np.random.default_rng(1))
     for end, share in ((low, (1 - level) / 2), (high, (1 + level) / 2)):
@@ -42,10 +42,10 @@ def test_the_interval_of_one_seed_has_binomial_ends(level):
 
 
 @pytest.mark.parametrize(("certain", "share"), [(False, 0.50), (True, 0.55)])
-def test_intervals_cover_over_problems_and_seeds(certain, share):
+def test_intervals_cover_problems_and_seeds(certain, share):
     """100 problems, 8 seeds, intervals of 50 %, which tell widths apart best. Either all problems have the chance 1/2,
     so that only seeds vary, or each is always or never solved, so that only problems vary (where ends on the steps of
-    1 % make it 55 %). Of 400 intervals `share` holds the truth, give or take 45: a right implementation fails with
+    1 % make it 55 %). Of 400 intervals `share` holds the truth, give or take 45: a correct implementation fails with
     1e-5. Drawing the seeds anew as well holds 64 % in the first case, 800 independent answers 20 % in the second.
     """
     rng = np.random.default_rng(2)

@@ -1,4 +1,4 @@
-"""The folder as a whole."""
+"""The package as a whole."""
 
 from s1_hf import metrics
 

@@ -21,7 +21,7 @@ def test_methods_are_lines_over_the_same_tokens_in_the_order_of_tokens():
     assert len({(line.get_color(), line.get_marker()) for line in lines}) == 2
 
 
-def test_bars_of_methods_have_control_and_scaling_written_beside_them():
+def test_bars_of_methods_have_control_and_scaling_beside_them():
     best = MethodSummary("budget forcing", "t", 100, 15.2, 56.7, 8)
     ax = performance([best, MethodSummary("voting", "t", None, None, 60, 1)], axes())
     assert [bar.get_width() for bar in ax.patches] == [56.7, 60] and rows(ax) == ["budget forcing", "voting"]

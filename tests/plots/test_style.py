@@ -1,4 +1,4 @@
-"""What all figures share: axes that hold their points, labels that do not overlap, names drawn as they are."""
+"""What all figures share: axes that hold their points, labels that do not overlap, names drawn literally."""
 
 from io import BytesIO
 from xml.etree import ElementTree
@@ -31,7 +31,7 @@ def svg(ax):
     return file.getvalue().decode()
 
 
-def test_no_thinking_at_all_is_drawn_at_the_edge_and_said_to_be_there():
+def test_no_thinking_at_all_is_drawn_at_the_edge_and_labelled():
     ax = scaling([ScalingPoint(0, 10, 5, 15, "cap", "0"), ScalingPoint(8, 20, 10, 30, "cap", "8")], axes())
     assert ax.get_lines()[0].get_xdata().tolist() == [1, 8]
     assert ax.get_xticklabels()[0].get_text() == "≤1" and ax.get_xticks()[0] == 1
@@ -45,7 +45,7 @@ def test_the_axis_of_accuracy_holds_all_intervals_and_at_least_twenty_points(low
     assert all(0 <= tick <= 100 for tick in ax.get_yticks())
 
 
-def test_labels_of_settings_that_are_close_to_each_other_do_not_overlap():
+def test_labels_of_settings_close_to_each_other_do_not_overlap():
     waits = [ScalingPoint(3500 + 60 * i, 59, 52, 66, "ignore", f"×{i}") for i in range(1, 5)]
     ax = scaling([ScalingPoint(n, 40, 33, 47, "cap", str(n)) for n in (500, 1000, 2000, 3300)] + waits)
     ax.figure.draw_without_rendering()
@@ -73,7 +73,7 @@ def test_a_hostile_name_breaks_no_figure_and_adds_nothing_to_its_svg(draw):
     }  # fmt: skip
 
 
-def test_dollars_in_names_are_no_mathematics():
+def test_dollars_in_names_are_not_mathematics():
     ax = ended({"$x$ costs \\$5": {"cut": 1}})
     ax.figure.draw_without_rendering()
     assert ax.get_yticklabels()[0]._preprocess_math(rows(ax)[0]) == ("$x$ costs \\$5", False)

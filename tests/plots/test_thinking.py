@@ -18,7 +18,7 @@ def test_bars_of_how_thinking_ended_are_stacked_to_a_hundred_percent():
     assert {bar.get_hatch() for bar in natural} != {bar.get_hatch() for bar in cut}
 
 
-def test_a_way_to_end_that_does_not_exist_is_refused():
+def test_an_unknown_way_of_ending_is_refused():
     with pytest.raises(ValueError, match="counted by natural, cut"):
         ended({"cap": {"timeout": 3}}, axes())
 

@@ -49,7 +49,7 @@ def test_rows_without_the_tokens_generated_are_not_compared_by_them(tmp_path):
     assert any("do not say how many tokens" in why for why in report.left_out)
 
 
-def test_tasks_whose_names_differ_in_signs_alone_have_files_of_their_own_in_the_folder(tmp_path):
+def test_tasks_whose_names_differ_only_in_punctuation_have_their_own_files(tmp_path):
     rows = [row for task in ("../x", "/x") for row in a_curve([(True, False), (True, True)], task=task)]
     report, _ = written(rows, tmp_path, formats=["svg"])
     assert {path.parent for path in report.figures} == {tmp_path} and len(set(report.figures)) == 6

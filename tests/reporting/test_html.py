@@ -52,7 +52,7 @@ def test_a_style_that_would_end_itself_is_refused():
         str(element("style", "</style><script>"))
 
 
-def test_the_policy_allows_the_page_its_own_style_and_pictures_alone():
+def test_the_policy_allows_only_the_pages_own_style_and_pictures():
     css = "p { color: red; }"
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     found = read(page("t", css, picture(b"<svg/>", "a drawing")))

@@ -39,7 +39,7 @@ def page(tmp_path_factory):
     return read(written(hostile_rows(), tmp_path_factory.mktemp("report"), about=about)[1])
 
 
-def test_hostile_texts_stay_texts_in_the_whole_report(page):
+def test_hostile_text_stays_text_in_the_whole_report(page):
     assert set(page.tags) == TAGS | {"comment"} and page.tags["comment"] == 1  # the doctype
     assert {name for name, _ in page.attributes} == {
         "lang", "charset", "http-equiv", "content", "name", "class", "id", "dir", "scope", "alt", "href", "src",
@@ -48,7 +48,7 @@ def test_hostile_texts_stay_texts_in_the_whole_report(page):
     assert [one for one in HOSTILE if text.count(visible(one)) < 8] == []
 
 
-def test_the_page_addresses_nothing_outside_of_it_but_the_paper(page):
+def test_the_page_links_to_nothing_outside_it_but_the_paper(page):
     addresses = {value.split(",")[0] for name, value in page.attributes if name in ("href", "src")}
     sections = {"#settings", "#methods", "#differences", "#figures", "#transcripts", "#runs"}
     assert addresses == sections | {"https://arxiv.org/abs/2501.19393", "data:image/svg+xml;base64"}

@@ -1,4 +1,4 @@
-"""The tables hold the numbers of the rows."""
+"""The tables contain the numbers of the rows."""
 
 import pytest
 

@@ -17,7 +17,7 @@ def test_problems_on_which_settings_differ_come_first_and_the_rest_is_counted():
     assert (choice.answers, choice.of_answers, choice.of_problems) == (4, 8, 4)
 
 
-def test_of_several_samples_the_first_is_shown_and_of_several_tasks_each():
+def test_the_first_of_several_samples_is_shown_and_every_task():
     rows = [a_row(problem=p, sample=s, task=t) for t in "tu" for p in "12" for s in (1, 0)]
     choice = choose(rows, most=2)
     assert [(a.task, a.problem, a.sample) for answers in choice.problems for a in answers] == [
@@ -31,7 +31,7 @@ def test_more_settings_than_fit_are_cut_to_what_fits():
     assert [len(answers) for answers in choice.problems] == [4]
 
 
-def test_forced_text_alone_is_marked_and_answers_say_whether_they_are_right():
+def test_only_forced_text_is_marked_and_answers_say_whether_they_are_right():
     pieces = [{"text": "Hm", "forced": False}, {"text": "Wait", "forced": True}, {"text": " 5", "forced": False}]
     page = "".join(map(str, transcripts(choose([a_row(correct=False, transcript=pieces, extracted="5", gold="6")]))))
     assert "Hm<mark>Wait</mark> 5</div>" in page
@@ -41,7 +41,7 @@ def test_forced_text_alone_is_marked_and_answers_say_whether_they_are_right():
 @pytest.mark.parametrize(
     "lengths", [[MOST_CHARACTERS * 2], [MOST_CHARACTERS // 2] * 4, [1000] * 80, [30_000, 20_000, 30_000]]
 )
-def test_the_middle_of_a_long_transcript_is_left_out_and_said_to_be(lengths):
+def test_the_middle_of_a_long_transcript_is_left_out_with_a_note(lengths):
     text = "".join(chr(0x4E00 + i % 20_000) for i in range(sum(lengths)))
     ends = [sum(lengths[: i + 1]) for i in range(len(lengths))]
     pieces = [

@@ -59,7 +59,7 @@ def test_parquet_spells_lone_surrogates_out(tmp_path):
 
 
 @pytest.mark.parametrize("transcript", ["text", [1], [{"text": "a"}], [{"text": 1, "forced": True}], {"a": 1}])
-def test_a_transcript_that_is_none_is_refused(tmp_path, transcript):
+def test_an_invalid_transcript_is_refused(tmp_path, transcript):
     record = dataclasses.asdict(a_row()) | {"transcript": transcript}
     (tmp_path / "rows.jsonl").write_text(json.dumps(record))
     with pytest.raises(ValueError, match="row 1 has a `transcript` that is no list of"):
@@ -110,13 +110,13 @@ def test_a_row_is_graded_and_counted_and_its_transcript_is_cut_where_forcing_beg
         ("", "holds no rows at all"),
     ],
 )
-def test_files_that_hold_something_else_are_refused(tmp_path, content, message):
+def test_files_that_contain_something_else_are_refused(tmp_path, content, message):
     (tmp_path / "rows.jsonl").write_text(content)
     with pytest.raises(ValueError, match=message):
         load_rows(tmp_path)
 
 
-def test_what_is_not_there_is_said(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         load_rows(tmp_path / "none")
     with pytest.raises(FileNotFoundError, match="holds no rows.jsonl or rows.parquet"):
@@ -125,6 +125,6 @@ def test_what_is_not_there_is_said(tmp_path):
         save_rows([], tmp_path / "rows.csv")
 
 
-def test_what_a_run_was_is_written_beside_its_rows(tmp_path):
+def test_what_a_run_was_is_written_next_to_its_rows(tmp_path):
     about = json.loads(write_about(tmp_path, model="m", seed=3).read_text())
     assert (about["model"], about["seed"]) == ("m", 3) and "python" in about["versions"] and about["command"]

@@ -1,4 +1,4 @@
-"""What summaries make of rows."""
+"""Rows are summarized by setting and by method."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from result_rows import a_row
 from s1_hf.results.summaries import summarize_methods, summarize_settings
 
 
-def test_a_setting_is_summed_up_over_problems_and_samples():
+def test_a_setting_is_summarized_over_problems_and_samples():
     rows = [
         a_row(problem=str(p), sample=s, correct=p == 0 or s == 1, thinking_tokens=10 * p + s, tries=p + 1)
         for p in range(4)
@@ -20,7 +20,7 @@ def test_a_setting_is_summed_up_over_problems_and_samples():
     assert summary.low < 62.5 < summary.high and summary.ended == {"cut": 8}
 
 
-def test_what_was_not_found_is_wrong_and_costs_tokens_but_has_not_thought():
+def test_what_was_not_found_is_wrong_and_costs_tokens_but_no_thinking():
     rows = [a_row(problem="1", total_tokens=12), a_row(problem="2", total_tokens=90, thinking_tokens=0, correct=False,
             ended="not_found")]  # fmt: skip
     (summary,) = summarize_settings(rows)
@@ -30,7 +30,7 @@ def test_what_was_not_found_is_wrong_and_costs_tokens_but_has_not_thought():
 
 
 def test_the_papers_table_3_follows_from_rows():
-    """Token-conditional control without and with budget forcing: 40 and 100 %, -24 and 13 a doubling, 40 %."""
+    """Token-conditional control without and with budget forcing: 40 and 100 %, -24 and 13 per doubling, 40 %."""
     budgets = [1024, 2048, 4096, 8192, 16384]
     points = {
         "TCC": [(7939, 8), (7158, 9), (8263, 10), (7108, 10), (7500, 12)],
