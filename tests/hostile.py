@@ -3,6 +3,9 @@
 from collections import Counter
 from html.parser import HTMLParser
 
+from hypothesis import example
+from hypothesis import strategies as st
+
 from s1_hf.results.rows import Row
 
 HOSTILE = [
@@ -16,6 +19,15 @@ HOSTILE = [
     "</p></body></html><plaintext>",
     "\n\n leading line feeds",
 ]
+
+ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()), max_size=60)  # surrogates and all
+
+
+def all_examples(test):
+    """A hypothesis test that also sees every hostile text."""
+    for text in HOSTILE:
+        test = example(text)(test)
+    return test
 
 
 class Reader(HTMLParser):

@@ -10,8 +10,8 @@ def require(module: str, extra: str) -> ModuleType:
         extra (`str`): The extra of s1-hf that installs it, for example `"plot"`.
 
     Raises:
-        ModuleNotFoundError: If the module, or one that it imports itself, is not installed. The message names the
-            missing module and the command that installs it. Any other error of the import is passed on as it is.
+        ModuleNotFoundError: If the module, or one that it imports, is not installed. The message names the missing
+            module and the command that installs it. Any other import error is passed on unchanged.
     """
     try:
         return import_module(module)

@@ -1,19 +1,19 @@
-"""Hostile text, fit to be shown: what cannot be seen, and what would hide or reorder the rest, is written out."""
+"""Hostile text made safe to show: characters that are invisible, or that hide or reorder others, are spelled out."""
 
 from __future__ import annotations
 
 from unicodedata import category
 
-# Of category Cf, but parts of words and emoji: the joiners.
+# The joiners are of category Cf, but words and emoji need them.
 _KEPT = frozenset("\n\t\u200c\u200d")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def visible(text: str) -> str:
-    """The text with its control, format and direction characters and lone surrogates written out.
+    """The text with its control, format and direction characters and lone surrogates spelled out.
 
-    Line feeds and tabs stay; so do all characters that can be seen. The result can be encoded as UTF-8, and its
-    characters are allowed in XML. It is not escaped.
+    Line feeds, tabs and all visible characters stay. The result can be encoded as UTF-8, and its characters are
+    allowed in XML, but it is not escaped.
 
     Example:
 
@@ -28,7 +28,7 @@ def visible(text: str) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """One visible line of at most `most` characters.
+    """The text as one line of at most `most` characters, all visible.
 
     Example:
 

@@ -38,7 +38,7 @@ ADDS = KEEPS.replace("{{ m.content", "{{ '<think>\n\n</think>\n\n' if m.role == 
 
 
 def original_text(question: str, traces: list[str], attempt: str, tokenizer) -> str:
-    """The rule of the original's data/tokenization.py, told in our words."""
+    """The rule of the original's data/tokenization.py, in our words."""
     answer = attempt
     if attempt.find("Answer:") == -1:
         answer = f"Answer: {attempt}"
@@ -90,7 +90,7 @@ def test_s1_puts_no_second_answer_marker(attempt):
 
 
 @pytest.mark.parametrize("attempt", ["answer: 2", "Answer 2", "The Answer is: 2"])
-def test_what_is_no_answer_marker_to_the_original_gets_one(attempt):
+def test_what_the_original_does_not_take_for_an_answer_marker_gets_one(attempt):
     assert content({**ROW, "attempt": attempt}).endswith("<|im_start|>answer\nAnswer: " + attempt)
 
 
@@ -118,7 +118,10 @@ def test_real_rows_are_byte_for_byte_the_originals(qwen2_5, tmp_path):
         assert ours.startswith("<|im_start|>system\nYou are Qwen, created by Alibaba Cloud.")  # the template's default
 
 
-TEXT = st.text(st.sampled_from("ab :\n\t") | st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)
+# hypothesis also draws strings that it finds in our source: a delimiter in a text is refused, and tested below
+TEXT = st.text(st.sampled_from("ab :\n\t") | st.characters(exclude_categories=["Cs"]), min_size=1).filter(
+    lambda text: text.strip() and "<|im_start|>" not in text
+)
 
 
 @settings(deadline=None)
@@ -152,17 +155,26 @@ def test_good_rows_pass(format):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"thinking_trajectories": []}, r"`thinking_trajectories` has to be a list of one or more texts, but is \[\]"),
-        ({"thinking_trajectories": None}, "`thinking_trajectories` has to be a list of one or more texts, but is None"),
+        (
+            {"thinking_trajectories": []},
+            r"`thinking_trajectories` has to be a list of one or more strings, but is \[\]",
+        ),
+        (
+            {"thinking_trajectories": None},
+            "`thinking_trajectories` has to be a list of one or more strings, but is None",
+        ),
         (
             {"thinking_trajectories": "text"},
-            "`thinking_trajectories` has to be a list of one or more texts, but is 'text'",
+            "`thinking_trajectories` has to be a list of one or more strings, but is 'text'",
         ),
-        ({"thinking_trajectories": ["t", " \n"]}, r"`thinking_trajectories\[1\]` has to be a text that is not blank"),
-        ({"thinking_trajectories": [1]}, r"`thinking_trajectories\[0\]` has to be a text that is not blank, but is 1"),
-        ({"question": ""}, "`question` has to be a text that is not blank, but is ''"),
-        ({"attempt": None}, "`attempt` has to be a text that is not blank, but is None"),
-        ({"attempt": 2}, "`attempt` has to be a text that is not blank, but is 2"),
+        ({"thinking_trajectories": ["t", " \n"]}, r"`thinking_trajectories\[1\]` has to be a string that is not blank"),
+        (
+            {"thinking_trajectories": [1]},
+            r"`thinking_trajectories\[0\]` has to be a string that is not blank, but is 1",
+        ),
+        ({"question": ""}, "`question` has to be a string that is not blank, but is ''"),
+        ({"attempt": None}, "`attempt` has to be a string that is not blank, but is None"),
+        ({"attempt": 2}, "`attempt` has to be a string that is not blank, but is 2"),
     ],
 )
 def test_a_row_without_text_is_refused_by_column(change, message):
@@ -187,7 +199,7 @@ def test_many_bad_rows_are_counted_and_the_first_five_named():
     with pytest.raises(ValueError) as caught:
         check_rows(rows)
     lines = str(caught.value).splitlines()
-    assert lines[0].startswith("7 of the rows cannot be trained on")
+    assert lines[0].startswith("7 rows cannot be used for training")
     assert [line.split(":")[0] for line in lines[1:-1]] == [f"row {i}" for i in range(10, 15)]
     assert lines[-1] == "and 2 more"
 
@@ -250,8 +262,8 @@ def test_a_template_that_renders_the_message_in_full_passes(monkeypatch, tokeniz
     [
         (DROPS, "think", "the thinking is dropped or changed"),
         (STRIPS, "s1", "the answer is changed"),
-        (ADDS, "s1", r"before it stands .*<think>\\n\\n</think>\\n\\n', but a prompt ends in .*assistant\\n'"),
-        (OPENS, "s1", r"before it stands .*assistant\\n', but a prompt ends in .*<think>\\n'"),
+        (ADDS, "s1", r"it is preceded by .*<think>\\n\\n</think>\\n\\n', while a prompt ends in .*assistant\\n'"),
+        (OPENS, "s1", r"it is preceded by .*assistant\\n', while a prompt ends in .*<think>\\n'"),
     ],
 )
 def test_a_template_that_drops_changes_or_adds_is_refused(monkeypatch, tokenizer, template, format, fault):
@@ -288,8 +300,8 @@ def test_templates_that_fine_tuning_can_use(monkeypatch, qwen3, name, format):
     [
         ("deepseek_r1_distill", "think", "the thinking is dropped"),
         ("deepseekv3", "think", "the thinking is dropped"),
-        ("qwen3", "s1", "before it stands"),
-        ("qwen3_training", "s1", "before it stands"),
+        ("qwen3", "s1", "it is preceded by"),
+        ("qwen3_training", "s1", "it is preceded by"),
     ],
 )
 def test_templates_that_fine_tuning_cannot_use(monkeypatch, qwen3, name, format, fault):
@@ -377,7 +389,7 @@ def test_lengths_of_the_real_rows(qwen2_5, tmp_path):
     [
         ([], {}, "`rows` has to have at least one row"),
         (numbered(1), {"max_length": 0}, "`max_length` has to be a positive number of tokens, but is 0"),
-        ([*numbered(*[1] * 70), {**ROW, "attempt": ""}], {}, "Row 70: .*`attempt` has to be a text"),
+        ([*numbered(*[1] * 70), {**ROW, "attempt": ""}], {}, "Row 70: .*`attempt` has to be a string"),
     ],
 )
 def test_what_cannot_be_summarized_is_refused(tokenizer, rows, options, message):
@@ -385,7 +397,7 @@ def test_what_cannot_be_summarized_is_refused(tokenizer, rows, options, message)
         summarize(rows, tokenizer, **options)
 
 
-def test_a_template_that_changes_one_row_alone_is_found_by_the_row(monkeypatch, tokenizer):
+def test_a_template_that_changes_only_one_row_is_found_by_that_row(monkeypatch, tokenizer):
     monkeypatch.setattr(tokenizer, "chat_template", KEEPS.replace("m.content", "m.content.replace('\\t', ' ')"))
     with pytest.raises(
         ValueError, match="Row 1: The chat template has to render .* the thinking is dropped or changed"

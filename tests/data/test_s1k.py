@@ -1,12 +1,9 @@
-"""`load_s1k`: the same typed rows from the hub, from local copies of every kind, and from files of one's own."""
+"""`load_s1k`: the same rows from the hub, local copies and your own files, and a record of where they came from."""
 
-import csv
 import hashlib
-import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,56 +15,14 @@ import datasets
 import fsspec
 import httpx
 import huggingface_hub
-import pyarrow as pa
-import pyarrow.parquet as pq
 from fsspec.registry import _registry
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from s1k_files import COMMIT, KINDS, OWN_ROWS, S1K_1_1_ROWS, S1K_ROWS, write
 
 from s1_hf.data.s1k import HUB, DataSource, describe_source, load_s1k
-from s1_hf.data.s1k_builder import S1K, S1K_1_1_COLUMNS, S1K_COLUMNS
+from s1_hf.data.s1k_builder import S1K_1_1_COLUMNS, S1K_COLUMNS
 from s1_hf.embedded.problems import TRAIN_FILE, training_traces
 
 REAL_ROWS = Path(__file__).parents[3] / "shared/data/s1k/s1k_first5_rows_with_gemini_traces.parquet"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-KINDS = ["parquet", "jsonl", "json", "csv"]
-
-S1K_ROWS = [
-    {
-        "solution": f"s{i}", "question": f"q{i}?", "cot_type": "math", "source_type": "aime",
-        "metadata": "{'ID': 1, \"x\": None}", "cot": None,
-        "thinking_trajectories": [f"one, {i}\r\n\"two\"", "three\n"], "attempt": f"a{i}",
-    }
-    for i in range(3)
-]  # fmt: skip
-S1K_1_1_ROWS = [
-    {name: f"{name} {i}, \"quoted\"\n" for name in S1K_1_1_COLUMNS} for i in range(3)
-]  # fmt: skip
-OWN_ROWS = [{"question": "1+1?", "thinking_trajectories": ["one and one"], "attempt": "2"}]
-
-
-def write(path: Path, rows: list[dict]) -> Path:
-    """`rows` in the kind of file that the name says, written without the code under test."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".parquet":
-        pq.write_table(pa.Table.from_pylist(rows), path)
-    elif path.suffix == ".jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    elif path.suffix == ".json":
-        path.write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
-    else:
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.DictWriter(stream, list(rows[0]))
-            writer.writeheader()
-            for row in rows:
-                writer.writerow({k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()})
-    return path
-
-
-@pytest.fixture
-def load(tmp_path):
-    """`load_s1k` with its cache in a folder of the test."""
-    return lambda *args, **options: load_s1k(*args, cache_dir=tmp_path / "cache", **options)
 
 
 @pytest.fixture
@@ -100,22 +55,9 @@ def hub(tmp_path, monkeypatch):
     return state
 
 
-# What the rows are
-
-
-@pytest.mark.parametrize("streaming", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_file_gives_the_same_rows(tmp_path, load, kind, streaming):
-    rows = list(load(path=write(tmp_path / f"x.{kind}", S1K_ROWS), streaming=streaming))
-    null = "" if kind == "csv" else None  # csv has no null
-    assert rows == [{**row, "cot": null} for row in S1K_ROWS]
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("traces", "whose"), [(None, "deepseek"), ("deepseek", "deepseek"), ("gemini", "gemini")])
-def test_traces_of_s1k_1_1_become_the_training_columns_and_are_deepseeks_unless_said(
-    tmp_path, load, kind, traces, whose
-):
+def test_traces_of_s1k_1_1_become_the_training_columns_by_default_deepseeks(tmp_path, load, kind, traces, whose):
     rows = load(path=write(tmp_path / f"x.{kind}", S1K_1_1_ROWS), traces=traces)
     for row, original in zip(rows, S1K_1_1_ROWS, strict=True):
         assert row["thinking_trajectories"] == [original[f"{whose}_thinking_trajectory"]]
@@ -141,20 +83,9 @@ def test_the_hubs_columns_are_strings_and_the_traces_lists(hub, load, config, ro
     assert [row["question"] for row in loaded] == [row["question"] for row in rows]
 
 
-def test_a_row_whose_traces_are_one_text_has_one_trace(tmp_path, load):
-    rows = [{**OWN_ROWS[0], "thinking_trajectories": '["this", "is a text"]'}]
-    assert load(path=write(tmp_path / "x.jsonl", rows))[0]["thinking_trajectories"] == ['["this", "is a text"]']
-
-
-def test_a_file_of_ones_own_needs_no_solution_and_keeps_no_foreign_columns(tmp_path, load):
+def test_your_own_file_needs_no_solution_and_loses_other_columns(tmp_path, load):
     rows = load(path=write(tmp_path / "x.jsonl", [{**OWN_ROWS[0], "id": 7}]))
     assert list(rows) == [{**OWN_ROWS[0], "solution": None}]
-
-
-def test_columns_that_only_accompany_are_printed_if_they_are_no_texts(tmp_path, load):
-    rows = [{**OWN_ROWS[0], "solution": 2, "metadata": {"é": [1, None]}}]
-    row = load(path=write(tmp_path / "x.jsonl", rows))[0]
-    assert (row["solution"], row["metadata"]) == ("2", '{"é": [1, null]}')
 
 
 def test_the_embedded_training_file_loads(load):
@@ -168,77 +99,6 @@ def test_real_rows_load(load):
     assert rows[1]["solution"] == "128" and rows[1]["metadata"].startswith("{'ID': '1991-5'")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_any_text_survives_any_kind_of_file(kind):
-    """The law: what is written is read, character for character. 60 cases a kind."""
-
-    @settings(max_examples=60, deadline=None)
-    @given(st.lists(st.fixed_dictionaries({
-        "question": st.text(), "thinking_trajectories": st.lists(st.text(), min_size=1), "attempt": st.text(),
-        "solution": st.text(),
-    }), min_size=1, max_size=3))  # fmt: skip
-    def check(rows):
-        with tempfile.TemporaryDirectory() as folder:
-            path = write(Path(folder, f"x.{kind}"), rows)
-            assert list(load_s1k(path=path, streaming=True, cache_dir=folder)) == rows
-
-    check()
-
-
-# CSV
-
-
-@pytest.mark.parametrize("text", ["a plain trace", "[x] a box ticked", "[1, 2] is a list, but not of texts", "[1]"])
-def test_a_csv_cell_that_is_no_json_list_of_texts_is_one_trace(tmp_path, load, text):
-    path = write(tmp_path / "x.csv", [{**OWN_ROWS[0], "thinking_trajectories": text}])
-    assert load(path=path)[0]["thinking_trajectories"] == [text]
-
-
-@pytest.mark.parametrize("printed", ["['a', 'b']", "['a' 'b']", '["it\'s" "b"]'])
-def test_a_csv_cell_with_a_list_as_python_or_numpy_prints_it_is_refused(tmp_path, load, printed):
-    path = write(tmp_path / "x.csv", [{**OWN_ROWS[0], "thinking_trajectories": printed}])
-    with pytest.raises(ValueError, match="JSON list of traces, but is .*json.dumps"):
-        load(path=path)
-
-
-def test_a_csv_cell_may_be_longer_than_pythons_reader_takes(tmp_path, load):
-    assert csv.field_size_limit() == 131072
-    rows = [{**OWN_ROWS[0], "attempt": "x\n" * 500_000}]
-    assert load(path=write(tmp_path / "x.csv", rows))[0]["attempt"] == rows[0]["attempt"]
-    assert csv.field_size_limit() == 131072
-
-
-def test_a_csv_file_may_begin_with_a_byte_order_mark(tmp_path, load):
-    path = write(tmp_path / "x.csv", OWN_ROWS)
-    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert load(path=path)[0]["question"] == "1+1?"
-
-
-def test_csv_cells_that_look_like_numbers_or_nulls_stay_texts(tmp_path, load):
-    path = write(tmp_path / "x.csv", [{**OWN_ROWS[0], "attempt": "025", "question": "NA", "solution": "null"}])
-    row = load(path=path)[0]
-    assert (row["attempt"], row["question"], row["solution"]) == ("025", "NA", "null")
-
-
-# JSON
-
-
-def test_a_json_file_may_have_one_object_a_line(tmp_path, load):
-    path = write(tmp_path / "x.jsonl", S1K_ROWS).rename(tmp_path / "x.json")
-    assert list(load(path=path)) == S1K_ROWS
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [("[1]", "row 0 has to be an object, but is 1"), ("{", r"x\.json cannot be read as a \.json file: Expecting")],
-)
-def test_a_json_file_that_is_none_is_refused(tmp_path, load, text, message):
-    path = tmp_path / "x.json"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=message):
-        load(path=path)
-
-
 # Folders
 
 
@@ -248,7 +108,7 @@ def test_a_local_copy_of_the_hubs_folder_is_read_in_order(tmp_path, load):
     assert [row["question"] for row in load(path=tmp_path / "copy")] == ["q0?", "q1?", "q2?"]
 
 
-def test_of_a_folder_with_splits_only_train_is_read(tmp_path, load):
+def test_only_the_training_split_of_a_folder_is_read(tmp_path, load):
     write(tmp_path / "copy/train.jsonl", S1K_ROWS[:1])
     write(tmp_path / "copy/test.jsonl", S1K_ROWS[1:])
     assert len(load(path=tmp_path / "copy")) == 1
@@ -323,10 +183,6 @@ def test_an_unreachable_hub_gives_the_same_error(load, monkeypatch):
         load("s1K", streaming=True)
 
 
-def test_the_builder_has_a_config_for_every_data_set():
-    assert list(S1K.builder_configs) == [*HUB, "files"]
-
-
 # The record of the source
 
 
@@ -375,24 +231,26 @@ def test_all_wrong_arguments_are_named_at_once():
     with pytest.raises(ValueError) as caught:
         load_s1k("s1k", path="x", traces="claude", revision="main")
     text = str(caught.value)
-    assert "`config` has to be one of 's1K', 's1K-1.1', 'full59K', but is 's1k'. Local data: `path='s1k'`." in text
+    assert (
+        "`config` has to be one of 's1K', 's1K-1.1', 'full59K', but is 's1k'. For local data use `path='s1k'`." in text
+    )
     assert "`traces` has to be one of 'deepseek', 'gemini', but is 'claude'" in text
     assert "`config` has to be left out with `path`" in text and "`revision` has to be left out with `path`" in text
 
 
 @pytest.mark.parametrize("config", ["s1K", "full59K"])
-def test_traces_have_no_meaning_for_data_with_one_trace_a_question(config):
+def test_traces_do_not_apply_to_data_with_one_trace_per_question(config):
     with pytest.raises(ValueError, match="`traces` has to be left out for"):
         load_s1k(config, traces="gemini")
 
 
-def test_traces_have_no_meaning_for_a_file_without_them(tmp_path, load):
+def test_traces_do_not_apply_to_a_file_without_them(tmp_path, load):
     with pytest.raises(ValueError, match="lacks 'gemini_thinking_trajectory', 'gemini_attempt'.*\n.*`traces=None`"):
         load(path=write(tmp_path / "x.jsonl", OWN_ROWS), traces="gemini")
 
 
 def test_a_path_that_does_not_exist_is_refused(tmp_path, load):
-    with pytest.raises(ValueError, match="`path` has to be a data file or a folder of such files, but .*not exist"):
+    with pytest.raises(ValueError, match="`path` has to be a data file or a folder of data files, but .*not exist"):
         load(path=tmp_path / "nowhere")
 
 
@@ -415,27 +273,10 @@ def test_missing_columns_are_named_with_those_found_in_every_file(tmp_path, load
     assert "1.jsonl" not in text
 
 
-def test_a_copy_with_geminis_traces_alone_is_named_as_such(tmp_path, load):
+def test_a_copy_with_only_geminis_traces_is_recognised(tmp_path, load):
     rows = [{name: value for name, value in row.items() if "deepseek" not in name} for row in S1K_1_1_ROWS]
     with pytest.raises(ValueError, match="lacks 'deepseek_thinking_trajectory', 'deepseek_attempt'.*\n.*'gemini'"):
         load(path=write(tmp_path / "x.parquet", rows))
-
-
-@pytest.mark.parametrize("streaming", [False, True])
-def test_values_of_wrong_types_are_named_and_counted(tmp_path, load, streaming):
-    rows = [{"question": 1, "thinking_trajectories": ["t", 2], "attempt": {"text": "x"}}] * 3
-    with pytest.raises(ValueError) as caught:
-        list(load(path=write(tmp_path / "x.jsonl", rows), streaming=streaming))
-    text = str(caught.value)
-    assert "row 0: `question` has to be a text, but is 1 (int)" in text
-    assert "row 0: `thinking_trajectories` has to be a list of texts, but is ['t', 2] (list)" in text
-    assert text.endswith("and 4 more.")
-
-
-def test_the_number_of_a_wrong_row_counts_from_the_files_first(tmp_path, load):
-    rows = [*OWN_ROWS * 250, {**OWN_ROWS[0], "attempt": 2}]
-    with pytest.raises(ValueError, match="row 250: `attempt` has to be a text, but is 2"):
-        load(path=write(tmp_path / "x.jsonl", rows))
 
 
 def test_without_datasets_the_extra_is_named():

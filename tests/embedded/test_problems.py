@@ -1,11 +1,10 @@
-import importlib.util
+"""The two-lamps problems, their split, the training traces, and the answers read from text."""
+
 import json
 import random
 import re
-import sys
 from math import gcd
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -24,18 +23,6 @@ from s1_hf.embedded.problems import (
     write_trace,
     write_training_file,
 )
-
-CORPUS_FILE = Path(__file__).parents[2] / "training/embedded/corpus.py"
-
-
-@pytest.fixture(scope="module")
-def corpus() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("embedded_corpus", CORPUS_FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def brute_force(problem: Problem) -> int:
@@ -68,7 +55,7 @@ def test_the_question_names_all_four_numbers() -> None:
     )
 
 
-def test_the_search_moves_the_lamp_that_is_behind() -> None:
+def test_the_search_advances_the_lamp_with_the_earlier_time() -> None:
     assert list(Problem(2, 3, 1, 4).states()) == [(2, 1), (2, 5), (5, 5)]
 
 
@@ -78,7 +65,7 @@ def test_about_one_problem_in_ten_is_held_out() -> None:
     assert len(held_out()) + len(trainable()) == len(problems())
 
 
-def test_exchanging_the_lamps_keeps_a_problem_on_its_side_of_the_split() -> None:
+def test_swapping_the_lamps_keeps_a_problem_on_its_side_of_the_split() -> None:
     for problem in problems():
         assert is_held_out(problem) == is_held_out(Problem(problem.b, problem.q, problem.a, problem.p))
 
@@ -115,7 +102,7 @@ def test_a_trace_says_what_its_last_comparison_found() -> None:
             assert trace.thinking.endswith("Not yet.")
 
 
-def test_every_line_of_a_trace_is_right_arithmetic() -> None:
+def test_every_line_of_a_trace_is_correct_arithmetic() -> None:
     problem, rng = Problem(2, 7, 3, 8), random.Random(0)
     states = [compare(*state) for state in problem.states()]
     for _ in range(50):
@@ -140,37 +127,6 @@ def test_the_shipped_rows_have_the_columns_of_s1k() -> None:
     row = json.loads(TRAIN_FILE.read_text(encoding="utf-8").splitlines()[0])
     assert set(row) == {"question", "thinking_trajectories", "attempt", "solution"}
     assert len(row["thinking_trajectories"]) == 1 and row["thinking_trajectories"][0].startswith("A from ")
-
-
-def test_no_held_out_problem_is_in_the_pretraining_text(corpus: ModuleType) -> None:
-    """Whatever numbers and steps a document names belong to a problem that training may use."""
-    forms = r"A from (\d+) by (\d+), B from (\d+) by (\d+)|second (\d+) .*?every (\d+) .*?second (\d+) .*?every (\d+) "
-    seen = 0
-    for document in corpus.documents(5000, seed=3):
-        for match in re.finditer(forms, document):
-            a, p, b, q = (int(number) for number in match.groups() if number)
-            problem = Problem((a - 1) % p + 1, p, (b - 1) % q + 1, q)  # a run may begin in the middle of a search
-            assert problem.a == problem.b or not is_held_out(problem), document
-            seen += 1
-    assert seen > 3000
-
-
-def test_the_pretraining_text_is_not_in_the_thinking_format(corpus: ModuleType) -> None:
-    for document in corpus.documents(2000, seed=4):
-        assert "<|im_start|>think" not in document and "<|im_start|>answer" not in document
-
-
-def test_every_sum_and_comparison_of_the_pretraining_text_is_right(corpus: ModuleType) -> None:
-    for document in corpus.documents(2000, seed=5):
-        for x, y, z in re.findall(r"(\d+) \+ (\d+) = (\d+)", document):
-            assert int(x) + int(y) == int(z)
-        for x, sign, y in re.findall(r"^(\d+) ([<>=]) (\d+)", document, re.MULTILINE):
-            assert compare(int(x), int(y)) == f"{x} {sign} {y}"
-
-
-def test_the_corpus_is_the_same_for_a_seed(corpus: ModuleType) -> None:
-    first = list(corpus.documents(50, seed=1))
-    assert first == list(corpus.documents(50, seed=1)) != list(corpus.documents(50, seed=2))
 
 
 @pytest.mark.parametrize(

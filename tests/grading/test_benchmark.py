@@ -1,4 +1,4 @@
-"""The grading benchmark runs on a few cases, with and without the data that lie outside the repository."""
+"""The grading benchmark runs on a few cases, with and without the data outside the repository."""
 
 import json
 from pathlib import Path

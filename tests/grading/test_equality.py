@@ -121,7 +121,7 @@ def test_a_choice_is_equal_by_its_letter(answer, equal):
 
 
 @pytest.mark.parametrize(("gold", "kind"), [("", "math"), ("  ", "math"), ("7", "choice"), ("Sodium", "choice")])
-def test_a_gold_that_is_no_answer_is_an_error(gold, kind):
+def test_a_gold_that_is_not_an_answer_is_an_error(gold, kind):
     with pytest.raises(ValueError, match="`gold` has to be"):
         is_equal(gold, "1", kind)
 

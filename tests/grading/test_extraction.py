@@ -96,7 +96,7 @@ def test_a_choice_is_found(text):
         ),
     ],
 )
-def test_what_is_no_choice(text):
+def test_what_is_not_a_choice(text):
     assert extract_answer(text, "choice") is None
 
 

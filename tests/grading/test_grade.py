@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("math_verify")
+
+from ending import ending
 
 from s1_hf import Completion, Report
 from s1_hf.grading import Grade, grade
@@ -21,7 +25,7 @@ def completion(ended: str, thinking: str, answer: str) -> Completion:
     return Completion(thinking, answer, thinking + answer, (1,), (False,), Report(3, ended, 0, (False,), 1))  # type: ignore[arg-type]
 
 
-def test_a_grade_says_what_was_found_where_and_by_what_it_was_settled():
+def test_a_grade_says_what_was_found_and_where_and_what_settled_it():
     assert grade(r"<think>24?</think>\boxed{025}", 25) == Grade(True, "025", "boxed", "number", "the same number")
     assert grade("Final Answer: x+1", "1+x") == Grade(True, "x+1", "answer_line", "math_verify", "equal by math-verify")
     assert grade("<think>A?</think>The answer is (C).", "B", "choice") == Grade(
@@ -29,7 +33,7 @@ def test_a_grade_says_what_was_found_where_and_by_what_it_was_settled():
     )
 
 
-def test_a_comma_is_no_decimal_point_whatever_math_verify_makes_of_it():
+def test_a_comma_is_not_a_decimal_point_even_if_math_verify_thinks_so():
     assert grade("Answer: 1,5", "1.5").reason == "a number against a list"
 
 
@@ -44,8 +48,8 @@ def test_thinking_that_never_closed_is_graded_when_asked():
     assert grade(r"<think>So \boxed{25}", "25", grade_thinking=True).correct
 
 
-def test_nothing_behind_the_thinking_is_no_answer_even_when_thinking_may_be_graded():
-    assert grade(r"<think>\boxed{25}</think>", "25", grade_thinking=True).reason.endswith("nothing behind the thinking")
+def test_nothing_after_the_thinking_is_no_answer_even_when_thinking_may_be_graded():
+    assert grade(r"<think>\boxed{25}</think>", "25", grade_thinking=True).reason.endswith("nothing after the thinking")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +60,7 @@ def test_a_completion_is_graded_by_its_answer_and_its_report(ended, correct):
     assert grade(completion(ended, r"\boxed{24}", "Final Answer: 25"), "25").correct is correct
 
 
-def test_a_completion_knows_its_own_format():
+def test_a_completion_has_its_own_format():
     with pytest.raises(ValueError, match="left out with a Completion"):
         grade(completion("cut", "", "25"), "25", format="s1")
 
@@ -80,3 +84,33 @@ def test_aime_answers_are_right_with_and_without_leading_zeros(name):
     for row in rows(name):
         assert grade(f"Final Answer: {int(row['answer'])}", row["answer"]).correct
         assert grade(f"Final Answer: {int(row['answer']):03}", int(row["answer"])).correct
+
+
+BIG = 10_000_000
+HUGE = {
+    "open braces": "{" * BIG,
+    "braces in a box": r"\boxed{" + "{" * (BIG // 2) + "}" * (BIG // 2) + "}",
+    "boxes": r"\boxed{" * (BIG // 7),
+    "nested boxes": r"\boxed{" * 12_000 + "1" + "}" * 12_000,
+    "many boxes": r"\boxed{1}, " * (BIG // 11),
+    "backslashes": "\\" * BIG + "boxed{1}",
+    "markers": "Answer:" * (BIG // 7),
+    "answer and spaces": "answer" + " " * BIG,
+    "opened thoughts": "<think>" * (BIG // 7),
+    "half tokens": "<|" * (BIG // 2),
+    "lines": "think\n" + "answer\n" * (BIG // 7),
+    "one long line": "Answer: " + "x" * BIG,
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+@pytest.mark.parametrize("kind", ["math", "choice"])
+def test_ten_megabytes_end_and_are_wrong(name, kind):
+    assert not ending(grade, HUGE[name], "B", kind).correct
+
+
+def test_importing_the_package_loads_no_heavy_library():
+    heavy = "{'torch', 'transformers', 'sympy', 'math_verify', 'openai', 'lighteval'}"
+    code = f"import sys, s1_hf.grading; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

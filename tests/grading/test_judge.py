@@ -1,4 +1,4 @@
-"""The judge: what it is asked, what it is not, what is stored."""
+"""The judge: what it is asked, what it is not asked, what is stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from s1_hf.grading.judge import verdict_of
 
 
 class Endpoint(ThreadingHTTPServer):
-    """An OpenAI-compatible endpoint that says `reply`, or `status` if that is no 200, and keeps what it was asked."""
+    """An OpenAI-compatible endpoint that returns `reply`, or `status` if not 200, and records what it was asked."""
 
     daemon_threads = True
     reply: Any = "It is the same.\nYes"
@@ -66,7 +66,7 @@ def judge(endpoint, tmp_path) -> Judge:
     return Judge(endpoint.url, "m", tmp_path / "runs" / "verdicts.jsonl", max_retries=0)
 
 
-def test_the_judge_is_shown_all_and_asked_at_temperature_zero(endpoint, judge):
+def test_the_judge_is_shown_everything_and_asked_at_temperature_zero(endpoint, judge):
     assert judge("What is it?", "the gold", "the attempt") is True
     (request,) = endpoint.asked
     assert (request["model"], request["temperature"]) == ("m", 0)
@@ -146,7 +146,7 @@ def test_an_endpoint_that_refuses_is_an_error_that_names_it(status, endpoint, ju
         judge("q", "1", "a")
 
 
-def test_an_endpoint_that_is_not_there_is_an_error(tmp_path, monkeypatch):
+def test_an_endpoint_that_cannot_be_reached_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     judge = Judge("http://127.0.0.1:9/v1", "m", tmp_path / "v.jsonl", max_retries=0, timeout_s=5)
     with pytest.raises(RuntimeError, match="gave no reply: APIConnectionError"):
@@ -154,14 +154,14 @@ def test_an_endpoint_that_is_not_there_is_an_error(tmp_path, monkeypatch):
     assert not (tmp_path / "v.jsonl").exists()
 
 
-def test_a_line_that_is_no_verdict_is_named(tmp_path):
+def test_a_line_that_is_not_a_verdict_is_named(tmp_path):
     (tmp_path / "v.jsonl").write_text(
         '{"model": "m", "question": "q", "gold": "1", "attempt": "a", "verdict": true}\n{"mod'
     )
-    with pytest.raises(ValueError, match=r"Line 2 of .*v\.jsonl is not a verdict"):
+    with pytest.raises(ValueError, match=r"Line 2 of .*v\.jsonl is not a judge's verdict"):
         Judge("http://localhost:8000/v1", "m", tmp_path / "v.jsonl")
 
 
-def test_all_wrong_arguments_of_a_judge_are_said_at_once(tmp_path):
+def test_all_wrong_arguments_of_a_judge_are_named_at_once(tmp_path):
     with pytest.raises(ValueError, match="`base_url`.*`model`.*`timeout_s`.*`max_retries`.*`max_tokens`"):
         Judge("localhost", "", tmp_path / "v.jsonl", timeout_s=0, max_retries=-1, max_tokens=0)

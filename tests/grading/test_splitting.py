@@ -12,7 +12,7 @@ from s1_hf.grading import split_thinking
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_the_answer_is_behind_the_closing_delimiter_of_every_family(name):
+def test_the_answer_follows_the_closing_delimiter_of_every_family(name):
     family = FAMILIES[name]
     text = f"{family.start}\nis it 1?\n{family.close}\nAnswer: 2"
     assert split_thinking(text) == split_thinking(text, name) == ("is it 1?", "Answer: 2")
@@ -28,7 +28,7 @@ def test_thinking_that_was_not_closed_has_no_answer(name):
     assert split_thinking(f"{FAMILIES[name].start}\nAnswer: 2") == ("Answer: 2", None)
 
 
-def test_the_answer_is_behind_the_last_close():
+def test_the_answer_follows_the_last_close():
     assert split_thinking("<think>a</think>b<think>c</think>d") == ("a</think>b<think>c", "d")
 
 

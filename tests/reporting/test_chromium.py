@@ -1,4 +1,4 @@
-"""The report in a real browser: hostile texts become no elements, nothing runs, nothing is loaded.
+"""The report in a real browser: hostile text becomes no element, nothing runs, nothing is loaded.
 
 Needs Chromium (`apt install chromium`) or Chrome; skipped without.
 """
@@ -25,7 +25,7 @@ OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", 
 
 
 def opened(address, profile):
-    """What the page has become, as Chromium writes it down, and what its console says."""
+    """The page as Chromium dumps it, and its console messages."""
     command = [BROWSER, *OPTIONS, f"--user-data-dir={profile}", address]
     run = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120)
     return run.stdout, [line for line in run.stderr.splitlines() if "CONSOLE" in line]
@@ -62,7 +62,7 @@ def test_such_texts_do_run_in_a_page_without_escaping(tmp_path):
     assert read(page).tags["img"] == 1 and len(console) == 2
 
 
-def test_opening_the_page_asks_the_server_for_the_page_alone(report, tmp_path):
+def test_opening_the_page_asks_the_server_only_for_the_page(report, tmp_path):
     asked = Counter()
 
     class Handler(http.server.SimpleHTTPRequestHandler):

@@ -16,7 +16,7 @@ from s1_hf.cli.tables import show_summaries
 from s1_hf.cli.terminal import console, messages, plain_errors
 
 if TYPE_CHECKING:
-    from s1_hf.reporting import Report
+    from s1_hf.reporting import WrittenReport
     from s1_hf.results.rows import Row
 
 
@@ -68,7 +68,7 @@ def _show_figures(paths: Sequence[Path], as_json: bool) -> None:
         console.print(str(path), markup=False, highlight=False, soft_wrap=True)
 
 
-def _show_report(rows: Sequence[Row], report: Report, as_json: bool) -> None:
+def _show_report(rows: Sequence[Row], report: WrittenReport, as_json: bool) -> None:
     show_summaries(
         rows,
         as_json,

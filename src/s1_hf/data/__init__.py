@@ -1,1 +1,1 @@
-"""s1K as a data set, and its rows as conversations."""
+"""s1K as a dataset, and its rows as conversations."""

@@ -1,4 +1,4 @@
-"""Rows as conversations that a chat template renders, and the checks that a fine-tune needs before it starts.
+"""Rows as conversations for a chat template, and the checks to run before fine-tuning.
 
 Source of the s1 format: data/tokenization.py of https://github.com/simplescaling/s1, which made
 simplescaling/s1K_tokenized. The rows are those of [`s1_hf.load_s1k`].
@@ -22,7 +22,7 @@ Row = Mapping[str, Any]
 Messages = list[dict[str, str]]
 
 FORMATS = ("s1", "think")
-"""The formats that can be written here, by their names in `s1_hf.forcing.formats.FAMILIES`."""
+"""The formats that can be written, by their names in `s1_hf.forcing.formats.FAMILIES`."""
 
 _COLUMNS = ("question", "thinking_trajectories", "attempt")
 _LISTED = 5  # faults or rows spelled out in one message
@@ -31,25 +31,25 @@ _SAMPLE = {"question": "What is 1+1?", "thinking_trajectories": ["One.\n\nOne mo
 
 
 def to_conversation(row: Row, format: str = "s1", *, system: str | None = None) -> dict[str, Messages]:
-    """One row as TRL's prompt-completion messages; TRL puts the loss on the completion alone.
+    """One row as TRL's prompt-completion messages; TRL computes the loss only on the completion.
 
-    The assistant's message is, where trace is the traces joined by newlines and stripped, and answer the attempt:
+    With trace as the traces joined by newlines and stripped, and answer as the attempt, the assistant's message is:
 
-    - `"s1"`: `<|im_start|>think\\n{trace}\\n<|im_start|>answer\\n{answer}`, byte for byte the original's; answer has
-      `Answer: ` in front unless it has `Answer:` anywhere already, and is then stripped;
-    - `"think"`: `<think>\\n{trace}\\n</think>\\n\\n{answer}`, answer stripped, nothing put in front.
+    - `"s1"`: `<|im_start|>think\\n{trace}\\n<|im_start|>answer\\n{answer}`, byte for byte as in the original; answer is
+      prefixed with `Answer: ` unless it already contains `Answer:`, and then stripped;
+    - `"think"`: `<think>\\n{trace}\\n</think>\\n\\n{answer}`; answer is stripped, without a prefix.
 
     Args:
         row (`Mapping`): with `question` (`str`), `thinking_trajectories` (`list[str]`) and `attempt` (`str`).
         format (`str`, defaults to `"s1"`): `"s1"` or `"think"`.
-        system (`str`, *optional*): a system message. Without one the chat template's own default stands (Qwen2.5's
-            is what s1 was trained with).
+        system (`str`, *optional*): a system message. Without one the chat template's default applies (s1 was trained
+            with Qwen2.5's).
 
     Returns:
         `dict[str, Messages]`: `prompt` and `completion`, lists of messages with `role` and `content`.
 
     Raises:
-        ValueError: the format is unknown, or the row is one that [`check_rows`] refuses.
+        ValueError: the format is unknown, or [`check_rows`] refuses the row.
 
     Example:
 
@@ -64,7 +64,7 @@ def to_conversation(row: Row, format: str = "s1", *, system: str | None = None) 
     _check_format(format)
     faults = _faults(row, format)
     if faults:
-        raise ValueError(f"The row cannot be trained on: {'; '.join(faults)}.")
+        raise ValueError(f"The row cannot be used for training: {'; '.join(faults)}.")
     prompt = [] if system is None else [{"role": "system", "content": system}]
     prompt.append({"role": "user", "content": row["question"]})
     trace = "\n".join(row["thinking_trajectories"]).strip()
@@ -73,29 +73,29 @@ def to_conversation(row: Row, format: str = "s1", *, system: str | None = None) 
 
 
 def check_rows(rows: Iterable[Row], format: str = "s1") -> None:
-    """Refuse rows that teach something else than they should.
+    """Refuse rows that would teach something other than intended.
 
     Raises:
-        ValueError: a row lacks a column; a question, trace or attempt is no text or is blank; one of them contains a
-            delimiter's token, such as `<|im_start|>`, at which the model would see thinking begin or end. The first
-            few are named with row and column, and all are counted.
+        ValueError: a row lacks a column; a question, trace or attempt is not a string or is blank; or one contains a
+            delimiter token such as `<|im_start|>`, which would look to the model like the start or end of thinking.
+            The first few are listed by row and column, and all are counted.
     """
     _check_format(format)
     bad = [f"row {number}: {'; '.join(faults)}" for number, row in enumerate(rows) if (faults := _faults(row, format))]
     if bad:
         more = f"\nand {len(bad) - _LISTED} more" if len(bad) > _LISTED else ""
         raise ValueError(
-            f"{len(bad)} of the rows cannot be trained on; correct them or leave them out (`dataset.filter`):\n"
+            f"{len(bad)} rows cannot be used for training; fix them or leave them out (`dataset.filter`):\n"
             + "\n".join(bad[:_LISTED])
             + more
         )
 
 
 def check_delimiters(tokenizer: PreTrainedTokenizerBase, format: str = "s1") -> None:
-    """Refuse a tokenizer that splits what marks thinking: `<|im_start|>` for s1, `<think>` and `</think>` for think.
+    """Refuse a tokenizer that splits the delimiters: `<|im_start|>` for s1, `<think>` and `</think>` for think.
 
     Raises:
-        ValueError: one of them is not one token; the message shows how it splits.
+        ValueError: one of them is not a single token; the message shows how it splits.
     """
     check_tokenizer(tokenizer)
     _check_format(format)
@@ -116,11 +116,11 @@ def check_delimiters(tokenizer: PreTrainedTokenizerBase, format: str = "s1") -> 
 def check_template(tokenizer: PreTrainedTokenizerBase, format: str = "s1") -> None:
     """Refuse a chat template that drops or rewrites the thinking, or writes something before it.
 
-    Many templates of reasoning models take out the thinking of assistant messages (DeepSeek-R1's), or open an empty
-    block of their own before a message without `<think>` (Qwen3's, given the s1 format).
+    Many templates of reasoning models remove the thinking from assistant messages (DeepSeek-R1's), or open their own
+    empty block before a message without `<think>` (Qwen3's with the s1 format).
 
     Raises:
-        ValueError: there is no template, or a made-up conversation is not rendered as prompt, whole message, end.
+        ValueError: there is no template, or a sample conversation is not rendered as prompt, whole message, end.
     """
     check_tokenizer(tokenizer)
     _render(tokenizer, to_conversation(_SAMPLE, format), format)
@@ -128,12 +128,12 @@ def check_template(tokenizer: PreTrainedTokenizerBase, format: str = "s1") -> No
 
 @dataclass(frozen=True)
 class LengthSummary:
-    """Rendered rows in tokens.
+    """Lengths of rendered rows in tokens.
 
     Args:
-        lengths (`tuple[int, ...]`): tokens of every row, prompt and completion.
-        completion_tokens (`int`): how many of all of them are in completions, where the loss is.
-        max_length (`int`, *optional*): the training length that they are compared with.
+        lengths (`tuple[int, ...]`): of every row, prompt and completion.
+        completion_tokens (`int`): how many of all tokens are in completions, where the loss is computed.
+        max_length (`int`, *optional*): the training length to compare with.
     """
 
     lengths: tuple[int, ...] = field(repr=False)
@@ -194,11 +194,11 @@ def summarize(
     max_length: int | None = None,
     system: str | None = None,
 ) -> LengthSummary:
-    """Render and tokenize all rows, as training does, and count.
+    """Render and tokenize all rows as training does, and count their tokens.
 
     Raises:
         ValueError: there are no rows; `max_length` is not positive; a row is refused by [`check_rows`], or its
-            rendering as in [`check_template`].
+            rendering for the reasons in [`check_template`].
     """
     check_tokenizer(tokenizer)
     if max_length is not None and max_length < 1:
@@ -235,13 +235,13 @@ def _faults(row: Row, format: str) -> list[str]:
     faults = []
     traces = row["thinking_trajectories"]
     if not isinstance(traces, list) or not traces:
-        faults.append(f"`thinking_trajectories` has to be a list of one or more texts, but is {traces!r:.60}")
+        faults.append(f"`thinking_trajectories` has to be a list of one or more strings, but is {traces!r:.60}")
         traces = []
     texts = {"question": row["question"], "attempt": row["attempt"]}
     texts |= {f"thinking_trajectories[{i}]": trace for i, trace in enumerate(traces)}
     for name, text in texts.items():
         if not isinstance(text, str) or not text.strip():
-            faults.append(f"`{name}` has to be a text that is not blank, but is {text!r:.60}")
+            faults.append(f"`{name}` has to be a string that is not blank, but is {text!r:.60}")
             continue
         inside = [token for token in FAMILIES[format].tokens if token in text]
         if inside:
@@ -250,7 +250,7 @@ def _faults(row: Row, format: str) -> list[str]:
 
 
 def _render(tokenizer: PreTrainedTokenizerBase, conversation: dict[str, Messages], format: str) -> tuple[str, str]:
-    """The prompt, and the whole conversation, as texts; the second goes on where the first ends."""
+    """The prompt and the whole conversation as text; the second continues where the first ends."""
     if not tokenizer.chat_template:
         raise ValueError("The tokenizer has to have a chat template, but has none. Set `tokenizer.chat_template`.")
     prompt, completion = conversation["prompt"], conversation["completion"]
@@ -258,10 +258,10 @@ def _render(tokenizer: PreTrainedTokenizerBase, conversation: dict[str, Messages
     whole = str(tokenizer.apply_chat_template([*prompt, *completion], tokenize=False))
     content = completion[0]["content"]
     head, found, _ = whole.rpartition(content)
-    if found and opened in (head, f"{head}{FAMILIES[format].start}\n"):  # a prompt may open thinking already
+    if found and opened in (head, f"{head}{FAMILIES[format].start}\n"):  # the prompt may already open thinking
         return opened, whole
     if found:
-        fault = f"before it stands {head[-60:]!r}, but a prompt ends in {opened[-60:]!r}"
+        fault = f"it is preceded by {head[-60:]!r}, while a prompt ends in {opened[-60:]!r}"
     else:
         trace = content.split(FAMILIES[format].close)[0]
         fault = "the answer is changed" if trace in whole else "the thinking is dropped or changed"

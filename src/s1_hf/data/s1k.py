@@ -1,11 +1,11 @@
-"""The data of s1 (https://arxiv.org/abs/2501.19393, section 2) and s1.1 (appendix A): load them in one line.
+"""The data of s1 (https://arxiv.org/abs/2501.19393, section 2) and s1.1 (appendix A), loaded in one line.
 
-What is pinned, and how it is known (nothing was downloaded for this module; compare before you rely on it):
+The pinned commits, and how they are known (nothing was downloaded for this module, so check before relying on them):
 
-- `s1K` 278d72ba..., `s1K-1.1` 96c411f1...: the heads of their `main`, as stored copies of the hub's pages show them in
-  short form and other public repositories pin them in full.
+- `s1K` 278d72ba..., `s1K-1.1` 96c411f1...: the heads of `main`, shown in short form by stored copies of the hub's pages
+  and pinned in full by other public repositories.
 - `full59K` f932f6ca...: a commit with the 19 data files, from a stored copy of a hub page. Whether `main` has moved
-  on since is not known, nor are its column types: its columns are those of s1K, as public code that reads it has them.
+  since is unknown, as are its column types; its columns are those of s1K, according to public code that reads it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 class _Hub:
     repo: str
     revision: str
-    licence: str  # as the hub's page states it
+    licence: str  # as stated on the hub's page
 
 
 HUB = {
@@ -51,13 +51,13 @@ class DataSource:
     """Where rows came from.
 
     Args:
-        location (`str`): the hub's name of the data set, or the path of local files.
-        config (`str`, *optional*): `"s1K"`, `"s1K-1.1"` or `"full59K"`; none for local files.
+        location (`str`): the dataset's name on the hub, or the path of local files.
+        config (`str`, *optional*): `"s1K"`, `"s1K-1.1"` or `"full59K"`; `None` for local files.
         traces (`str`, *optional*): `"deepseek"` or `"gemini"` if the data has traces of both.
-        revision (`str`, *optional*): the commit on the hub; none for local files.
-        sha256 (`str`, *optional*): of the local file; of several, the sha256 of what `sha256sum` prints about them.
-        licence (`str`, *optional*): as stated by the hub's page, or by the `README.md` beside local files.
-        rows (`int`, *optional*): how many the dataset has now; unknown when streamed.
+        revision (`str`, *optional*): the commit on the hub; `None` for local files.
+        sha256 (`str`, *optional*): of the local file; for several files, of what `sha256sum` prints for them.
+        licence (`str`, *optional*): as stated on the hub's page, or in the `README.md` next to local files.
+        rows (`int`, *optional*): how many the dataset has now; `None` when streamed.
     """
 
     location: str
@@ -79,31 +79,31 @@ def load_s1k(
     cache_dir: str | Path | None = None,
     token: str | None = None,
 ) -> Dataset | IterableDataset:
-    """Load s1K, s1K-1.1, the 59K samples they were selected from, or a file of your own.
+    """Load s1K, s1K-1.1, the 59K samples they were selected from, or your own file.
 
-    Whatever the data set's own columns are, the rows have `question` (`str`), `thinking_trajectories` (`list[str]`),
-    `attempt` (`str`) and `solution` (`str`, null where a file has none): what [`s1_hf.to_conversation`] takes. The
-    hub's own columns come with them, as strings; other columns of a file of your own are left out.
+    Whatever columns the data has, the rows have `question` (`str`), `thinking_trajectories` (`list[str]`), `attempt`
+    (`str`) and `solution` (`str`, null where a file has none), as [`s1_hf.to_conversation`] expects. The hub's own
+    columns are kept as strings; other columns of your own file are dropped.
 
     Args:
         config (`str`, *optional*): `"s1K"` (1,000 rows, Gemini traces), `"s1K-1.1"` (the same questions with Gemini
-            and DeepSeek-R1 traces; the default) or `"full59K"` (58,986 rows, 19 files of some 5 GB: stream it), read
+            and DeepSeek-R1 traces; the default) or `"full59K"` (58,986 rows, 19 files, some 5 GB: stream it), read
             from the hub.
         path (`str` or `Path`, *optional*): local data instead: a parquet, json, jsonl or csv file, or a folder such
-            as a local copy of the hub's (files in `data/`, else beside its README; if some are called `train*`, only
-            those). Columns are named as in s1K or as in s1K-1.1; needed are question, trace and attempt. A trace may
-            be a text instead of a list; in a csv file it is a text or a JSON list.
+            as a local copy of the hub's (files in `data/`, else next to its README; only those called `train*`, if
+            any). Columns are named as in s1K or s1K-1.1; question, trace and attempt are required. A trace may be a
+            string instead of a list; in a csv file it is plain text or a JSON list.
         traces (`str`, *optional*): for data with the columns of s1K-1.1, whose traces and attempts to train on:
             `"deepseek"` (the default: s1.1 was trained on R1 traces) or `"gemini"`.
-        revision (`str`, *optional*): branch, tag or commit on the hub; the commits above if absent. Resolved to a
-            commit, of which exactly the files are read; [`describe_source`] tells it.
-        streaming (`bool`, defaults to `False`): read rows when they are asked for, as an `IterableDataset`.
-        cache_dir (`str` or `Path`, *optional*): where prepared rows are kept, if not in datasets' cache.
-        token (`str`, *optional*): of the hub.
+        revision (`str`, *optional*): branch, tag or commit on the hub; by default the pinned commit. It is resolved to
+            a commit, and exactly that commit's files are read; [`describe_source`] reports it.
+        streaming (`bool`, defaults to `False`): read rows on demand, as an `IterableDataset`.
+        cache_dir (`str` or `Path`, *optional*): where to keep prepared rows; by default datasets' cache.
+        token (`str`, *optional*): access token for the hub.
 
     Raises:
-        ValueError: an argument is wrong or has no meaning here; there are no such files; a file cannot be read, or
-            lacks columns, or has values of wrong types (when streaming: once they are reached).
+        ValueError: an argument is wrong or does not apply; there are no such files; a file cannot be read, lacks
+            columns, or has values of the wrong type (when streaming, once they are reached).
         ConnectionError: the hub cannot be reached, or has no such data.
     """
     _check_arguments(config, path, traces, revision)
@@ -132,7 +132,7 @@ def load_s1k(
 
 
 def describe_source(dataset: Dataset | IterableDataset) -> DataSource:
-    """Where the rows of `dataset` came from; what was mapped or filtered since [`load_s1k`] keeps the record.
+    """Where the rows of `dataset` came from; the record survives mapping and filtering.
 
     Raises:
         ValueError: it was not loaded by [`load_s1k`].
@@ -151,14 +151,15 @@ def _check_arguments(config: str | None, path: object, traces: str | None, revis
     faults = []
     if config is not None and config not in HUB:
         faults.append(
-            f"`config` has to be one of {', '.join(map(repr, HUB))}, but is {config!r}. Local data: `path={config!r}`."
+            f"`config` has to be one of {', '.join(map(repr, HUB))}, but is {config!r}. For local data "
+            f"use `path={config!r}`."
         )
     if traces is not None and traces not in TRACES:
         faults.append(f"`traces` has to be one of {', '.join(map(repr, TRACES))}, but is {traces!r}.")
     elif traces is not None and config in HUB and config != "s1K-1.1":
         faults.append(
-            f"`traces` has to be left out for {config!r}, which has one trace a question, but is {traces!r}. Two has "
-            "'s1K-1.1'."
+            f"`traces` has to be left out for {config!r}, which has one trace per question, but is {traces!r}. "
+            "'s1K-1.1' has two."
         )
     if path is not None:
         for name, value in (("config", config), ("revision", revision)):
@@ -171,7 +172,7 @@ def _check_arguments(config: str | None, path: object, traces: str | None, revis
 
 
 def _hub_files(name: str, revision: str | None, streaming: bool, token: str | None) -> tuple[list[str], str]:
-    """Its data files (addresses when streaming, else paths in the hub's cache) and the commit that they are of."""
+    """The data files (addresses when streaming, else paths in the hub's cache) and the commit they belong to."""
     import httpx
     from huggingface_hub import HfApi, snapshot_download
 
@@ -191,18 +192,18 @@ def _hub_files(name: str, revision: str | None, streaming: bool, token: str | No
             files, commit = [str(file) for file in sorted(Path(folder).glob("data/train*.parquet"))], Path(folder).name
     except (OSError, httpx.HTTPError) as error:
         raise ConnectionError(
-            f"The data set {repo} at revision {asked!r} could not be loaded from the hub, nor is it in the local cache "
-            f"({type(error).__name__}: {error}). With a local copy of it (a folder with `data/*.parquet`, or a "
-            "parquet, json, jsonl or csv file) use `load_s1k(path=...)`; a gated mirror needs `token`."
+            f"The dataset {repo} at revision {asked!r} could not be loaded from the hub and is not in the local cache "
+            f"({type(error).__name__}: {error}). If you have a local copy (a folder with `data/*.parquet`, or a "
+            "parquet, json, jsonl or csv file), use `load_s1k(path=...)`; a gated mirror needs `token`."
         ) from error
     if not files:
-        raise ConnectionError(f"The data set {repo} at revision {asked!r} has no files `data/train*.parquet`.")
+        raise ConnectionError(f"The dataset {repo} at revision {asked!r} has no files `data/train*.parquet`.")
     return files, commit
 
 
 def _local_files(path: Path) -> list[str]:
     if not path.exists():
-        raise ValueError(f"`path` has to be a data file or a folder of such files, but {str(path)!r} does not exist.")
+        raise ValueError(f"`path` has to be a data file or a folder of data files, but {str(path)!r} does not exist.")
     if path.is_file():
         files = [path] if path.suffix.lower() in KINDS else []
     else:
@@ -216,19 +217,19 @@ def _local_files(path: Path) -> list[str]:
     if len(kinds) > 1:
         raise ValueError(
             f"`path` has to be a folder with data files of one kind, but {str(path)!r} has {', '.join(sorted(kinds))}, "
-            "which may be the same rows twice. Give the one file, or a folder with the wanted files alone."
+            "which may be the same rows twice. Give one file, or a folder with only the files you want."
         )
     return [str(file) for file in files]
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    """Sorted by name; the training split if there are splits."""
+    """The data files, sorted by name; only the training split if there are splits."""
     files = sorted(file for file in folder.glob("*") if file.suffix.lower() in KINDS)
     return [file for file in files if file.name.startswith("train")] or files
 
 
 def _layout(files: list[str], traces: str | None) -> tuple[tuple[str, ...], str | None]:
-    """The known columns of local files, and whose traces to take."""
+    """The known columns of local files, and whose traces to use."""
     found = {file: column_names(file) for file in files}
     first = next(iter(found.values()))
     if traces is None and "thinking_trajectories" not in first and any(f"{t}_attempt" in first for t in TRACES):
@@ -243,8 +244,8 @@ def _layout(files: list[str], traces: str | None) -> tuple[tuple[str, ...], str 
         others = [t for t in (None, *TRACES) if set(needed_columns(t)) <= set(first)]
         hint = f" This data can be loaded with `traces={others[0]!r}`." if others else ""
         raise ValueError(
-            "\n".join(faults) + "\nColumns have to be named as in s1K (question, thinking_trajectories, attempt) or as "
-            "in s1K-1.1 (question, deepseek_thinking_trajectory, deepseek_attempt or the same with gemini)." + hint
+            "\n".join(faults) + "\nColumns have to be named as in s1K (question, thinking_trajectories, attempt) or "
+            "s1K-1.1 (question, deepseek_thinking_trajectory, deepseek_attempt, or the same with gemini)." + hint
         )
     return tuple(name for name in first if name in {*S1K_COLUMNS, *S1K_1_1_COLUMNS, *TRAINING}), traces
 

@@ -1,7 +1,7 @@
-"""The columns of the s1 data sets, and the `datasets` builder that turns their files into typed rows.
+"""The columns of the s1 datasets, and the `datasets` builder that turns their files into typed rows.
 
-datasets makes a builder's module read through its own `open`, so that hub files can be streamed: nothing but the
-builder belongs here. [`s1_hf.data.s1k.load_s1k`] finds the files and runs it.
+datasets makes a builder's module read through its own `open`, so that hub files can be streamed: only the builder
+belongs here. [`s1_hf.data.s1k.load_s1k`] finds the files and runs it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ parquet: Any = require("pyarrow.parquet", "data")
 Row = dict[str, Any]
 
 TRAINING = ("question", "thinking_trajectories", "attempt", "solution")
-"""The columns that every data set gets, whatever its own are called."""
+"""The columns that every dataset gets, whatever its own are called."""
 
 _COMMON = ("solution", "question", "cot_type", "source_type", "metadata")
 S1K_COLUMNS = (*_COMMON, "cot", "thinking_trajectories", "attempt")
@@ -48,15 +48,15 @@ class S1KConfig(datasets.BuilderConfig):
     """What one call of the builder reads.
 
     Args:
-        columns (`tuple[str, ...]`): the columns of the files that are kept beside the training columns.
-        traces (`str`, *optional*): whose traces and attempts the training columns are, `"deepseek"` or `"gemini"`;
-            without it the files have them under their own names.
+        columns (`tuple[str, ...]`): the files' columns to keep in addition to the training columns.
+        traces (`str`, *optional*): whose traces and attempts become the training columns, `"deepseek"` or `"gemini"`;
+            not needed if the files already have the training columns.
         files (`tuple[str, ...]`): paths, or `hf://` addresses when streamed.
         source (`str`): where the files came from, as text for `dataset.info.description`.
         licence (`str`): as stated by their publisher.
     """
 
-    version: Any = "1.0.0"  # of how rows are made from files: prepared rows of another version are not reused
+    version: Any = "1.0.0"  # of the way rows are made from files: prepared rows of other versions are not reused
     columns: tuple[str, ...] = ()
     traces: str | None = None
     files: tuple[str, ...] = ()
@@ -65,11 +65,11 @@ class S1KConfig(datasets.BuilderConfig):
 
 
 class S1K(datasets.ArrowBasedBuilder):
-    """Builder with the configs `s1K`, `s1K-1.1`, `full59K`, and `files` for files of one's own.
+    """Builder with the configs `s1K`, `s1K-1.1`, `full59K`, and `files` for your own files.
 
-    All columns are strings, `thinking_trajectories` a list of strings. The hub's `cot` is null in every row of s1K
-    and has no type there; here it is a string that is null. What a file lacks, `solution` and unknown columns apart
-    from those needed to train, is null.
+    All columns are strings, except `thinking_trajectories`, a list of strings. The hub's `cot` is null in every row of
+    s1K and has no type there; here it is a null string. Columns that a file lacks are null, if training does not need
+    them.
     """
 
     BUILDER_CONFIG_CLASS = S1KConfig
@@ -105,11 +105,11 @@ def build(config: str, *, streaming: bool, cache_dir: str | None, token: str | N
     """The rows of `options["files"]` as a `Dataset`, or an `IterableDataset` if `streaming`.
 
     Raises:
-        ValueError: a file cannot be read, or a value has the wrong type (when streaming: once it is reached).
+        ValueError: a file cannot be read, or a value has the wrong type (when streaming, once it is reached).
     """
     builder = S1K(
         dataset_name="s1k", config_name=config, cache_dir=cache_dir, token=token, **options
-    )  # its cache folder's name is a hash of all options: other files, revision or traces are another folder
+    )  # the name of its cache folder hashes all options: other files, revisions or traces get another folder
     if streaming:
         return builder.as_streaming_dataset(split="train")
     try:
@@ -122,17 +122,17 @@ def build(config: str, *, streaming: bool, cache_dir: str | None, token: str | N
 
 
 def needed_columns(traces: str | None) -> tuple[str, str, str]:
-    """The columns without which a file cannot be trained on: question, trace and attempt."""
+    """The columns that training needs: question, trace and attempt."""
     if traces is None:
         return "question", "thinking_trajectories", "attempt"
     return "question", f"{traces}_thinking_trajectory", f"{traces}_attempt"
 
 
 def column_names(file: str) -> list[str]:
-    """The columns of a data file: of a JSON file, the keys of its first row.
+    """The columns of a data file; for JSON, the keys of its first row.
 
     Raises:
-        ValueError: it cannot be read as what its name says.
+        ValueError: it cannot be read as the kind of file that its name says.
     """
     kind = _kind(file)
     try:
@@ -147,12 +147,12 @@ def column_names(file: str) -> list[str]:
 
 
 def read_rows(file: str, columns: Iterable[str]) -> Iterator[Row]:
-    """Its rows, with those of `columns` that it has.
+    """The rows of a data file, with those of `columns` that it has.
 
-    In a CSV file, which has no lists, `thinking_trajectories` is one trace, or a JSON list of traces.
+    In a CSV file, which has no lists, `thinking_trajectories` is one trace or a JSON list of traces.
 
     Raises:
-        ValueError: it cannot be read as what its name says.
+        ValueError: it cannot be read as the kind of file that its name says.
     """
     wanted = set(columns)
     read = {".parquet": _parquet_rows, ".csv": _csv_rows}.get(_kind(file), _json_rows)
@@ -180,7 +180,7 @@ def _parquet_rows(file: str, wanted: set[str]) -> Iterator[Row]:
 
 
 def _json_rows(file: str, wanted: set[str] | None = None) -> Iterator[Row]:
-    """One list of objects, or one object a line."""
+    """One list of objects, or one object per line."""
     with open(file, encoding="utf-8") as stream:
         start = stream.read(1)
         stream.seek(0)
@@ -203,7 +203,7 @@ def _csv_header(file: str) -> list[str]:
 
 
 def _csv_table(file: str, wanted: set[str]) -> Any:
-    """All cells as they are written, none a number or null; Python's own reader refuses cells over 131,072 letters."""
+    """All cells as text, none as numbers or null; Python's own reader refuses cells over 131,072 characters."""
     names = [name for name in _csv_header(file) if name in wanted]
     with open(file, "rb") as stream:
         content = stream.read()
@@ -216,10 +216,10 @@ def _csv_table(file: str, wanted: set[str]) -> Any:
 
 
 def traces_of_cell(text: str) -> list[str]:
-    """A CSV cell's: the text itself, or a JSON list's.
+    """The traces in a CSV cell: the text itself, or the entries of a JSON list.
 
     Raises:
-        ValueError: it is a list as Python prints it.
+        ValueError: it is a list as Python or numpy prints it.
     """
     try:
         traces = json.loads(text) if text.startswith("[") else None
@@ -256,25 +256,25 @@ def _typed(rows: list[Row], names: Iterable[str], traces: str | None, file: str,
                 faults.append(f"row {number}: `{key}` {error}")
     if faults:
         more = f" and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
-        raise ValueError(f"{file} has values of wrong types: {'; '.join(faults[:_LISTED])}{more}.")
+        raise ValueError(f"{file} has values of the wrong type: {'; '.join(faults[:_LISTED])}{more}.")
     return columns
 
 
 def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    raise TypeError(f"has to be a text, but is {value!r:.60} ({type(value).__name__})")
+    raise TypeError(f"has to be a string, but is {value!r:.60} ({type(value).__name__})")
 
 
 def _traces(value: object) -> list[str] | None:
-    """One text is one trace."""
+    """A single string is one trace."""
     if isinstance(value, str):
         return [value]
     if value is None or (isinstance(value, list) and all(isinstance(trace, str) for trace in value)):
         return value
-    raise TypeError(f"has to be a list of texts, but is {value!r:.60} ({type(value).__name__})")
+    raise TypeError(f"has to be a list of strings, but is {value!r:.60} ({type(value).__name__})")
 
 
 def _printed(value: object) -> str | None:
-    """Columns that only accompany the rows: a text as it is, anything else as JSON."""
+    """For columns that only accompany the rows: strings stay as they are, anything else becomes JSON."""
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

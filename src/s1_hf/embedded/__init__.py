@@ -1,8 +1,8 @@
 """A small model that ships with the package: a toy that really reasons, in s1's format, on a laptop.
 
-It was taught to solve the two-lamps problems of `s1_hf.embedded.problems` by search, to stop early, and to go on after
-"Wait". What it shows of budget forcing was built in by its training and says nothing about other models;
-`model/README.md` says how it was made and what it scores.
+It was taught to solve the two-lamps problems of `s1_hf.embedded.problems` by search, to stop early, and to continue
+after "Wait". What budget forcing does to it was built in by training and says nothing about other models;
+`model/README.md` says how it was made and how it scores.
 """
 
 from pathlib import Path
@@ -19,11 +19,11 @@ MODEL_PATH = Path(__file__).with_name("model")
 """The folder of the fine-tuned model, for `from_pretrained` and commands that take a model's name."""
 
 BASE_PATH = Path(__file__).with_name("base")
-"""The folder of the base from which it was fine-tuned."""
+"""The folder of the base model that it was fine-tuned from."""
 
 
 def load(folder: str | Path = MODEL_PATH) -> "tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast]":
-    """The fine-tuned model, float32 and in evaluation mode, and its tokenizer; or one of your own in `folder`."""
+    """The fine-tuned model, float32 and in evaluation mode, and its tokenizer; or your own from `folder`."""
     return _load(Path(folder))
 
 

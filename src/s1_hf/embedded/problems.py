@@ -11,11 +11,11 @@ from math import gcd
 from pathlib import Path
 
 TRAIN_FILE = Path(__file__).with_name("train.jsonl")
-"""The 1,000 traces as shipped: what `training_traces()` writes, one JSON object a line."""
+"""The 1,000 traces as shipped: the output of `training_traces()`, one JSON object per line."""
 
 NUM_TRACES = 1000
 MAX_WAITS = 6  # in one training trace
-CONTINUE = 0.38  # chance of a Wait at a stop; from one half on, greedy decoding would write Wait by itself
+CONTINUE = 0.38  # chance of a Wait at a stop; from one half up, greedy decoding would write Wait on its own
 BLOCK_LINES = (4, 5, 6, 7, 8)
 BLOCK_WEIGHTS = (10, 20, 45, 15, 10)  # greedy decoding gives up after 6 lines
 
@@ -31,7 +31,7 @@ class Problem:
 
     @property
     def question(self) -> str:
-        """The problem as the model is asked it."""
+        """The problem as it is put to the model."""
         return (
             f"Lamp A flashes at second {self.a} and then every {self.p} seconds. "
             f"Lamp B flashes at second {self.b} and then every {self.q} seconds. "
@@ -49,7 +49,7 @@ class Problem:
         return list(self.states())[-1][0]
 
     def states(self) -> Iterator[tuple[int, int]]:
-        """The search: (time of A, time of B), where the lamp that is behind moves on until both times are equal."""
+        """The search: (time of A, time of B), where the lamp with the earlier time advances until both are equal."""
         time_a, time_b = self.a, self.b
         yield time_a, time_b
         while time_a != time_b:
@@ -62,7 +62,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Trace:
-    """One training example. `answer` is what the trace says, `solution` what is right: it may give up too early."""
+    """One training example. `answer` is the trace's, which may give up too early; `solution` is the right one."""
 
     question: str
     thinking: str
@@ -95,9 +95,9 @@ def problems() -> tuple[Problem, ...]:
 
 
 def is_held_out(problem: Problem) -> bool:
-    """Whether the problem is kept out of all training: about one in ten, the same for A and B exchanged.
+    """Whether the problem is kept out of all training: about one in ten, and the same if A and B are swapped.
 
-    The split is a checksum of the problem's text, so that being held out follows no arithmetic of its numbers.
+    The split is by a checksum of the problem's text, so it does not depend on any arithmetic of the numbers.
     """
     first, second = sorted([(problem.a, problem.p), (problem.b, problem.q)])
     return zlib.crc32(f"{first} {second}".encode()) % 10 == 0
@@ -138,9 +138,9 @@ def compare(time_a: int, time_b: int) -> str:
 
 
 def write_trace(problem: Problem, rng: random.Random) -> Trace:
-    """A trace that searches in blocks of 4 to 8 lines, and stops at a find or, after a block, with a guess.
+    """A trace that searches in blocks of 4 to 8 lines, and stops when it finds the answer or, after a block, guesses.
 
-    At a stop it goes on after a "Wait" with the chance `CONTINUE`: searching on or, after a find, looking at it again.
+    At a stop, with probability `CONTINUE`, it continues after a "Wait": it searches further or checks what it found.
     """
     states = list(problem.states())
     lines, shown = [problem.summary], 0
@@ -161,7 +161,7 @@ def write_trace(problem: Problem, rng: random.Random) -> Trace:
 
 
 def training_traces() -> list[Trace]:
-    """The 1,000 traces of the fine-tuning, always the same, on different problems none of which is held out."""
+    """The 1,000 fine-tuning traces, always the same, each on a different problem, none of them held out."""
     rng = random.Random(1000)
     return [write_trace(problem, rng) for problem in rng.sample(trainable(), NUM_TRACES)]
 
@@ -172,10 +172,10 @@ def write_training_file(path: Path = TRAIN_FILE) -> None:
 
 
 def extract_answer(text: str) -> int | None:
-    """The whole number right after the last `Answer:` (so also after `Final Answer:`), or None.
+    """The whole number right after the last `Answer:` (including `Final Answer:`), or None.
 
     Matches `Answer: 51`, `Final Answer:51`, `Answer: 51.`; does not match `Answer: 5.1`, `Answer: -51`, `Answer: 51a`,
-    `answer: 51`, nor an earlier answer when the last one has no number.
+    `answer: 51`, or an earlier answer if the last one has no number.
 
     >>> extract_answer("Answer: 23, no: Final Answer: 51")
     51

@@ -1,6 +1,6 @@
-"""Grading without a paid API: the answer behind the thinking, by rules; a judge for what they cannot settle, if asked.
+"""Grading without a paid API: rules grade the answer after the thinking; an optional judge settles what they cannot.
 
-No answer that a model writes is ever executed, and none takes longer than seconds: see [`is_equal`].
+Nothing that a model writes is ever executed, and no answer takes more than a few seconds: see [`is_equal`].
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from s1_hf.grading.equality import Comparison, SettledBy, checked_gold, compare, group_equivalent, is_equal
-from s1_hf.grading.extraction import Kind, Method, extract_answer, find_answer
+from s1_hf.grading.extraction import AnswerKind, Method, extract_answer, find_answer
 from s1_hf.grading.judge import Judge
 from s1_hf.grading.splitting import Ended, split_thinking
 
@@ -25,7 +25,7 @@ class Grade:
     """Whether an output is right, and why.
 
     Args:
-        correct (`bool`): `False` also for no answer, and for one that nothing could settle.
+        correct (`bool`): also `False` if there is no answer, or nothing could settle it.
         extracted (`str`, *optional*): the answer as found; for a choice its letter.
         method (`str`): where it was found: `"boxed"`, `"answer_line"`, `"phrase"` ("the answer is"), `"whole"`, or
             `"none"` (see [`extract_answer`]).
@@ -44,7 +44,7 @@ class Grade:
 def grade(
     output: str | Completion,
     gold: str | int,
-    kind: Kind = "math",
+    kind: AnswerKind = "math",
     *,
     format: ThinkingFormat | str | None = None,
     ended: Ended | None = None,
@@ -52,27 +52,27 @@ def grade(
     judge: Judge | None = None,
     question: str | None = None,
 ) -> Grade:
-    """Grade one output: the part behind the thinking ([`split_thinking`]), the final answer in it
-    ([`extract_answer`]), and whether that equals `gold` ([`is_equal`]).
+    """Grade one output: take the part after the thinking ([`split_thinking`]), find the final answer in it
+    ([`extract_answer`]), and compare that with `gold` ([`is_equal`]).
 
-    Thinking that never closed has given no answer, whatever stands in it.
+    Thinking that never closed gives no answer, whatever it contains.
 
-    The judge is asked only where an answer was given and the rules do not settle it: none could be found by them, or
-    they find it not equal and it is not two plain numbers or two letters. Its verdict then counts.
+    The judge is asked only about an answer that the rules do not settle: they cannot find it, or they do not find it
+    equal and it is not a case of two plain numbers or two letters. Its verdict then counts.
 
     Args:
-        output (`str` or [`Completion`]): the generated text, or a row of [`generate`].
-        gold (`str` or `int`): the right answer alone, for a choice its letter (of a solution take
+        output (`str` or [`Completion`]): the generated text, or a result of [`generate`].
+        gold (`str` or `int`): only the right answer, for a choice its letter (from a worked solution, take
             `extract_answer(solution)`).
         kind (`str`): `"math"` or `"choice"`.
         format, ended (*optional*): for a text, as in [`split_thinking`].
-        grade_thinking (`bool`, defaults to `False`): of thinking that never closed, grade the thinking itself.
-        judge ([`Judge`], *optional*): by default there is none.
-        question (`str`, *optional*): shown to the judge, which needs it; for a choice with its options.
+        grade_thinking (`bool`, defaults to `False`): if thinking never closed, grade the thinking itself.
+        judge ([`Judge`], *optional*): none by default.
+        question (`str`, *optional*): shown to the judge, which requires it; for a choice, with its options.
 
     Raises:
-        ValueError: an argument is unknown or empty, `format` or `ended` comes with a `Completion`, which knows its
-            own, or `judge` without `question`.
+        ValueError: an argument is unknown or empty; `format` or `ended` is given with a `Completion`, which has its
+            own; or `judge` is given without `question`.
         ModuleNotFoundError: math-verify is needed and not installed.
         RuntimeError: the judge's endpoint fails.
 
@@ -89,12 +89,12 @@ def grade(
     """
     gold = checked_gold(gold, kind)
     if judge is not None and not question:
-        raise ValueError("`question` has to be given with a `judge`, which is shown it.")
+        raise ValueError("`question` has to be given with a `judge`, which is shown it, but is missing.")
     thinking, answer = _parts(output, format, ended)
     if answer is None and grade_thinking:
         answer = thinking
     if not answer:
-        reason = "no answer: thinking never closed" if answer is None else "no answer: nothing behind the thinking"
+        reason = "no answer: thinking never closed" if answer is None else "no answer: nothing after the thinking"
         return Grade(False, None, "none", "none", reason)
     extracted, method = find_answer(answer, kind)
     found = compare(gold, extracted, kind) if extracted else Comparison(None, "none", "no answer found by the rules")
@@ -109,7 +109,7 @@ def _parts(
     if isinstance(output, str):
         return split_thinking(output, format, ended=ended)
     if format is not None or ended is not None:
-        raise ValueError("`format` and `ended` have to be left out with a Completion, which knows its own.")
+        raise ValueError("`format` and `ended` have to be left out with a Completion, which has its own.")
     return output.thinking, None if output.report.ended == "unfinished" else output.answer
 
 

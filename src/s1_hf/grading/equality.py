@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from s1_hf.grading import notation
-from s1_hf.grading.extraction import Kind, check_kind, letter
+from s1_hf.grading.extraction import AnswerKind, check_kind, letter
 from s1_hf.grading.worker import verify
 
 SettledBy = Literal["text", "number", "letter", "math_verify", "judge", "none"]
@@ -20,27 +20,27 @@ class Comparison(NamedTuple):
     reason: str
 
 
-def is_equal(gold: str | int, answer: str, kind: Kind = "math") -> bool:
-    """Whether `answer` is the same as `gold`; `False` also where the rules cannot tell.
+def is_equal(gold: str | int, answer: str, kind: AnswerKind = "math") -> bool:
+    """Whether `answer` is the same as `gold`; also `False` if the rules cannot tell.
 
     For a choice: the same letter (see [`extract_answer`]). For mathematics, the first of these that applies:
 
-    1. the same text, but for layout (`\\left`, `\\,`, `\\text{}`, `$`, white space, a degree sign, `12^{th}`); words
-       of three letters or more are compared without case, and by text alone;
-    2. both are plain numbers: the same value, exactly. `025` is 25, `1,000` is 1000, `1.5 \\times 10^3` is 1500, and
+    1. the same text, apart from layout (`\\left`, `\\,`, `\\text{}`, `$`, white space, a degree sign, `12^{th}`);
+       words of three letters or more are compared only as text, ignoring case;
+    2. both are plain numbers: exactly the same value. `025` is 25, `1,000` is 1000, `1.5 \\times 10^3` is 1500, and
        `0.333` is not `0.3333`. Units are not compared: `10\\text{ cm}` is 10 (benefit of the doubt, as in s1's
-       prompt). A percentage is both its number and its hundredths: `28\\%` is 28 and is 0.28;
-    3. a scale word such as "million" in one of them: unsettled. It is no unit;
+       prompt). A percentage is both its number and its hundredths: `28\\%` is 28 and also 0.28;
+    3. a scale word such as "million" in one of them: unsettled, since it is not a unit;
     4. longer than 1,000 characters: unsettled;
     5. [math-verify](https://github.com/huggingface/Math-Verify) on both as LaTeX: symbolic equality, and between a
-       fraction and a decimal equality to six digits (`1/3` is `0.3333333`, not `0.333`). Sets and lists have no order,
-       tuples do; `x=5` is 5; an interval is its inequality. It has five seconds, in a process of its own which is then
-       ended, and executes no text.
+       fraction and a decimal equality to six digits (`1/3` is `0.3333333`, not `0.333`). Sets and lists are unordered,
+       tuples are ordered; `x=5` is 5; an interval is its inequality. It runs in its own process, which is stopped
+       after five seconds, and executes no text.
 
-    A comma is a thousands separator or separates a list, never a decimal comma.
+    A comma separates thousands or the entries of a list; it is never a decimal comma.
 
     Raises:
-        ValueError: `kind` is unknown, or `gold` is empty or, for a choice, no letter.
+        ValueError: `kind` is unknown, `gold` is empty, or, for a choice, not a letter from A to D.
         ModuleNotFoundError: rule 5 is needed and math-verify is not installed.
 
     Example:
@@ -57,7 +57,7 @@ def is_equal(gold: str | int, answer: str, kind: Kind = "math") -> bool:
     return compare(checked_gold(gold, kind), answer, kind).equal is True
 
 
-def checked_gold(gold: str | int, kind: Kind) -> str:
+def checked_gold(gold: str | int, kind: AnswerKind) -> str:
     """The right answer as text; raises a `ValueError` if there is none."""
     check_kind(kind)
     text = str(gold).strip()
@@ -67,7 +67,7 @@ def checked_gold(gold: str | int, kind: Kind) -> str:
     return text
 
 
-def compare(gold: str, answer: str, kind: Kind) -> Comparison:
+def compare(gold: str, answer: str, kind: AnswerKind) -> Comparison:
     """What the rules of [`is_equal`] say."""
     if kind == "choice":
         first, second = letter(gold), letter(answer)
@@ -80,13 +80,13 @@ def compare(gold: str, answer: str, kind: Kind) -> Comparison:
     return _by_text(first, second) or _by_number(first, second) or _by_math_verify(first, second)
 
 
-def group_equivalent(answers: Sequence[str | None], kind: Kind = "math") -> list[list[int]]:
+def group_equivalent(answers: Sequence[str | None], kind: AnswerKind = "math") -> list[list[int]]:
     """The indices of equal answers in groups, for a majority vote.
 
-    An answer joins the first group whose *first member* it equals ([`is_equal`], the member as `gold`), or else begins
-    a new one. Equality to six decimals is not transitive, so that with the order of `answers` groups may differ; with
-    the same order they are always the same. Groups stand in the order of their first members, and `None`, no answer,
-    is in no group.
+    An answer joins the first group whose *first member* it equals ([`is_equal`] with that member as `gold`), or else
+    starts a new one. Equality to six decimals is not transitive, so groups may depend on the order of `answers`; the
+    same order always gives the same groups. Groups are in order of their first members. `None` means no answer and is
+    in no group.
 
     Example:
 
@@ -99,7 +99,7 @@ def group_equivalent(answers: Sequence[str | None], kind: Kind = "math") -> list
     """
     check_kind(kind)
     groups: list[tuple[str, list[int]]] = []
-    group_of: dict[str, list[int]] = {}  # the same text is compared once
+    group_of: dict[str, list[int]] = {}  # so that the same text is compared only once
     for index, answer in enumerate(answers):
         if answer is None:
             continue

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-Kind = Literal["math", "choice"]
+AnswerKind = Literal["math", "choice"]
 Method = Literal["boxed", "answer_line", "phrase", "whole", "none"]
 
-MAX_ANSWER_CHARS = 100_000  # of an answer part its end is read, so that no answer takes long
+MAX_ANSWER_CHARS = 100_000  # only the end of a longer answer part is read, so that none takes long
 MAX_LINE_CHARS = 1_000  # of an answer outside a box
 MAX_GAP_CHARS = 60  # between two boxes of one list
 
@@ -17,7 +17,7 @@ MAX_GAP_CHARS = 60  # between two boxes of one list
 _BRACES = re.compile(r"\\{1,4}(?:boxed|fbox)(?![a-zA-Z])\s{0,9}(\{?)|\\.|[{}]", re.DOTALL)
 _MARKER = re.compile(r"\b(?:final[\s*_]{1,9})?answer[\s*_]{0,9}:", re.IGNORECASE)
 _GAP_LAYOUT = re.compile(r"\\q?quad|\\text|\\[()\[\]]|[\s${}]")
-_JOINTS = {",", ";", "and", "or", ",and", ",or"}  # what makes two boxes one list
+_JOINTS = {",", ";", "and", "or", ",and", ",or"}  # what joins two boxes into one list
 _BLANK = re.compile(r"\s*")
 _CUT_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,9}\{")
 _PHRASE = re.compile(r"\banswer\s{1,9}is\b[\s:*]{0,9}", re.IGNORECASE)
@@ -39,28 +39,28 @@ _SEVERAL = re.compile(r"[)*\s]{0,5}(?:,|/|&|\band\b|\bor\b)[(*\s]{0,5}[A-D]\b")
 _SCRIPT = re.compile(r"[)\]}*$]{0,5}[_^]")
 
 
-def extract_answer(answer_text: str, kind: Kind = "math") -> str | None:
-    """The final answer in the part of an output behind the thinking, or `None` if there is none.
+def extract_answer(answer_text: str, kind: AnswerKind = "math") -> str | None:
+    """The final answer in the part of an output after the thinking, or `None` if there is none.
 
     The first of these that gives an answer, in the order of s1's evaluation (its harness, tasks `aime`, `openai_math`
     and `gpqa`: https://github.com/simplescaling/s1):
 
-    1. the last complete `\\boxed{...}` or `\\fbox{...}` that is not empty, of nested ones the innermost; `\\boxed 5`
-       up to the end of the line or a `$`. Boxes with only a comma, "and" or "or" between them are one list;
-    2. the line behind the last `Answer:` that has anything behind it (so also `Final Answer:`, `**Answer:**`; in any
-       case of letters), the next line if that one ends in a colon, or a `$$...$$` or `\\[...\\]` that begins there.
+    1. the last complete `\\boxed{...}` or `\\fbox{...}` that is not empty, the innermost if nested; `\\boxed 5` up to
+       the end of the line or a `$`. Boxes with only a comma, "and" or "or" between them are one list;
+    2. what follows the last `Answer:` that anything follows (also `Final Answer:`, `**Answer:**`; in any letter case):
+       the line, the next line if that one ends in a colon, or a `$$...$$` or `\\[...\\]` that begins there.
        In a sentence, what follows its "answer is", or the last "is" before a formula or a number;
-    3. what follows the last "answer is": the formula if one begins there, else up to the end of the sentence. For a
+    3. what follows the last "answer is": the formula if one begins there, otherwise the rest of the sentence. For a
        choice also "option is" and "choice is";
-    4. all of it, if it is one line without `Answer:`.
+    4. the whole text, if it is one line without `Answer:`.
 
-    Lists, sentences and rules 3 and 4 replace what the paper left to gpt-4o-mini. An answer loses the space, `*`,
-    quotes and the full stop around it, and a formula's `$`. Not matched are an answer in other prose ("so we get 51 in
-    all."), a heading without a colon, and a box that was cut off. Only the last 100,000 characters are read.
+    Lists, sentences and rules 3 and 4 replace what the paper left to gpt-4o-mini. Surrounding space, `*`, quotes, a
+    full stop and a formula's `$` are removed. Not matched: an answer in other prose ("so we get 51 in all."), a
+    heading without a colon, and a box that was cut off. Only the last 100,000 characters are read.
 
-    A choice is one of the letters A to D, and a rule that does not give a letter is passed over. Matched are `B`,
-    `(B)`, `B)`, `**B**`, `B. Sodium`, `B: Sodium`, `B (Sodium)`, `\\text{B}`, `Option B`, and `b` alone; not matched
-    are `A cat`, `B because`, `C_2`, `B and C`, `E`. **Where we differ**: s1's evaluation counts "no letter" as A.
+    A choice is one of the letters A to D, and a rule that gives no letter is skipped. Matched: `B`, `(B)`, `B)`,
+    `**B**`, `B. Sodium`, `B: Sodium`, `B (Sodium)`, `\\text{B}`, `Option B`, and `b` on its own. Not matched: `A cat`,
+    `B because`, `C_2`, `B and C`, `E`. **Where we differ**: s1's evaluation counts "no letter" as A.
 
     Raises:
         ValueError: `kind` is neither `"math"` nor `"choice"`.
@@ -81,7 +81,7 @@ def extract_answer(answer_text: str, kind: Kind = "math") -> str | None:
     return find_answer(answer_text, kind)[0]
 
 
-def find_answer(answer_text: str, kind: Kind) -> tuple[str | None, Method]:
+def find_answer(answer_text: str, kind: AnswerKind) -> tuple[str | None, Method]:
     """The answer and the rule that found it."""
     check_kind(kind)
     text = answer_text[-MAX_ANSWER_CHARS:]
@@ -93,13 +93,13 @@ def find_answer(answer_text: str, kind: Kind) -> tuple[str | None, Method]:
 
 
 def check_kind(kind: object) -> None:
-    """Raises a `ValueError` unless `kind` is one that can be graded."""
+    """Raise a `ValueError` unless `kind` is one that can be graded."""
     if kind not in ("math", "choice"):
         raise ValueError(f"`kind` has to be 'math' or 'choice', but is {kind!r}.")
 
 
 def letter(candidate: str) -> str | None:
-    """The choice that `candidate` begins with, as a capital; `None` if that is not one letter of its own."""
+    """The choice that `candidate` begins with, as a capital; `None` if that is not a single letter on its own."""
     found = _LETTER.match(candidate)
     if not found:
         return None
@@ -110,8 +110,8 @@ def letter(candidate: str) -> str | None:
     return found[1].upper() if alone or (found[1].isupper() and _SEPARATED.match(rest)) else None
 
 
-def _candidates(text: str, kind: Kind) -> Iterator[tuple[Method, str]]:
-    """Where an answer may stand, best first."""
+def _candidates(text: str, kind: AnswerKind) -> Iterator[tuple[Method, str]]:
+    """Where an answer may be, best first."""
     box = _last_box(text)
     if box is not None:
         yield "boxed", box
@@ -132,7 +132,7 @@ def _candidates(text: str, kind: Kind) -> Iterator[tuple[Method, str]]:
 
 
 def _last_box(text: str) -> str | None:
-    """The content of the last box, and of those that it makes one list with."""
+    """The content of the last box, and of those that form a list with it."""
     boxes = sorted(_boxes(text), key=lambda box: box.begin)
     if not boxes:
         return None
@@ -150,11 +150,11 @@ class _Box(NamedTuple):
     start: int  # of the command
     begin: int  # of the content
     stop: int  # of the content
-    end: int  # of it all
+    end: int  # of the whole box
 
 
 def _boxes(text: str) -> Iterator[_Box]:
-    """All boxes that are closed and not empty; escaped braces are no braces."""
+    """All boxes that are closed and not empty; escaped braces do not count."""
     open_braces: list[re.Match[str]] = []
     for token in _BRACES.finditer(text):
         if token[0] == "{" or token[1] == "{":
@@ -179,7 +179,7 @@ def _first_statement(tail: str) -> str:
 
 
 def _from_sentence(line: str) -> str:
-    """`51` of "The final answer is $51$. I hope it is correct.", "The area is 51."; else the line itself."""
+    """`51` from "The final answer is $51$. I hope it is correct." or "The area is 51."; else the line itself."""
     phrases = list(_PHRASE.finditer(line)) or list(_IS.finditer(line))
     return _sentence(line[phrases[-1].end() :]) if phrases else line
 
@@ -190,7 +190,7 @@ def _sentence(tail: str) -> str:
 
 
 def _unwrapped(answer: str) -> str:
-    """Without the space, emphasis, quotes and full stop around it, and without the formula's own delimiters."""
+    """Without surrounding space, emphasis, quotes and full stop, and without a formula's delimiters."""
     answer = _FULL_STOP.sub("", answer.strip(" \t\r\n*`\"'")).strip(" \t\r\n*`\"'")
     for opening, closing in (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")):
         inner = answer[len(opening) : -len(closing)]

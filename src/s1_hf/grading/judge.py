@@ -1,4 +1,4 @@
-"""A language model as the judge of what rules cannot settle, over any OpenAI-compatible endpoint."""
+"""A language model that judges what rules cannot settle, through any OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 
@@ -33,27 +33,26 @@ _QUESTION = """\
 
 
 class Judge:
-    """Asks a model whether an attempt is right, and stores what it said.
+    """Asks a model whether an attempt is right, and stores its replies.
 
-    After the grading prompt of s1 (https://arxiv.org/abs/2501.19393, Figure 8): the model reasons, and its last line is
-    Yes or No. Temperature 0. Each reply is appended to `verdicts` as one JSON line, and the same (model, question,
+    It follows s1's grading prompt (https://arxiv.org/abs/2501.19393, Figure 8): the model reasons, and its last line is
+    Yes or No, at temperature 0. Each reply is appended to `verdicts` as one JSON line, and the same (model, question,
     gold, attempt) is never asked twice, in this run or in a later one with the same file.
 
     **Where we differ**: s1's evaluation asked gpt-4o-mini, at temperature 0.5, which of several options an answer
     matches, or which letter was picked.
 
     Args:
-        base_url (`str`): for example `"http://localhost:8000/v1"` of `vllm serve` or `transformers serve`.
-        model (`str`): the model's name there.
-        verdicts (`str` or `Path`): the JSON-lines file of verdicts; it and its folder are made when needed.
-        api_key (`str`, *optional*): what the endpoint asks for; local servers ask for none. No environment variable
-            is read for it.
-        timeout_s (`float`, defaults to 120): for one reply.
+        base_url (`str`): for example `"http://localhost:8000/v1"` for `vllm serve` or `transformers serve`.
+        model (`str`): the model's name at the endpoint.
+        verdicts (`str` or `Path`): the JSON-lines file of verdicts; it and its folder are created when needed.
+        api_key (`str`, *optional*): the endpoint's key; local servers need none. It is not read from the environment.
+        timeout_s (`float`, defaults to 120): per reply.
         max_retries (`int`, defaults to 2): after lost connections, rate limits and server errors.
-        max_tokens (`int`, defaults to 2048): of one reply.
+        max_tokens (`int`, defaults to 2048): per reply.
 
     Raises:
-        ValueError: an argument is out of its range, or a line of `verdicts` is not a verdict.
+        ValueError: an argument is out of range, or a line of `verdicts` is not a verdict.
         ModuleNotFoundError: the library `openai` is not installed.
     """
 
@@ -94,10 +93,10 @@ class Judge:
     def __call__(self, question: str, gold: str, attempt: str) -> bool | None:
         """Whether `attempt` is right; `None` if the model's last line is neither Yes nor No.
 
-        Of an attempt the last 4,000 characters are shown.
+        Only the last 4,000 characters of an attempt are shown.
 
         Raises:
-            RuntimeError: the endpoint cannot be reached, refuses, or sends no reply that can be read.
+            RuntimeError: the endpoint cannot be reached, refuses, or sends a reply that cannot be read.
         """
         attempt = attempt[-MAX_ATTEMPT_CHARS:]
         key = (self.model, question, gold, attempt)
@@ -118,7 +117,7 @@ class Judge:
         except (self._openai.OpenAIError, AttributeError, IndexError, TypeError) as error:
             raise RuntimeError(
                 f"The judge {self.model!r} at {self.base_url} gave no reply: {type(error).__name__}: {error} "
-                f"The verdicts so far are in {self._file}: mend the endpoint and run again, or grade without `judge`."
+                f"The verdicts so far are in {self._file}: fix the endpoint and rerun, or grade without `judge`."
             ) from error
 
     def _store(self, verdict: dict[str, object]) -> None:
@@ -128,9 +127,7 @@ class Judge:
 
 
 def verdict_of(reply: str) -> bool | None:
-    """`True` or `False` if the last line that is not empty is Yes or No, in any case of letters, `*`, quotes and full
-    stop left out; else `None`.
-    """
+    """`True` for Yes, `False` for No in the last non-empty line, ignoring case, `*`, quotes, full stop; else `None`."""
     lines = [line for line in reply.split("\n") if line.strip()]
     return {"yes": True, "no": False}.get(lines[-1].strip(" \t\r*_`\"'.").lower()) if lines else None
 
@@ -142,5 +139,5 @@ def _load(file: Path) -> dict[tuple[str, ...], bool | None]:
             row = json.loads(line)
             known[tuple(row[name] for name in _KEY)] = row["verdict"]
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"Line {number} of {file} is not a verdict of a judge ({error!r}). Remove it.") from error
+            raise ValueError(f"Line {number} of {file} is not a judge's verdict ({error!r}). Remove it.") from error
     return known

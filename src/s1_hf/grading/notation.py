@@ -1,4 +1,4 @@
-"""Ways of writing one answer: layout, units, thousands, percent, plain numbers and words."""
+"""Different ways to write the same answer: layout, units, thousands, percent, plain numbers and words."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-MAX_TIDIED_CHARS = 10_000  # longer answers are compared as they stand
-MAX_FORMULA_CHARS = 1_000  # longer ones, then, by their text
+MAX_TIDIED_CHARS = 10_000  # longer answers are compared only verbatim
+MAX_FORMULA_CHARS = 1_000  # longer ones are compared only as tidied text
 MAX_EXPONENT = 1_000
 
 _CHARACTERS = str.maketrans(
@@ -24,7 +24,7 @@ _LAYOUT = [
     (re.compile(r"\s?\^\s?(?:\\circ(?![a-zA-Z])|\{\s?\\circ\s?\})|\\degree(?![a-zA-Z])"), ""),
     (re.compile(r"(?<=\d)\^?\{?\s?(?:\\(?:text|textrm|mathrm)\{)?(?:st|nd|rd|th)(?![a-zA-Z])\}{0,2}"), ""),  # 12th
     (re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\{\s?([a-zA-Z])\s?\}"), r"\1"),
-    (re.compile(r"\*\*"), "^"),  # from here on: as in program code
+    (re.compile(r"\*\*"), "^"),  # from here on: as written in code
     (re.compile(r"(?<![\\a-zA-Z])(sqrt|pi|sin|cos|tan|log|ln|exp)(?![a-zA-Z])"), r"\\\1"),
     (re.compile(r"\\sqrt\s?\(([^()]*)\)"), r"\\sqrt{\1}"),
     (re.compile(r"\s+"), " "),
@@ -53,7 +53,7 @@ class Number:
     percent: bool = False
 
     def equals(self, other: Number) -> bool:
-        """Whether both are the same; a percentage is also that many hundredths, if the other one is no percentage."""
+        """Whether both are the same; a percentage also equals that many hundredths if the other is not a percentage."""
         if self.value == other.value:
             return True
         if self.percent == other.percent:
@@ -63,7 +63,7 @@ class Number:
 
 
 def tidy(answer: str) -> str:
-    """`answer` without what changes only its looks: sizes, spaces, dollar and degree signs, ordinal endings."""
+    """`answer` without what only changes its appearance: sizes, spaces, dollar and degree signs, ordinal endings."""
     answer = answer.translate(_CHARACTERS)
     for pattern, replacement in _LAYOUT:
         answer = pattern.sub(replacement, answer)
@@ -71,41 +71,41 @@ def tidy(answer: str) -> str:
 
 
 def plain_text(tidied: str) -> str:
-    """For comparison by text: without `\\text{}` and white space; words (two letters or more) without case."""
+    """For comparison as text: without `\\text{}` and white space; words (see [`is_words`]) without case."""
     text = "".join(_WRAPPED.sub(r"\1", tidied).split())
     return text.casefold() if is_words(tidied) else text
 
 
 def is_words(tidied: str) -> bool:
-    """Whether an answer is words rather than a formula: nothing but letters, spaces, hyphens, three letters or more."""
+    """Whether an answer is words, not a formula: only letters, spaces, hyphens, apostrophes, and at least three."""
     text = _WRAPPED.sub(r"\1", tidied)
     return len(text) > 2 and all(c.isalpha() or c in " -'" for c in text) and text[0].isalpha()
 
 
 def as_list(tidied: str) -> str:
-    """With commas for "and" and "or"."""
+    """With commas in place of "and" and "or"."""
     return _AND.sub(", ", tidied)
 
 
 def is_number_list(tidied: str) -> bool:
-    """Whether an answer is whole numbers with commas between them: `1,2`; also `1,5`, which is no decimal here."""
+    """Whether an answer is whole numbers separated by commas: `1,2`, and also `1,5`, which is not a decimal here."""
     return bool(_NUMBER_LIST.fullmatch(tidied))
 
 
 def has_scale(tidied: str) -> bool:
-    """Whether a word such as "million" is in the answer, which is no unit."""
+    """Whether the answer contains a word such as "million", which is not a unit."""
     return bool(_SCALE.search(tidied))
 
 
 def number(tidied: str) -> Number | None:
-    """The plain number that an answer is, its unit left out; `None` if it is anything else.
+    """The answer as a plain number without its unit; `None` if it is anything else.
 
-    Matched are `25`, `025`, `25.0`, `.5`, `1,000`, `1 000`, `1.5 \\times 10^3`, `2e-5`,
-    `28\\%`, `28 percent`, `10 \\text{ cm}^2`, `64 square feet`. A unit is `\\text{...}` or, behind a space, words of
-    two letters or more, and a power of it.
+    Matched: `25`, `025`, `25.0`, `.5`, `1,000`, `1 000`, `1.5 \\times 10^3`, `2e-5`, `28\\%`, `28 percent`,
+    `10 \\text{ cm}^2`, `64 square feet`. A unit is `\\text{...}` or, after a space, words of two letters or more,
+    optionally with a power.
 
-    Not matched are fractions, `1,5` (a list, no decimal), `32, 34`, `5 million`, `3 pi`, `5x`, `10 m` (two letters may
-    be a product), `2516_8`, and exponents beyond 1,000.
+    Not matched: fractions, `1,5` (a list, not a decimal), `32, 34`, `5 million`, `3 pi`, `5x`, `10 m` (a single letter
+    may be a variable), `2516_8`, and exponents beyond 1,000.
     """
     found = _NUMBER.match(tidied)
     if not found or not (found["whole"] or found["decimals"]) or len(found[0]) > MAX_FORMULA_CHARS:

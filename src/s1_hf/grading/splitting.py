@@ -1,4 +1,4 @@
-"""The answer part of an output text: what stands behind the thinking."""
+"""The answer part of an output text: what comes after the thinking."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Ended = Literal["natural", "cut", "looped", "unfinished", "never_started"]
 ENDS = ("natural", "cut", "looped", "unfinished", "never_started")
 
-# What `skip_special_tokens=True` leaves of a format's delimiters, where it leaves anything: (opening, closing).
+# What `skip_special_tokens=True` leaves of a format's delimiters, if anything: (opening, closing).
 _REMAINS = {
     "s1": (re.compile(r"\A\s*think\n"), re.compile(r"^answer$", re.MULTILINE)),
     "harmony": (re.compile(r"\A\s*analysis"), re.compile(r"assistantfinal")),
@@ -26,28 +26,28 @@ def split_thinking(
 ) -> tuple[str, str | None]:
     """The thinking and the answer part of what a model wrote; the answer is `None` if thinking was never closed.
 
-    The answer begins behind the *last* closing delimiter, as in s1's evaluation, and ends at the first end-of-turn
-    token (of the shape `<|...|>`, or `</s>`). It is the whole text if nothing shows that there was any thinking.
+    The answer begins after the *last* closing delimiter, as in s1's evaluation, and ends at the first end-of-turn
+    token (`<|...|>` or `</s>`). It is the whole text if there is no sign of thinking.
 
-    Recognised are
+    Recognised:
 
-    - the delimiters as they are written: of `format`, or without it of every shipped format;
-    - what is left of them when special tokens were skipped in decoding: for s1 a first line `think` and a line that is
-      `answer` and nothing else; for harmony a text that begins with `analysis`, and `assistantfinal`. Without `format`
-      both have to be there for the text to be split; the closing one alone does if the format is named.
+    - the delimiters as written: those of `format`, or without it those of every shipped format;
+    - what is left of them when special tokens were skipped in decoding: for s1 a first line `think` and a line with
+      only `answer`; for harmony a text that begins with `analysis`, and `assistantfinal`. Without `format` both are
+      required to split the text; if the format is named, the closing one is enough.
 
-    Not recognised are the delimiters of `magistral` and `seed` once skipped (nothing is left of them); a line `Answer`
-    or `answer:`; and, since a text does not show it, thinking that was opened in the *prompt* and never closed: say
+    Not recognised: the delimiters of `magistral` and `seed` once skipped (nothing is left of them); a line `Answer` or
+    `answer:`; and thinking that was opened in the *prompt* and never closed, which the text does not show: pass
     `ended="unfinished"` for that.
 
     Args:
-        text (`str`): what was generated, without the prompt.
+        text (`str`): the generated text, without the prompt.
         format ([`ThinkingFormat`] or `str`, *optional*): the format, or the name of a shipped one.
-        ended (`str`, *optional*): how thinking ended, as in [`Report`]. `"unfinished"`: there is no answer.
-            `"never_started"`: all is answer. Any other: there is one only if the closing delimiter is found.
+        ended (`str`, *optional*): how thinking ended, as in [`Report`]. With `"unfinished"` there is no answer, with
+            `"never_started"` all is answer; otherwise there is an answer only if the closing delimiter is found.
 
     Raises:
-        ValueError: `format` or `ended` is none of the known names.
+        ValueError: `format` or `ended` is not a known name.
 
     Example:
 
@@ -79,7 +79,7 @@ def split_thinking(
 
 
 def _delimiters(text: str, format: ThinkingFormat | str | None) -> tuple[str | None, tuple[str, str] | None]:
-    """The name of the format and its delimiters, or `None` for what is not known."""
+    """The name of the format and its delimiters, with `None` for what is unknown."""
     if format is None:
         found = [name for name, family in FAMILIES.items() if family.close in text or family.start in text]
         format = max(found, key=lambda name: text.rfind(FAMILIES[name].close), default=None)
@@ -95,7 +95,7 @@ def _delimiters(text: str, format: ThinkingFormat | str | None) -> tuple[str | N
 def _spans(
     text: str, name: str | None, delimiters: tuple[str, str] | None
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Where opening and closing delimiters stand: as written, or else what is left of them."""
+    """Where opening and closing delimiters are: as written, or else what is left of them."""
     patterns = [re.compile(re.escape(d)) for d in delimiters or ()]
     found = [[m.span() for m in pattern.finditer(text)] for pattern in patterns]
     if not any(found) and name in _REMAINS:

@@ -15,7 +15,7 @@ from s1_hf.methods.method import Method, check_counts
 from s1_hf.results.rows import Row, row_of
 
 if TYPE_CHECKING:
-    from s1_hf.grading.extraction import Kind
+    from s1_hf.grading.extraction import AnswerKind
     from s1_hf.results.rows import Problem
 
 VOTING, SHORTEST = "majority voting", "short-m@k"
@@ -93,14 +93,14 @@ class Parallel(Method):
             for row in self._combined(rows, kinds[problem])
         ]
 
-    def _combined(self, rows: list[Row], kind: Kind) -> Iterator[Row]:
+    def _combined(self, rows: list[Row], kind: AnswerKind) -> Iterator[Row]:
         for k in self.votes:
             yield from vote(rows, k, kind)
         for m, k in self.shortest:
             yield from shortest_of(rows, m, k, kind)
 
 
-def vote(samples: Sequence[Row], k: int, kind: Kind = "math") -> list[Row]:
+def vote(samples: Sequence[Row], k: int, kind: AnswerKind = "math") -> list[Row]:
     """Majority votes of k samples each (self-consistency; s1, figure 4b).
 
     The samples of a problem, in the order of their numbers, are cut into disjoint groups of k; what is left over does
@@ -153,7 +153,7 @@ def vote(samples: Sequence[Row], k: int, kind: Kind = "math") -> list[Row]:
     return rows
 
 
-def shortest_of(samples: Sequence[Row], m: int, k: int, kind: Kind = "math") -> list[Row]:
+def shortest_of(samples: Sequence[Row], m: int, k: int, kind: AnswerKind = "math") -> list[Row]:
     """short-m@k (https://arxiv.org/abs/2505.17813): of k samples, the m that finish thinking first vote.
 
     Groups are made as in [`vote`]. Among the m shortest thinkings (of equally long ones the earlier sample's) the
@@ -227,7 +227,7 @@ def _groups(samples: Sequence[Row], k: int) -> Iterator[tuple[int, list[Row]]]:
             yield number, rows[number * k : (number + 1) * k]
 
 
-def _elected(voters: Sequence[Row], kind: Kind) -> Row:
+def _elected(voters: Sequence[Row], kind: AnswerKind) -> Row:
     """The row of the first who gave the answer given most often; the first of all, wrong, if none gave any."""
     groups = group_equivalent([row.extracted for row in voters], kind)
     if not groups:

@@ -1,14 +1,16 @@
-"""The paper's metrics, some beyond it, and how sure they are: arrays in, numbers out. Needs numpy alone.
+"""The paper's metrics, some others, and their uncertainty: arrays in, numbers out. Needs only numpy.
 
 - `paper`: `accuracy` and equations 1-3: `control`, `scaling`, `performance`.
 - `efficiency`: `budget_error`, `accuracy_per_1000_tokens`, `area_under_curve`.
 - `intervals`: `bootstrap_interval`, `paired_bootstrap_interval`, `wilson_interval`.
-- `comparison`: `paired_test`, and what a set can show: `resolution`, `smallest_difference`, `warn_if_too_small`.
+- `comparison`: `paired_test`, and what a set of problems can show: `resolution`, `smallest_difference`,
+  `warn_if_too_small`.
 
 Accuracies, shares and errors are in percent, as in the paper's tables, and their differences in percentage points.
-Answers are arrays `correct`, True or False, of shape (problems,), or (problems, seeds) for independent samples of each
-problem. A point of a curve is a setting: its mean thinking tokens and its accuracy. Whatever is not a number, out of
-range or of another length is a `ValueError`: nothing is dropped. Randomness comes in as a `numpy.random.Generator`.
+Answers are boolean arrays `correct` of shape (problems,), or (problems, seeds) for independent samples of each problem.
+A point of a curve is a setting: its mean thinking tokens and its accuracy. Values that are not numbers or are out of
+range, and arrays of the wrong length, raise a `ValueError`: nothing is dropped. Randomness comes in as a
+`numpy.random.Generator`.
 """
 
 from s1_hf.metrics.comparison import paired_test, resolution, smallest_difference, warn_if_too_small

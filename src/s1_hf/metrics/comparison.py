@@ -1,4 +1,4 @@
-"""Whether two settings differ, and what a set of problems can show at all."""
+"""Whether two settings differ, and what a set of problems can show."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from s1_hf.metrics.inputs import Array, answers, at_least, between, fraction, sa
 
 
 def paired_test(a: ArrayLike, b: ArrayLike) -> float:
-    """How likely a difference in accuracy at least as large is, either way, if the two settings are equally good.
+    """The probability of a difference in accuracy at least this large, either way, if both settings are equally good.
 
-    Exact. Of every problem the difference in right answers keeps its size and gets a random sign. For one seed this is
-    McNemar's exact test: of the problems that one setting alone solves, how many are which one's is a fair coin. For
-    several seeds it is the sign-flip permutation test over problems, with all sign patterns instead of drawn ones.
+    The test is exact: each problem's difference in right answers keeps its size and gets a random sign. With one seed
+    this is McNemar's exact test: every problem that only one setting solves is a fair coin flip. With several seeds it
+    is the sign-flip permutation test over problems, with all sign patterns instead of random ones.
 
     Args:
-        a, b (`ArrayLike` of bool): of shape (problems,) or (problems, seeds), the same problems in the same order and
-            as many seeds for both: with fewer seeds one is noisier, and a random sign no longer fair.
+        a, b (`ArrayLike` of bool): of shape (problems,) or (problems, seeds), with the same problems in the same order
+            and the same number of seeds: with fewer seeds one would be noisier, and a random sign no longer fair.
 
     Returns:
-        `float`: the two-sided p-value, 0 to 1; 1, if no problem tells them apart.
+        `float`: the two-sided p-value, 0 to 1; 1 if no problem tells them apart.
 
     Raises:
-        ValueError: the shapes differ, or an answer is neither right nor wrong.
+        ValueError: the shapes differ, or an answer is not True or False.
 
     Example:
 
     ```python
     >>> from s1_hf.metrics import paired_test
     >>> s1k = [True] * 15 + [False] * 15
-    >>> paired_test([True] * 11 + [False] * 19, s1k)  # four problems, all one way: 2 * 0.5**4
+    >>> paired_test([True] * 11 + [False] * 19, s1k)  # four problems, all in one direction: 2 * 0.5**4
     0.125
 
     ```
@@ -41,7 +41,7 @@ def paired_test(a: ArrayLike, b: ArrayLike) -> float:
     first, second = answers("a", a), answers("b", b)
     same_shape(a=first, b=second)
     more = (first - second).reshape(len(first), -1).sum(axis=1).astype(int)
-    chances = np.ones(1)  # of each sum of signed differences, from the lowest possible to the highest
+    chances = np.ones(1)  # probability of each sum of signed differences, lowest to highest
     for size in np.abs(more[more != 0]):
         shift = np.zeros(2 * size)
         chances = (np.concatenate([chances, shift]) + np.concatenate([shift, chances])) / 2
@@ -68,21 +68,21 @@ def resolution(problems: int) -> float:
 def smallest_difference(
     problems: int, *, disagreement: float | None = None, level: float = 0.95, power: float = 0.8
 ) -> float:
-    """The smallest true difference between two settings that a set of problems will show, one seed each.
+    """The smallest true difference between two settings that a set of problems will show, with one seed each.
 
-    To show means: [`paired_test`] gives at most `1 - level`, and in the right direction. Exact.
+    To show it means that [`paired_test`] gives at most `1 - level`, in the right direction. The result is exact.
 
     Args:
         problems (`int`): how many there are.
-        disagreement (`float`, *optional*): percent of the problems that one setting alone solves, either one; two runs
-            tell. Absent, the best case, in which the worse setting solves nothing that the better one does not: with
-            less than that difference nothing helps but problems or seeds. Usual sets need more, by rule of thumb
+        disagreement (`float`, *optional*): percent of the problems that only one of the settings solves, measured from
+            two runs. By default the best case, in which the worse setting solves nothing that the better one does not:
+            to show less than that takes more problems or seeds. Real settings need more, by rule of thumb
             280 * sqrt(disagreement / 100 / problems) at the default level and power.
-        level (`float`, defaults to 0.95): of the test.
-        power (`float`, defaults to 0.8): the probability to show it.
+        level (`float`, defaults to 0.95): confidence level of the test.
+        power (`float`, defaults to 0.8): the probability of showing the difference.
 
     Returns:
-        `float`: percentage points; infinite, if no difference is shown with this power.
+        `float`: percentage points; infinite if no difference can be shown with this power.
 
     Example:
 
@@ -117,24 +117,25 @@ def smallest_difference(
 
 
 def warn_if_too_small(difference: float, problems: int, *, seeds: int = 1, level: float = 0.95) -> None:
-    """Warn if two accuracies are too close for the set, whatever the answers were.
+    """Warn if two accuracies are too close for this many problems, whatever the answers were.
 
-    That is if no outcome with this difference is significant by [`paired_test`]. At 95 % that takes six right answers
-    more, on six problems, and no wrong ones: 20 points on AIME24. Without a warning it may still not be significant.
+    That is the case if no outcome with this difference is significant by [`paired_test`]. At 95 % it takes one more
+    right answer on each of six problems, and no fewer on any other: 20 points on AIME24. Without a warning, the
+    difference may still not be significant.
 
     Args:
         difference (`float`): between the two accuracies, in percentage points; the sign does not matter.
-        problems (`int`), seeds (`int`, defaults to 1): of both settings.
-        level (`float`, defaults to 0.95): of the test.
+        problems (`int`), seeds (`int`, defaults to 1): the number of each, the same for both settings.
+        level (`float`, defaults to 0.95): confidence level of the test.
 
     Warns:
-        UserWarning: with what one problem is worth, and the difference that would be needed.
+        UserWarning: says what one problem is worth, and what difference would be needed.
     """
     between(-100, 100, difference=difference)
     at_least(1, problems=problems)
     at_least(1, seeds=seeds)
     fraction(level=level)
-    count = math.ceil(1 - math.log2(1 - level) - 1e-9)  # the least with 2 * 0.5**count <= 1 - level
+    count = math.ceil(1 - math.log2(1 - level) - 1e-9)  # the smallest with 2 * 0.5**count <= 1 - level
     needed = count * resolution(problems) / seeds if count <= problems else math.inf
     if abs(difference) < needed - 1e-9:
         wanted = f"takes at least {needed:.1f} points" if needed <= 100 else "is out of reach"
@@ -148,7 +149,7 @@ def warn_if_too_small(difference: float, problems: int, *, seeds: int = 1, level
 
 def _power(problems: int, difference: float, disagreement: float, alpha: float) -> float:
     """The probability that McNemar's exact test finds the better setting."""
-    total = _binomial(np.array([problems], dtype=np.int64), disagreement)[0]  # of problems on which they disagree
+    total = _binomial(np.array([problems], dtype=np.int64), disagreement)[0]  # how many problems they disagree on
     counts = np.flatnonzero(total > 1e-12).astype(np.int64)
     better = (1 + difference / disagreement) / 2
     tails = np.cumsum(_binomial(counts, 0.5)[:, ::-1], axis=1)[:, ::-1]  # P(at least k of them are the better one's)
@@ -159,7 +160,7 @@ def _power(problems: int, difference: float, disagreement: float, alpha: float) 
 def _binomial(counts: NDArray[np.int64], chance: float) -> Array:
     """Probabilities of 0, 1, ... successes in each number of trials, one row each."""
     n, k = counts[:, None], np.arange(counts.max() + 1)
-    chance = min(max(chance, 1e-15), 1 - 1e-15)  # spares 0 * log(0)
+    chance = min(max(chance, 1e-15), 1 - 1e-15)  # avoids 0 * log(0)
     logs = np.concatenate([[0], np.cumsum(np.log(np.arange(1, counts.max() + 1)))])  # of factorials
     rest = np.maximum(n - k, 0)
     log = logs[n] - logs[k] - logs[rest] + k * math.log(chance) + rest * math.log1p(-chance)

@@ -12,12 +12,12 @@ from s1_hf.metrics.paper import curve
 def budget_error(thinking_tokens: ArrayLike, budget: ArrayLike) -> float:
     """How far answers are from a budget that they should use up: the mean of |n - budget| / budget.
 
-    Unlike Control it counts thinking too little, and by how much; after the length error of L1
-    (https://arxiv.org/abs/2503.04697). Errors do not cancel: half the budget in one answer and one and a half in
-    another are 50 %. Not to be compared with errors of mean lengths, which would be 0 % here.
+    Unlike Control, it also counts thinking too little, and by how much; it follows L1's length error
+    (https://arxiv.org/abs/2503.04697). Errors do not cancel: half the budget in one answer and one and a half times
+    the budget in another give 50 %. Do not compare it with errors of mean lengths, which would be 0 % here.
 
     Args:
-        thinking_tokens (`ArrayLike`): n of each answer, of shape (problems,) or (problems, seeds).
+        thinking_tokens (`ArrayLike`): n for each answer, of shape (problems,) or (problems, seeds).
         budget (`ArrayLike`): one for all answers, or one for each; above 0.
 
     Returns:
@@ -36,26 +36,26 @@ def budget_error(thinking_tokens: ArrayLike, budget: ArrayLike) -> float:
     wanted = limit("budget", budget, tokens)
     if not (np.isfinite(wanted) & (wanted > 0)).all():
         raise ValueError(
-            f"`budget` has to be finite and above 0, but is {wanted.tolist()}. Without a budget there is no error."
+            f"`budget` has to be finite and above 0, but is {wanted.tolist()}. Leave out answers without a budget."
         )
     return float((100 * np.abs(tokens - wanted) / wanted).mean())
 
 
 def accuracy_per_1000_tokens(thinking_tokens: ArrayLike, correct: ArrayLike) -> float:
-    """What a setting gets for its thinking: accuracy by thousands of mean thinking tokens.
+    """What a setting gets for its thinking: accuracy per thousand mean thinking tokens.
 
-    A ratio of means, not the mean of ratios: long and short problems count by their tokens.
+    It is a ratio of means, not a mean of ratios: problems count in proportion to their tokens.
 
     Args:
         thinking_tokens (`ArrayLike`): of each answer, of shape (problems,) or (problems, seeds).
         correct (`ArrayLike` of bool): of each answer.
 
     Returns:
-        `float`: percentage points per 1,000 tokens, from 0 up. Only for settings of similar accuracy more is better:
-        a first guess without much thinking is cheap.
+        `float`: percentage points per 1,000 tokens, 0 or more. Higher is better only between settings of similar
+        accuracy: a quick guess is cheap.
 
     Raises:
-        ValueError: nothing was thought at all, or the arrays do not fit.
+        ValueError: there are no thinking tokens at all, or the shapes differ.
 
     Example:
 
@@ -70,15 +70,15 @@ def accuracy_per_1000_tokens(thinking_tokens: ArrayLike, correct: ArrayLike) -> 
     right = answers("correct", correct)
     same_shape(thinking_tokens=tokens, correct=right)
     if not tokens.any():
-        raise ValueError("`thinking_tokens` has to hold a number above 0, but all are 0: nothing was spent.")
+        raise ValueError("`thinking_tokens` has to contain a number above 0, but all are 0: nothing was spent.")
     return float(1000 * 100 * right.mean() / tokens.mean())
 
 
 def area_under_curve(thinking_tokens: ArrayLike, accuracy: ArrayLike) -> float:
-    """The mean height of the curve: the area under accuracy over log2 of thinking tokens, by the width of its range.
+    """The mean height of the curve: the area under accuracy over log2 of thinking tokens, divided by its width.
 
-    Straight lines between neighbouring settings; settings of equal tokens are one point, at their mean accuracy.
-    Methods can be compared by it only over the same range of tokens.
+    Neighbouring settings are joined by straight lines; settings with equal tokens become one point at their mean
+    accuracy. Use it to compare methods only over the same range of tokens.
 
     Args:
         thinking_tokens (`ArrayLike`): the mean of each setting, of shape (settings,), in any order, above 0.
@@ -88,7 +88,7 @@ def area_under_curve(thinking_tokens: ArrayLike, accuracy: ArrayLike) -> float:
         `float`: percent, between the lowest and the highest accuracy.
 
     Raises:
-        ValueError: fewer than two different settings, no tokens, or arrays that do not fit.
+        ValueError: there are fewer than two different token counts, one is 0, or the shapes differ.
 
     Example:
 

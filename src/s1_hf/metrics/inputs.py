@@ -1,4 +1,4 @@
-"""What the metrics accept; everything else is refused with its name, its values and the remedy."""
+"""What the metrics accept. Anything else is refused with its name, the rule, its values and a remedy."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ _DIMENSIONS = {SETTINGS: (1,), ANSWERS: (1, 2)}
 
 
 def numbers(name: str, values: ArrayLike, shape: str, low: float = -math.inf, high: float = math.inf) -> Array:
-    """`values` as an array of one of the shapes that `shape`, [`SETTINGS`] or [`ANSWERS`], allows."""
+    """`values` as an array of a shape that `shape`, [`SETTINGS`] or [`ANSWERS`], allows."""
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"`{name}` has to hold numbers, as many in every row, but is {reprlib.repr(values)}. A problem with fewer "
-            "samples than the others has to be left out."
+            f"`{name}` has to contain numbers, equally many in every row, but is {reprlib.repr(values)}. Leave out "
+            "problems with fewer samples than the others."
         ) from error
     if array.ndim not in _DIMENSIONS[shape]:
         raise ValueError(f"`{name}` has to be an array of shape {shape}, but its shape is {array.shape}.")
     if array.size == 0:
-        raise ValueError(f"`{name}` has to hold at least one value, but its shape is {array.shape}.")
+        raise ValueError(f"`{name}` has to contain at least one value, but its shape is {array.shape}.")
     bad = array[~(np.isfinite(array) & (low <= array) & (array <= high))]
     if bad.size:
         raise ValueError(
-            f"`{name}` has to hold finite numbers from {low:g} to {high:g}, but holds {_some(bad)}. Mend them, or "
+            f"`{name}` has to contain finite numbers from {low:g} to {high:g}, but contains {_some(bad)}. Fix them, or "
             "leave their entries out of all arrays."
         )
     return array
 
 
 def answers(name: str, correct: ArrayLike) -> Array:
-    """0 and 1 of shape (problems,) or (problems, seeds)."""
+    """`correct` as 0 and 1, of shape (problems,) or (problems, seeds)."""
     array = numbers(name, correct, ANSWERS)
     bad = array[(array != 0) & (array != 1)]
     if bad.size:
         raise ValueError(
-            f"`{name}` has to hold True or False (1 or 0), but holds {_some(bad)}. Grade each answer as right or "
-            "wrong; other scores fit the bootstrap, with an estimator of their own."
+            f"`{name}` has to contain True or False (1 or 0), but contains {_some(bad)}. Grade each answer as right or "
+            "wrong; for other scores use the bootstrap with your own estimator."
         )
     return array
 
@@ -57,39 +57,38 @@ def limit(name: str, value: ArrayLike, tokens: Array) -> Array:
             f"shape is {array.shape}."
         )
     if not (array >= 0).all():
-        raise ValueError(f"`{name}` has to hold numbers from 0 up, but holds {reprlib.repr(array.tolist())}.")
+        raise ValueError(f"`{name}` has to be 0 or more, but is {reprlib.repr(array.tolist())}.")
     return array
 
 
 def same_shape(**arrays: Array) -> None:
-    """Two arrays that belong together, entry by entry."""
+    """Refuse two arrays whose entries do not correspond."""
     (first, a), (second, b) = arrays.items()
     if a.shape != b.shape:
         raise ValueError(
-            f"`{first}` and `{second}` have to belong together entry by entry, but their shapes are {a.shape} and "
-            f"{b.shape}."
+            f"`{first}` and `{second}` have to correspond entry by entry, but their shapes are {a.shape} and {b.shape}."
         )
 
 
 def between(low: float, high: float, **value: float) -> None:
-    """A number from `low` to `high`."""
+    """Refuse a number below `low` or above `high`."""
     ((name, number),) = value.items()
     if not low <= number <= high:
         raise ValueError(f"`{name}` has to be from {low:g} to {high:g}, but is {number!r}.")
 
 
 def fraction(**value: float) -> None:
-    """A number between 0 and 1, both excluded."""
+    """Refuse a number that is not strictly between 0 and 1."""
     ((name, number),) = value.items()
     if not 0 < number < 1:
         raise ValueError(f"`{name}` has to lie between 0 and 1 (0.95 for 95 %), but is {number!r}.")
 
 
 def at_least(least: int, **value: int) -> None:
-    """A count."""
+    """Refuse anything but a whole number of at least `least`."""
     ((name, count),) = value.items()
     if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < least:
-        raise ValueError(f"`{name}` has to be a whole number from {least} up, but is {count!r}.")
+        raise ValueError(f"`{name}` has to be a whole number of at least {least}, but is {count!r}.")
 
 
 def _some(values: Array) -> str:

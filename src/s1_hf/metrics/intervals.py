@@ -1,4 +1,4 @@
-"""Intervals: what other problems of the same kind, and other samples, could have given."""
+"""Confidence intervals: what other problems of the same kind, and other samples, could have given."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Percentile interval of `estimator(values)` under resampling of the problems.
 
-    A problem is drawn with all its seeds: its samples belong together, and how they vary is seen in how the problems
-    vary. So the interval is over problems and seeds. (To draw the seeds anew as well would count their noise twice:
-    over 100 equally hard problems with 8 seeds, 95 % would become 99 %. See Davison & Hinkley, Bootstrap Methods and
-    their Application, section 3.8.)
+    A problem is drawn with all its seeds: its samples belong together, and their variation already shows in the
+    variation between problems. So the interval covers both problems and seeds. (Resampling the seeds as well would
+    count their noise twice: over 100 equally hard problems with 8 seeds, 95 % would become 99 %. See Davison &
+    Hinkley, Bootstrap Methods and their Application, section 3.8.)
 
-    It is no replacement for problems: where all values agree it has no width, which is not certainty
+    It cannot replace more problems: where all values agree it has no width, which does not mean certainty
     ([`wilson_interval`] has a width there).
 
     Args:
         values (`ArrayLike`): of shape (problems,) or (problems, seeds): `correct`, or other numbers such as thinking
-            tokens with an estimator of their own. At least two problems.
-        estimator (`Callable`, defaults to [`accuracy`]): from an array of the shape of `values` to a number;
+            tokens, with an estimator for them. At least two problems.
+        estimator (`Callable`, defaults to [`accuracy`]): from an array with the shape of `values` to a number;
             `numpy.mean` for a share or mean.
-        level (`float`, defaults to 0.95): the probability with which such intervals hold the truth.
-        resamples (`int`, defaults to 10,000): how often problems are drawn.
+        level (`float`, defaults to 0.95): the probability that such an interval contains the true value.
+        resamples (`int`, defaults to 10,000): how many times the problems are drawn.
         rng (`numpy.random.Generator`): for example `numpy.random.default_rng(0)`.
 
     Returns:
         `tuple[float, float]`: low and high end in the unit of the estimator: percent for [`accuracy`].
 
     Raises:
-        ValueError: an argument is out of range, or the estimator gives no finite number.
+        ValueError: an argument is out of range, or the estimator returns a number that is not finite.
 
     Example:
 
@@ -65,18 +65,18 @@ def bootstrap_interval(
 
 
 def wilson_interval(correct: ArrayLike, *, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of the share of right answers, one a problem (E. B. Wilson, 1927).
+    """Wilson's score interval for the share of right answers, one per problem (E. B. Wilson, 1927).
 
     Args:
-        correct (`ArrayLike` of bool): of shape (problems,); samples of one problem are not independent, use
+        correct (`ArrayLike` of bool): of shape (problems,). Samples of one problem are not independent: use
             [`bootstrap_interval`] for them.
-        level (`float`, defaults to 0.95): the probability with which such intervals hold the truth, nearly.
+        level (`float`, defaults to 0.95): the approximate probability that such an interval contains the true value.
 
     Returns:
         `tuple[float, float]`: low and high end in percent.
 
     Raises:
-        ValueError: an argument is out of range, or there are several samples a problem.
+        ValueError: an argument is out of range, or there are several samples per problem.
 
     Example:
 
@@ -91,7 +91,7 @@ def wilson_interval(correct: ArrayLike, *, level: float = 0.95) -> tuple[float, 
     right = answers("correct", correct)
     if right.ndim != 1:
         raise ValueError(
-            f"`correct` has to be of shape (problems,), but its shape is {right.shape}. Use the bootstrap."
+            f"`correct` has to be of shape (problems,), but its shape is {right.shape}. Use `bootstrap_interval`."
         )
     fraction(level=level)
     share, total, z = right.mean(), len(right), NormalDist().inv_cdf((1 + level) / 2)
@@ -112,12 +112,12 @@ def paired_bootstrap_interval(
 ) -> tuple[float, float]:
     """Percentile interval of `estimator(a) - estimator(b)`, both on the same problems, as in the paper's table 2.
 
-    The same problems are drawn for both, so that what is hard for both cancels. Otherwise as [`bootstrap_interval`].
-    Whether there is any difference is better asked of [`paired_test`]: where few problems tell the settings apart, the
-    interval leaves 0 out too easily, as in the example, where the exact test gives p = 0.125.
+    The same problems are drawn for both, so that shared difficulty cancels; the rest is as in [`bootstrap_interval`].
+    To find out whether there is any difference, use [`paired_test`]: where few problems tell the settings apart, the
+    interval excludes 0 too easily, as in the example, where the exact test gives p = 0.125.
 
     Args:
-        a, b (`ArrayLike`): of shape (problems,) or (problems, seeds), the same problems in the same order; the numbers
+        a, b (`ArrayLike`): of shape (problems,) or (problems, seeds), the same problems in the same order; the number
             of seeds may differ. `b` is the reference.
         estimator, level, resamples, rng: as in [`bootstrap_interval`].
 
@@ -125,11 +125,11 @@ def paired_bootstrap_interval(
         `tuple[float, float]`: low and high end of the difference: percentage points for [`accuracy`].
 
     Raises:
-        ValueError: the numbers of problems differ, or as in [`bootstrap_interval`].
+        ValueError: the numbers of problems differ, or for the reasons in [`bootstrap_interval`].
 
     Example:
 
-    The first interval of table 2, 36.7 against 50.0 % on AIME24, if no problem was solved by the first model alone:
+    The first interval of table 2, 36.7 against 50.0 % on AIME24, if the second model solved all that the first did:
 
     ```python
     >>> import numpy as np
@@ -145,7 +145,8 @@ def paired_bootstrap_interval(
     first, second = numbers("a", a, ANSWERS), numbers("b", b, ANSWERS)
     if len(first) != len(second):
         raise ValueError(
-            f"`a` and `b` have to hold the same problems in the same order, but hold {len(first)} and {len(second)}."
+            "`a` and `b` have to contain the same problems in the same order, but contain "
+            f"{len(first)} and {len(second)}."
         )
 
     def difference(drawn: NDArray[np.int64]) -> float:
@@ -169,8 +170,8 @@ def _percentiles(
     estimates = np.array([estimate(rng.integers(problems, size=problems)) for _ in range(resamples)])
     if not np.isfinite(estimates).all():
         raise ValueError(
-            f"`estimator` has to give a finite number for all draws of problems, but gave "
-            f"{estimates[~np.isfinite(estimates)][0]}. Some draws repeat one problem many times."
+            f"`estimator` has to return a finite number for every resample, but returned "
+            f"{estimates[~np.isfinite(estimates)][0]}. Some resamples repeat one problem many times."
         )
     low, high = np.quantile(estimates, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

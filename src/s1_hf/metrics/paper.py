@@ -1,6 +1,6 @@
 """The metrics of "s1: Simple test-time scaling", section 3.2, equations 1-3 (https://arxiv.org/abs/2501.19393).
 
-A method's settings are a in A, each standing for its mean thinking tokens; f(a) is the accuracy of a.
+A is the set of a method's settings; a setting a stands for its mean thinking tokens, and f(a) is its accuracy.
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ def accuracy(correct: ArrayLike) -> float:
 
 
 def control(thinking_tokens: ArrayLike, minimum: ArrayLike | None = None, maximum: ArrayLike | None = None) -> float:
-    """Equation 1: how many settings keep to their limits, 100 / |A| * sum of [a_min <= a <= a_max].
+    """Equation 1: the share of settings that stay within their limits, 100 / |A| * sum of [a_min <= a <= a_max].
 
-    What counts as the limit is the method's: for budget forcing and prompts that name tokens, these; for prompts that
-    name steps, the paper's table follows from 100 tokens a step; "think briefly" has to stay under the tokens without
-    any prompt, "think long" above them.
+    The limit depends on the method: for budget forcing and prompts that name tokens, it is that number; for prompts
+    that name steps, 100 tokens per step reproduce the paper's table; "think briefly" has to stay below the tokens used
+    without any prompt, "think long" above them.
 
     Args:
-        thinking_tokens (`ArrayLike`): of each setting its mean, as in the paper; or of each answer its own, which is
-            stricter.
-        minimum, maximum (`ArrayLike`, *optional*): one limit for all, or one for each entry; at least one of the two.
-            Both belong to what is allowed. 0 and infinity stand for no limit where only some entries have one.
+        thinking_tokens (`ArrayLike`): the mean of each setting, as in the paper; or the tokens of each answer, which
+            is stricter.
+        minimum, maximum (`ArrayLike`, *optional*): one limit for all entries, or one for each; at least one of the two
+            is required. Both are inclusive. Where only some entries have a limit, use 0 and infinity for the others.
 
     Returns:
         `float`: percent, 0 to 100; 100 is perfect.
 
     Raises:
-        ValueError: no limit is given, a minimum is above its maximum, or the arrays do not fit.
+        ValueError: no limit is given, a minimum is above its maximum, or the shapes do not match.
 
     Example:
 
@@ -91,27 +91,27 @@ def control(thinking_tokens: ArrayLike, minimum: ArrayLike | None = None, maximu
 def scaling(thinking_tokens: ArrayLike, accuracy: ArrayLike, unit: Unit = "log2_tokens") -> float:
     """Equation 2: the average slope between two settings, the mean of (f(b) - f(a)) / (b - a) over all pairs a < b.
 
-    **Where we differ.** The paper prints the equation in tokens. Its table 3 follows only with a = log2 of the thinking
-    tokens, that is in percentage points per doubling, and so this is the default: from the paper's own tables, and for
-    budget forcing and rejection sampling from its figures, every row comes out to the last digit. The printed equation
-    gives 0.0067 a token for the example below, where the table has 13.
+    **Where we differ.** The paper prints the equation in tokens, but its table 3 follows only with a = log2 of the
+    thinking tokens, that is, in percentage points per doubling. So this is the default: from the paper's own tables
+    (for budget forcing and rejection sampling, its figures) it reproduces every row to the last digit. The printed
+    equation gives 0.0067 per token for the example below, where the table has 13.
 
-    All pairs weigh the same, and so two settings that are a few tokens apart can outweigh all others: a slope is worth
-    no more than the difference between its two accuracies. Settings of equal tokens are one point, at their mean
-    accuracy, because A is a set and f a function on it; caps that cut nothing give such points.
+    All pairs have the same weight, so two settings that are a few tokens apart can outweigh all others: a slope is
+    only as reliable as the difference between its two accuracies. Settings with equal tokens become one point at their
+    mean accuracy, because A is a set and f a function on it; caps that cut nothing give such points.
 
     Args:
         thinking_tokens (`ArrayLike`): the mean of each setting, of shape (settings,), in any order.
         accuracy (`ArrayLike`): of each setting, in percent.
-        unit (`str`, defaults to `"log2_tokens"`): what an x of the curve is: `"log2_tokens"`, `"tokens"` (the printed
+        unit (`str`, defaults to `"log2_tokens"`): of the curve's x axis: `"log2_tokens"`, `"tokens"` (the printed
             equation) or `"1000_tokens"`.
 
     Returns:
-        `float`: percentage points per doubling, per token or per 1,000 tokens; positive, if thinking more helps.
+        `float`: percentage points per doubling, per token or per 1,000 tokens; positive if more thinking helps.
 
     Raises:
-        ValueError: fewer than two different settings, no tokens under a logarithm, an unknown unit, or arrays that
-            do not fit.
+        ValueError: there are fewer than two different token counts, one is 0 and needs a logarithm, the unit is
+            unknown, or the shapes differ.
 
     Example:
 
@@ -131,8 +131,8 @@ def scaling(thinking_tokens: ArrayLike, accuracy: ArrayLike, unit: Unit = "log2_
 def performance(accuracy: ArrayLike) -> float:
     """Equation 3: the accuracy of the best setting, max of f(a).
 
-    The best of several noisy accuracies is too high on average, the more so the more settings were tried: choose the
-    setting on other problems than those that are reported.
+    The best of several noisy accuracies is too high on average, more so the more settings you try: choose the setting
+    on different problems from those you report.
 
     Args:
         accuracy (`ArrayLike`): of each setting, in percent, of shape (settings,).
@@ -153,7 +153,7 @@ def performance(accuracy: ArrayLike) -> float:
 
 
 def curve(thinking_tokens: ArrayLike, accuracy: ArrayLike, unit: Unit) -> tuple[Array, Array]:
-    """x in ascending order without repetitions, and the mean accuracy at each x."""
+    """The distinct x in ascending order, and the mean accuracy at each."""
     if unit not in _UNITS:
         raise ValueError(f"`unit` has to be one of {', '.join(_UNITS)}, but is {unit!r}.")
     tokens = numbers("thinking_tokens", thinking_tokens, SETTINGS, low=0)
@@ -161,13 +161,13 @@ def curve(thinking_tokens: ArrayLike, accuracy: ArrayLike, unit: Unit) -> tuple[
     same_shape(thinking_tokens=tokens, accuracy=f)
     if unit == "log2_tokens" and not tokens.all():
         raise ValueError(
-            "`thinking_tokens` has to hold numbers above 0, but holds 0, which has no logarithm. Leave the setting "
-            'without thinking out, or, for Scaling, choose `unit="tokens"`.'
+            "`thinking_tokens` has to contain numbers above 0, but contains 0, which has no logarithm. Leave out the "
+            'setting without thinking, or, for Scaling, use `unit="tokens"`.'
         )
     x, which = np.unique(_UNITS[unit](tokens), return_inverse=True)
     if len(x) < 2:
         raise ValueError(
-            f"`thinking_tokens` has to hold at least two different values, but holds {tokens.tolist()}. Run the model "
-            "under a second budget."
+            f"`thinking_tokens` has to contain at least two different values, but contains {tokens.tolist()}. Run the "
+            "model under a second budget."
         )
     return x, np.bincount(which, f) / np.bincount(which)

@@ -1,13 +1,13 @@
 """Figures: numbers and axes in, axes out; nothing is shown or saved here. Needs the `plot` extra.
 
-- `scaling`: accuracy over thinking tokens, what was done to the thinking marked (the paper's figure 1).
-- `compare`: accuracy over all tokens, a line a method (figures 4, 6 and 7).
+- `scaling`: accuracy over thinking tokens; markers show what was done to the thinking (the paper's figure 1).
+- `compare`: accuracy over all tokens, one line per method (figures 4, 6 and 7).
 - `performance`: the best accuracy of each method, with Control and Scaling (table 3).
-- `ended`, `lengths`: how thinking ended, and how long it was, setting by setting.
+- `ended`, `lengths`: how thinking ended, and how long it was, one row per setting.
 - `sample_efficiency`: accuracy over the number of training examples (figure 2).
 - `training`: loss, gradient norm and learning rate (figure 9).
 
-All are made for a column of 3.3 inches. Names may hold anything: they are drawn as they are, long ones shortened.
+All are sized for a 3.3-inch column. Names may contain anything: they are drawn literally, and long ones are shortened.
 """
 
 from s1_hf.plots.comparing import Curve, compare, performance

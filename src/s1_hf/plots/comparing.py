@@ -1,4 +1,4 @@
-"""Methods beside each other."""
+"""Methods side by side."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
     from s1_hf.results.summaries import MethodSummary
 
 
-_COLUMNS = (155, 200)  # where Control and Scaling end, right of the bars, in the unit of the axis
+_COLUMNS = (155, 200)  # right edges of Control and Scaling, to the right of the bars, in axis units
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A method's settings: (mean tokens, accuracy, low, high), accuracies in percent, in any order."""
+    """A method's settings as (mean tokens, accuracy, low, high), in any order; accuracies in percent."""
 
     name: str
     points: Sequence[tuple[float, float, float, float]]
 
 
 def compare(curves: Sequence[Curve], ax: Axes | None = None, *, tokens: str = "tokens generated") -> Axes:
-    """Accuracy over tokens, a line a method: sequential and parallel scaling at equal cost, as in figures 4, 6 and 7.
+    """Accuracy over tokens, one line per method: sequential and parallel scaling at equal cost (figures 4, 6 and 7).
 
     Args:
-        curves (`Sequence[Curve]`): each with its intervals, connected in the order of tokens.
-        ax (`matplotlib.axes.Axes`, *optional*): a new figure's, if absent.
-        tokens (`str`, defaults to `"tokens generated"`): what the curves count, for each answer in the mean; to compare
-            methods that draw several samples it has to be all that they generate.
+        curves (`Sequence[Curve]`): one per method, with intervals; points are connected in order of tokens.
+        ax (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure.
+        tokens (`str`, defaults to `"tokens generated"`): what the curves count, as a mean per answer; to compare
+            methods that draw several samples, count everything they generate.
 
     Returns:
         `matplotlib.axes.Axes`: with a log2 axis of tokens.
 
     Raises:
-        ModuleNotFoundError: matplotlib is not installed. ValueError: there are no curves, or one without points.
+        ModuleNotFoundError: matplotlib is not installed. ValueError: there are no curves, or one has no points.
 
     Example:
 
@@ -50,7 +50,7 @@ def compare(curves: Sequence[Curve], ax: Axes | None = None, *, tokens: str = "t
     ```
     """
     if not curves or not all(curve.points for curve in curves):
-        raise ValueError("`curves` has to hold at least one curve, each with at least one point.")
+        raise ValueError("`curves` has to contain at least one curve, each with at least one point.")
     every = [point for curve in curves for point in curve.points]
     ax = style.axes_of(ax, style.HEIGHT - 0.3 + style.legend_height([_name(c.name) for c in curves]))
     style.accuracy_axis(ax, [low for *_, low, _ in every], [high for *_, high in every])
@@ -78,19 +78,19 @@ def compare(curves: Sequence[Curve], ax: Axes | None = None, *, tokens: str = "t
 
 
 def performance(methods: Sequence[MethodSummary], ax: Axes | None = None) -> Axes:
-    """The best accuracy of each method, with Control and Scaling beside it: table 3 of the paper as a picture.
+    """The best accuracy of each method, with Control and Scaling beside it: table 3 of the paper as a figure.
 
     Control is in percent, Scaling in percentage points per doubling of thinking tokens.
 
     Args:
         methods (`Sequence[MethodSummary]`): of one task, drawn from top to bottom.
-        ax (`matplotlib.axes.Axes`, *optional*): a new figure's, if absent.
+        ax (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed. ValueError: there are no methods.
     """
     if not methods:
-        raise ValueError("`methods` has to hold at least one method, but is empty.")
+        raise ValueError("`methods` has to contain at least one method, but is empty.")
     ax = style.axes_of(ax, 1.0 + 0.24 * len(methods))
     rows = list(range(len(methods)))
     bars = ax.barh(rows, [m.performance for m in methods], height=0.6, color=style.SKY, edgecolor="0.2", linewidth=0.6)

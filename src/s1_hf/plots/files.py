@@ -18,7 +18,7 @@ FORMATS = ("png", "svg")
 
 
 def save(figure: Figure, folder: Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
-    """Write `folder/name.png` and so on; returns the paths."""
+    """Write `folder/name.png` and so on; return the paths."""
     paths = [folder / f"{name}.{form}" for form in formats]
     for path, form in zip(paths, formats, strict=True):
         path.write_bytes(as_bytes(figure, form))
@@ -26,7 +26,7 @@ def save(figure: Figure, folder: Path, name: str, formats: Sequence[str] = FORMA
 
 
 def as_bytes(figure: Figure, form: str) -> bytes:
-    """A figure as PNG, at 300 dots an inch, or as SVG, with text as outlines, so that it looks alike everywhere."""
+    """A figure as PNG at 300 dpi, or as SVG with text as outlines, so that it looks the same everywhere."""
     file = BytesIO()
     with _reproducible():
         figure.savefig(file, format=form, dpi=300, metadata={"Date": None} if form == "svg" else None)

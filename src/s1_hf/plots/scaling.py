@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from s1_hf.results.summaries import SettingSummary
 
-Kind = Literal["cap", "none", "ignore", "both"]
+PointKind = Literal["cap", "none", "ignore", "both"]
 
-_KINDS: dict[Kind, dict[str, Any]] = {
+_KINDS: dict[PointKind, dict[str, Any]] = {
     "cap": {"color": style.BLUE, "marker": "o", "label": "limit on thinking"},
     "none": {"color": style.BLACK, "marker": "D", "label": "no intervention"},
     "ignore": {"color": style.VERMILION, "marker": "s", "label": "ends ignored"},
@@ -26,23 +26,27 @@ _KINDS: dict[Kind, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class ScalingPoint:
-    """One setting: mean thinking tokens, accuracy and its interval in percent, what was done, and its label."""
+    """One setting: mean thinking tokens, accuracy with its interval in percent, what was done to it, and a label."""
 
     thinking_tokens: float
     accuracy: float
     low: float
     high: float
-    kind: Kind
+    kind: PointKind
     label: str
 
     @classmethod
     def of(cls, setting: SettingSummary) -> ScalingPoint:
-        """Of a setting's summary; the kind is by what happened, the label `"500"` for a cap and `"×2"` for ignores.
+        """From a setting's summary. The label is `"500"` for a cap and `"×2"` for ignores.
 
-        Limited is what promises a maximum; ends were ignored if any was.
+        A setting counts as limited if it promises a maximum, and as ignoring ends if any end was ignored.
         """
         limited, ignored = setting.max_thinking_tokens is not None, setting.ends_ignored > 0
-        kinds: dict[tuple[bool, bool], Kind] = {(True, True): "both", (True, False): "cap", (False, True): "ignore"}
+        kinds: dict[tuple[bool, bool], PointKind] = {
+            (True, True): "both",
+            (True, False): "cap",
+            (False, True): "ignore",
+        }
         return cls(
             thinking_tokens=setting.thinking_tokens,
             accuracy=setting.accuracy,
@@ -57,13 +61,13 @@ def scaling(points: Sequence[ScalingPoint], ax: Axes | None = None) -> Axes:
     """Accuracy over thinking tokens, as in figure 1 of the paper (https://arxiv.org/abs/2501.19393).
 
     Args:
-        points (`Sequence[ScalingPoint]`): drawn with their intervals and labels. Those that are limited, left alone, or
-            have ends ignored are connected in the order of thinking tokens; those of kind `"both"` are not.
-        ax (`matplotlib.axes.Axes`, *optional*): a new figure's, if absent.
+        points (`Sequence[ScalingPoint]`): drawn with their intervals and labels, and connected in order of thinking
+            tokens, except those of kind `"both"`.
+        ax (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure.
 
     Returns:
-        `matplotlib.axes.Axes`: with a log2 axis of thinking tokens; the axis of accuracy shows 20 points at least, and
-            not all of 0 to 100 %.
+        `matplotlib.axes.Axes`: with a log2 axis of thinking tokens. The accuracy axis spans at least 20 points, but
+            not always 0 to 100 %.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed. ValueError: there are no points.
@@ -78,7 +82,7 @@ def scaling(points: Sequence[ScalingPoint], ax: Axes | None = None) -> Axes:
     ```
     """
     if not points:
-        raise ValueError("`points` has to hold at least one setting, but is empty.")
+        raise ValueError("`points` has to contain at least one setting, but is empty.")
     ax = style.axes_of(ax)
     style.accuracy_axis(ax, [p.low for p in points], [p.high for p in points])
     at = style.token_axis(ax, [p.thinking_tokens for p in points])
@@ -110,6 +114,6 @@ def _draw(ax: Axes, placed: Sequence[tuple[float, ScalingPoint]], **look: Any) -
 
 
 def _short(setting: str) -> str:
-    """`"cap 500, 2 ignores"` becomes `"500, ×2"`, `"no intervention"` nothing; other names stay."""
+    """`"cap 500, 2 ignores"` becomes `"500, ×2"`, `"no intervention"` becomes empty; other names stay."""
     name = re.sub(r"^cap (?=\d)", "", setting)
     return "" if name == "no intervention" else re.sub(r"(\d+) ignores?$", r"×\1", name)

@@ -1,4 +1,4 @@
-"""How all figures look: colours, sizes, axes and labels. The one module that makes figures; needs the `plot` extra."""
+"""How all figures look: colours, sizes, axes and labels. Only this module makes figures; it needs the `plot` extra."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 3.3, 2.5  # inches: a column of a two-column page
 LARGE, SMALL = 8, 7  # points, at that width
 
-# Okabe and Ito's colours, which colour-blind readers tell apart; in grey the markers and hatches do.
+# Okabe and Ito's colours, which colour-blind readers can tell apart; in greyscale, markers and hatches do that.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GREY = "#999999"
 _COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h")  # two primes: 77 pairs differ
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h")  # 7 colours and 11 markers, both prime: 77 pairs
 _LINES = ("-", "--", "-.", ":")
 
 
 def looks(count: int) -> list[dict[str, Any]]:
-    """Colour, marker and line of each of several series."""
+    """Colour, marker and line style for each of `count` series."""
     return [
         {"color": color, "marker": marker, "linestyle": line}
         for color, marker, line, _ in zip(cycle(_COLORS), cycle(_MARKERS), cycle(_LINES), range(count), strict=False)
@@ -37,31 +37,31 @@ def looks(count: int) -> list[dict[str, Any]]:
 
 
 def new_figure(height: float = HEIGHT, width: float = WIDTH) -> Figure:
-    """An empty one, without a window or a global backend."""
+    """An empty figure, without a window or a global backend."""
     figure: Figure = require("matplotlib.figure", "plot").Figure(figsize=(width, height), layout="constrained")
     return figure
 
 
 @contextmanager
 def no_glyph_warnings() -> Iterator[None]:
-    """Characters that the font lacks are drawn as boxes, without a warning for each."""
+    """Draw characters that the font lacks as boxes, without a warning for each."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 
 
 def axes_of(ax: Axes | None, height: float = HEIGHT) -> Axes:
-    """`ax`, or those of a new figure."""
+    """`ax`, or the axes of a new figure."""
     return new_figure(height).add_subplot() if ax is None else ax
 
 
 def label(text: str, most: int = 32) -> str:
-    """Any name as one line that is drawn as it is: not as mathematics, not too long, nothing hidden."""
+    """Any name as one line of literal text: no mathematics, not too long, nothing hidden."""
     return shortened(text, most).replace("$", r"\$")
 
 
 def finish(ax: Axes, *, x: str, y: str, grid: Literal["both", "x", "none"] = "both") -> Axes:
-    """Names of the axes, sizes, grid; called last."""
+    """Set axis labels, sizes and grid; call it last."""
     ax.set_xlabel(x, fontsize=LARGE)
     ax.set_ylabel(y, fontsize=LARGE)
     ax.tick_params(labelsize=SMALL)
@@ -73,7 +73,7 @@ def finish(ax: Axes, *, x: str, y: str, grid: Literal["both", "x", "none"] = "bo
 
 
 def legend_above(ax: Axes) -> None:
-    """Outside of the axes, where no point is, in as many columns as fit."""
+    """A legend above the axes, clear of all points, in as many columns as fit."""
     names = ax.get_legend_handles_labels()[1]
     if names:
         ax.legend(
@@ -90,7 +90,7 @@ def legend_above(ax: Axes) -> None:
 
 
 def legend_height(names: Sequence[str]) -> float:
-    """Inches."""
+    """The height of such a legend, in inches."""
     return 0.15 * math.ceil(len(names) / _columns(names))
 
 
@@ -99,7 +99,7 @@ def _columns(names: Sequence[str]) -> int:
 
 
 def token_axis(ax: Axes, tokens: Sequence[float]) -> list[float]:
-    """A log2 axis that holds `tokens`; returns where to draw them. Below one token they are drawn at `≤1`."""
+    """A log2 axis that spans `tokens`; returns where to draw them. Counts below one are drawn at `≤1`."""
     drawn = [max(float(n), 1.0) for n in tokens]
     low, high = math.log2(min(drawn)), math.log2(max(drawn))
     margin = max((1 - (high - low)) / 2, 0.08 * (high - low))
@@ -140,7 +140,7 @@ def short_number(number: float) -> str:
 
 
 def accuracy_axis(ax: Axes, lows: Sequence[float], highs: Sequence[float]) -> None:
-    """From the lowest interval to the highest, at least 20 points, with room for labels."""
+    """An axis from the lowest interval to the highest, spanning at least 20 points, with room for labels."""
     low, high = min(lows), max(highs)
     spare = max(0.0, 20 - (high - low)) / 2
     low, high = max(0.0, low - spare), min(100.0, high + spare)
@@ -149,16 +149,17 @@ def accuracy_axis(ax: Axes, lows: Sequence[float], highs: Sequence[float]) -> No
     ax.set_yticks([n for n in ax.get_yticks() if low - margin <= n <= min(high + 2 * margin, 100) and n >= 0])
 
 
-_LINE = 1.15 * SMALL  # a line's height
+_LINE = 1.15 * SMALL  # height of a line of text
 
 
 def annotate(ax: Axes, labels: Sequence[tuple[float, float, float, str, str]]) -> None:
-    """Write (x, low, high, text, colour) above each interval or below it, farther off where something is in the way.
+    """Write each label (x, low, high, text, colour) above or below its interval, farther away if something is there.
 
-    All else has to be there: where things are follows from the layout. An empty text keeps others off its interval.
+    Call it after everything else is drawn: positions depend on the layout. An empty text still keeps other labels off
+    its interval.
     """
     with no_glyph_warnings():
-        ax.figure.canvas.figure.draw_without_rendering()  # also of a part of a figure
+        ax.figure.canvas.figure.draw_without_rendering()  # `ax.figure` may be a subfigure
     spots = [(_points(ax, x, low), _points(ax, x, high)) for x, low, high, *_ in labels]
     taken = [(x - 3, bottom - 2, x + 3, top + 2) for (x, bottom), (_, top) in spots]
     for (x, low, high, text, color), ((across, bottom), (_, top)) in zip(labels, spots, strict=True):
@@ -174,7 +175,7 @@ def annotate(ax: Axes, labels: Sequence[tuple[float, float, float, str, str]]) -
 
 
 def _heights(bottom: float, top: float) -> Iterator[tuple[float, float]]:
-    """Offsets from an interval's upper end, or if negative from its lower one, and where they lead."""
+    """Offsets from an interval's upper end, or if negative from its lower end, and the heights they lead to."""
     for step in range(10):
         up, down = 3 + step * _LINE, -3 - (step + 1) * _LINE
         yield up, top + up
@@ -188,7 +189,7 @@ def _is_free(ax: Axes, box: tuple[float, ...], taken: Sequence[tuple[float, ...]
 
 
 def _points(ax: Axes, x: float, y: float) -> tuple[float, float]:
-    """In 1/72 inch."""
+    """A position in points (1/72 inch)."""
     across, up = ax.transData.transform((x, y)) * 72 / ax.figure.dpi
     return float(across), float(up)
 

@@ -13,7 +13,7 @@ from s1_hf.plots import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Each with a hatch of its own, for print in grey.
+# Each has its own hatch, for greyscale print.
 _ENDINGS = {
     "natural": (style.SKY, "", "natural"),
     "cut": (style.ORANGE, "//", "cut"),
@@ -25,16 +25,16 @@ _ENDINGS = {
 
 
 def ended(settings: Mapping[str, Mapping[str, int]], ax: Axes | None = None) -> Axes:
-    """How thinking ended, a stacked bar a setting, in percent of the answers.
+    """How thinking ended, one stacked bar per setting, in percent of the answers.
 
     Args:
-        settings (`Mapping[str, Mapping[str, int]]`): of each setting's name, how often thinking ended in which way, see
+        settings (`Mapping[str, Mapping[str, int]]`): by setting, how many times thinking ended in each way, see
             [`Row`]; drawn from top to bottom.
-        ax (`matplotlib.axes.Axes`, *optional*): a new figure's, if absent.
+        ax (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure.
 
     Raises:
-        ModuleNotFoundError: matplotlib is not installed. ValueError: there are no settings, or one without answers, or
-            a way to end that does not exist.
+        ModuleNotFoundError: matplotlib is not installed. ValueError: there are no settings, one has no answers, or a
+            way of ending does not exist.
 
     Example:
 
@@ -47,7 +47,7 @@ def ended(settings: Mapping[str, Mapping[str, int]], ax: Axes | None = None) -> 
     unknown = sorted({how for counts in settings.values() for how in counts} - set(_ENDINGS))
     if not settings or unknown or not all(sum(counts.values()) > 0 for counts in settings.values()):
         raise ValueError(
-            f"`settings` has to hold at least one setting, each with at least one answer, counted by "
+            f"`settings` has to contain at least one setting, each with at least one answer, counted by "
             f"{', '.join(_ENDINGS)}, but is {settings!r:.200}."
         )
     kinds = [how for how in _ENDINGS if any(counts.get(how) for counts in settings.values())]
@@ -66,15 +66,15 @@ def ended(settings: Mapping[str, Mapping[str, int]], ax: Axes | None = None) -> 
 
 
 def lengths(settings: Mapping[str, Sequence[int]], ax: Axes | None = None) -> Axes:
-    """Histograms of thinking tokens, a row a setting over a common log2 axis; a stroke is the median.
+    """Histograms of thinking tokens, one row per setting on a shared log2 axis; a stroke marks the median.
 
     Args:
-        settings (`Mapping[str, Sequence[int]]`): of each setting's name, the thinking tokens of its answers; drawn from
-            top to bottom. The highest bar of each row is as high as the row.
-        ax (`matplotlib.axes.Axes`, *optional*): a new figure's, if absent.
+        settings (`Mapping[str, Sequence[int]]`): by setting, the thinking tokens of its answers; drawn from top to
+            bottom. The tallest bar of each row fills the row.
+        ax (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure.
 
     Raises:
-        ModuleNotFoundError: matplotlib is not installed. ValueError: there are no settings, or one without answers.
+        ModuleNotFoundError: matplotlib is not installed. ValueError: there are no settings, or one has no answers.
 
     Example:
 
@@ -85,10 +85,10 @@ def lengths(settings: Mapping[str, Sequence[int]], ax: Axes | None = None) -> Ax
     ```
     """
     if not settings or not all(len(tokens) for tokens in settings.values()):
-        raise ValueError("`settings` has to hold at least one setting, each with at least one answer.")
+        raise ValueError("`settings` has to contain at least one setting, each with at least one answer.")
     ax = style.axes_of(ax, 0.7 + 0.26 * len(settings))
     every = style.token_axis(ax, [n for tokens in settings.values() for n in tokens])
-    # A quarter of a doubling each; a length that is a power of two opens a bin.
+    # Each bin is a quarter of a doubling; a power of two starts a new bin.
     edges = 2 ** (np.arange(math.floor(4 * math.log2(min(every))), math.floor(4 * math.log2(max(every))) + 2) / 4)
     for row, tokens in enumerate(settings.values()):
         drawn = np.maximum(tokens, 1)

@@ -1,4 +1,4 @@
-"""Of fine-tuning: its course, and what it takes in examples."""
+"""Fine-tuning: training curves, and accuracy over the number of examples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOGGED = {"loss": "training loss", "grad_norm": "gradient norm", "learning_rate
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model, the number of examples that it was fine-tuned on, its accuracy in percent, and perhaps an interval."""
+    """A model, how many examples it was fine-tuned on, its accuracy in percent, and optionally an interval."""
 
     name: str
     examples: int
@@ -31,8 +31,8 @@ class TrainedModel:
         ordered = 0 <= low <= self.accuracy <= high <= 100
         if not (self.examples >= 1 and ordered and (self.low is None) == (self.high is None)):
             raise ValueError(
-                f"A trained model has to have 1 example or more, an accuracy from 0 to 100, and both ends of an "
-                f"interval around it or none, but is {self}. One that was not fine-tuned has no place on this axis."
+                f"A trained model has to have at least 1 example, an accuracy from 0 to 100, and both ends of an "
+                f"interval around it or neither, but is {self}. Leave out models that were not fine-tuned."
             )
 
 
@@ -40,15 +40,17 @@ def training(log_history: Sequence[Mapping[str, float]], axes: Sequence[Axes] | 
     """Loss, gradient norm and learning rate over optimizer steps, as in figure 9 of the paper.
 
     Args:
-        log_history (`Sequence[Mapping[str, float]]`): that of the trainer's state (`trainer_state.json`).
-        axes (`Sequence[matplotlib.axes.Axes]`, *optional*): three; those of a new figure, if absent.
+        log_history (`Sequence[Mapping[str, float]]`): the one in the trainer's state (`trainer_state.json`).
+        axes (`Sequence[matplotlib.axes.Axes]`, *optional*): three, where to draw; by default a new figure.
 
     Raises:
-        ModuleNotFoundError: matplotlib is not installed. ValueError: nothing has been logged.
+        ModuleNotFoundError: matplotlib is not installed. ValueError: no loss was logged.
     """
     logged = [entry for entry in log_history if "loss" in entry]
     if not logged:
-        raise ValueError("`log_history` has to hold at least one entry with a loss: log more often (`logging_steps`).")
+        raise ValueError(
+            "`log_history` has to contain at least one entry with a loss: log more often (`logging_steps`)."
+        )
     if axes is None:
         axes = style.new_figure(2, 2 * style.WIDTH).subplots(1, 3)
     for ax, (name, label) in zip(axes, _LOGGED.items(), strict=True):
@@ -66,8 +68,8 @@ def sample_efficiency(models: Sequence[TrainedModel], ax: Axes | None = None) ->
     """Accuracy over the number of training examples, as in figure 2 of the paper.
 
     Args:
-        models (`Sequence[TrainedModel]`): each a named point, with its interval if it has one.
-        ax (`matplotlib.axes.Axes`, *optional*): a new figure's, if absent.
+        models (`Sequence[TrainedModel]`): each drawn as a labelled point, with its interval if it has one.
+        ax (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure.
 
     Returns:
         `matplotlib.axes.Axes`: with a log10 axis of examples.
@@ -86,7 +88,7 @@ def sample_efficiency(models: Sequence[TrainedModel], ax: Axes | None = None) ->
     ```
     """
     if not models:
-        raise ValueError("`models` has to hold at least one model, but is empty.")
+        raise ValueError("`models` has to contain at least one model, but is empty.")
     ax = style.axes_of(ax)
     spans = [(m.accuracy if m.low is None else m.low, m.accuracy if m.high is None else m.high) for m in models]
     style.accuracy_axis(ax, [low for low, _ in spans], [high for _, high in spans])

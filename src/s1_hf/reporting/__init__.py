@@ -1,6 +1,6 @@
-"""Results as figures, tables and one page to read and to pass on: `s1-hf plot`. Needs the `plot` extra."""
+"""Results as figures, tables and one page to read and share: `s1-hf plot`. Needs the `plot` extra."""
 
 from s1_hf.reporting.models import draw_models
-from s1_hf.reporting.report import Report, load_about, write_report
+from s1_hf.reporting.report import WrittenReport, load_about, write_report
 
-__all__ = ["Report", "draw_models", "load_about", "write_report"]
+__all__ = ["WrittenReport", "draw_models", "load_about", "write_report"]

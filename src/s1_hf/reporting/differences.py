@@ -16,11 +16,11 @@ Answers = dict[str, dict[int, bool]]  # by problem and sample
 
 @dataclass(frozen=True)
 class Difference:
-    """A setting's accuracy less the reference's on the same problems, in percentage points.
+    """A setting's accuracy minus the reference's on the same problems, in percentage points.
 
     Args:
-        low, high (`float`): 95 % interval, the paired bootstrap's over problems (seed 0).
-        p (`float`): two-sided, exact, of [`paired_test`]; not corrected for how many are tested.
+        low, high (`float`): 95 % interval by paired bootstrap over problems (seed 0).
+        p (`float`): exact and two-sided, from [`paired_test`]; not corrected for multiple tests.
     """
 
     task: str
@@ -34,9 +34,9 @@ class Difference:
 
 
 def paired_differences(rows: Iterable[Row], settings: Sequence[SettingSummary]) -> list[Difference]:
-    """Every setting beside its task's reference: one sample without intervention, or else the task's first setting.
+    """Every setting against its task's reference: one sample without intervention, or else the task's first setting.
 
-    Left out is what cannot be paired: other problems, another number of samples, fewer than two problems.
+    Settings that cannot be paired are left out: other problems, another number of samples, fewer than two problems.
     """
     answers: dict[tuple[str, str, str], Answers] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""Which figures the rows allow, drawn."""
+"""Draws the figures that the rows allow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure; `name` is that of its files, `about` what it is of, `caption` says what is drawn."""
+    """A figure: the `name` of its files, what it is `about`, and a `caption` that says what it shows."""
 
     name: str
     about: str
@@ -31,7 +31,7 @@ class Drawn:
 def draw(
     rows: Sequence[Row], settings: Sequence[SettingSummary], methods: Sequence[MethodSummary]
 ) -> tuple[list[Drawn], list[str]]:
-    """All figures, one a task and where it says so one a method, and which were left out and why."""
+    """All figures, per task and some per method, and which were left out and why."""
     found, left_out = [], []
     for task in dict.fromkeys(s.task for s in settings):
         own = [s for s in settings if s.task == task]
@@ -58,7 +58,7 @@ def _of_task(
 
 
 def _is_sequential(settings: Sequence[SettingSummary]) -> bool:
-    """Whether one sample's thinking was made shorter or longer."""
+    """Whether single samples had their thinking shortened or extended."""
     changed = any(s.max_thinking_tokens is not None or s.ends_ignored > 0 for s in settings)
     return changed and len(settings) > 1 and all(s.tries == 1 for s in settings)
 
@@ -66,7 +66,7 @@ def _is_sequential(settings: Sequence[SettingSummary]) -> bool:
 def _scaling(settings: Sequence[SettingSummary]) -> Drawn:
     ax = plots.scaling([plots.ScalingPoint.of(s) for s in settings])
     caption = (
-        "Accuracy over mean thinking tokens, a point a setting, labelled with its limit and with how many ends were "
+        "Accuracy over mean thinking tokens, one point per setting, labelled with its limit and how many ends were "
         f"ignored (×). {_counts(settings)} Settings with both are not connected."
     )
     return _drawn(ax, "scaling", settings, caption)
@@ -81,17 +81,17 @@ def _methods(
     if any(s.total_tokens <= 0 for s in settings):
         yield "no figure 'compare', because the rows do not say how many tokens were generated (`total_tokens`)."
     elif len(methods) == 1 and drawn:
-        yield "no figure 'compare', because there is one method, and 'scaling' shows it."
+        yield "no figure 'compare', because there is only one method, and 'scaling' shows it."
     else:
         yield _compare(settings, curves)
     if len(methods) > 1:
         caption = (
             "The best accuracy of each method's settings (Performance), with Control in percent and Scaling in "
-            "percentage points per doubling of thinking tokens. n/a: no limit is promised, or all think as long."
+            "percentage points per doubling of thinking tokens. n/a: no limit is promised, or all think equally long."
         )
         yield replace(_drawn(plots.performance(methods), "performance", settings, caption), about=settings[0].task)
     else:
-        yield "no figure 'performance', because there is one method."
+        yield "no figure 'performance', because there is only one method."
 
 
 def _compare(settings: Sequence[SettingSummary], curves: Sequence[Sequence[SettingSummary]]) -> Drawn:
@@ -100,8 +100,8 @@ def _compare(settings: Sequence[SettingSummary], curves: Sequence[Sequence[Setti
         single = [s for s in own if plots.ScalingPoint.of(s).kind != "both"] or own
         lines.append(plots.Curve(own[0].method, [(s.total_tokens, s.accuracy, s.low, s.high) for s in single]))
     caption = (
-        "Accuracy over all tokens generated for an answer, thrown away samples and all voters included, in the mean; a "
-        f"line a method. {_counts(settings)} Settings with both a limit and ignored ends are left out."
+        "Accuracy over mean tokens generated per answer, including rejected samples and all voters; one line per "
+        f"method. {_counts(settings)} Settings with both a limit and ignored ends are left out."
     )
     return replace(_drawn(plots.compare(lines), "compare", settings, caption), about=settings[0].task)
 
@@ -116,22 +116,22 @@ def _thinking(settings: Sequence[SettingSummary], rows: Sequence[Row]) -> Iterat
         )
     else:
         how = ways.pop().replace("_", " ")
-        yield f"no figure 'ended' of {settings[0].method}, because all thinking ended in one way: {how}."
+        yield f"no figure 'ended' for {settings[0].method}, because all thinking ended the same way: {how}."
     found = [row for row in rows if row.ended != "not_found"]  # without an answer there is no thinking to count
     tokens = {s.setting: own for s in settings if (own := [r.thinking_tokens for r in found if r.setting == s.setting])}
     if not tokens:
-        yield f"no figure 'lengths' of {settings[0].method}, because no answer was found."
+        yield f"no figure 'lengths' for {settings[0].method}, because no answer was found."
         return
-    caption = f"Thinking tokens of the answers, a histogram a setting; the stroke is the median. {answers}"
+    caption = f"Thinking tokens of the answers, one histogram per setting; the stroke marks the median. {answers}"
     if any(s.tries > 1 for s in settings):
-        caption += " Of a vote: of all its voters together."
+        caption += " For a vote: the sum over its voters."
     yield _drawn(plots.lengths(tokens), "lengths", settings, caption)
 
 
 def _counts(settings: Sequence[SettingSummary]) -> str:
     samples = {s.samples for s in settings}
-    kinds = ["Wilson's"] * (1 in samples) + ["the bootstrap's over problems"] * (max(samples) > 1)
-    return f"{_answers(settings)}; 95 % intervals, {' or '.join(kinds)}."
+    kinds = ["Wilson"] * (1 in samples) + ["bootstrap over problems"] * (max(samples) > 1)
+    return f"{_answers(settings)}; 95 % intervals: {' or '.join(kinds)}."
 
 
 def _answers(settings: Sequence[SettingSummary]) -> str:
@@ -150,7 +150,7 @@ def _drawn(ax: Axes, name: str, settings: Sequence[SettingSummary], caption: str
 
 
 def _named(figures: Sequence[Drawn]) -> list[Drawn]:
-    """Files of different names: what is there once has the plain one, such as `scaling`."""
+    """Give files distinct names: a figure that occurs once keeps the plain name, such as `scaling`."""
     several = Counter(drawn.name for drawn in figures)
     used: set[str] = set()
     named = []
@@ -162,7 +162,7 @@ def _named(figures: Sequence[Drawn]) -> list[Drawn]:
             unique, number = f"{name}-{number}", number + 1
         used.add(unique)
         drawn.figure.suptitle(style.label(drawn.about, 52), fontsize=style.LARGE)
-        drawn.figure.set_figheight(drawn.figure.get_figheight() + 0.2)  # the axes stay as large as they were
+        drawn.figure.set_figheight(drawn.figure.get_figheight() + 0.2)  # so that the axes keep their size
         named.append(replace(drawn, name=unique))
     return named
 

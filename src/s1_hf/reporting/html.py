@@ -1,7 +1,7 @@
 """HTML that is built, never pasted together: every text and attribute is escaped, by construction.
 
-Model output is hostile text. All of a page goes through [`element`], which knows no raw markup; so no text can become
-an element, and no link leads to a script. What a reader could not see is written out, see [`s1_hf.visible.visible`].
+Model output is hostile text. Everything on a page goes through [`element`], which has no raw markup, so no text can
+become an element and no link leads to a script. Invisible characters are spelled out, see [`s1_hf.visible.visible`].
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ADDRESSES = {"href": ("#", "https://arxiv.org/"), "src": ("data:image/svg+xml;b
 
 @dataclass(frozen=True)
 class Element:
-    """A tag, its attributes and what is in it; made by [`element`]."""
+    """A tag, its attributes and its children; built by [`element`]."""
 
     tag: str
     attributes: tuple[tuple[str, str], ...]
@@ -38,7 +38,7 @@ class Element:
             raise ValueError(f"`tag` has to be one of {', '.join(sorted(_TAGS))}, but is {self.tag!r}.")
         for name, value in self.attributes:
             if name not in _ATTRIBUTES and not value.startswith(_ADDRESSES.get(name, ())):
-                raise ValueError(f"`{name}` of <{self.tag}> is not allowed to be {value!r:.60}.")
+                raise ValueError(f"`{name}` of <{self.tag}> must not be {value!r:.60}.")
 
     def __str__(self) -> str:
         attributes = "".join(f' {name}="{escape(visible(value))}"' for name, value in self.attributes)
@@ -49,10 +49,10 @@ class Element:
 
 
 def element(tag: str, *children: Node, **attributes: str) -> Element:
-    """An element; of attributes `_` stands for `-`, and one at the end for nothing.
+    """An element. In attribute names, `_` stands for `-`, and a trailing `_` is dropped.
 
     Raises:
-        ValueError: tag, attribute or address is not of the few that a report needs.
+        ValueError: the tag, attribute or address is not one of the few that a report needs.
 
     Example:
 
@@ -68,7 +68,7 @@ def element(tag: str, *children: Node, **attributes: str) -> Element:
 
 
 def page(title: str, css: str, *body: Node) -> str:
-    """A whole page that loads nothing and runs nothing: its policy allows this style and pictures in the page alone."""
+    """A whole page that loads nothing and runs nothing: its policy allows only this style and inline pictures."""
     digest = b64encode(sha256(css.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     head = element(
@@ -84,7 +84,7 @@ def page(title: str, css: str, *body: Node) -> str:
 
 
 def picture(svg: bytes, alt: str) -> Element:
-    """A drawing in the page: as an image it can run nothing and shares no names with others."""
+    """An inline drawing: as an image it can run nothing, and its ids cannot clash with others."""
     return element("img", src=f"data:image/svg+xml;base64,{b64encode(svg).decode()}", alt=alt)
 
 

@@ -13,13 +13,13 @@ _NEEDED = ("name", "examples", "accuracy")
 
 
 def draw_models(table: Path, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
-    """Draw a CSV file of trained models as `sample_efficiency`; returns the paths written.
+    """Draw a CSV file of trained models as `sample_efficiency`; return the paths written.
 
     Args:
-        table (`Path`): with the columns name, examples, accuracy (percent), and if there are intervals low and high.
+        table (`Path`): with the columns name, examples, accuracy (percent), and, for intervals, low and high.
 
     Raises:
-        OSError: there is no such file. ValueError: it holds something else.
+        OSError: there is no such file. ValueError: it is not such a table.
     """
     ax = sample_efficiency(load_models(table))
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def _models(table: Path) -> list[TrainedModel]:
         if missing:
             raise ValueError(
                 f"{table} lacks {', '.join(missing)}. Its first line has to name the columns: name,examples,accuracy, "
-                "and if there are intervals low,high."
+                "and, for intervals, low,high."
             )
         models = [_model(row, f"{table}, line {reader.line_num}") for row in reader]
     if not models:

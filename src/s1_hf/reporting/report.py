@@ -23,7 +23,7 @@ PAPER = "https://arxiv.org/abs/2501.19393"
 
 
 @dataclass(frozen=True)
-class Report:
+class WrittenReport:
     """What was written, what was left out and why, and the numbers."""
 
     page: Path
@@ -40,22 +40,22 @@ def write_report(
     *,
     about: Mapping[str, Mapping[str, Any]] | None = None,
     formats: Sequence[str] = FORMATS,
-) -> Report:
-    """Write `report.html`, which holds everything and loads nothing, and each figure as a file beside it.
+) -> WrittenReport:
+    """Write `report.html`, which contains everything and loads nothing, and each figure as a file next to it.
 
     Args:
         rows (`Sequence[Row]`): of any methods, settings and tasks.
-        folder (`str` or `Path`): made if it is not there; files of the same names are replaced.
-        about (`Mapping`, *optional*): of each run, by name, what its `about.json` says; shown as it is.
+        folder (`str` or `Path`): created if needed; files with the same names are replaced.
+        about (`Mapping`, *optional*): by run, what its `about.json` says; shown verbatim.
         formats (`Sequence[str]`, defaults to `("png", "svg")`): of the figures' files; may be empty.
 
     Raises:
-        ValueError: there are no rows, a format is another, or as in [`summarize_settings`].
+        ValueError: there are no rows, a format is unknown, or for the reasons in [`summarize_settings`].
         ModuleNotFoundError: matplotlib is not installed.
     """
     if not rows or not set(formats) <= set(FORMATS):
         raise ValueError(
-            f"`rows` has to hold at least one row, and `formats` some of {', '.join(FORMATS)}, but there are "
+            f"`rows` has to contain at least one row, and `formats` only {', '.join(FORMATS)}, but there are "
             f"{len(rows)} rows, and the formats are {', '.join(formats) or 'none'}."
         )
     settings = _by_method(summarize_settings(rows))
@@ -65,16 +65,16 @@ def write_report(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [path for one in drawn for path in save(one.figure, folder, one.name, formats)]
-    report = Report(folder / "report.html", paths, left_out, settings, methods, differences)
+    report = WrittenReport(folder / "report.html", paths, left_out, settings, methods, differences)
     report.page.write_text(_page(report, rows, drawn, about or {}), encoding="utf-8")
     return report
 
 
 def load_about(path: str | Path) -> dict[str, dict[str, Any]]:
-    """What the `about.json` of a results folder and of the folders in it say, by folder; of a file, that beside it.
+    """By folder, each `about.json` in a results folder and its subfolders; for a file, the one next to it.
 
     Raises:
-        ValueError: one is no JSON object.
+        ValueError: one of them is not a JSON object.
     """
     path = Path(path)
     root = path if path.is_dir() else path.parent
@@ -88,19 +88,21 @@ def _load(file: Path) -> dict[str, Any]:
     except ValueError:
         about = None
     if not isinstance(about, dict):
-        raise ValueError(f"{file} is not a JSON object. A run writes it; delete it if it is broken.")
+        raise ValueError(f"{file} is not a JSON object. Runs write this file; delete it if it is broken.")
     return about
 
 
 def _by_method(settings: Sequence[SettingSummary]) -> list[SettingSummary]:
-    """Each method's settings after each other, methods and settings in the order of their first appearance."""
+    """Settings grouped by method; methods and settings in order of first appearance."""
     places: dict[tuple[str, str], int] = {}
     for one in settings:
         places.setdefault((one.task, one.method), len(places))
     return sorted(settings, key=lambda one: places[one.task, one.method])
 
 
-def _page(report: Report, rows: Sequence[Row], drawn: Sequence[Drawn], about: Mapping[str, Mapping[str, Any]]) -> str:
+def _page(
+    report: WrittenReport, rows: Sequence[Row], drawn: Sequence[Drawn], about: Mapping[str, Mapping[str, Any]]
+) -> str:
     sections: dict[str, Sequence[Node]] = {
         "Settings": [_table(settings_table(report.settings)), element("p", _settings_note(report), class_="note")],
         "Methods": [_table(methods_table(report.methods)), element("p", *_METHODS_NOTE, class_="note")],
@@ -128,34 +130,34 @@ def _table(table: Table) -> Element:
     return element("div", whole, class_="scroll")
 
 
-def _settings_note(report: Report) -> str:
-    kind = "Wilson's"
+def _settings_note(report: WrittenReport) -> str:
+    kind = "Wilson"
     if any(s.samples > 1 for s in report.settings):
-        kind += f" for one answer a problem, else the bootstrap's over problems, {RESAMPLES:,} resamples, seed 0"
+        kind += f" for one answer per problem, otherwise bootstrap over problems, {RESAMPLES:,} resamples, seed 0"
     return (
-        "n: problems (× answers to each). thinking, all tokens: means per answer; all tokens counts thrown away tries "
-        f"and all voters. 95 %: interval of the accuracy, {kind}. ignored: ends of thinking "
-        "that were ignored, the mean. The last columns: how thinking ended, in percent of the answers."
+        "n: problems (× answers to each). thinking, all tokens: means per answer; all tokens includes rejected tries "
+        f"and all voters. 95 %: interval of the accuracy, {kind}. ignored: mean number of ends of thinking "
+        "that were ignored. The last columns: how thinking ended, in percent of the answers."
     )
 
 
 _METHODS_NOTE = (
-    "After the ",
+    "From the ",
     element("a", "paper's", href=PAPER),
-    " equations 1 to 3. Control: how many of the settings that promise a limit keep it in the mean. Scaling: mean "
-    "slope between settings, in percentage points per doubling of thinking tokens (log2); between settings that think "
-    "nearly equally long it says little. Performance: the best setting's accuracy. n/a: no setting promises a limit; "
-    "or all think equally long, or not at all.",
+    " equations 1 to 3. Control: of the settings that promise a limit, the share whose mean keeps it. Scaling: mean "
+    "slope between settings, in percentage points per doubling of thinking tokens (log2); it says little if settings "
+    "think for nearly the same length. Performance: accuracy of the best setting. n/a: no setting promises a limit; "
+    "or all think equally long, or one does not think at all.",
 )
 
 
 def _differences(differences: Sequence[Difference]) -> list[Node]:
     if not differences:
-        return [element("p", "There are no two settings of one task with the same problems and as many answers.")]
+        return [element("p", "No two settings of one task have the same problems and the same number of answers.")]
     note = (
-        "Accuracy less that of the reference (no intervention, or the task's first setting) on the same problems, in "
+        "Accuracy minus that of the reference (no intervention, or the task's first setting) on the same problems, in "
         f"percentage points. 95 %: paired bootstrap over problems, {RESAMPLES:,} resamples, seed 0. p: exact paired "
-        "test (for one answer a problem McNemar's), two-sided, not corrected for the number of settings."
+        "test (McNemar's for one answer per problem), two-sided, not corrected for the number of settings."
     )
     return [_table(differences_table(differences)), element("p", note, class_="note")]
 
@@ -172,7 +174,7 @@ def _figure(drawn: Drawn) -> Element:
 
 def _runs(about: Mapping[str, Mapping[str, Any]]) -> list[Node]:
     if not about:
-        return [element("p", "There is no about.json: model, command, seeds and versions are not known.")]
+        return [element("p", "There is no about.json: model, command, seeds and versions are unknown.")]
     found: list[Node] = []
     for name, facts in about.items():
         pairs = [(element("dt", str(key)), element("dd", _fact(value))) for key, value in facts.items()]

@@ -1,4 +1,4 @@
-"""The numbers of a report as tables of texts, for the page and the terminal alike."""
+"""The numbers of a report as tables of text, for both the page and the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ One = TypeVar("One")
 
 @dataclass(frozen=True)
 class Table:
-    """Texts in rows and columns; the first `names` columns are names, the others numbers."""
+    """Text in rows and columns; the first `names` columns are names, the rest numbers."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -26,8 +26,8 @@ def settings_table(settings: Sequence[SettingSummary], *, brief: bool = False) -
     """Tokens, accuracy with its interval, and how thinking ended, in percent of the answers.
 
     Args:
-        brief (`bool`, defaults to `False`): for settings of one task and method, in 80 characters: their names alone,
-            and thinking tokens alone.
+        brief (`bool`, defaults to `False`): fit settings of one task and method into 80 characters: leave out the
+            method, all tokens and ignored ends.
     """
     columns: dict[str, Callable[[SettingSummary], str]] = {
         "n": lambda s: f"{s.problems}" if s.samples == 1 else f"{s.problems} × {s.samples}",
@@ -63,7 +63,7 @@ def methods_table(methods: Sequence[MethodSummary]) -> Table:
 
 
 def differences_table(differences: Sequence[Difference]) -> Table:
-    """Paired differences to the reference."""
+    """Paired differences from the reference."""
     columns: dict[str, Callable[[Difference], str]] = {
         "points": lambda d: f"{d.points:+.1f}",
         "95 %": lambda d: f"{d.low:+.1f} to {d.high:+.1f}",
@@ -78,7 +78,7 @@ def _table(
     names: dict[str, Callable[[One], str]],
     columns: dict[str, Callable[[One], str]],
 ) -> Table:
-    """With the task in front, if there are several."""
+    """With the task as the first column if there are several."""
     task: Callable[[One], str] = lambda one: one.task  # type: ignore[attr-defined]  # noqa: E731
     if len({task(one) for one in entries}) > 1:
         names = {"task": task} | names

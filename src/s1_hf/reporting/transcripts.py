@@ -1,4 +1,4 @@
-"""Answers to read: a bounded choice, folded, with what was forced marked."""
+"""Answers to read: a limited choice, collapsed, with forced text marked."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from s1_hf.results.rows import Row
 from s1_hf.visible import shortened
 
 MOST_ANSWERS = 50
-MOST_CHARACTERS = 40_000  # of one transcript: at about four a token 10,000 tokens
+MOST_CHARACTERS = 40_000  # of one transcript: about 10,000 tokens of four characters
 
 
 @dataclass(frozen=True)
 class Choice:
-    """`problems`: of each chosen problem, its answers; `answers`, `of_answers`, `of_problems`: how many there are."""
+    """The answers to each chosen problem: `answers` out of `of_answers`, from `of_problems` problems."""
 
     problems: Sequence[Sequence[Row]]
     answers: int
@@ -25,9 +25,9 @@ class Choice:
 
 
 def choose(rows: Sequence[Row], most: int = MOST_ANSWERS) -> Choice:
-    """First the problems that some settings solve and others do not, the tasks in turn; of several samples the first.
+    """Answers to problems that some settings solve and others do not come first, tasks in turn, one sample each.
 
-    Every answer to a problem is taken, until there are `most`.
+    A problem is chosen with all its answers if they fit into `most`; only the first problem is ever cut short.
     """
     problems: dict[tuple[str, str], dict[tuple[str, str], Row]] = {}
     for row in rows:
@@ -52,9 +52,9 @@ def transcripts(choice: Choice) -> list[Node]:
     """The section of a page: what was chosen, the legend, the problems with their answers."""
     said = (
         f"{choice.answers:,} of {choice.of_answers:,} answers, to {len(choice.problems):,} of {choice.of_problems:,} "
-        "problems: first those on which settings differ; of several samples of a setting the first."
+        "problems: first those on which settings differ; only the first of several samples of a setting."
     )
-    legend = ("Text that was forced on the model is marked ", element("mark", "like this"), ", its own is not.")
+    legend = ("Text that was forced on the model is marked ", element("mark", "like this"), "; its own text is not.")
     return [element("p", said), element("p", *legend), *map(_problem, choice.problems)]
 
 
@@ -65,12 +65,12 @@ def _problem(answers: Sequence[Row]) -> Element:
     return element(
         "section",
         element("h3", shortened(name, 120)),
-        element("div", one.question or "(The question was not kept.)", class_="text question", dir="auto"),
+        element("div", one.question or "(The question was not saved.)", class_="text question", dir="auto"),
         element(
             "p",
             "Right answer: ",
-            element("strong", one.gold or "not kept"),
-            f". {right} of {len(answers)} settings have it.",
+            element("strong", one.gold or "not saved"),
+            f". {right} of {len(answers)} settings got it right.",
         ),
         *map(_answer, answers),
         class_="problem",
@@ -93,7 +93,7 @@ def _answer(row: Row) -> Element:
 
 def _transcript(row: Row) -> Iterator[Node]:
     if not row.transcript:
-        yield element("span", "The transcript was not kept. The answer: ", class_="note")
+        yield element("span", "The transcript was not saved. The answer: ", class_="note")
     pieces = row.transcript or [{"text": row.answer, "forced": False}]
     left_out = sum(len(piece["text"]) for piece in pieces) - MOST_CHARACTERS
     begin, at = MOST_CHARACTERS * 3 // 4, 0
@@ -106,7 +106,7 @@ def _transcript(row: Row) -> Iterator[Node]:
         before, after = text[: max(0, begin - start)], text[max(0, begin + left_out - start) :]
         yield _piece(before, piece["forced"]) if before else ""
         if start <= begin < at:
-            yield element("span", f" [{left_out:,} characters are left out here] ", class_="note")
+            yield element("span", f" [{left_out:,} characters left out] ", class_="note")
         yield _piece(after, piece["forced"]) if after else ""
 
 

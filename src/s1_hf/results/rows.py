@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from s1_hf.generation.chats import Completion, Prompt
-    from s1_hf.grading.extraction import Kind
+    from s1_hf.grading.extraction import AnswerKind
 
 ENDED = ("natural", "cut", "looped", "unfinished", "never_started", "not_found")
 
@@ -50,7 +50,7 @@ class Problem:
     prompt: Prompt
     gold: str
     task: str = ""
-    kind: Kind = "math"
+    kind: AnswerKind = "math"
 
     @property
     def question(self) -> str:

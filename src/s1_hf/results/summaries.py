@@ -1,4 +1,4 @@
-"""From rows to the numbers of tables and figures: a setting's point with its interval, a method's metrics."""
+"""Rows summarized for tables and figures: each setting's accuracy with its interval, each method's metrics."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class SettingSummary:
     """One setting of one method on one task.
 
     Args:
-        method, setting, task (`str`): which.
-        problems, samples (`int`): how many problems, and answers to each.
-        thinking_tokens, total_tokens, tries (`float`): means, see [`Row`]; of thinking, over the answers that were
-            found, 0 if none was.
-        accuracy, low, high (`float`): percent, with a 95 % interval: Wilson's for one sample a problem, else the
-            bootstrap's over problems (seed 0).
-        ended (`Counter[str]`): how often thinking ended in which way.
-        ends_ignored (`float`): mean.
-        max_thinking_tokens, min_thinking_tokens (`int`, *optional*): what the setting promises.
+        method, setting, task (`str`): their names.
+        problems, samples (`int`): number of problems, and of answers to each.
+        thinking_tokens, total_tokens, tries (`float`): means, see [`Row`]. Thinking tokens are averaged over the
+            answers that were found; 0 if none was.
+        accuracy, low, high (`float`): percent, with a 95 % interval: Wilson's for one sample per problem, otherwise
+            by bootstrap over problems (seed 0).
+        ended (`Counter[str]`): how many times thinking ended in each way.
+        ends_ignored (`float`): mean per answer.
+        max_thinking_tokens, min_thinking_tokens (`int`, *optional*): the limits that the setting promises.
     """
 
     method: str
@@ -51,14 +51,14 @@ class SettingSummary:
 
 @dataclass(frozen=True)
 class MethodSummary:
-    """The paper's table 3: what a method's settings come to.
+    """One row of the paper's table 3: the metrics of a method's settings.
 
     Args:
-        control (`float`, *optional*): percent, equation 1; absent if no setting promises anything.
-        scaling (`float`, *optional*): percentage points per doubling of thinking tokens, equation 2; absent for fewer
-            than two different settings.
+        control (`float`, *optional*): percent, equation 1; `None` if no setting promises a limit.
+        scaling (`float`, *optional*): percentage points per doubling of thinking tokens, equation 2; `None` if all
+            settings think equally long, or one does not think at all.
         performance (`float`): percent, equation 3.
-        settings (`int`): |A|.
+        settings (`int`): number of settings, |A|.
     """
 
     method: str
@@ -70,10 +70,10 @@ class MethodSummary:
 
 
 def summarize_settings(rows: Iterable[Row]) -> list[SettingSummary]:
-    """One summary a task, method and setting, in the order of first appearance.
+    """One summary per task, method and setting, in order of first appearance.
 
     Raises:
-        ValueError: a row is there twice, or the problems of a setting have different numbers of samples.
+        ValueError: a row appears twice, or the problems of a setting have different numbers of samples.
     """
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
@@ -82,7 +82,7 @@ def summarize_settings(rows: Iterable[Row]) -> list[SettingSummary]:
 
 
 def summarize_methods(settings: Sequence[SettingSummary]) -> list[MethodSummary]:
-    """One summary a task and method, over its settings; Control counts those settings that promise a limit."""
+    """One summary per task and method, over its settings; Control counts only settings that promise a limit."""
     ordered = sorted(settings, key=lambda s: (s.task, _first(settings, s)))
     return [_of_method(list(group)) for _, group in groupby(ordered, key=lambda s: (s.task, s.method))]
 
@@ -125,15 +125,15 @@ def _matrix(rows: list[Row]) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
     for row in rows:
         if row.sample in answers.setdefault(row.problem, {}):
             raise ValueError(
-                f"{name}: problem {row.problem!r} has its sample {row.sample} twice. Two runs were put together? Give "
+                f"{name}: problem {row.problem!r} has sample {row.sample} twice. If the rows come from two runs, give "
                 "one of them another `method` or `setting`."
             )
         answers[row.problem][row.sample] = row.correct
     counts = {len(samples) for samples in answers.values()}
     if len(counts) > 1:
         raise ValueError(
-            f"{name}: its problems have from {min(counts)} to {max(counts)} samples, but need as many each. Is a run "
-            "not finished? The same command goes on."
+            f"{name}: its problems have from {min(counts)} to {max(counts)} samples, but each needs the same number. "
+            "If a run was interrupted, rerun the same command to resume it."
         )
     return np.array([[samples[i] for i in sorted(samples)] for samples in answers.values()])
 

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from inspect_ai.solver import TaskState
     from lighteval.models.model_output import ModelResponse
 
-    from s1_hf.grading.extraction import Kind
+    from s1_hf.grading.extraction import AnswerKind
 
 
 class Accuracy(SampleLevelComputation):
     """1 if the (first) sample is right, else 0."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: AnswerKind) -> None:
         self.kind = kind
 
     def compute(self, doc: Doc, model_response: ModelResponse, **kwargs: object) -> float:
@@ -62,7 +62,7 @@ class Votes(SamplingMetric, SampleLevelComputation):
         n (`int`): samples, a power of 2.
     """
 
-    def __init__(self, kind: Kind, n: int) -> None:
+    def __init__(self, kind: AnswerKind, n: int) -> None:
         super().__init__()
         self.kind = kind
         self.n = n
@@ -102,7 +102,7 @@ class Votes(SamplingMetric, SampleLevelComputation):
         return [2**i for i in range(1, self.n.bit_length())]
 
 
-def accuracy_metric(kind: Kind) -> Metric:
+def accuracy_metric(kind: AnswerKind) -> Metric:
     """`accuracy` of one sample."""
     return SampleLevelMetric(
         metric_name="accuracy",
@@ -113,7 +113,7 @@ def accuracy_metric(kind: Kind) -> Metric:
     )
 
 
-def votes_metric(kind: Kind, n: int) -> Metric:
+def votes_metric(kind: AnswerKind, n: int) -> Metric:
     """The metrics of [`Votes`]."""
     votes = Votes(kind, n)
     names = votes.names()
@@ -140,7 +140,7 @@ def choice_scorer() -> Scorer:
     return _scorer("choice")
 
 
-def _scorer(kind: Kind) -> Scorer:
+def _scorer(kind: AnswerKind) -> Scorer:
     async def score(state: TaskState, target: Target) -> Score:
         graded = grade(state.output.completion, target.text, kind)
         return Score(
@@ -152,7 +152,7 @@ def _scorer(kind: Kind) -> Scorer:
     return score
 
 
-def grades_of(doc: Doc, response: ModelResponse, kind: Kind, n: int) -> list[Grade]:
+def grades_of(doc: Doc, response: ModelResponse, kind: AnswerKind, n: int) -> list[Grade]:
     """Of the first `n` samples."""
     (gold,) = doc.get_golds()
     return [grade(_written(text, response.input), gold, kind) for text in response.text[:n]]

@@ -17,7 +17,7 @@ from s1_hf.tasks.local import Source, in_folder
 from s1_hf.tasks.scoring import accuracy_metric, choice_scorer, math_scorer, votes_metric
 
 if TYPE_CHECKING:
-    from s1_hf.grading.extraction import Kind
+    from s1_hf.grading.extraction import AnswerKind
 
 PREFIX = "s1"
 SAMPLES = (8, 16, 64)  # those of s1's agg tasks
@@ -39,7 +39,7 @@ class Benchmark:
     name: str
     source: Source
     item: Callable[[Row], Item]
-    kind: Kind = "math"
+    kind: AnswerKind = "math"
     max_new_tokens: int = MAX_NEW_TOKENS
 
 
@@ -133,7 +133,7 @@ def _config(name: str, benchmark: Benchmark, samples: int | None) -> LightevalTa
     )
 
 
-def _doc(read: Callable[[Row], Item], kind: Kind, row: Row, task_name: str) -> Doc:
+def _doc(read: Callable[[Row], Item], kind: AnswerKind, row: Row, task_name: str) -> Doc:
     """For lighteval's own path. No `instruction`: lighteval would put it in front once more."""
     item = read(row)
     choices = list(LETTERS) if kind == "choice" else [item.answer]

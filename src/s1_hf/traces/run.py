@@ -11,7 +11,7 @@ from s1_hf._lazy import require
 from s1_hf.engines.locking import exclusive
 from s1_hf.engines.progress import Progress, Watch
 from s1_hf.grading import extract_answer, grade
-from s1_hf.grading.extraction import Kind, check_kind
+from s1_hf.grading.extraction import AnswerKind, check_kind
 from s1_hf.traces.folder import Folder
 from s1_hf.traces.trace import Ask, Source, Trace
 
@@ -32,7 +32,7 @@ def generate_traces(
     *,
     question_column: str = "question",
     samples: int = 1,
-    kind: Kind = "math",
+    kind: AnswerKind = "math",
     solved_as: str | None = None,
     retry_errors: bool = False,
     progress: Callable[[Progress], None] | None = None,
@@ -151,7 +151,7 @@ def _collect(asked: list[Ask], source: Source, folder: Folder, retry_errors: boo
     return found
 
 
-def _graded(solutions: Iterable[Any], traces: list[list[Trace]], kind: Kind) -> list[list[bool | None]]:
+def _graded(solutions: Iterable[Any], traces: list[list[Trace]], kind: AnswerKind) -> list[list[bool | None]]:
     """Whether each sample is right; `None` if it is an error or there is nothing to compare it with."""
     graded: list[list[bool | None]] = []
     for solution, row in zip(solutions, traces, strict=True):
@@ -160,7 +160,7 @@ def _graded(solutions: Iterable[Any], traces: list[list[Trace]], kind: Kind) -> 
     return graded
 
 
-def _is_right(attempt: str, gold: str, kind: Kind) -> bool:
+def _is_right(attempt: str, gold: str, kind: AnswerKind) -> bool:
     return grade(attempt, gold, kind, ended="never_started").correct  # all of it is answer
 
 

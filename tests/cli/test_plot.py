@@ -84,8 +84,13 @@ def test_bad_input_is_refused_before_anything_is_written(results, tmp_path):
     for arguments, said in (
         (["nowhere"], "does not exist"),
         ([results / "about.json"], "has to end in .jsonl or .parquet"),
+<<<<<<< HEAD:tests/reporting/test_plot_command.py
         ([results, "--formats", "png,gif"], "`formats` some of png, svg"),
         ([results, "--output-dir", results / "about.json"], "has to be a folder"),
+=======
+        ([results, "--formats", "png,gif"], "`formats` only png, svg"),
+        ([results, "--output-dir", results / "about.json"], "has to be a folder"),
+>>>>>>> e2:tests/cli/test_plot.py
     ):
         run = plot(*arguments)
         assert run.exit_code == 2 and said in run.output and "Traceback" not in run.output, arguments
@@ -96,4 +101,4 @@ def test_a_setting_that_is_not_finished_is_refused(results):
     with (results / "rows.jsonl").open("a") as file:
         file.write((results / "rows.jsonl").read_text().splitlines()[0].replace('"sample": 0', '"sample": 1') + "\n")
     run = plot(results)
-    assert run.exit_code == 2 and "Is a run not finished?" in run.output
+    assert run.exit_code == 2 and "If a run was interrupted, rerun the same command to resume it" in run.output

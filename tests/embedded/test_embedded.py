@@ -61,7 +61,7 @@ def test_any_text_survives_the_tokenizer(loaded: tuple[Any, Any]) -> None:
     assert loaded[1].decode(loaded[1].encode(text)) == text
 
 
-def test_padding_is_no_end_and_generation_is_greedy(loaded: tuple[Any, Any]) -> None:
+def test_padding_is_not_the_end_and_generation_is_greedy(loaded: tuple[Any, Any]) -> None:
     model, tokenizer = loaded
     assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|endoftext|>")
     config = model.generation_config

@@ -1,58 +1,24 @@
-"""Whatever a model writes: grading ends, executes nothing, and the next answer is graded."""
+"""math-verify in its own process: it ends, executes nothing, and the next comparison works."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import threading
-from typing import Any
 
 import pytest
 
 pytest.importorskip("math_verify")
 
+from ending import ENDS_S, ending
+
 from s1_hf.grading import grade, is_equal, worker
-
-ENDS_S = 120  # generous: a hang takes for ever
-
-
-def ending(function: Any, *args: Any, **options: Any) -> Any:
-    """What `function` returns, in a thread other than the main one; fails if it does not end."""
-    results: list[Any] = []
-    thread = threading.Thread(target=lambda: results.append(function(*args, **options)), daemon=True)
-    thread.start()
-    thread.join(ENDS_S)
-    assert not thread.is_alive(), "it does not end"
-    return results[0]
 
 
 @pytest.fixture
 def one_second(monkeypatch):
     monkeypatch.setattr(worker, "TIME_LIMIT_S", 1.0)
     worker.verify.cache_clear()
-
-
-BIG = 10_000_000
-HUGE = {
-    "open braces": "{" * BIG,
-    "braces in a box": r"\boxed{" + "{" * (BIG // 2) + "}" * (BIG // 2) + "}",
-    "boxes": r"\boxed{" * (BIG // 7),
-    "nested boxes": r"\boxed{" * 12_000 + "1" + "}" * 12_000,
-    "many boxes": r"\boxed{1}, " * (BIG // 11),
-    "backslashes": "\\" * BIG + "boxed{1}",
-    "markers": "Answer:" * (BIG // 7),
-    "answer and spaces": "answer" + " " * BIG,
-    "opened thoughts": "<think>" * (BIG // 7),
-    "half tokens": "<|" * (BIG // 2),
-    "lines": "think\n" + "answer\n" * (BIG // 7),
-    "one long line": "Answer: " + "x" * BIG,
-}
-
-
-@pytest.mark.parametrize("name", HUGE)
-@pytest.mark.parametrize("kind", ["math", "choice"])
-def test_ten_megabytes_end_and_are_wrong(name, kind):
-    assert not ending(grade, HUGE[name], "B", kind).correct
 
 
 @pytest.mark.parametrize(
@@ -72,7 +38,7 @@ def test_a_catastrophic_formula_ends_and_is_wrong(formula, one_second):
     assert not ending(grade, f"\\boxed{{{formula}}}", "x^2+7y").correct
 
 
-def test_a_comparison_that_takes_too_long_is_said_and_the_next_one_works(one_second):
+def test_a_comparison_that_takes_too_long_is_reported_and_the_next_one_works(one_second):
     assert ending(grade, r"\boxed{9^{9^{9^{9}}}}", "x+1").reason == "math-verify took too long or too much memory"
     assert ending(grade, r"\boxed{1+x}", "x+1").settled_by == "math_verify"
 
@@ -133,16 +99,9 @@ def test_without_math_verify_the_extra_is_named_and_numbers_are_still_compared(m
         is_equal("u+1", "1+u")
 
 
-def test_a_math_verify_that_does_not_start_is_an_error_and_no_wrong_answer(tmp_path, monkeypatch):
+def test_a_math_verify_that_does_not_start_is_an_error_and_not_a_wrong_answer(tmp_path, monkeypatch):
     (tmp_path / "math_verify.py").write_text("raise ImportError('needs another antlr')\n")
     monkeypatch.syspath_prepend(tmp_path)
     worker._end_all()
     with pytest.raises(RuntimeError, match="did not start: (?s:.*)needs another antlr"):
         is_equal("v+1", "1+v")
-
-
-def test_importing_the_package_loads_no_heavy_library():
-    heavy = "{'torch', 'transformers', 'sympy', 'math_verify', 'openai', 'lighteval'}"
-    code = f"import sys, s1_hf.grading; print({heavy} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
