@@ -84,13 +84,8 @@ def test_bad_input_is_refused_before_anything_is_written(results, tmp_path):
     for arguments, said in (
         (["nowhere"], "does not exist"),
         ([results / "about.json"], "has to end in .jsonl or .parquet"),
-<<<<<<< HEAD:tests/reporting/test_plot_command.py
-        ([results, "--formats", "png,gif"], "`formats` some of png, svg"),
-        ([results, "--output-dir", results / "about.json"], "has to be a folder"),
-=======
         ([results, "--formats", "png,gif"], "`formats` only png, svg"),
         ([results, "--output-dir", results / "about.json"], "has to be a folder"),
->>>>>>> e2:tests/cli/test_plot.py
     ):
         run = plot(*arguments)
         assert run.exit_code == 2 and said in run.output and "Traceback" not in run.output, arguments

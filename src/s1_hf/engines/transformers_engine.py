@@ -16,12 +16,12 @@ from s1_hf.engines.engine import Finished, Step, SweptBatch, under
 from s1_hf.engines.fingerprint import weights_in_memory
 from s1_hf.engines.request import Request
 from s1_hf.engines.thinning import Call, GiveUp, Thinning, decode
-from s1_hf.forcing.budget import stacked
+from s1_hf.forcing.budget import check_effect, stacked
 from s1_hf.forcing.draws import SeededDraws
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.generation.chats import Completion, completion_of, left_padded
 from s1_hf.generation.criteria import BudgetedAnswerLength, StepListener
-from s1_hf.generation.generate import budget_forcing, processor_in
+from s1_hf.generation.generate import forcing_arguments, processor_in
 from s1_hf.generation.grids import chosen_settings
 from s1_hf.generation.guards import check_model
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor, check_can_ignore
@@ -144,6 +144,7 @@ class TransformersEngine:
                 request.steering.processor(self.tokenizer, fmt)
         for request in requests:
             check_can_ignore(self.format, request.budget)
+            check_effect([request.budget])
         context = self.context
         for request in requests:
             if context is not None and len(request.prompt) + request.max_new_tokens > context:
@@ -226,10 +227,10 @@ class TransformersEngine:
         draws = None
         if first.sampling is not None:
             draws = SeededDraws([request.seed for request in requests], [steps] * len(requests))
-        arguments = budget_forcing(
+        arguments = forcing_arguments(
             self.model,
             self.tokenizer,
-            budget=stacked([request.budget for request in requests]),
+            stacked([request.budget for request in requests]),
             format=self._format_for(first),
             max_answer_tokens=first.max_answer_tokens,
             generation_config=self._generation_config(first, self.ends),

@@ -30,7 +30,6 @@ from s1_hf.evaluation.statistics import Response
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.forcing.prompts import read_prompt
 from s1_hf.forcing.report import Ended
-from s1_hf.generation.auto import ANSWER_RESERVE
 from s1_hf.generation.chats import prompt_ids
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor, check_can_ignore
 
@@ -181,7 +180,9 @@ class BudgetForcingModel(LightevalModel):
         name = "min_thinking_tokens" if cap is None else "max_thinking_tokens"
         is_open = read_prompt(self._automaton, prompt).ended == Ended.UNFINISHED
         delimiters = self._automaton.max_closing + (0 if is_open else len(self.engine.format.start))
-        reserve = min(ANSWER_RESERVE, self.config.max_answer_tokens or ANSWER_RESERVE)
+        reserve = self.config.budget.answer_reserve
+        if self.config.max_answer_tokens is not None:
+            reserve = min(reserve, self.config.max_answer_tokens)
         excess = thinking + delimiters + reserve - limit
         if excess > 0:
             said = f"`{name}` of {thinking:,}" if cap != "auto" else f'`{name}` "auto"'

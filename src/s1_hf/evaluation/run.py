@@ -15,6 +15,7 @@ from lighteval.tasks.requests import SamplingMethod
 from s1_hf.engines.locking import exclusive
 from s1_hf.evaluation.model import BudgetForcingModel
 from s1_hf.evaluation.statistics import thinking_metric
+from s1_hf.forcing.budget import check_effect
 from s1_hf.tasks import commit_of, preload_tiny_benchmarks, tasks_table
 from s1_hf.tasks.errors import clear_errors
 
@@ -66,6 +67,7 @@ def evaluate(
             [`BudgetForcingModel`]. OSError: a model or data set is not there, or is gated and nobody is logged in, or
             another process evaluates these weights into the same `cache_dir`.
     """
+    check_effect([config.budget])
     options = {"output_dir": output_dir, "max_samples": max_samples, "custom_tasks": custom_tasks} | tracker
     model, pipeline = prepare(config, tasks, data_folder=data_folder, progress=progress, **options)
     with exclusive(model.ledger.folder) if pipeline.is_main_process() else nullcontext():

@@ -8,7 +8,7 @@ them. At the public edge the fields can also be given as single keywords, see [`
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from numbers import Integral
 from typing import Any, Literal, TypedDict
@@ -21,6 +21,7 @@ class SharedKeywords(TypedDict, total=False):
 
     wait_text: str | Sequence[str] | None
     answer_prefix: str | None
+    answer_reserve: int
     loop_guard: LoopGuard | None
 
 
@@ -80,6 +81,8 @@ class Budget:
             several, the i-th ignored end takes the i-th, starting over after the last. `None`: nothing replaces it,
             and the next-best token that is not an end is taken (the paper's "without string").
         answer_prefix (`str`, *optional*, defaults to `"Final Answer:"`): follows a cut on a new line. `None`: nothing.
+        answer_reserve (`int`, *optional*, defaults to 100): how many tokens `"auto"` leaves for the answer; 100 is what
+            the paper's evaluation harness leaves.
         loop_guard ([`LoopGuard`], *optional*): closes thinking that repeats itself. The paper has none.
 
     Raises:
@@ -106,10 +109,11 @@ class Budget:
         default="Wait", metadata={"help": "What replaces an ignored end; '' for nothing."}
     )
     answer_prefix: str | None = field(default="Final Answer:", metadata={"help": "What follows a cut; '' for nothing."})
+    answer_reserve: int = field(default=100, metadata={"help": "Tokens that 'auto' leaves for the answer."})
     loop_guard: LoopGuard | None = field(default=None, metadata={"help": "End thinking that repeats itself."})
 
     def __post_init__(self) -> None:
-        bad = [*self._bad_budgets(), *self._bad_texts()]
+        bad = [*self._bad_budgets(), *self._bad_texts(), *self._bad_numbers()]
         if bad:
             raise ValueError(" ".join(bad))
         for one in fields(self):
@@ -204,6 +208,14 @@ class Budget:
                 bad.append(f"`min_thinking_tokens` has to be at most `max_thinking_tokens`, but {low} > {high}{where}.")
         return bad
 
+    def _bad_numbers(self) -> list[str]:
+        bad = []
+        for name in ("answer_reserve",):
+            value = getattr(self, name)
+            if not is_count(value) or value < 0:
+                bad.append(f"`{name}` has to be an integer of at least 0, but is {value!r}.")
+        return bad
+
     def _bad_texts(self) -> list[str]:
         bad = []
         if self.wait_text is not None:
@@ -218,6 +230,20 @@ class Budget:
         if self.loop_guard is not None and not isinstance(self.loop_guard, LoopGuard):
             bad.append(f"`loop_guard` has to be a LoopGuard or None, but is {self.loop_guard!r}.")
         return bad
+
+
+def check_effect(budgets: Sequence[Budget]) -> None:
+    """Raises a `ValueError` for a setting that has no effect under any of `budgets`, because it needs another one."""
+    for name, needed, has_it in _NEEDS:
+        given = [budget for budget in budgets if getattr(budget, name) != _default(name)]
+        if given and not any(has_it(budget) for budget in given):
+            raise ValueError(f"`{name}` has no effect without {needed}. Give that as well, or leave `{name}` out.")
+
+
+_NEEDS: tuple[tuple[str, str, Callable[[Budget], bool]], ...] = (
+    ("answer_reserve", '`max_thinking_tokens="auto"`', lambda budget: budget.max_thinking_tokens == "auto"),
+)
+"""Settings that act only together with another: the setting, what it needs, and whether a budget has that."""
 
 
 PER_PROMPT = ("max_thinking_tokens", "min_thinking_tokens", "num_ignores")

@@ -13,30 +13,30 @@ if TYPE_CHECKING:
     from s1_hf.forcing.automaton import Automaton
     from s1_hf.forcing.tables import Tables
 
-ANSWER_RESERVE = 100
-"""Tokens that `max_thinking_tokens="auto"` leaves for the answer, as the paper's evaluation harness does."""
-
 
 class AutomaticCap:
     """Caps that leave room for delimiters, answer prefix and a reserve of answer tokens.
 
     Args:
         config ([`GenerationConfig`]): whose length limit is shared out.
+        answer_reserve (`int`): tokens to leave for the answer.
         context (`int`, *optional*): positions that the model has, if that is known.
 
     Raises:
         ValueError: no length limit is known, or it leaves no room.
     """
 
-    def __init__(self, automaton: Automaton, config: GenerationConfig | None, context: int | None) -> None:
+    def __init__(
+        self, automaton: Automaton, config: GenerationConfig | None, answer_reserve: int, context: int | None
+    ) -> None:
         if config is None or (config.max_new_tokens is None and config.max_length is None):
             raise ValueError(
                 '`max_thinking_tokens="auto"` has to know how much may be generated: give a `generation_config` with '
                 "`max_new_tokens` or `max_length`, or use `budget_forcing(model, tokenizer, ...)`."
             )
-        self._config, self._context = config, context
+        self._config, self._context, self._reserve = config, context, answer_reserve
         self._start = len(automaton.format.start)
-        self._needed = self._start + automaton.max_closing + ANSWER_RESERVE
+        self._needed = self._start + automaton.max_closing + answer_reserve
         if config.max_new_tokens is not None:
             self._room(prompt_length=0)
 
@@ -61,7 +61,7 @@ class AutomaticCap:
             room = min(room, self._context - prompt_length)
         if room < self._needed:
             raise ValueError(
-                f'`max_thinking_tokens="auto"` has to leave room for delimiters, answer prefix and {ANSWER_RESERVE} '
+                f'`max_thinking_tokens="auto"` has to leave room for delimiters, answer prefix and {self._reserve} '
                 f"tokens of answer, {self._needed} in all, but only {room} tokens may be generated. Raise "
                 "`max_new_tokens`, or set `max_thinking_tokens` to a number."
             )

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from transformers import AutoTokenizer
 
-from s1_hf.forcing.budget import NAMES, Budget, collect_budget
+from s1_hf.forcing.budget import NAMES, Budget, check_effect, collect_budget
 from s1_hf.forcing.formats import ThinkingFormat
 from s1_hf.generation.generate import budget_forcing
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
@@ -94,6 +94,7 @@ def export_custom_generate(
     if not (folder / "config.json").is_file():
         raise ValueError(f"`model_dir` has to be the folder of a model, but {folder} has no config.json.")
     budget = collect_budget(budget, dict(keywords), nothing_else="export_custom_generate")
+    check_effect([budget])
     if budget.num_prompts:
         raise ValueError("The budget of a folder has to be one value each, not one per prompt.")
     tokenizer = AutoTokenizer.from_pretrained(folder)

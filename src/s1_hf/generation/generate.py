@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-from s1_hf.forcing.budget import Budget, collect_budget
+from s1_hf.forcing.budget import Budget, check_effect, collect_budget
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.generation.chats import Completion, Prompt, as_list, completion_of, left_padded, prompt_ids
 from s1_hf.generation.config import (
@@ -85,10 +85,35 @@ def budget_forcing(
 
     ```
     """
-    # 1. What was given.
-    check_model(model)
     kwargs: dict[str, Any] = dict(keywords)
     budget = collect_budget(budget, kwargs)
+    check_effect([budget])
+    return forcing_arguments(
+        model,
+        tokenizer,
+        budget,
+        format=format,
+        max_answer_tokens=max_answer_tokens,
+        generation_config=generation_config,
+        draws=draws,
+        **kwargs,
+    )
+
+
+def forcing_arguments(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    budget: Budget,
+    *,
+    format: ThinkingFormat | str | None = None,
+    max_answer_tokens: int | None = None,
+    generation_config: GenerationConfig | None = None,
+    draws: SeededDraws | None = None,
+    **kwargs: Any,
+) -> dict[str, Any]:
+    """[`budget_forcing`] for a budget that may be one of several, some of which use what this one does not."""
+    # 1. What was given.
+    check_model(model)
     check_generate_arguments(kwargs)
     check_generation_config(generation_config)
     format = resolve_format(tokenizer, format)

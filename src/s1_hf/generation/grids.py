@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.budget import Budget, check_effect
 
 NO_INTERVENTION = Budget()
 
@@ -22,18 +22,8 @@ def grid(
     Raises:
         ValueError: one of them is empty, not a sequence, or has a value twice or out of range.
     """
-    for name, values, what in (
-        ("max_thinking_tokens", max_thinking_tokens, "numbers of tokens, or None for no cap"),
-        ("num_ignores", num_ignores, "numbers of ends"),
-    ):
-        if isinstance(values, (str, int)) or values is None or not len(values) or len(set(values)) < len(values):
-            raise ValueError(f"`{name}` has to be a sequence of different {what}, but is {values!r}.")
-    settings = []
-    for cap in max_thinking_tokens:
-        for count in num_ignores:
-            setting = replace(budget, max_thinking_tokens=cap, num_ignores=count)
-            _check_setting(setting)
-            settings.append(setting)
+    settings = _combined(max_thinking_tokens, num_ignores, budget)
+    check_effect(settings)
     return settings
 
 
@@ -56,8 +46,10 @@ def curve(
     """
     if 0 in num_ignores:
         raise ValueError(f"`num_ignores` has to be without 0, which is no intervention, but is {num_ignores!r}.")
-    capped = grid(max_thinking_tokens, [0], budget) if max_thinking_tokens else []
-    return [*capped, *grid([None], [0, *num_ignores], budget)]
+    settings = _combined(max_thinking_tokens, [0], budget) if max_thinking_tokens else []
+    settings += _combined([None], [0, *num_ignores], budget)
+    check_effect(settings)
+    return settings
 
 
 def chosen_settings(
@@ -90,6 +82,7 @@ def chosen_settings(
                 "`settings` of a sweep have to differ only in `max_thinking_tokens` and `num_ignores`, because all of "
                 f"them share one trace, but {setting} and {settings[0]} do not."
             )
+    check_effect(settings)
     return list(settings)
 
 
@@ -107,3 +100,19 @@ def _check_setting(setting: Budget) -> None:
         raise ValueError(f"A setting of a sweep has to have single values, not one per prompt, but is {setting}.")
     if setting.min_thinking_tokens:
         raise ValueError("A sweep cannot have `min_thinking_tokens`. Leave it out, or run each setting by itself.")
+
+
+def _combined(max_thinking_tokens: Sequence[int | None], num_ignores: Sequence[int], budget: Budget) -> list[Budget]:
+    for name, values, what in (
+        ("max_thinking_tokens", max_thinking_tokens, "numbers of tokens, or None for no cap"),
+        ("num_ignores", num_ignores, "numbers of ends"),
+    ):
+        if isinstance(values, (str, int)) or values is None or not len(values) or len(set(values)) < len(values):
+            raise ValueError(f"`{name}` has to be a sequence of different {what}, but is {values!r}.")
+    settings = []
+    for cap in max_thinking_tokens:
+        for count in num_ignores:
+            setting = replace(budget, max_thinking_tokens=cap, num_ignores=count)
+            _check_setting(setting)
+            settings.append(setting)
+    return settings

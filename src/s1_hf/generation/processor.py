@@ -9,7 +9,7 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, PreTrainedTokenizerBase
 
 from s1_hf.forcing.automaton import Automaton
-from s1_hf.forcing.budget import Budget, BudgetKeywords, collect_budget
+from s1_hf.forcing.budget import Budget, BudgetKeywords, check_effect, collect_budget
 from s1_hf.forcing.decisions import Field, Limits, advance, decide, first_state, limits_for
 from s1_hf.forcing.draws import Draws, SharedDraws
 from s1_hf.forcing.formats import ThinkingFormat, check_format, resolve_format
@@ -90,6 +90,8 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         check_generation_config(generation_config)
         format = resolve_format(tokenizer, format)
         self.budget = collect_budget(budget, dict(keywords), nothing_else=type(self).__name__)
+        if keywords:  # a whole budget may be one of a sweep's, of which others use what this one does not
+            check_effect([self.budget])
         check_can_ignore(format, self.budget)
         # What `generate` will do.
         self.generation_config = generation_config
@@ -106,7 +108,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         self._tables_on: dict[torch.device, Tables] = {torch.device("cpu"): self.tables}
         self._auto = None
         if self.budget.max_thinking_tokens == "auto":
-            self._auto = AutomaticCap(self.automaton, generation_config, context)
+            self._auto = AutomaticCap(self.automaton, generation_config, self.budget.answer_reserve, context)
         # What the running call of `generate` has seen.
         self._record = PrefixRecord(
             self._read, self._advance, rows_move=self.rule == "beam", may_follow=self._may_follow

@@ -13,7 +13,7 @@ from s1_hf.forcing.draws import SeededDraws
 from s1_hf.forcing.prompts import start_of
 from s1_hf.forcing.report import Ended
 from s1_hf.generation.chats import Completion, completion_of, left_padded
-from s1_hf.generation.generate import budget_forcing, processor_in
+from s1_hf.generation.generate import forcing_arguments, processor_in
 
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
@@ -56,7 +56,7 @@ class SweepCall:
         if "max_new_tokens" in more:
             options.pop("max_length", None)
         draws = None if self.seeds is None else SeededDraws(self.seeds, steps)
-        kwargs = budget_forcing(self.model, self.tokenizer, budget=budget, draws=draws, **options)
+        kwargs = forcing_arguments(self.model, self.tokenizer, budget, draws=draws, **options)
         return kwargs, processor_in(kwargs)
 
 
