@@ -108,6 +108,7 @@ def stop_and_reprompt(
     ignores: int = 0,
     waits: Sequence[str] = ("Wait",),
     prefix: str | None = "Final Answer:",
+    message: str | None = None,
     choose: Callable[[torch.Tensor], int] = lambda scores: int(scores.argmax()),
 ) -> Row:
     row = Row(list(prompt), len(prompt))
@@ -178,8 +179,15 @@ def stop_and_reprompt(
                 state, opened = "thinking", len(row.ids)
                 row.ended, row.answer_from = "unfinished", -1
         elif state == "thinking":
-            if row.thinking_tokens >= cap:
+            stop_message = encode(message) if message is not None else []
+            stop_at = cap - len(stop_message)
+            if row.thinking_tokens == stop_at or row.thinking_tokens >= cap:
                 row.ended = "cut"
+                if row.thinking_tokens <= stop_at and not (d.plain and begun(row.ids[opened:], d.close_text, d)):
+                    before = len(row.ids)
+                    for token in stop_message:
+                        emit(token, True)
+                    row.thinking_tokens += len(row.ids) - before
                 close(row, d, encode, emit, opened)
                 for token in encode("\n" + prefix) if prefix is not None else []:
                     emit(token, True)
@@ -196,7 +204,7 @@ def stop_and_reprompt(
                     row.ended, state, row.answer_from = "natural", "closed", len(row.ids)
                 continue
             wait = encode(waits[row.ends_ignored % len(waits)]) if waits else []
-            room = row.thinking_tokens + len(wait) < cap
+            room = row.thinking_tokens + len(wait) < stop_at
             early = row.thinking_tokens < least
             if early or (row.used < ignores and room):
                 row.ends_ignored += 1

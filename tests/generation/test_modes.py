@@ -41,6 +41,7 @@ def budgets(case: dict) -> dict:
         "num_ignores": case["ignores"],
         "wait_text": case["waits"] or None,
         "answer_prefix": case["prefix"],
+        "cut_text": case["message"],
     }
 
 

@@ -94,10 +94,13 @@ def case_of(seed: int) -> dict:
     likely[tokenizer.eos_token_id] = rng.choice([-30.0, -2.0, 0.0, 1.0])
     size = len(Vocabulary.of(tokenizer).texts)
     extra = rng.randint(0, 6)  # embedding rows beyond the tokenizer, which the model likes
+    message = rng.choice([None, None, "ab", "x\n", "a b\nx"])
+    shortest = len(encode(tokenizer, message)) if message else 0
     return dict(
         family=family,
+        message=message if any(m < UNLIMITED for m in most) else None,
         prompts=[prompt_ids(rng, family) for _ in range(rows)],
-        most=most,
+        most=[max(m, shortest) for m in most],
         least=least,
         ignores=ignores,
         waits=rng.choice([("Wait",), ("Wait",), ("Hm Wait",), ("Wait", "a b c"), ()]),
@@ -133,6 +136,7 @@ def expected(case: dict, r: int) -> Row:
         ignores=case["ignores"][r],
         waits=case["waits"],
         prefix=case["prefix"],
+        message=case["message"],
     )
 
 
@@ -159,6 +163,7 @@ def processor_for(case: dict, **options) -> BudgetForcingLogitsProcessor:
         num_ignores=case["ignores"],
         wait_text=case["waits"] or None,
         answer_prefix=case["prefix"],
+        cut_text=case["message"],
         **options,
     )
 

@@ -20,6 +20,9 @@ FAMILIES = ("s1", "think", "opened", "harmony", "magistral", "seed")
 common = {"deadline": None, "derandomize": True, "database": None, "suppress_health_check": list(HealthCheck)}
 
 
+CUTS = ("cut_text",)  # what has no effect without a cap
+
+
 class Pushed(LogitsProcessor):
     """Makes ends likely after some contexts, so that a random model ends, is ignored, and ends again."""
 
@@ -63,7 +66,8 @@ def assert_equal_to_separate_runs(model, tokenizer, prompts, grid, options, batc
     assert len(result.settings) == len(grid["max_thinking_tokens"]) * len(grid["num_ignores"])
     for setting, completions in zip(result.settings, result.completions, strict=True):
         budget = {"max_thinking_tokens": setting.max_thinking_tokens, "num_ignores": setting.num_ignores}
-        assert list(completions) == generate(model, tokenizer, prompts, **budget, **options), setting
+        acting = {name: value for name, value in options.items() if name not in CUTS or budget["max_thinking_tokens"]}
+        assert list(completions) == generate(model, tokenizer, prompts, **budget, **acting), setting
 
 
 @given(st.integers(0, 2**32))
@@ -84,10 +88,14 @@ def test_a_sweep_equals_separate_runs_on_random_models_formats_batches_and_grids
         "max_thinking_tokens": rng.sample([None, 0, 1, 3, 7, 20, 40], rng.choice([1, 2, 4])),
         "num_ignores": rng.sample([0, 1, 2, 5], rng.choice([1, 2, 3])),
     }
+    options = options_of(rng, fmt)
+    if rng.random() < 0.5 and any(cap is not None and cap >= 3 for cap in grid["max_thinking_tokens"]):
+        options["cut_text"] = rng.choice(["ab", "x\n", "a\nx"])
+        grid["max_thinking_tokens"] = [cap for cap in grid["max_thinking_tokens"] if cap is None or cap >= 3]
     size = rng.choice([None, None, 2])
     if size is not None:  # separate runs in the same batches: "longest prompt" sets what fits under `max_length` alone
         prompts = prompts[:4]
-    assert_equal_to_separate_runs(model, tokenizer, prompts, grid, options_of(rng, fmt), size)
+    assert_equal_to_separate_runs(model, tokenizer, prompts, grid, options, size)
 
 
 @given(st.integers(0, 2**32))

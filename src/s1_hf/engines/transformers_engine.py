@@ -22,7 +22,7 @@ from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.generation.chats import Completion, completion_of, left_padded
 from s1_hf.generation.criteria import BudgetedAnswerLength, StepListener
 from s1_hf.generation.generate import forcing_arguments, processor_in
-from s1_hf.generation.grids import chosen_settings
+from s1_hf.generation.grids import chosen_settings, largest_setting, smallest_setting
 from s1_hf.generation.guards import check_model
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor, check_can_ignore
 from s1_hf.generation.sweep import check_cache, sweep_batch
@@ -157,6 +157,8 @@ class TransformersEngine:
     def check_sweep(self, settings: Sequence[Budget]) -> None:
         """See [`Engine`]."""
         chosen_settings(settings)
+        for setting in (smallest_setting(settings), largest_setting(settings)):
+            BudgetForcingLogitsProcessor(self.tokenizer, budget=setting, format=self.format)
         if len(settings) > 1:
             check_cache(self.config)
 

@@ -28,7 +28,7 @@ class Automaton:
     """The cells for one format on one tokenizer, with the forced texts of one budget.
 
     Args:
-        budget ([`Budget`], *optional*): whose Waits and answer prefix may be forced; without one no text is.
+        budget ([`Budget`], *optional*): whose texts may be forced; without one none is.
         eos (`Sequence[int]`): ids that end the sequence outside thinking.
 
     Raises:
@@ -49,6 +49,8 @@ class Automaton:
         self.wait_ids = [self._checked("wait_text", text) for text in budget.waits] if budget else []
         prefix = budget.answer_prefix if budget else None
         self.prefix_ids = () if prefix is None else self._checked("answer_prefix", "\n" + prefix)
+        message = budget.cut_text if budget else None
+        self.message_ids = () if message is None else self._checked("cut_text", message)
         self.cells: list[Cell] = []
         self.effects: list[dict[int, Effect]] = []  # of each cell, by token; see `OTHERS`
         self.ban_rows: list[set[int]] = [set(), set(format.ends)]  # 0: nothing, 1: no empty rounds (rule 4)
@@ -141,9 +143,9 @@ class Automaton:
             self.openings[self.pre + part] = self._forced_run(rest, self.think, opens=1)
 
     def _add_thinking(
-        self, part: int, find_close: DelimiterSearch, find_again: DelimiterSearch, stop: dict[int, Effect]
+        self, part: int, find_close: DelimiterSearch, find_again: DelimiterSearch, ends: dict[int, Effect]
     ) -> None:
-        effects = {OTHERS: Effect(self.think, thinks=1)} | stop
+        effects = {OTHERS: Effect(self.think, thinks=1)} | ends
         for token, move in find_close.moves_from(part).items():
             then, closes = self.think + move.state, 0
             if move.found:
@@ -156,7 +158,11 @@ class Automaton:
         natural = self._forced_run(rest, self.answer)
         cut = self._forced_run(rest, self._forced_run(self.prefix_ids, self.answer, answers=1))
         cut_after_text = cut if part else self._forced_run(self.newline, cut)
-        cell = Cell(thinking=1, natural=natural, cut_after_line=cut, cut_after_text=cut_after_text)
+        stop = cut
+        if self.message_ids and not part:  # what has been begun is continued, without a message in between
+            ends_line = (self.vocabulary.texts[self.message_ids[-1]] or "").endswith("\n")
+            stop = self._forced_run(self.message_ids, cut if ends_line else cut_after_text, thinks=1)
+        cell = Cell(thinking=1, natural=natural, cut_after_line=cut, cut_after_text=cut_after_text, stop_message=stop)
         self._set(self.think + part, cell, effects)
 
     def _add_answer(
@@ -240,6 +246,7 @@ class Automaton:
             wait_lengths=torch.tensor([len(ids) for ids in self.wait_ids] or [0]),
             num_ids=len(texts),
             close_first=self.format.close[0],
+            message_length=len(self.message_ids),
             has_wait=bool(self.wait_ids),
         )
 

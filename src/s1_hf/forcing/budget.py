@@ -20,6 +20,7 @@ class SharedKeywords(TypedDict, total=False):
     """The fields of [`Budget`] that are the same for all rows of a batch, as keywords for type checkers and editors."""
 
     wait_text: str | Sequence[str] | None
+    cut_text: str | None
     answer_prefix: str | None
     answer_reserve: int
     loop_guard: LoopGuard | None
@@ -80,6 +81,9 @@ class Budget:
         wait_text (`str`, a sequence or `None`, *optional*, defaults to `"Wait"`): what replaces an ignored end; of
             several, the i-th ignored end takes the i-th, starting over after the last. `None`: nothing replaces it,
             and the next-best token that is not an end is taken (the paper's "without string").
+        cut_text (`str`, *optional*): a stop message that is forced before the closing delimiter on a cut, such as
+            Qwen3's "Considering the limited time by the user, ...". Its tokens are thinking tokens: it begins early
+            enough for the cap to hold. White space and line breaks around it are yours to give.
         answer_prefix (`str`, *optional*, defaults to `"Final Answer:"`): follows a cut on a new line. `None`: nothing.
         answer_reserve (`int`, *optional*, defaults to 100): how many tokens `"auto"` leaves for the answer; 100 is what
             the paper's evaluation harness leaves.
@@ -108,6 +112,7 @@ class Budget:
     wait_text: str | Sequence[str] | None = field(
         default="Wait", metadata={"help": "What replaces an ignored end; '' for nothing."}
     )
+    cut_text: str | None = field(default=None, metadata={"help": "Stop message that ends thinking on a cut."})
     answer_prefix: str | None = field(default="Final Answer:", metadata={"help": "What follows a cut; '' for nothing."})
     answer_reserve: int = field(default=100, metadata={"help": "Tokens that 'auto' leaves for the answer."})
     loop_guard: LoopGuard | None = field(default=None, metadata={"help": "End thinking that repeats itself."})
@@ -225,8 +230,10 @@ class Budget:
                     "`wait_text` has to be a text, a sequence of texts, or None for no text at all, "
                     f"but is {self.wait_text!r}."
                 )
-        if self.answer_prefix is not None and not (isinstance(self.answer_prefix, str) and self.answer_prefix):
-            bad.append(f"`answer_prefix` has to be a text, or None for none, but is {self.answer_prefix!r}.")
+        for name in ("cut_text", "answer_prefix"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, str) and value):
+                bad.append(f"`{name}` has to be a text, or None for none, but is {value!r}.")
         if self.loop_guard is not None and not isinstance(self.loop_guard, LoopGuard):
             bad.append(f"`loop_guard` has to be a LoopGuard or None, but is {self.loop_guard!r}.")
         return bad
@@ -241,6 +248,7 @@ def check_effect(budgets: Sequence[Budget]) -> None:
 
 
 _NEEDS: tuple[tuple[str, str, Callable[[Budget], bool]], ...] = (
+    ("cut_text", "`max_thinking_tokens`", lambda budget: budget.max_thinking_tokens is not None),
     ("answer_reserve", '`max_thinking_tokens="auto"`', lambda budget: budget.max_thinking_tokens == "auto"),
 )
 """Settings that act only together with another: the setting, what it needs, and whether a budget has that."""

@@ -165,17 +165,18 @@ def judge(
     row = State(*state.unbind())
     cell = tables.cell(row.cell)
     cap = limits.max_thinking_tokens
+    stop_at = cap - tables.message_length  # where the stop message has to begin, if there is one
 
-    # Rule 6: the cap; or the loop guard, before it.
+    # Rule 6: the cap; or the loop guard, before it. Thinking that is past the message's last chance runs to the cap.
     free = cell.thinking.bool()
-    full = free & (row.thinking_tokens >= cap)
+    full = free & ((row.thinking_tokens == stop_at) | (row.thinking_tokens >= cap))
     looped = torch.zeros_like(full) if looped is None else free & looped & ~full
     free = free & ~full & ~looped
 
     # Rules 2 and 3: an attempt to end is ignored below the minimum, and as long as ignores are left.
     attempt = free & tables.is_end[tables.clamp(pick)]
     wait = row.ends_ignored % len(tables.wait_cells)  # which Wait is next
-    has_room = row.thinking_tokens + tables.wait_lengths[wait] < cap
+    has_room = row.thinking_tokens + tables.wait_lengths[wait] < stop_at
     early = row.thinking_tokens < limits.min_thinking_tokens
     ignoring = early | ((row.ignores_used < limits.num_ignores) & has_room)
     ignored = attempt & ignoring
@@ -187,6 +188,8 @@ def judge(
     # Where each row stands now: in a forced run, or where it was.
     ends_line = tables.ends_line[tables.clamp(last)]
     cut = torch.where(ends_line, cell.cut_after_line, cell.cut_after_text)
+    if tables.message_length:
+        cut = torch.where(full & (row.thinking_tokens <= stop_at), cell.stop_message, cut)
     stopped = full | looped
     now = torch.where(stopped, cut, row.cell)
     now = torch.where(honoured, cell.natural, now)

@@ -50,6 +50,7 @@ class Cell(NamedTuple):
     natural: Any = -1  # first cell of the forced run that an honoured end attempt starts
     cut_after_line: Any = -1  # of the run that a cut starts after text that ends a line
     cut_after_text: Any = -1  # of the run that a cut starts after any other text: with a newline first
+    stop_message: Any = -1  # of the run that a cut starts where there is room for the stop message
 
 
 def after_effect(state: State, effect: Effect) -> State:
@@ -73,7 +74,7 @@ class Tables:
 
     classes: torch.Tensor  # (last id + 2,) int64: class of each token; the last entry is for ids beyond the tokenizer
     effects: torch.Tensor  # (C, K, 8) int64: the fields of `Effect`
-    cells: torch.Tensor  # (C, 6) int64: the fields of `Cell`
+    cells: torch.Tensor  # (C, 7) int64: the fields of `Cell`
     ends: torch.Tensor  # (number of ends,) int64
     is_end: torch.Tensor  # like classes, bool
     ends_line: torch.Tensor  # like classes, bool: the token's text ends in a newline
@@ -84,6 +85,7 @@ class Tables:
     wait_lengths: torch.Tensor  # likewise
     num_ids: int
     close_first: int
+    message_length: int  # tokens of the stop message; 0: there is none
     has_wait: bool
 
     def to(self, device: torch.device) -> Tables:

@@ -37,6 +37,7 @@ class AutomaticCap:
         self._config, self._context, self._reserve = config, context, answer_reserve
         self._start = len(automaton.format.start)
         self._needed = self._start + automaton.max_closing + answer_reserve
+        self._message = len(automaton.message_ids)
         if config.max_new_tokens is not None:
             self._room(prompt_length=0)
 
@@ -59,10 +60,11 @@ class AutomaticCap:
             room = self._config.max_length - prompt_length
         if self._context is not None:
             room = min(room, self._context - prompt_length)
-        if room < self._needed:
+        needed = self._needed + self._message
+        if room < needed:
             raise ValueError(
-                f'`max_thinking_tokens="auto"` has to leave room for delimiters, answer prefix and {self._reserve} '
-                f"tokens of answer, {self._needed} in all, but only {room} tokens may be generated. Raise "
-                "`max_new_tokens`, or set `max_thinking_tokens` to a number."
+                f'`max_thinking_tokens="auto"` has to leave room for delimiters, forced texts and {self._reserve} '
+                f"tokens of answer, {needed} in all, but only {room} tokens may be generated. Raise `max_new_tokens`, "
+                "or set `max_thinking_tokens` to a number."
             )
         return int(room - self._needed)

@@ -93,6 +93,11 @@ def largest_setting(settings: Sequence[Budget]) -> Budget:
     return replace(settings[0], max_thinking_tokens=None if None in caps else max(caps), num_ignores=max(ignores))
 
 
+def smallest_setting(settings: Sequence[Budget]) -> Budget:
+    """The setting with the smallest cap."""
+    return min(settings, key=lambda setting: setting.column("max_thinking_tokens", 1))
+
+
 def _check_setting(setting: Budget) -> None:
     if setting.max_thinking_tokens == "auto":
         raise ValueError("`max_thinking_tokens` of a sweep has to be made of numbers and None, but has 'auto'.")

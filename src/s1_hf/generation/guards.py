@@ -15,6 +15,7 @@ from s1_hf.forcing.tables import Tables
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from s1_hf.forcing.budget import Budget
     from s1_hf.generation.record import Trace
 
 # Decoding modes of `generate` in which the scores are not final, with the values that switch them off.
@@ -89,6 +90,16 @@ def check_call(input_ids: torch.Tensor, scores: torch.Tensor) -> None:
         raise ValueError(
             "Budget forcing has to see the prompt's token ids, but `input_ids` is empty. Pass `input_ids` to "
             "`generate`, also beside `inputs_embeds`."
+        )
+
+
+def check_message_fits(budget: Budget, message_length: int) -> None:
+    """Raises a `ValueError` if a cap is too small for the stop message, `message_length` tokens long."""
+    caps = budget.column("max_thinking_tokens", budget.num_prompts or 1)
+    if min(caps) < message_length:
+        raise ValueError(
+            f"`max_thinking_tokens` has to be at least the length of `cut_text`, {message_length} tokens, whose tokens "
+            f"are thinking tokens, but is {min(caps)}. Raise it, or shorten the text."
         )
 
 

@@ -18,7 +18,7 @@ from s1_hf.forcing.report import Report
 from s1_hf.forcing.tables import Tables
 from s1_hf.generation.auto import AutomaticCap
 from s1_hf.generation.config import check_generation_config, eos_ids, pad_id, rows_per_prompt
-from s1_hf.generation.guards import ThreadGuard, check_call, decoding_rule
+from s1_hf.generation.guards import ThreadGuard, check_call, check_message_fits, decoding_rule
 from s1_hf.generation.record import PrefixRecord, Step
 from s1_hf.generation.reports import Finished, RowEnds, finished_rows, read_reports
 from s1_hf.generation.sampling import Warpers
@@ -104,6 +104,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         self.format = replace(format, ends=tuple(dict.fromkeys((*format.ends, *self.eos_token_ids))))
         check_format(self.format, tokenizer, self.eos_token_ids)
         self.automaton = Automaton(tokenizer, self.format, self.budget, self.eos_token_ids)
+        check_message_fits(self.budget, len(self.automaton.message_ids))
         self.tables = self.automaton.tables()
         self._tables_on: dict[torch.device, Tables] = {torch.device("cpu"): self.tables}
         self._auto = None

@@ -21,7 +21,8 @@ from s1_hf.forcing.budget import Budget, collect_budget, is_count
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.generation.branches import answer_branches, find_branches, in_rounds
 from s1_hf.generation.chats import Completion, Prompt, as_list, prompt_ids
-from s1_hf.generation.grids import chosen_settings, largest_setting
+from s1_hf.generation.generate import forcing_arguments
+from s1_hf.generation.grids import chosen_settings, largest_setting, smallest_setting
 from s1_hf.generation.guards import check_model
 from s1_hf.generation.trace import SweepCall, make_trace
 
@@ -175,6 +176,8 @@ def sweep(
     if seeds is not None and len(seeds) != len(rows):
         raise ValueError(f"`seeds` has to hold one seed per prompt, {len(rows)}, but holds {len(seeds)}.")
     options |= {"format": fmt, "max_answer_tokens": max_answer_tokens, "generation_config": generation_config}
+
+    forcing_arguments(model, tokenizer, smallest_setting(chosen), **options)  # refuses what does not fit
 
     # 2. Batch after batch.
     done: list[list[Completion]] = [[] for _ in chosen]
