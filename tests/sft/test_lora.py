@@ -11,8 +11,9 @@ import peft
 from transformers import AutoModelForCausalLM
 
 from s1_hf import embedded
+from s1_hf.sft.checking import check
 from s1_hf.sft.recipe import read_recipe
-from s1_hf.sft.run import check, train
+from s1_hf.sft.run import train
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from s1_hf import embedded, generate
 from s1_hf.embedded.problems import extract_answer, held_out_sample
+from s1_hf.sft.checking import check
 from s1_hf.sft.journal import Journal, last_checkpoint
 from s1_hf.sft.recipe import read_recipe
-from s1_hf.sft.run import Refused, check, train
+from s1_hf.sft.run import Refused, train
 from s1_hf.sft.run import start as command
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}

@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
-from trl import ModelConfig, SFTConfig, SFTTrainer, get_peft_config, get_quantization_config
+from trl import SFTTrainer, get_peft_config, get_quantization_config
 
 from s1_hf.engines.locking import exclusive
-from s1_hf.sft import guards
+from s1_hf.sft.checking import Run, check
 from s1_hf.sft.journal import Journal
-from s1_hf.sft.prepare import Prepared, prepare
-from s1_hf.sft.recipe import DataArguments, Recipe, read_recipe
+from s1_hf.sft.recipe import read_recipe
 from s1_hf.sft.saving import save
 
 logger = logging.getLogger(__name__)
@@ -48,44 +46,6 @@ def start(source: str, overrides: Sequence[str], processes: int | None = None) -
         except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
             raise Refused(str(error)) from error
         train(run, trainer)
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run that has passed all checks."""
-
-    recipe: Recipe
-    data: DataArguments
-    args: SFTConfig
-    model_args: ModelConfig
-    prepared: Prepared
-    checkpoint: str | None
-
-
-def check(recipe: Recipe, processes: int | None = None) -> Run:
-    """Everything up to loading weights.
-
-    Args:
-        processes (`int`, *optional*): of the run that is meant, if it is not this one.
-
-    Raises:
-        ValueError: a guard refuses the run (`s1_hf.sft.guards`), or its folder holds a finished run or one begun
-            with other settings.
-    """
-    guards.refuse(
-        guards.field_faults(recipe.given)
-        + guards.value_faults(recipe.values)
-        + guards.folder_faults(Path(recipe.values["output_dir"] or "."))
-    )
-    data, args, model_args = recipe.build()
-    args.gradient_accumulation_steps = guards.accumulation_steps(
-        data.global_batch_size, args.per_device_train_batch_size, processes or args.world_size
-    )
-    journal = Journal(Path(args.output_dir))
-    found = journal.checkpoint(recipe)
-    prepared = prepare(data, args, model_args)
-    journal.check_data(prepared.source)
-    return Run(recipe, data, args, model_args, prepared, str(found) if found else None)
 
 
 def train(run: Run, trainer: SFTTrainer | None = None) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
     from trl import SFTTrainer
 
-    from s1_hf.sft.run import Run
+    from s1_hf.sft.checking import Run
 
 _CARD = """---
 {front}
