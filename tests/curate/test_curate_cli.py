@@ -83,7 +83,7 @@ def test_a_folder_that_is_there_is_refused_before_any_work(run, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     done = run("--overwrite", pool="nowhere.jsonl")
-    assert done.exit_code == 2 and "no earlier curation's" in done.stderr
+    assert done.exit_code == 2 and "does not hold an earlier curation" in done.stderr
 
 
 def test_overwriting_is_asked_for(run):

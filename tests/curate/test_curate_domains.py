@@ -81,7 +81,7 @@ def test_a_column_gives_its_domains():
 
 
 def test_a_row_without_a_domain_is_refused():
-    with pytest.raises(ValueError, match="no domain in 1 rows, first in 'Find x'"):
+    with pytest.raises(ValueError, match="no domain in 1 rows, the first being 'Find x'"):
         assign_domains(pool({"cot_type": "math"}, {"cot_type": " ", "question": "Find x"}))
 
 
@@ -90,8 +90,8 @@ def test_a_row_without_a_domain_is_refused():
     [
         ({"by": "magic"}, "`by` has to be one of column, clusters, endpoint"),
         ({"by": "endpoint"}, "needs `base_url` and `model`"),
-        ({"base_url": "http://x"}, "are for `by: endpoint` alone"),
-        ({"embedding_model": "x"}, "`embedding_model` is for `by: clusters` alone"),
+        ({"base_url": "http://x"}, "are only for `by: endpoint`"),
+        ({"embedding_model": "x"}, "`embedding_model` is only for `by: clusters`"),
         ({"clusters": 0}, "`clusters` has to be 1 or more"),
     ],
 )
@@ -156,5 +156,5 @@ def test_an_endpoint_is_asked_once_for_each_question(endpoint, tmp_path):
 def test_a_broken_file_of_answers_is_named(tmp_path):
     (tmp_path / "said.jsonl").write_text('{"model": "m"}\n')
     options = Domains(by="endpoint", base_url="http://127.0.0.1:9/v1", model="m", answers=str(tmp_path / "said.jsonl"))
-    with pytest.raises(ValueError, match="Line 1 of .*said.jsonl is no domain"):
+    with pytest.raises(ValueError, match="Line 1 of .*said.jsonl does not hold the domain"):
         assign_domains(pool({}), options)

@@ -104,7 +104,7 @@ def test_a_failure_leaves_an_earlier_curation_as_it_was(saved, monkeypatch):
 
 
 def test_an_earlier_curation_is_replaced_only_when_asked(saved):
-    with pytest.raises(ValueError, match="holds a curation already.*--overwrite"):
+    with pytest.raises(ValueError, match="already holds a curation.*--overwrite"):
         save(curate(pool({}), FULL), saved)
     save(curate(pool({}), FULL), saved, overwrite=True)
     assert len(load_s1k(path=saved)) == 1 and [path.name for path in saved.parent.iterdir()] == ["out"]
@@ -112,7 +112,7 @@ def test_an_earlier_curation_is_replaced_only_when_asked(saved):
 
 def test_what_is_no_curation_is_never_replaced(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(ValueError, match="has to be a new folder.*no earlier curation's"):
+    with pytest.raises(ValueError, match="has to be a new folder.*does not hold an earlier curation"):
         save(curate(pool({}), FULL), tmp_path, overwrite=True)
     assert (tmp_path / "thesis.tex").exists()
 

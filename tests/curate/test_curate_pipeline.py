@@ -150,7 +150,7 @@ def test_columns_are_found_under_other_names():
     ("columns", "said"),
     [
         ({"question": "prompt"}, "`columns.question` is 'prompt', which the pool does not have"),
-        ({"question": "attempt"}, "`columns.question` is 'attempt', but the pool has a column 'question' as well"),
+        ({"question": "attempt"}, "`columns.question` is 'attempt', but the pool also has a column 'question'"),
         ({"ended": "end"}, "`columns.ended` is 'end', which the pool does not have"),
     ],
 )
@@ -162,10 +162,10 @@ def test_columns_that_are_not_there_are_refused(columns, said):
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"question": 1.5}, "'question' has to be of texts, but is of .*float64"),
-        ({"thinking_trajectories": [1]}, "'thinking_trajectories' has to be of texts, but is of List.*int64"),
-        ({"thinking_tokens": 1.5}, "'thinking_tokens' has to be of whole numbers, but is of .*float64"),
-        ({"source_type": ["a"]}, "'source_type' has to be of texts"),
+        ({"question": 1.5}, "'question' has to hold texts, but holds .*float64"),
+        ({"thinking_trajectories": [1]}, "'thinking_trajectories' has to hold texts, but holds List.*int64"),
+        ({"thinking_tokens": 1.5}, "'thinking_tokens' has to hold whole numbers, but holds .*float64"),
+        ({"source_type": ["a"]}, "'source_type' has to hold texts"),
     ],
 )
 def test_columns_of_wrong_types_are_refused(columns, said):
@@ -185,7 +185,7 @@ def test_blank_cells_of_a_csv_file_that_were_read_as_floats_become_nulls():
 
 @pytest.mark.parametrize("column", ["error", "thinking_tokens"])
 def test_floats_that_are_not_numbers_are_no_blank_cells(column):
-    with pytest.raises(ValueError, match=f"'{column}' has to be of"):
+    with pytest.raises(ValueError, match=f"'{column}' has to hold"):
         as_pool(pool({column: float("nan")}))
 
 
@@ -213,7 +213,7 @@ def test_solved_by_any_is_dropped_and_null_is_counted():
     )
     stage = keep_difficult(rows)
     assert stage.rows == (0, 3) and stage.drops[1].detail == "solved_a and solved_b"
-    assert "solved_a is null in 1 rows, taken as not solved" in stage.notes
+    assert "solved_a is null in 1 rows, counted as not solved" in stage.notes
 
 
 def test_only_the_given_graders_count():
@@ -224,7 +224,7 @@ def test_only_the_given_graders_count():
 
 @pytest.mark.parametrize("values", [(0, 1), ("true", "false"), ([True], [False])])
 def test_verdicts_of_another_type_are_refused(values):
-    with pytest.raises(ValueError, match="'solved_a' has to be of booleans"):
+    with pytest.raises(ValueError, match="'solved_a' has to hold booleans"):
         keep_difficult(pool(*({"solved_a": value} for value in values)))
 
 

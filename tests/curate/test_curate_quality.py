@@ -90,7 +90,7 @@ def test_a_skipped_rule_is_noted_and_meets_nothing():
 
 
 def test_a_rule_without_its_column_is_noted():
-    assert "rule error met nothing: the pool has no column 'error'" in check_quality(pool({})).notes
+    assert "rule error matched nothing: the pool has no column 'error'" in check_quality(pool({})).notes
 
 
 def test_rows_that_stay_keep_their_order():
@@ -98,7 +98,7 @@ def test_rows_that_stay_keep_their_order():
 
 
 def test_an_unknown_rule_is_refused():
-    with pytest.raises(ValueError, match="`skip` has to name rules .*image.*, but has picture"):
+    with pytest.raises(ValueError, match="`skip` has to name rules .*image.*, but names picture"):
         Quality(skip=("picture",))
 
 

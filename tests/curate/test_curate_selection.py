@@ -161,7 +161,7 @@ def test_trusted_rows_are_all_taken():
     trusted = (Trusted("AIME"), Trusted("MATH", min_thinking_tokens=5601))
     stage = select(dataset, Diversity(n=3, trusted=trusted), domains=["d"] * 6)
     assert stage.rows == (0, 2, 3)
-    assert stage.notes == ("trusted: 2 rows of AIME", "trusted: 1 rows of MATH")
+    assert stage.notes == ("trusted: 2 rows from AIME", "trusted: 1 rows from MATH")
 
 
 def test_longest_takes_the_longest():
@@ -210,8 +210,8 @@ def test_every_other_row_is_said_to_be_not_drawn():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (Diversity("longest", 4), "`n` has to be at most 3, the rows that are left, but is 4"),
-        (Diversity("algorithm_1", 2), "`domains` has to be one a row"),
+        (Diversity("longest", 4), "`n` has to be at most 3, the number of rows left, but is 4"),
+        (Diversity("algorithm_1", 2), "`domains` has to hold one domain per row"),
         (Diversity("notebook", 2, benchmarks=(Benchmark("AIME"),)), "needs the columns source_type"),
     ],
 )
@@ -221,7 +221,7 @@ def test_what_cannot_be_selected_is_refused(options, said):
 
 
 def test_more_trusted_rows_than_n_are_refused():
-    with pytest.raises(ValueError, match=r"`trusted` has to name at most `n` \(1\) rows, but names 2"):
+    with pytest.raises(ValueError, match=r"`trusted` has to match at most `n` \(1\) rows, but matches 2"):
         select(
             lengths(1, 2, source_type=["AIME"] * 2, correct=[True, True]),
             Diversity(n=1, trusted=(Trusted("AIME"),)),
@@ -230,5 +230,5 @@ def test_more_trusted_rows_than_n_are_refused():
 
 
 def test_a_missing_length_is_refused():
-    with pytest.raises(ValueError, match="`thinking_tokens` is null in 1 rows.*tokenizer"):
+    with pytest.raises(ValueError, match="`thinking_tokens` is null in 1 of the rows.*tokenizer"):
         select(lengths(5, None, 7), Diversity("longest", 1))

@@ -92,5 +92,5 @@ def test_a_test_set_that_is_nowhere_is_named_with_the_remedy(monkeypatch):
 
 
 def test_two_test_sets_of_one_name_are_refused(against):
-    with pytest.raises(ValueError, match="different names"):
+    with pytest.raises(ValueError, match="names in `against` have to differ, but are test, test"):
         Decontamination((against(TEST), against(TEST)))
