@@ -127,11 +127,11 @@ def test_a_template_without_an_end_of_turn_is_refused():
 def test_a_template_that_opens_the_turn_in_another_way_is_refused():
     tokenizer = embedded.load()[1]
     tokenizer.chat_template += "{% if add_generation_prompt %}<|im_start|>x{% endif %}"
-    with pytest.raises(ValueError, match="renders the prompt in another way"):
+    with pytest.raises(ValueError, match="renders the prompt differently"):
         tokenize(ROWS[0], tokenizer, s1(tokenizer))
 
 
 def test_an_end_of_turn_within_a_row_is_refused(tokenizer):
     row = ROWS[0] | {"attempt": "4<|im_end|>5"}
-    with pytest.raises(ValueError, match="has to hold the end of turn '<|im_end|>' once, but holds it within"):
+    with pytest.raises(ValueError, match="has to contain the end of turn '<|im_end|>' once, but also has it in"):
         tokenize(row, tokenizer, s1(tokenizer))

@@ -30,7 +30,7 @@ def test_the_global_batch_is_kept_or_refused(size, per_device, processes):
 
 
 def test_a_batch_that_cannot_be_kept_is_answered_with_numbers_that_work():
-    with pytest.raises(ValueError, match="3 processes = 3.*no batch size does it.*1, 2, 4, 8 or 16 processes would do"):
+    with pytest.raises(ValueError, match="3 processes = 3.*no batch size works.*1, 2, 4, 8 or 16 processes would work"):
         guards.accumulation_steps(16, per_device=1, processes=3)
     with pytest.raises(ValueError, match="`per_device_train_batch_size` may be 1, 2 or 4"):
         guards.accumulation_steps(16, per_device=3, processes=4)

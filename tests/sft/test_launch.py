@@ -37,7 +37,7 @@ def test_one_machine_is_launched_with_its_config_recipe_and_fields(launched):
 
 
 def test_two_machines_have_to_know_which_they_are(launched):
-    with pytest.raises(ValueError, match="2x8-h100 is 2 machines, so `--machine-rank`.*srun --ntasks-per-node=1"):
+    with pytest.raises(ValueError, match="2x8-h100 has 2 machines: .*`--machine-rank`.*srun --ntasks-per-node=1"):
         launch("sft", "2x8-h100")
     launch("sft", "2x8-h100", machine_rank=1, main_process_ip="10.0.0.1")
     (args,) = launched

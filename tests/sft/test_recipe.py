@@ -115,7 +115,7 @@ def test_files_of_the_package_are_found():
     ("content", "message"),
     [
         ("learning_rat: 1.0", r"Unknown fields in .*mine.yaml: `learning_rat` \(did you mean `learning_rate`\?\)"),
-        ("seed: [1, 2]", "mine.yaml has '2' over"),
+        ("seed: [1, 2]", "mine.yaml also has '2'"),
         ("seed: many", "argument --seed: invalid int value: 'many'"),
         ("thinking_format: harmony", "invalid choice: 'harmony'"),
         ("- a list", "has to be a mapping of fields to values, but is a list"),
@@ -134,7 +134,7 @@ def test_a_bad_file_is_refused(content, message, tmp_path):
     [
         (["--sed", "3"], r"Unknown fields in the command line: `sed` \(did you mean `seed`\?\)"),
         (["--learning", "3"], "Unknown fields in the command line"),
-        (["loud"], "the command line has 'loud' over"),
+        (["loud"], "the command line also has 'loud'"),
         (["--bf16", "maybe"], "could not be read"),
     ],
 )

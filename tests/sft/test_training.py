@@ -79,7 +79,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_weights_of_an_unbroken_one(unbro
     assert not (folder / "model.safetensors").exists()
     begun_at = last_checkpoint(folder)
     output = finish(start(arguments(folder)))
-    assert f"Going on from {begun_at}" in output
+    assert f"Resuming from {begun_at}" in output
     assert largest_difference(weights(folder), weights(unbroken)) == 0
     assert losses(folder) == losses(unbroken)
 
@@ -122,7 +122,7 @@ def test_the_card_says_how_the_model_was_made(unbroken):
     for fact in ("train.jsonl", "1,000", "1 x 16 x 1", "| seed | 0 |", f"torch {torch.__version__}", "max_steps: 6"):
         assert fact in card
     seen = losses(unbroken)
-    assert f"mean of those logged {sum(seen) / len(seen):.4f}, last {seen[-1]:.4f}" in card
+    assert f"mean of logged values {sum(seen) / len(seen):.4f}, last {seen[-1]:.4f}" in card
 
 
 def test_a_finished_run_is_not_begun_again(unbroken):
@@ -152,7 +152,7 @@ def test_a_run_is_not_gone_on_with_under_other_settings(tmp_path):
     begun(tmp_path, recipe, overrides)
     same = check(read_recipe(recipe, [*overrides, "--logging_steps", "5", "--save_steps", "3"]))  # of no consequence
     assert same.checkpoint == str(tmp_path / "checkpoint-2")
-    with pytest.raises(ValueError, match=r"begun with other settings: `learning_rate` was 0.001, is 0.5; `seed` was 0"):
+    with pytest.raises(ValueError, match=r"started with other settings: `learning_rate` was 0.001, is 0.5; `seed` was 0"):
         check(read_recipe(recipe, [*overrides, "--seed", "1", "--learning_rate", "0.5"]))
     with pytest.raises(ValueError, match="`dataloader_drop_last` was False, is True"):
         check(read_recipe(recipe, [*overrides, "--dataloader_drop_last", "true"]))
@@ -165,7 +165,7 @@ def test_a_run_is_not_gone_on_with_on_other_data(tmp_path):
     recipe, *overrides = arguments(tmp_path / "run", "--dataset_path", str(data))
     begun(tmp_path / "run", recipe, overrides)
     data.write_text("\n".join(rows[:33]))
-    with pytest.raises(ValueError, match="begun on other data: sha256 was .*; rows was 40, is 33"):
+    with pytest.raises(ValueError, match="started on other data: sha256 was .*; rows was 40, is 33"):
         check(read_recipe(recipe, overrides))
 
 
@@ -179,7 +179,7 @@ def test_a_run_that_has_no_checkpoint_yet_is_begun_anew(tmp_path):
 def test_a_folder_with_a_model_of_somebody_elses_is_refused(tmp_path, name):
     (tmp_path / name).mkdir() if name.startswith("checkpoint") else (tmp_path / name).write_text("")
     recipe, *overrides = arguments(tmp_path)
-    with pytest.raises(ValueError, match=f"holds a model that no run by recipe has begun .{name}"):
+    with pytest.raises(ValueError, match=f"holds a model that was not made by a recipe .{name}"):
         check(read_recipe(recipe, overrides))
 
 
