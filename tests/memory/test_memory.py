@@ -251,7 +251,7 @@ def test_suggestions_are_plans_made_again_with_one_change(qwen_32b):
     offloaded = memory.plan(qwen_32b, replace(cheap, activation_offloading=True), machine)
     assert by_name["activation_offloading"].plan == offloaded
     more = next(s for s in found if "GPUs" in s.change)
-    assert more.change == "16 GPUs of this kind with FSDP in place of 8 (global_batch_size 16)"
+    assert more.change == "16 GPUs of this kind with FSDP instead of 8 (global_batch_size 16)"
     assert more.plan.verdict == "fits"
 
 
@@ -318,7 +318,7 @@ def test_a_machine_that_the_formulas_do_not_cover_is_refused_with_its_remedy(tmp
 
 
 def test_an_unknown_gpu_lists_the_known_ones():
-    with pytest.raises(ValueError, match="'h900' is not known, only of a100, .*h100, h200.*--gpu-memory"):
+    with pytest.raises(ValueError, match="'h900' is not known, only that of a100, .*h100, h200.*--gpu-memory"):
         memory.gpu_memory("h900")
 
 
@@ -332,7 +332,7 @@ def test_without_a_network_a_local_folder_is_asked_for(monkeypatch):
         raise OSError("no way there")
 
     monkeypatch.setattr(shape.AutoConfig, "from_pretrained", offline)
-    with pytest.raises(ValueError, match="no config of 'nobody/nothing'.*--model_name_or_path FOLDER"):
+    with pytest.raises(ValueError, match="No config of 'nobody/nothing'.*--model_name_or_path FOLDER"):
         memory.read_config("nobody/nothing")
 
 
