@@ -1,9 +1,6 @@
 """Domains from a column, from clusters and from an endpoint."""
 
 import json
-import random
-import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -11,69 +8,12 @@ import pytest
 
 pytest.importorskip("datasets")
 
-from curation_pools import pool
+from curation_pools import pool, topic_questions
 
-from s1_hf import embedded
-from s1_hf.curate import Domains, assign_domains
-from s1_hf.curate.clusters import cluster
-from s1_hf.curate.msc import DOMAINS, domain_of, instruction
-
-TOPICS = {
-    "geometry": "triangle circle radius angle chord",
-    "numbers": "prime divisor integer modulo remainder",
-    "physics": "electron photon energy charge magnetic",
-}
-
-
-def texts(count):
-    """Questions of three topics in turn: three words of the topic, and some that all have."""
-    rng = random.Random(0)
-    topics = [words.split() for words in TOPICS.values()]
-    return [f"Find the {{}} of the {{}} and {{}}, {n}.".format(*rng.sample(topics[n % 3], 3)) for n in range(count)]
-
-
-def test_clusters_find_topics():
-    labels = cluster(texts(150), 3, seed=0)
-    assert len(set(labels)) == 3
-    assert all(labels[n] == labels[n % 3] for n in range(150))
-
-
-def test_a_cluster_is_named_by_its_words():
-    names = cluster(texts(150), 3, seed=0)
-    assert set(names[0].split(" ", 1)[1].split(", ")) <= set(TOPICS["geometry"].split())
-
-
-def test_clusters_do_not_depend_on_the_pools_order():
-    rows = [{"question": text} for text in texts(90)]
-    domains, how = assign_domains(pool(*rows), Domains(by="clusters", clusters=5), seed=3)
-    reversed_, _ = assign_domains(pool(*rows[::-1]), Domains(by="clusters", clusters=5), seed=3)
-    assert domains == reversed_[::-1] and "5 clusters of questions by TF-IDF" in how
-
-
-def test_clusters_are_the_same_in_another_process_with_other_threads():
-    code = f"from s1_hf.curate.clusters import cluster; print(cluster({texts(60)!r}, 7, 1))"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PYTHONPATH": ":".join(sys.path), "PYTHONHASHSEED": "7", "OPENBLAS_NUM_THREADS": "2"},
-    )
-    assert done.stdout.strip() == str(cluster(texts(60), 7, 1))
-
-
-def test_more_clusters_than_questions_are_as_many_as_questions():
-    assert len(set(cluster(["one triangle", "two primes"], 50, 0))) == 2
-
-
-def test_questions_without_words_are_a_cluster_too():
-    assert len(cluster(["1 + 1", "2 + 2", "a triangle"], 2, 0)) == 3
-
-
-def test_a_local_models_embeddings_cluster():
-    questions = ["Lamp A flashes at second 2."] * 3 + ["9999999999999999"] * 3
-    labels = cluster(questions, 2, 1, model=str(embedded.MODEL_PATH))
-    assert len(set(labels[:3])) == 1 and len(set(labels[3:])) == 1
+from s1_hf.curate import (
+    Domains,
+    assign_domains,
+)
 
 
 def test_a_column_gives_its_domains():
@@ -83,6 +23,13 @@ def test_a_column_gives_its_domains():
 def test_a_row_without_a_domain_is_refused():
     with pytest.raises(ValueError, match="no domain in 1 rows, the first being 'Find x'"):
         assign_domains(pool({"cot_type": "math"}, {"cot_type": " ", "question": "Find x"}))
+
+
+def test_clusters_do_not_depend_on_the_pools_order():
+    rows = [{"question": text} for text in topic_questions(90)]
+    domains, how = assign_domains(pool(*rows), Domains(by="clusters", clusters=5), seed=3)
+    reversed_, _ = assign_domains(pool(*rows[::-1]), Domains(by="clusters", clusters=5), seed=3)
+    assert domains == reversed_[::-1] and "5 clusters of questions by TF-IDF" in how
 
 
 @pytest.mark.parametrize(
@@ -98,16 +45,6 @@ def test_a_row_without_a_domain_is_refused():
 def test_options_that_contradict_are_refused(options, said):
     with pytest.raises(ValueError, match=said):
         Domains(**options)
-
-
-def test_replies_are_read_by_their_last_line():
-    assert domain_of("It is about primes.\n\n **11** ") == "Number theory"
-    assert domain_of("51: geometry.") == "Geometry" and domain_of("c") == "Chemistry"
-    assert domain_of("51: Number theory") is None and domain_of("number theory") is None and domain_of("") is None
-
-
-def test_the_model_is_shown_every_code():
-    assert all(f"\n{code}: {name}" in instruction() for code, name in DOMAINS.items())
 
 
 @pytest.fixture
