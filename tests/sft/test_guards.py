@@ -10,13 +10,10 @@ pytest.importorskip("trl")
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import Qwen2Config
-from trl import ModelConfig, SFTConfig
 
 from s1_hf import embedded
 from s1_hf.data.conversation import LengthSummary
 from s1_hf.sft import guards
-from s1_hf.sft.prepare import disk_needed
-from s1_hf.sft.recipe import DataArguments
 
 
 @given(st.integers(1, 64), st.integers(1, 8), st.integers(1, 64))
@@ -94,29 +91,6 @@ def test_a_disk_that_is_too_small_is_refused(tmp_path, monkeypatch):
     assert guards.disk_faults(folder, 5 * 10**9) == []
     (fault,) = guards.disk_faults(folder, 6 * 10**9)
     assert f"6.0 GB (checkpoints and the final model), but {tmp_path} has 5.0 GB free" in fault
-
-
-def test_disk_of_a_run_is_weights_and_two_moments_a_checkpoint_and_the_result():
-    config = Qwen2Config(
-        vocab_size=100, hidden_size=8, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, tie_word_embeddings=False,
-    )  # fmt: skip
-    attention = 8 * 8 + 8 + 2 * (8 * 4 + 4) + 8 * 8
-    layer = attention + 3 * 8 * 16 + 2 * 8
-    weights = 2 * 100 * 8 + 2 * layer + 8
-    args = {"output_dir": "x", "use_cpu": True, "bf16": False}
-    data = DataArguments()
-
-    def needed(model_args=None, **more):
-        return disk_needed(config, data, SFTConfig(**args, **more), model_args or ModelConfig())
-
-    assert needed(save_strategy="no") == 2 * weights
-    assert needed(save_total_limit=1) == (2 + 2 * 12) * weights
-    assert needed(save_total_limit=1, save_only_model=True) == (2 + 2 * 4) * weights
-    adapter = 2 * 4 * ((8 + 8) + (8 + 4))  # rank 4 on q_proj and v_proj, in two layers
-    lora = ModelConfig(use_peft=True, lora_r=4, lora_target_modules=["q_proj", "v_proj"])
-    assert needed(lora, save_strategy="no") == 4 * adapter
-    assert needed(lora, save_total_limit=1) == (4 + 2 * 12) * adapter
 
 
 GOOD = {

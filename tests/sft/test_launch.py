@@ -9,13 +9,57 @@ pytest.importorskip("trl")
 pytest.importorskip("typer")
 pytest.importorskip("datasets")
 
+import yaml
+from accelerate.commands.config import load_config_from_file
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils import FullyShardedDataParallelPlugin, patch_environment
+from accelerate.utils.launch import prepare_multi_gpu_env
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.fsdp import CPUOffloadPolicy
 from typer.testing import CliRunner
 
 from s1_hf.cli import app
 from s1_hf.sft import launch as module
-from s1_hf.sft.launch import MACHINES, launch
+from s1_hf.sft.launch import MACHINES, find_machine, launch
 from s1_hf.sft.run import Refused
+
+MACHINE_NAMES = sorted(path.stem for path in MACHINES.glob("*.yaml"))
+SHARDED = [name for name in MACHINE_NAMES if "x8-" in name or "x4-" in name]
+
+
+def test_there_are_the_machines_of_the_readme():
+    assert {"2x8-h100", "1x8-h100", "1x8-h200", "1x4-h200", "1x1-h100", "1x1-h200", "cpu"} == set(MACHINE_NAMES)
+
+
+@pytest.mark.parametrize("name", MACHINE_NAMES)
+def test_machine_is_known_to_accelerate_and_says_what_it_needs(name):
+    path = find_machine(name)
+    config = load_config_from_file(str(path))  # unknown keys are an error
+    machines, _, per_machine = name.partition("-")[0].partition("x")
+    if name != "cpu":
+        assert (config.num_machines, config.num_processes) == (int(machines), int(machines) * int(per_machine))
+    first, hardware, measured = path.read_text().splitlines()[:3]
+    assert first.startswith("# Requires accelerate 1.")
+    assert hardware.startswith("# Hardware: ")
+    assert measured.startswith(("# Measured", "# Not run"))
+
+
+@pytest.mark.parametrize("name", SHARDED)
+def test_machine_builds_the_fsdp_plugin_it_means(name):
+    """What `accelerate launch` puts into the environment, and what the processes read from it."""
+    content = yaml.safe_load(find_machine(name).read_text())
+    arguments = ["--config_file", str(find_machine(name)), "--main_process_ip", "10.0.0.1"]
+    arguments += ["--main_process_port", "29500", "-m", "s1_hf.sft", "sft"]
+    args, *_ = _validate_launch_command(launch_command_parser().parse_args(arguments))
+    assert args.use_fsdp and args.module
+    with patch_environment(**prepare_multi_gpu_env(args)):
+        plugin = FullyShardedDataParallelPlugin()
+    assert plugin.fsdp_version == 2
+    assert plugin.reshard_after_forward is True
+    assert plugin.activation_checkpointing is False  # the recipes' own; both at once is an error of the trainer
+    assert plugin.cpu_ram_efficient_loading is True
+    assert "SHARDED_STATE_DICT" in str(plugin.state_dict_type)
+    assert isinstance(plugin.cpu_offload, CPUOffloadPolicy) is content["fsdp_config"]["fsdp_offload_params"]
 
 
 @pytest.fixture
@@ -134,11 +178,3 @@ def test_ctrl_c_waits_for_the_processes_that_were_started(monkeypatch):
     monkeypatch.setattr(module, "launch_command", interrupt)
     assert CliRunner().invoke(app, ["sft", "sft", "--machine", "cpu"]).exit_code == 130
     assert children[0].poll() is not None
-
-
-def test_a_second_run_into_a_folder_is_refused_before_weights_are_read(hold, tmp_path, monkeypatch):
-    monkeypatch.setattr("s1_hf.sft.run.make_trainer", lambda run: pytest.fail("the weights were read"))
-    holder = hold(tmp_path / "run")
-    done = CliRunner().invoke(app, ["sft", "sft_embedded", "--output_dir", str(tmp_path / "run")])
-    assert done.exit_code == 2
-    assert f"run is in use: process {holder.pid}" in " ".join(done.stderr.split())

@@ -1,23 +1,15 @@
-"""Recipes and machines parse against the installed libraries, and the paper's recipe has the paper's numbers."""
+"""Recipes parse against the installed libraries, and the paper's recipe has the paper's numbers."""
 
 import pytest
 
 pytest.importorskip("trl")
 
-import yaml
-from accelerate.commands.config import load_config_from_file
-from accelerate.commands.launch import _validate_launch_command, launch_command_parser
-from accelerate.utils import FullyShardedDataParallelPlugin, patch_environment
-from accelerate.utils.launch import prepare_multi_gpu_env
-from torch.distributed.fsdp import CPUOffloadPolicy
 
 from s1_hf.finding import RECIPES
 from s1_hf.sft.launch import MACHINES, find_machine
 from s1_hf.sft.recipe import read_recipe
 
 NAMES = sorted(path.stem for path in RECIPES.glob("sft*.yaml"))
-MACHINE_NAMES = sorted(path.stem for path in MACHINES.glob("*.yaml"))
-SHARDED = [name for name in MACHINE_NAMES if "x8-" in name or "x4-" in name]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -152,41 +144,6 @@ def test_a_path_of_the_repository_finds_the_packages_recipe_anywhere(tmp_path, m
     monkeypatch.chdir(tmp_path)
     assert read_recipe("recipes/sft.yaml").path == RECIPES / "sft.yaml"
     assert find_machine("recipes/accelerate/cpu.yaml") == MACHINES / "cpu.yaml"
-
-
-def test_there_are_the_machines_of_the_readme():
-    assert {"2x8-h100", "1x8-h100", "1x8-h200", "1x4-h200", "1x1-h100", "1x1-h200", "cpu"} == set(MACHINE_NAMES)
-
-
-@pytest.mark.parametrize("name", MACHINE_NAMES)
-def test_machine_is_known_to_accelerate_and_says_what_it_needs(name):
-    path = find_machine(name)
-    config = load_config_from_file(str(path))  # unknown keys are an error
-    machines, _, per_machine = name.partition("-")[0].partition("x")
-    if name != "cpu":
-        assert (config.num_machines, config.num_processes) == (int(machines), int(machines) * int(per_machine))
-    first, hardware, measured = path.read_text().splitlines()[:3]
-    assert first.startswith("# Requires accelerate 1.")
-    assert hardware.startswith("# Hardware: ")
-    assert measured.startswith(("# Measured", "# Not run"))
-
-
-@pytest.mark.parametrize("name", SHARDED)
-def test_machine_builds_the_fsdp_plugin_it_means(name):
-    """What `accelerate launch` puts into the environment, and what the processes read from it."""
-    content = yaml.safe_load(find_machine(name).read_text())
-    arguments = ["--config_file", str(find_machine(name)), "--main_process_ip", "10.0.0.1"]
-    arguments += ["--main_process_port", "29500", "-m", "s1_hf.sft", "sft"]
-    args, *_ = _validate_launch_command(launch_command_parser().parse_args(arguments))
-    assert args.use_fsdp and args.module
-    with patch_environment(**prepare_multi_gpu_env(args)):
-        plugin = FullyShardedDataParallelPlugin()
-    assert plugin.fsdp_version == 2
-    assert plugin.reshard_after_forward is True
-    assert plugin.activation_checkpointing is False  # the recipes' own; both at once is an error of the trainer
-    assert plugin.cpu_ram_efficient_loading is True
-    assert "SHARDED_STATE_DICT" in str(plugin.state_dict_type)
-    assert isinstance(plugin.cpu_offload, CPUOffloadPolicy) is content["fsdp_config"]["fsdp_offload_params"]
 
 
 @pytest.mark.parametrize("name", ["sft", "sft_7b", "sft_lora"])
