@@ -20,7 +20,7 @@ def test_the_card_has_front_matter_the_funnel_and_the_columns(saved):
     assert "| input | 100 |" in text and "| diversity | 20 |" in text and "`pool_row`" in text and "Seed 0" in text
 
 
-def test_one_licence_of_all_rows_is_the_cards(tmp_path):
+def test_a_licence_shared_by_all_rows_is_the_cards(tmp_path):
     folder = save(curate(pool({"license": "mit"}), FULL), tmp_path / "out")
     assert yaml.safe_load((folder / "README.md").read_text().split("---\n")[1])["license"] == "mit"
 

@@ -21,7 +21,7 @@ from s1_hf.curate import (
         ({"ended": "end"}, "`columns.ended` is 'end', which the pool does not have"),
     ],
 )
-def test_columns_that_are_not_there_are_refused(columns, said):
+def test_missing_columns_are_refused(columns, said):
     with pytest.raises(ValueError, match=said):
         as_pool(pool({}), Columns(**columns))
 
@@ -51,6 +51,6 @@ def test_blank_cells_of_a_csv_file_that_were_read_as_floats_become_nulls():
 
 
 @pytest.mark.parametrize("column", ["error", "thinking_tokens"])
-def test_floats_that_are_not_numbers_are_no_blank_cells(column):
+def test_nans_are_not_blank_cells(column):
     with pytest.raises(ValueError, match=f"'{column}' has to hold"):
         as_pool(pool({column: float("nan")}))

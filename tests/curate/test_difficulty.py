@@ -14,7 +14,7 @@ from s1_hf.curate import (
 from s1_hf.curate.difficulty import with_thinking_tokens
 
 
-def test_solved_by_any_is_dropped_and_null_is_counted():
+def test_a_question_solved_by_any_model_is_dropped_and_nulls_are_counted():
     rows = pool(
         *({"solved_a": a, "solved_b": b} for a, b in [(False, False), (False, True), (True, True), (None, False)])
     )
@@ -35,13 +35,13 @@ def test_verdicts_of_another_type_are_refused(values):
         keep_difficult(pool(*({"solved_a": value} for value in values)))
 
 
-def test_a_tokenizer_measures_traces_anew():
+def test_a_tokenizer_replaces_the_lengths_of_the_pool():
     rows = pool({"thinking_trajectories": ["1 < 2", "Not yet."], "thinking_tokens": 99})
     tokenizer = embedded.load()[1]
     measured = with_thinking_tokens(rows, str(embedded.MODEL_PATH))["thinking_tokens"][:]
     assert measured == [len(tokenizer.encode("1 < 2\nNot yet.", add_special_tokens=False))] != [99]
 
 
-def test_a_tokenizer_that_is_nowhere_is_named():
+def test_a_missing_tokenizer_is_named():
     with pytest.raises(ValueError, match="`tokenizer` has to be a folder or a name on the Hub, but is './nowhere'"):
         with_thinking_tokens(pool({}), "./nowhere")

@@ -49,7 +49,7 @@ def test_options_that_contradict_are_refused(options, said):
 
 @pytest.fixture
 def endpoint(monkeypatch):
-    """A model that says 11 of questions with "prime", nonsense of others; and what it was asked."""
+    """A model that answers 11 to questions with "prime" and nonsense to others; and the questions it was asked."""
     pytest.importorskip("openai")
     asked = []
 

@@ -21,7 +21,7 @@ def test_ranks_halve():
     assert fits(found, {rank: Fraction(16, 31) / 2**rank for rank in range(5)}, 30_000)
 
 
-def test_the_law_above_is_told_from_its_neighbours():
+def test_the_law_above_is_distinguished_from_its_neighbours():
     draws = Draws(1)
     found = Counter(draws.halving(5) for _ in range(30_000))
     cut = {rank: Fraction(1, 2 ** (rank + 1)) for rank in range(4)} | {4: Fraction(1, 16)}  # the last takes the rest
@@ -29,7 +29,7 @@ def test_the_law_above_is_told_from_its_neighbours():
 
 
 def test_ranks_halve_where_floating_point_has_no_weights_left():
-    """2^-1074 is the least float; a domain of 5,000 rows is drawn from all the same."""
+    """2^-1074 is the smallest float, but draws from a domain of 5,000 rows still work."""
     draws = Draws(0)
     assert max(draws.halving(5_000) for _ in range(2_000)) < 60
 
@@ -47,5 +47,5 @@ def test_weights_weigh():
 
 
 def test_the_stream_is_pcg64s_words():
-    """numpy's own words for this seed; a change of either would change every selection."""
+    """numpy's words for these seeds; if they changed, every selection would change."""
     assert [Draws(0).below(2**64), Draws(12345).below(2**64)] == [11749869230777074271, 4193609425186963869]

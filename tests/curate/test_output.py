@@ -24,7 +24,7 @@ def test_the_folder_is_loaded_as_s1k(saved):
     check_rows(rows)
 
 
-def test_the_folder_is_what_training_takes(saved):
+def test_the_folder_can_be_trained_on(saved):
     tokenizer = embedded.load()[1]
     rows = training_rows(load_s1k(path=saved), tokenizer, ThinkingFormat.from_tokenizer(tokenizer, "s1"))
     assert len(rows) == 20 and all(any(label != -100 for label in row["labels"]) for row in rows)
@@ -67,14 +67,14 @@ def test_a_failure_leaves_an_earlier_curation_as_it_was(saved, monkeypatch):
     assert (saved / "report.json").read_text() == before and len(load_s1k(path=saved)) == 20
 
 
-def test_an_earlier_curation_is_replaced_only_when_asked(saved):
+def test_an_earlier_curation_is_replaced_only_if_requested(saved):
     with pytest.raises(ValueError, match="already holds a curation.*--overwrite"):
         save(curate(pool({}), FULL), saved)
     save(curate(pool({}), FULL), saved, overwrite=True)
     assert len(load_s1k(path=saved)) == 1 and [path.name for path in saved.parent.iterdir()] == ["out"]
 
 
-def test_what_is_no_curation_is_never_replaced(tmp_path):
+def test_a_folder_without_a_curation_is_never_replaced(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ValueError, match="has to be a new folder.*does not hold an earlier curation"):
         save(curate(pool({}), FULL), tmp_path, overwrite=True)
@@ -85,7 +85,7 @@ def test_an_empty_folder_is_taken(tmp_path):
     assert len(load_s1k(path=save(curate(pool({}), FULL), tmp_path))) == 1
 
 
-def test_a_link_goes_on_to_point_at_the_data_set(saved, tmp_path):
+def test_a_link_still_points_to_the_data_set(saved, tmp_path):
     (tmp_path / "link").symlink_to(saved)
     save(curate(pool({}), FULL), tmp_path / "link", overwrite=True)
     assert (tmp_path / "link").is_symlink() and len(load_s1k(path=saved)) == 1

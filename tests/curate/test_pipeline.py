@@ -50,7 +50,7 @@ def test_drops_are_explained_by_the_pools_row_numbers():
     ]
 
 
-def test_a_failed_row_does_not_stand_in_for_a_good_one_of_the_same_question():
+def test_a_failed_row_does_not_replace_a_good_one_with_the_same_question():
     rows = [row(attempt=str(n), error=None if n == 7 else "429") for n in range(9)]
     assert curate(Dataset.from_list(rows), Recipe(diversity=Diversity("full"))).dataset["attempt"][:] == ["7"]
 
@@ -77,12 +77,12 @@ def test_another_process_with_another_hash_seed_selects_the_same():
 PINNED = [0, 5, 8, 10, 18, 34]
 
 
-def test_the_selection_is_that_of_every_machine():
-    """Pinned, so that a change of any draw, hash or order shows."""
+def test_the_selection_is_the_same_on_every_machine():
+    """Pinned, to reveal a change in any draw, hash or order."""
     assert curate(random_pool(40), Recipe(seed=1, diversity=Diversity(n=6))).dataset["pool_row"][:] == PINNED
 
 
-def test_ablations_go_without_the_difficulty_stage():
+def test_ablations_skip_the_difficulty_stage():
     for method in ("random", "diverse", "longest", "full"):
         names = [stage.name for stage in curate(random_pool(60), Recipe(diversity=Diversity(method, 20))).stages]
         assert names == [name for name in STAGES if name != "difficulty"]
@@ -109,7 +109,7 @@ def test_columns_are_found_under_other_names():
     }
 
 
-def test_all_missing_columns_are_told_at_once_before_any_work():
+def test_all_missing_columns_are_reported_at_once_before_any_work():
     recipe = Recipe(diversity=Diversity(trusted=(Trusted("AIME"),)), difficulty=Difficulty(("solved_7b",)))
     with pytest.raises(ValueError) as caught:
         curate(pool({}), recipe, on_stage=lambda stage: pytest.fail("worked"))
@@ -122,7 +122,7 @@ def test_an_empty_pool_is_refused():
         curate(pool({}).select([]), Recipe(diversity=Diversity("full")))
 
 
-def test_a_pool_of_which_nothing_is_left_is_refused():
+def test_a_pool_with_no_rows_left_is_refused():
     with pytest.raises(ValueError, match="No rows are left"):
         curate(pool({"attempt": ""}), Recipe(diversity=Diversity("full")))
 
@@ -135,19 +135,19 @@ def test_a_tokenizer_measures_for_the_shortest_trace_too():
     assert curate(rows, recipe).dataset["pool_row"][:] == [1]
 
 
-def test_a_tokenizer_that_is_nowhere_is_told_before_any_work():
+def test_a_missing_tokenizer_is_reported_before_any_work():
     recipe = Recipe(tokenizer="./nowhere", diversity=Diversity("full"))
     with pytest.raises(ValueError, match="`tokenizer` has to be"):
         curate(pool({}), recipe, on_stage=lambda stage: pytest.fail("worked"))
 
 
-def test_clusters_stand_in_for_a_column():
+def test_clusters_replace_a_column():
     recipe = Recipe(domains=Domains(by="clusters", clusters=4), diversity=Diversity(n=20))
     report = curate(random_pool(100).remove_columns("cot_type"), recipe).report
     assert len(report["domains"]) == 4 and any("4 clusters" in note for note in report["stages"][-1]["notes"])
 
 
-def test_where_too_few_rows_are_left_the_stages_say_why():
+def test_if_too_few_rows_are_left_the_stages_say_why():
     rows = pool(*({"question": f"{n}? ![Image]"} for n in range(3)), {"question": "a?"}, {"question": "a?"})
     with pytest.raises(ValueError) as error:
         curate(rows, Recipe(diversity=Diversity("random", n=2)))

@@ -61,7 +61,7 @@ def met(columns, rule):
 
 
 @pytest.mark.parametrize(("rule", "columns"), [(rule, c) for rule, cases in MEETS.items() for c in cases])
-def test_rule_meets(rule, columns):
+def test_rule_matches(rule, columns):
     assert met(columns, rule)
 
 
@@ -84,7 +84,7 @@ def test_the_first_rule_counts():
     assert [drop.rule for drop in drops] == ["error"]
 
 
-def test_a_skipped_rule_is_noted_and_meets_nothing():
+def test_a_skipped_rule_is_noted_and_matches_nothing():
     stage = check_quality(pool({"question": "![Image]"}), Quality(skip=("image",)))
     assert not stage.drops and "rule image is skipped" in stage.notes
 
@@ -102,6 +102,6 @@ def test_an_unknown_rule_is_refused():
         Quality(skip=("picture",))
 
 
-def test_a_shortest_trace_needs_lengths():
+def test_a_minimum_length_needs_a_column_of_lengths():
     with pytest.raises(ValueError, match="needs a column `thinking_tokens`"):
         check_quality(pool({}), Quality(min_thinking_tokens=5))

@@ -15,7 +15,7 @@ from s1_hf.curate import (
 )
 
 
-def test_the_funnel_stands_beside_the_papers():
+def test_the_funnel_is_compared_with_the_papers():
     report = curate(random_pool(300), RECIPE).report
     steps = [(step["stage"], step["rows"], step["paper"]) for step in report["funnel"]]
     assert steps[:4] == [

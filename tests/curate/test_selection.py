@@ -24,7 +24,7 @@ from s1_hf.curate.selection import _METHODS, _benchmark_weights, _Rows
 
 
 def two_draws():
-    """P of the set that Algorithm 1 draws: A has rows 0, 1, 2 of 30, 20, 10 tokens, B has row 3; n = 2.
+    """The law of the set drawn by Algorithm 1: A has rows 0, 1, 2 of 30, 20, 10 tokens, B has row 3; n = 2.
 
     A domain of the two, then in it by 2^-rank; an empty domain leaves.
     """
@@ -92,7 +92,7 @@ def test_the_notebooks_first_rows_come_from_equally_likely_domains():
     assert fits(drawn("notebook", options, 3_000), law | {frozenset({3}): Fraction(1, 2)}, 3_000)
 
 
-def test_benchmarks_are_scaled_to_the_first_and_cut():
+def test_benchmarks_are_scaled_to_the_first_and_truncated():
     """4 rows of AIME; 3 of GPQA, scaled by 0.5 * 4 / 3: 2 rows in B become int(1.33) = 1, 1 in C int(0.67) = 0."""
     domains, sources = ["A", "A", "A", "B", "B", "B", "C"], ["AIME"] * 4 + ["gpqa"] * 3
     options = Diversity("notebook", benchmarks=(Benchmark("AIME"), Benchmark("gpqa", 0.5)))
@@ -160,7 +160,7 @@ def test_seeds_differ():
     assert all(one != other for one, other in pairwise(chosen))
 
 
-def test_every_other_row_is_said_to_be_not_drawn():
+def test_every_other_row_is_reported_as_not_drawn():
     stage = select(lengths(5, 9, 7), Diversity("longest", 1))
     assert [(drop.row, drop.rule) for drop in stage.drops] == [(0, "not_drawn"), (2, "not_drawn")]
 

@@ -13,7 +13,7 @@ from s1_hf.memory.training import ALL_LINEAR
 
 
 def kept_by_autograd(model, ids, mask=None, *, bf16=True):
-    """Bytes of the storages that the forward pass of a model's decoder saves, each once, without parameters."""
+    """Bytes of the storages saved by the decoder's forward pass, each once, without parameters."""
     own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
     kept = {}
 

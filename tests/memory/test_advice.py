@@ -13,7 +13,7 @@ def test_one_h200_does_not_hold_the_full_fine_tune_at_any_length(qwen_32b):
     assert memory.longest_length(qwen_32b, Training(1), H200) == 0
 
 
-def test_lora_on_one_80_gb_gpu_has_little_room_for_tokens(qwen_32b):
+def test_lora_on_one_80_gb_gpu_leaves_little_room_for_tokens(qwen_32b):
     machine = replace(H200, gpu_memory=memory.gpu_memory("h100"))
     training = Training(1024, dtype="bfloat16", lora=Lora(32, ALL_LINEAR))
     at = parts(memory.plan(qwen_32b, training, machine))
@@ -27,7 +27,7 @@ def test_the_longest_length_fits_and_a_longer_one_does_not(qwen_32b):
     assert verdicts == ["tight", "does not fit"]
 
 
-def test_suggestions_are_plans_made_again_with_one_change(qwen_32b):
+def test_suggestions_are_plans_with_one_change(qwen_32b):
     training = Training(32_768, accumulation_steps=2, **ORIGINAL)
     machine = Machine("1x8-h100", 8, memory.gpu_memory("h100"))
     found = memory.suggestions(qwen_32b, training, machine)
@@ -43,6 +43,6 @@ def test_suggestions_are_plans_made_again_with_one_change(qwen_32b):
     assert more.plan.verdict == "fits"
 
 
-def test_what_costs_little_is_all_that_is_suggested_where_it_suffices(qwen_32b):
+def test_only_cheap_changes_are_suggested_if_they_are_enough(qwen_32b):
     found = memory.suggestions(qwen_32b, Training(20_000, gradient_checkpointing=False), H100)
     assert [(s.change.split(":")[0], s.plan.verdict) for s in found] == [("gradient_checkpointing", "fits")]

@@ -10,7 +10,7 @@ from s1_hf.memory import Training
 
 
 def test_a_step_of_the_32b_model_on_16_gpus_by_hand(qwen_32b):
-    """20,000 tokens, checkpointed: in the backward of the last layer. h 5120, i 27648, q 5120, k 1024, 40 heads."""
+    """20,000 tokens, checkpointed, in the last layer's backward: h 5120, i 27648, q 5120, k 1024, 40 heads."""
     at = parts(memory.plan(qwen_32b, Training(20_000), H100))
     assert at["gradients"] == 4 * (152064 * 5120 + 5120) // 16  # of head and final norm: the others are yet to come
     layer = 2 * 5120 * 5120 + 2 * 5120 * 1024 + 3 * 5120 * 27648 + 5120 + 2 * 1024 + 2 * 5120  # biases and norms
@@ -39,7 +39,7 @@ def test_offloaded_activations_leave_five_layers_on_the_gpu_and_take_powers_of_t
 
 
 def test_a_simulated_step_of_the_32b_shape_peaks_where_the_plan_says(monkeypatch):
-    """Two layers among 16 fake ranks, by torch's, accelerate's and TRL's code: within 1 %."""
+    """Two layers on 16 fake ranks, run by the code of torch, accelerate and TRL: within 1 %."""
     pytest.importorskip("trl")
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     import training_memory as benchmark

@@ -18,7 +18,7 @@ def test_16_h100_do_not_hold_the_originals_default_settings(qwen_32b, length):
 
 
 def test_16_h100_hold_all_logits_of_20000_tokens_but_not_of_26000_as_users_of_the_original_found(qwen_32b):
-    """Its issue 13: s1.1's rows, up to about 26,000 tokens, ran out of memory; with `block_size` 20,000 it worked."""
+    """Its issue 13: s1.1's rows of up to about 26,000 tokens ran out of memory; `block_size` 20,000 worked."""
     verdicts = [memory.plan(qwen_32b, Training(n, logits="full"), H100).verdict for n in (20_000, 26_000)]
     assert verdicts == ["tight", "does not fit"]
 

@@ -22,7 +22,7 @@ def test_a_tied_head_counts_once():
     assert untied.parameters - tied.parameters == 100 * 16
 
 
-def test_an_architecture_that_was_not_measured_is_refused():
+def test_an_unverified_architecture_is_refused():
     with pytest.raises(ValueError, match="llama, qwen2, qwen3.*but this one is 'mixtral'"):
         memory.decoder_shape(MixtralConfig())
 

@@ -24,7 +24,7 @@ def test_offloading_moves_16_bytes_per_parameter_to_the_hosts(qwen_32b):
     assert plan.total < memory.plan(qwen_32b, training, H100).total - 16 * P // 16
 
 
-def test_gradients_accumulated_without_sharding_are_whole_on_every_gpu(qwen_32b):
+def test_gradients_accumulated_without_sharding_are_full_size_on_every_gpu(qwen_32b):
     apart, together = (Training(9_109, accumulation_steps=2, sync_each_batch=sync) for sync in (False, True))
     assert parts(memory.plan(qwen_32b, apart, H100))["whole gradients"] == 2 * P
     assert "whole gradients" not in parts(memory.plan(qwen_32b, together, H100))

@@ -26,7 +26,7 @@ def batches() -> torch.Tensor:
 
 
 def wrapped_by_accelerate(model) -> list[str]:
-    """The modules that the machines' `TRANSFORMER_BASED_WRAP` makes units of their own."""
+    """The modules that the machines' `TRANSFORMER_BASED_WRAP` turns into separate units."""
     plugin = FullyShardedDataParallelPlugin(fsdp_version=2, auto_wrap_policy="transformer_based_wrap")
     plugin.set_auto_wrap_policy(model)
     policy = fsdp2_prepare_auto_wrap_policy(plugin, model)

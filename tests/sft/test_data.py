@@ -35,7 +35,7 @@ def tokenizer():
 
 
 def completion_only_labels(ids: list[int], tokenizer) -> list[int]:
-    """The original's collator: the loss is on what stands between an assistant's heading and the next user's.
+    """The original's collator: the loss is on everything between an assistant's heading and the next user's.
 
     train/sft.py of simplescaling/s1 gives TRL 0.12's `DataCollatorForCompletionOnlyLM` these two headings.
     """
@@ -124,7 +124,7 @@ def test_a_template_without_an_end_of_turn_is_refused():
         tokenize(ROWS[0], tokenizer, s1(tokenizer))
 
 
-def test_a_template_that_opens_the_turn_in_another_way_is_refused():
+def test_a_template_that_opens_the_turn_differently_is_refused():
     tokenizer = embedded.load()[1]
     tokenizer.chat_template += "{% if add_generation_prompt %}<|im_start|>x{% endif %}"
     with pytest.raises(ValueError, match="renders the prompt differently"):

@@ -26,7 +26,7 @@ def test_the_global_batch_is_kept_or_refused(size, per_device, processes):
         assert steps * per_device * processes == size
 
 
-def test_a_batch_that_cannot_be_kept_is_answered_with_numbers_that_work():
+def test_an_impossible_batch_is_refused_with_numbers_that_work():
     with pytest.raises(ValueError, match="3 processes = 3.*no batch size works.*1, 2, 4, 8 or 16 processes would work"):
         guards.accumulation_steps(16, per_device=1, processes=3)
     with pytest.raises(ValueError, match="`per_device_train_batch_size` may be 1, 2 or 4"):
@@ -67,7 +67,7 @@ def test_data_without_rows_is_refused():
     assert guards.length_faults(summary([], 10), context=10, allowed=False) == ["The data has no rows."]
 
 
-def test_cut_rows_pass_when_asked_for():
+def test_cut_rows_pass_if_requested():
     assert guards.length_faults(summary([5, 30], 10), context=10, allowed=True) == []
 
 
@@ -77,7 +77,7 @@ def test_a_row_beyond_the_models_context_is_refused_even_then():
 
 
 @pytest.mark.parametrize("pad", [None, "<|im_end|>"])
-def test_padding_that_is_no_token_of_its_own_is_refused(pad):
+def test_padding_without_its_own_token_is_refused(pad):
     _, tokenizer = embedded.load()
     assert guards.padding_faults(tokenizer) == []
     tokenizer.pad_token = pad
@@ -148,7 +148,7 @@ def test_fields_that_would_do_something_else_are_refused(field):
     assert fault.startswith(f"Leave out `{field}`")
 
 
-def test_all_faults_are_told_at_once():
+def test_all_faults_are_reported_at_once():
     with pytest.raises(ValueError, match="(?s)was not started:\n- one\n- two"):
         guards.refuse(["one", "two"])
     guards.refuse([])
@@ -158,5 +158,5 @@ def test_the_context_of_a_model_is_read_from_its_config():
     assert guards.context_length(Qwen2Config(max_position_embeddings=77)) == 77
 
 
-def test_no_guard_reads_a_folder_that_is_not_there(tmp_path):
+def test_no_guard_reads_a_missing_folder(tmp_path):
     assert guards.disk_faults(Path("relative/folder"), 1) == []

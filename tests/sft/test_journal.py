@@ -13,7 +13,7 @@ from s1_hf.sft.journal import Journal, last_checkpoint
 from s1_hf.sft.recipe import read_recipe
 
 
-def test_a_run_is_not_gone_on_with_under_other_settings(tmp_path):
+def test_a_run_is_not_resumed_with_other_settings(tmp_path):
     recipe, *overrides = arguments(tmp_path)
     begin(tmp_path, recipe, overrides)
     same = check(read_recipe(recipe, [*overrides, "--logging_steps", "5", "--save_steps", "3"]))  # of no consequence
@@ -26,7 +26,7 @@ def test_a_run_is_not_gone_on_with_under_other_settings(tmp_path):
         check(read_recipe(recipe, [*overrides, "--dataloader_drop_last", "true"]))
 
 
-def test_a_run_is_not_gone_on_with_on_other_data(tmp_path):
+def test_a_run_is_not_resumed_on_other_data(tmp_path):
     data = tmp_path / "mine.jsonl"
     rows = (embedded.BASE_PATH.parent / "train.jsonl").read_text().splitlines()[:40]
     data.write_text("\n".join(rows))
@@ -37,14 +37,14 @@ def test_a_run_is_not_gone_on_with_on_other_data(tmp_path):
         check(read_recipe(recipe, overrides))
 
 
-def test_a_run_that_has_no_checkpoint_yet_is_begun_anew(tmp_path):
+def test_a_run_without_a_checkpoint_starts_again_with_any_settings(tmp_path):
     recipe, *overrides = arguments(tmp_path)
     Journal(tmp_path).begin(read_recipe(recipe, overrides), {})
     assert check(read_recipe(recipe, [*overrides, "--seed", "1"])).checkpoint is None
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "checkpoint-8"])
-def test_a_folder_with_a_model_of_somebody_elses_is_refused(tmp_path, name):
+def test_a_folder_with_a_foreign_model_is_refused(tmp_path, name):
     (tmp_path / name).mkdir() if name.startswith("checkpoint") else (tmp_path / name).write_text("")
     recipe, *overrides = arguments(tmp_path)
     with pytest.raises(ValueError, match=f"holds a model that was not made by a recipe .{name}"):
@@ -59,7 +59,7 @@ def test_a_broken_journal_is_named(tmp_path, content):
         check(read_recipe(recipe, overrides))
 
 
-def test_a_checkpoint_that_was_not_written_whole_is_passed_over(tmp_path):
+def test_an_incomplete_checkpoint_is_skipped(tmp_path):
     make_checkpoint(tmp_path, 2)
     make_checkpoint(tmp_path, 10, state="{")
     make_checkpoint(tmp_path, 12, state=None)

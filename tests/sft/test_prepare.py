@@ -22,7 +22,7 @@ def test_the_mask_is_shown_before_training(tmp_path, caplog):
     assert "loss on 72 tokens: '<|im_start|>think" in caplog.text
 
 
-def test_cut_rows_are_trained_on_when_asked_for(tmp_path):
+def test_cut_rows_are_trained_on_if_requested(tmp_path):
     recipe, *overrides = arguments(tmp_path / "run", "--max_length", "300", "--allow_truncation", "true")
     run = check(read_recipe(recipe, overrides))
     assert max(len(ids) for ids in run.prepared.rows["input_ids"]) == 413  # the trainer cuts

@@ -21,7 +21,7 @@ def test_recipe_is_read_without_unknown_keys_and_builds(name, tmp_path):
     assert model_args.model_name_or_path
 
 
-def test_there_are_the_recipes_of_the_readme():
+def test_the_recipes_of_the_readme_exist():
     assert {"sft", "sft_7b", "sft_embedded", "sft_lora"} <= set(NAMES)
 
 
@@ -56,7 +56,7 @@ def test_the_papers_recipe_has_the_papers_value_of(field):
     assert read_recipe("sft").values[field] == PAPER[field]
 
 
-def test_the_command_line_comes_after_the_file():
+def test_the_command_line_overrides_the_file():
     recipe = read_recipe("sft", ["--learning_rate", "2e-5", "--num-train-epochs=1", "--no_gradient_checkpointing"])
     assert recipe.values["learning_rate"] == 2e-5
     assert recipe.values["num_train_epochs"] == 1
@@ -64,7 +64,7 @@ def test_the_command_line_comes_after_the_file():
     assert recipe.given["num_train_epochs"] == 1
 
 
-def test_given_are_the_fields_of_file_and_command_line_alone():
+def test_only_fields_of_file_and_command_line_are_given():
     recipe = read_recipe("sft_embedded", ["--seed", "3"])
     assert recipe.given["seed"] == 3
     assert "adam_beta2" not in recipe.given and "adam_beta2" in recipe.values
@@ -87,7 +87,7 @@ def test_none_on_the_command_line_is_none():
     assert recipe.values["dataset_path"] is None and recipe.values["expected_steps"] is None
 
 
-def test_a_file_that_is_no_text_is_named(tmp_path):
+def test_a_file_that_is_not_text_is_named(tmp_path):
     (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match="mine.yaml is not a YAML file"):
         read_recipe(tmp_path / "mine.yaml")
@@ -135,7 +135,7 @@ def test_a_bad_command_line_is_refused(overrides, message):
         read_recipe("sft", overrides)
 
 
-def test_an_unknown_recipe_is_answered_with_those_there_are():
+def test_an_unknown_recipe_is_refused_with_the_existing_ones():
     with pytest.raises(ValueError, match="no recipe 'sft_lara'.*sft_7b, sft_embedded.*Did you mean 'sft_lora'"):
         read_recipe("sft_lara")
 

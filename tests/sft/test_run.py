@@ -25,7 +25,7 @@ from s1_hf.sft.run import Refused, train
 from s1_hf.sft.run import start as command
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_weights_of_an_unbroken_one(unbroken, tmp_path):
+def test_a_killed_run_resumes_and_ends_with_the_weights_of_an_unbroken_one(unbroken, tmp_path):
     folder = tmp_path / "run"
     process = start(arguments(folder, "--save_steps", "1"))
     while last_checkpoint(folder) is None:
@@ -42,7 +42,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_weights_of_an_unbroken_one(unbro
 
 
 def test_two_processes_give_the_result_of_one(unbroken, tmp_path):
-    """Data parallel over gloo: the same 16 rows a step, 8 in each process; sums in another order."""
+    """Data parallel over gloo: the same 16 rows per step, 8 in each process; only the order of sums differs."""
     folder = tmp_path / "run"
     launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone")
     finish(start(arguments(folder, "--per_device_train_batch_size", "8"), launcher))
@@ -75,7 +75,7 @@ def test_a_second_run_into_a_folder_is_refused_before_weights_are_read(hold, tmp
 
 
 def accuracy(model, tokenizer) -> float:
-    """One Wait, on 48 held-out problems."""
+    """Accuracy with one Wait on 48 held-out problems."""
     problems = held_out_sample(48, seed=7)
     done = generate(
         model, tokenizer, [p.question for p in problems], num_ignores=1, max_thinking_tokens=120, max_new_tokens=140

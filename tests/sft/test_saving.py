@@ -30,7 +30,7 @@ def test_the_folder_is_a_complete_model(unbroken):
     assert completion.report.thinking_tokens <= 4
 
 
-def test_weights_are_saved_in_the_dtype_that_is_asked_for_and_tied_ones_once(tmp_path):
+def test_weights_are_saved_in_the_requested_dtype_and_tied_ones_once(tmp_path):
     folder = tmp_path / "run"
     recipe, *overrides = arguments(folder, "--max_steps", "1", "--save_dtype", "bfloat16")
     train(check(read_recipe(recipe, overrides)))
@@ -73,7 +73,7 @@ def logits(model) -> torch.Tensor:
     return model.eval()(input_ids=ids).logits
 
 
-def test_the_adapter_alone_is_saved_and_changes_the_base(with_adapter):
+def test_only_the_adapter_is_saved_and_it_changes_the_base(with_adapter):
     base, _ = embedded.load_base()
     before = logits(base)
     adapted = peft.PeftModel.from_pretrained(base, with_adapter)
