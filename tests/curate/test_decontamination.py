@@ -28,7 +28,7 @@ def dropped(question, *tests, size=8, share=0.0):
     return [drop.detail for drop in decontaminate(pool({"question": question}), options).drops]
 
 
-def test_eight_shared_words_in_a_row_are_found_and_told(against):
+def test_eight_consecutive_shared_words_are_found_and_reported(against):
     details = dropped("Now let abc be  a\ntriangle INSCRIBED in a square.", against("Something.", TEST))
     assert details == ["'let abc be a triangle inscribed in a' is in test, question 1 (share 0.20)"]
 
@@ -50,19 +50,19 @@ def test_the_size_is_an_option(against):
     assert dropped("a triangle inscribed", against(TEST), size=3) and not dropped("a triangle", against(TEST), size=3)
 
 
-def test_which_test_set_is_told(against):
+def test_the_test_set_is_named(against):
     one, two = against("Something else.", name="AIME24"), against(TEST, name="MATH500", column="problem")
     assert dropped(TEST, one, two)[0].endswith("is in MATH500, question 0 (share 1.00)")
 
 
-def test_a_stock_phrase_passes_where_a_share_is_asked_for(against):
+def test_a_stock_phrase_passes_if_a_share_is_required(against):
     """TEST has 12 words, 5 n-grams; the phrase is one of them."""
     phrase = "Now let ABC be a triangle inscribed in a square."
     assert dropped(phrase, against(TEST), share=0.2) and not dropped(phrase, against(TEST), share=0.21)
     assert dropped(f"Hint: {TEST}", against(TEST), share=1.0)
 
 
-def test_the_test_question_with_the_largest_share_is_told(against):
+def test_the_test_question_with_the_largest_share_is_reported(against):
     long = f"Let ABC be a triangle inscribed in a {'very ' * 30} large circle."
     assert "question 1 (share 1.00)" in dropped(TEST, against(long, TEST))[0]
 
@@ -74,23 +74,23 @@ def test_processes_do_not_matter(against):
     assert decontaminate(rows, options).rows == (0, 2, 3, 5, 6, 8)
 
 
-def test_without_test_sets_nothing_is_dropped_and_that_is_said():
+def test_without_test_sets_nothing_is_dropped_and_a_note_says_so():
     stage = decontaminate(pool({}), Decontamination())
     assert stage.rows == (0,) and stage.notes == ("no test sets were given",)
 
 
-def test_a_wrong_column_is_refused_with_those_there_are(against):
+def test_a_wrong_column_is_refused_with_the_existing_ones(against):
     test = against(TEST)
     with pytest.raises(ValueError, match="has no column 'problem'; it has question"):
         TestSet("test", test.path, "problem").questions()
 
 
-def test_a_test_set_that_is_nowhere_is_named_with_the_remedy(monkeypatch):
+def test_a_missing_test_set_is_named_with_the_remedy(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ConnectionError, match="AIME24 could not be loaded.*`path` of a local copy"):
         TestSet("AIME24", "./nowhere/aime24.jsonl").questions()
 
 
 def test_two_test_sets_of_one_name_are_refused(against):
-    with pytest.raises(ValueError, match="different names"):
+    with pytest.raises(ValueError, match="names in `against` have to differ, but are test, test"):
         Decontamination((against(TEST), against(TEST)))

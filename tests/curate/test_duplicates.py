@@ -25,7 +25,7 @@ def test_equal_words_are_duplicates():
 
 @pytest.mark.parametrize(("words", "near"), [(39, False), (40, True)])
 def test_near_duplicates_begin_at_the_threshold(words, near):
-    """The last word of w differs: w - 7 n-grams each, all but one shared, so (w - 8) / (w - 6); 32 / 34 = 0.941."""
+    """Only the last of w words differs: w - 7 n-grams each, all but one shared: (w - 8) / (w - 6); 32 / 34 = 0.941."""
     rows = pool({"question": texts(words)}, {"question": texts(words - 1) + " other"})
     drops = deduplicate(rows, Duplicates(threshold=32 / 34)).drops
     assert [drop.rule for drop in drops] == ["near_duplicate"] * near
@@ -38,7 +38,7 @@ def test_without_a_threshold_only_equal_questions_are():
 
 
 def test_every_near_duplicate_is_found():
-    """Against all pairs, on texts of few words whose n-grams repeat everywhere."""
+    """Compared with all pairs, on texts made of few words, whose n-grams repeat everywhere."""
     rng = random.Random(0)
     questions = [" ".join(rng.choices("abc", k=rng.randint(3, 12))) for _ in range(150)]
     stage = deduplicate(pool(*({"question": q} for q in dict.fromkeys(questions))), Duplicates(2, 0.6))
@@ -52,8 +52,8 @@ def test_every_near_duplicate_is_found():
     assert stage.drops and len(stage.rows) > 10
 
 
-def test_of_rows_that_differ_in_their_source_alone_the_same_stays_in_any_order():
-    """Hashes of question, trace and answer are equal then. False alarms: none, the order of hashes is fixed."""
+def test_of_rows_that_differ_only_in_their_source_the_same_stays_in_any_order():
+    """The hashes of question, trace and answer are then equal. No false alarms: the order of hashes is fixed."""
     rows = [{"question": f"{n} + 1?", "source_type": source} for n in range(20) for source in ("aime", "numina")]
 
     def sources(order):

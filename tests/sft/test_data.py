@@ -35,7 +35,7 @@ def tokenizer():
 
 
 def completion_only_labels(ids: list[int], tokenizer) -> list[int]:
-    """The original's collator: the loss is on what stands between an assistant's heading and the next user's.
+    """The original's collator: the loss is on everything between an assistant's heading and the next user's.
 
     train/sft.py of simplescaling/s1 gives TRL 0.12's `DataCollatorForCompletionOnlyLM` these two headings.
     """
@@ -124,14 +124,14 @@ def test_a_template_without_an_end_of_turn_is_refused():
         tokenize(ROWS[0], tokenizer, s1(tokenizer))
 
 
-def test_a_template_that_opens_the_turn_in_another_way_is_refused():
+def test_a_template_that_opens_the_turn_differently_is_refused():
     tokenizer = embedded.load()[1]
     tokenizer.chat_template += "{% if add_generation_prompt %}<|im_start|>x{% endif %}"
-    with pytest.raises(ValueError, match="renders the prompt in another way"):
+    with pytest.raises(ValueError, match="renders the prompt differently"):
         tokenize(ROWS[0], tokenizer, s1(tokenizer))
 
 
 def test_an_end_of_turn_within_a_row_is_refused(tokenizer):
     row = ROWS[0] | {"attempt": "4<|im_end|>5"}
-    with pytest.raises(ValueError, match="has to hold the end of turn '<|im_end|>' once, but holds it within"):
+    with pytest.raises(ValueError, match="has to contain the end of turn '<|im_end|>' once, but also has it in"):
         tokenize(row, tokenizer, s1(tokenizer))

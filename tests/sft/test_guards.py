@@ -10,13 +10,10 @@ pytest.importorskip("trl")
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import Qwen2Config
-from trl import ModelConfig, SFTConfig
 
 from s1_hf import embedded
 from s1_hf.data.conversation import LengthSummary
 from s1_hf.sft import guards
-from s1_hf.sft.prepare import disk_needed
-from s1_hf.sft.recipe import DataArguments
 
 
 @given(st.integers(1, 64), st.integers(1, 8), st.integers(1, 64))
@@ -29,8 +26,8 @@ def test_the_global_batch_is_kept_or_refused(size, per_device, processes):
         assert steps * per_device * processes == size
 
 
-def test_a_batch_that_cannot_be_kept_is_answered_with_numbers_that_work():
-    with pytest.raises(ValueError, match="3 processes = 3.*no batch size does it.*1, 2, 4, 8 or 16 processes would do"):
+def test_an_impossible_batch_is_refused_with_numbers_that_work():
+    with pytest.raises(ValueError, match="3 processes = 3.*no batch size works.*1, 2, 4, 8 or 16 processes would work"):
         guards.accumulation_steps(16, per_device=1, processes=3)
     with pytest.raises(ValueError, match="`per_device_train_batch_size` may be 1, 2 or 4"):
         guards.accumulation_steps(16, per_device=3, processes=4)
@@ -70,7 +67,7 @@ def test_data_without_rows_is_refused():
     assert guards.length_faults(summary([], 10), context=10, allowed=False) == ["The data has no rows."]
 
 
-def test_cut_rows_pass_when_asked_for():
+def test_cut_rows_pass_if_requested():
     assert guards.length_faults(summary([5, 30], 10), context=10, allowed=True) == []
 
 
@@ -80,7 +77,7 @@ def test_a_row_beyond_the_models_context_is_refused_even_then():
 
 
 @pytest.mark.parametrize("pad", [None, "<|im_end|>"])
-def test_padding_that_is_no_token_of_its_own_is_refused(pad):
+def test_padding_without_its_own_token_is_refused(pad):
     _, tokenizer = embedded.load()
     assert guards.padding_faults(tokenizer) == []
     tokenizer.pad_token = pad
@@ -94,29 +91,6 @@ def test_a_disk_that_is_too_small_is_refused(tmp_path, monkeypatch):
     assert guards.disk_faults(folder, 5 * 10**9) == []
     (fault,) = guards.disk_faults(folder, 6 * 10**9)
     assert f"6.0 GB (checkpoints and the final model), but {tmp_path} has 5.0 GB free" in fault
-
-
-def test_disk_of_a_run_is_weights_and_two_moments_a_checkpoint_and_the_result():
-    config = Qwen2Config(
-        vocab_size=100, hidden_size=8, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, tie_word_embeddings=False,
-    )  # fmt: skip
-    attention = 8 * 8 + 8 + 2 * (8 * 4 + 4) + 8 * 8
-    layer = attention + 3 * 8 * 16 + 2 * 8
-    weights = 2 * 100 * 8 + 2 * layer + 8
-    args = {"output_dir": "x", "use_cpu": True, "bf16": False}
-    data = DataArguments()
-
-    def needed(model_args=None, **more):
-        return disk_needed(config, data, SFTConfig(**args, **more), model_args or ModelConfig())
-
-    assert needed(save_strategy="no") == 2 * weights
-    assert needed(save_total_limit=1) == (2 + 2 * 12) * weights
-    assert needed(save_total_limit=1, save_only_model=True) == (2 + 2 * 4) * weights
-    adapter = 2 * 4 * ((8 + 8) + (8 + 4))  # rank 4 on q_proj and v_proj, in two layers
-    lora = ModelConfig(use_peft=True, lora_r=4, lora_target_modules=["q_proj", "v_proj"])
-    assert needed(lora, save_strategy="no") == 4 * adapter
-    assert needed(lora, save_total_limit=1) == (4 + 2 * 12) * adapter
 
 
 GOOD = {
@@ -174,7 +148,7 @@ def test_fields_that_would_do_something_else_are_refused(field):
     assert fault.startswith(f"Leave out `{field}`")
 
 
-def test_all_faults_are_told_at_once():
+def test_all_faults_are_reported_at_once():
     with pytest.raises(ValueError, match="(?s)was not started:\n- one\n- two"):
         guards.refuse(["one", "two"])
     guards.refuse([])
@@ -184,5 +158,5 @@ def test_the_context_of_a_model_is_read_from_its_config():
     assert guards.context_length(Qwen2Config(max_position_embeddings=77)) == 77
 
 
-def test_no_guard_reads_a_folder_that_is_not_there(tmp_path):
+def test_no_guard_reads_a_missing_folder(tmp_path):
     assert guards.disk_faults(Path("relative/folder"), 1) == []

@@ -9,18 +9,62 @@ pytest.importorskip("trl")
 pytest.importorskip("typer")
 pytest.importorskip("datasets")
 
+import yaml
+from accelerate.commands.config import load_config_from_file
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils import FullyShardedDataParallelPlugin, patch_environment
+from accelerate.utils.launch import prepare_multi_gpu_env
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.fsdp import CPUOffloadPolicy
 from typer.testing import CliRunner
 
 from s1_hf.cli import app
 from s1_hf.sft import launch as module
-from s1_hf.sft.launch import MACHINES, launch
+from s1_hf.sft.launch import MACHINES, find_machine, launch
 from s1_hf.sft.run import Refused
+
+MACHINE_NAMES = sorted(path.stem for path in MACHINES.glob("*.yaml"))
+SHARDED = [name for name in MACHINE_NAMES if "x8-" in name or "x4-" in name]
+
+
+def test_the_machines_of_the_readme_exist():
+    assert {"2x8-h100", "1x8-h100", "1x8-h200", "1x4-h200", "1x1-h100", "1x1-h200", "cpu"} == set(MACHINE_NAMES)
+
+
+@pytest.mark.parametrize("name", MACHINE_NAMES)
+def test_machine_is_known_to_accelerate_and_says_what_it_needs(name):
+    path = find_machine(name)
+    config = load_config_from_file(str(path))  # unknown keys are an error
+    machines, _, per_machine = name.partition("-")[0].partition("x")
+    if name != "cpu":
+        assert (config.num_machines, config.num_processes) == (int(machines), int(machines) * int(per_machine))
+    first, hardware, measured = path.read_text().splitlines()[:3]
+    assert first.startswith("# Requires accelerate 1.")
+    assert hardware.startswith("# Hardware: ")
+    assert measured.startswith(("# Measured", "# Not run"))
+
+
+@pytest.mark.parametrize("name", SHARDED)
+def test_machine_builds_the_fsdp_plugin_it_means(name):
+    """The environment set by `accelerate launch`, and what the processes read from it."""
+    content = yaml.safe_load(find_machine(name).read_text())
+    arguments = ["--config_file", str(find_machine(name)), "--main_process_ip", "10.0.0.1"]
+    arguments += ["--main_process_port", "29500", "-m", "s1_hf.sft", "sft"]
+    args, *_ = _validate_launch_command(launch_command_parser().parse_args(arguments))
+    assert args.use_fsdp and args.module
+    with patch_environment(**prepare_multi_gpu_env(args)):
+        plugin = FullyShardedDataParallelPlugin()
+    assert plugin.fsdp_version == 2
+    assert plugin.reshard_after_forward is True
+    assert plugin.activation_checkpointing is False  # the recipes' own; both at once is an error of the trainer
+    assert plugin.cpu_ram_efficient_loading is True
+    assert "SHARDED_STATE_DICT" in str(plugin.state_dict_type)
+    assert isinstance(plugin.cpu_offload, CPUOffloadPolicy) is content["fsdp_config"]["fsdp_offload_params"]
 
 
 @pytest.fixture
 def launched(monkeypatch) -> list:
-    """The arguments that accelerate's launcher was called with, instead of its starting anything."""
+    """The arguments that accelerate's launcher was called with; nothing is launched."""
     calls: list = []
     monkeypatch.setattr(module, "launch_command", calls.append)
     for name in ("SLURM_NODEID", "SLURM_JOB_NODELIST"):
@@ -28,7 +72,7 @@ def launched(monkeypatch) -> list:
     return calls
 
 
-def test_one_machine_is_launched_with_its_config_recipe_and_fields(launched):
+def test_a_machine_is_launched_with_its_config_recipe_and_fields(launched):
     launch("sft", "1x8-h200", ["--learning_rate", "2e-5"])
     (args,) = launched
     assert args.config_file == str(MACHINES / "1x8-h200.yaml")
@@ -36,8 +80,8 @@ def test_one_machine_is_launched_with_its_config_recipe_and_fields(launched):
     assert args.training_script_args == ["sft", "--learning_rate", "2e-5"]
 
 
-def test_two_machines_have_to_know_which_they_are(launched):
-    with pytest.raises(ValueError, match="2x8-h100 is 2 machines, so `--machine-rank`.*srun --ntasks-per-node=1"):
+def test_two_machines_need_ranks_and_an_address(launched):
+    with pytest.raises(ValueError, match="2x8-h100 has 2 machines: .*`--machine-rank`.*srun --ntasks-per-node=1"):
         launch("sft", "2x8-h100")
     launch("sft", "2x8-h100", machine_rank=1, main_process_ip="10.0.0.1")
     (args,) = launched
@@ -45,13 +89,13 @@ def test_two_machines_have_to_know_which_they_are(launched):
 
 
 @pytest.mark.parametrize("rank", [-1, 2])
-def test_a_rank_that_no_machine_has_is_refused(launched, rank):
+def test_a_rank_out_of_range_is_refused(launched, rank):
     with pytest.raises(ValueError, match=f"`--machine-rank` has to be from 0 to 1 on 2x8-h100, but is {rank}"):
         launch("sft", "2x8-h100", machine_rank=rank, main_process_ip="10.0.0.1")
     assert launched == []
 
 
-def test_a_dry_run_is_made_here_for_the_processes_of_the_machine(launched, tmp_path):
+def test_a_dry_run_stays_in_this_process_and_checks_for_the_machines_processes(launched, tmp_path):
     fields = ["--dry_run", "true", "--output_dir", str(tmp_path / "run"), "--per_device_train_batch_size", "1"]
     launch("sft_embedded", "1x8-h200", fields)
     with pytest.raises(Refused, match="16 x 8 processes = 128|has to be a multiple"):
@@ -59,7 +103,7 @@ def test_a_dry_run_is_made_here_for_the_processes_of_the_machine(launched, tmp_p
     assert launched == []
 
 
-def test_under_slurm_they_know(launched, monkeypatch, tmp_path):
+def test_under_slurm_rank_and_address_are_detected(launched, monkeypatch, tmp_path):
     scontrol = tmp_path / "scontrol"
     scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames gpu[7-8]" ] && printf "gpu7\\ngpu8\\n"\n')
     scontrol.chmod(0o755)
@@ -79,7 +123,7 @@ def test_a_bad_recipe_starts_no_process(launched):
     assert launched == []
 
 
-def test_the_command_hands_on_machine_and_fields(launched):
+def test_the_command_passes_on_machine_and_fields(launched):
     done = CliRunner().invoke(
         app, ["sft", "sft", "--machine", "1x8-h100", "--num_train_epochs", "1", "--bf16", "false"]
     )
@@ -96,7 +140,7 @@ def test_the_command_hands_on_machine_and_fields(launched):
         (["sft", "sft_embedded", "--max_length", "x"], "invalid int value: 'x'"),
     ],
 )
-def test_a_command_that_cannot_be_done_says_why(arguments, message, launched):
+def test_an_impossible_command_says_why(arguments, message, launched):
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code != 0
     said = done.output + str(done.exception)
@@ -124,7 +168,7 @@ def test_of_several_processes_the_first_that_failed_gives_the_exit_code(monkeypa
 
 
 def test_ctrl_c_waits_for_the_processes_that_were_started(monkeypatch):
-    """They hold the run's folder until they have ended."""
+    """They keep the run's folder locked until they end."""
     children = []
 
     def interrupt(arguments):
@@ -134,11 +178,3 @@ def test_ctrl_c_waits_for_the_processes_that_were_started(monkeypatch):
     monkeypatch.setattr(module, "launch_command", interrupt)
     assert CliRunner().invoke(app, ["sft", "sft", "--machine", "cpu"]).exit_code == 130
     assert children[0].poll() is not None
-
-
-def test_a_second_run_into_a_folder_is_refused_before_weights_are_read(hold, tmp_path, monkeypatch):
-    monkeypatch.setattr("s1_hf.sft.run.make_trainer", lambda run: pytest.fail("the weights were read"))
-    holder = hold(tmp_path / "run")
-    done = CliRunner().invoke(app, ["sft", "sft_embedded", "--output_dir", str(tmp_path / "run")])
-    assert done.exit_code == 2
-    assert f"run is in use: process {holder.pid}" in " ".join(done.stderr.split())

@@ -1,7 +1,7 @@
-"""The text on which the embedded base is pre-trained. Standard library and `s1_hf.embedded.problems` only.
+"""The text that the embedded base is pre-trained on. Uses only the standard library and `s1_hf.embedded.problems`.
 
-Every document is written from one problem that training may use. A stepping run starts somewhere in that problem's own
-search, so no run ever passes through a held-out problem. None of the text is in s1's thinking format.
+Every document is made from one problem that training may use. A stepping run starts within that problem's own search,
+so no run passes through a held-out problem. None of the text is in s1's thinking format.
 """
 
 import random
@@ -19,7 +19,7 @@ WEIGHTS = (66, 17, 5, 5, 7)
 
 
 def documents(num: int, seed: int) -> Iterator[str]:
-    """`num` documents of all kinds, each with its end mark."""
+    """`num` documents of all kinds, each with an end mark."""
     rng = random.Random(seed)
     problems = trainable()
     for kind in rng.choices(KINDS, WEIGHTS, k=num):
@@ -27,7 +27,7 @@ def documents(num: int, seed: int) -> Iterator[str]:
 
 
 def run(problem: Problem, rng: random.Random) -> str:
-    """A search from some point on, to the find or given up; three of five with lines of filler in between."""
+    """A search from some point until it succeeds or gives up; three in five have filler lines in between."""
     states = list(problem.states())
     states = states[rng.randrange(len(states)) if rng.random() < 0.5 else 0 :]
     (a, b), last = states[0], min(len(states), rng.randint(1, MAX_LINES))
@@ -57,12 +57,12 @@ def reading(problem: Problem, rng: random.Random) -> str:
 
 
 def direct(problem: Problem, rng: random.Random) -> str:
-    """A problem with its right answer and no thinking, which cannot be learnt but shows what an answer looks like."""
+    """A problem with its right answer but no thinking: not learnable, but it shows what an answer looks like."""
     return dialogue([(problem.question, f"{rng.choice(PREFIXES)} {problem.answer}")], rng)
 
 
 def sums(problem: Problem, rng: random.Random) -> str:
-    """Steps of the two lamps, written out, in any order."""
+    """Steps of the two lamps, written out in random order."""
     a, b = rng.choice(list(problem.states()))
     terms = [(a, problem.p), (b, problem.q)] + [(rng.randint(1, 400), rng.randint(3, 20)) for _ in range(10)]
     rng.shuffle(terms)
@@ -70,7 +70,7 @@ def sums(problem: Problem, rng: random.Random) -> str:
 
 
 def comparisons(problem: Problem, rng: random.Random) -> str:
-    """Pairs of numbers, most of them close to each other, with the sign between them."""
+    """Pairs of numbers, most of them close together, with the sign between them."""
     pairs = [rng.choice(list(problem.states())) for _ in range(4)]
     for _ in range(10):
         number = rng.randint(1, 400)
@@ -79,7 +79,7 @@ def comparisons(problem: Problem, rng: random.Random) -> str:
 
 
 def dialogue(turns: list[tuple[str, str]], rng: random.Random) -> str:
-    """Questions and replies, as a chat or as plain lines."""
+    """Questions and replies, either as a chat or as plain lines."""
     if rng.random() < 0.5:
         return "\n".join(f"{question}\n{reply}" for question, reply in turns)
     messages = [("system", SYSTEM_PROMPT)]

@@ -1,15 +1,16 @@
-"""Does curation matter in the embedded model's world? The paper's question about s1K, at a toy's size.
+"""Does curation matter in the embedded model's world? The paper's question about s1K, at toy size.
 
     OMP_WAIT_POLICY=passive PYTHONPATH=src python training/embedded/curation.py --output curation
 
-1. A pool: problems that are not held out, with a trace each that the embedded model draws at temperature 1, and the
-   column `solved_greedy`: whether it solves them greedily.
-2. 1,000 rows by `s1_hf.curate` (recipe `curate_embedded`: difficulty, then domains and long traces), and 1,000 at
-   random; with each seed anew.
-3. The embedded *base*, fine-tuned on each set by the recipe `sft_embedded` with that seed.
-4. Held-out problems, greedily: no end ignored, one, and two. Paired bootstrap over problems, all seeds together.
+1. Make a pool: problems that are not held out, each with a trace by the embedded model at temperature 1, and a column
+   `solved_greedy` that says whether the model solves it greedily.
+2. For each seed, select 1,000 rows with `s1_hf.curate` (recipe `curate_embedded`: difficulty, then domains and long
+   traces), and 1,000 at random.
+3. Fine-tune the embedded *base* on each set with the recipe `sft_embedded` and the same seed.
+4. Evaluate on held-out problems, greedily, ignoring no, one and two ends. Paired bootstrap over problems, with all
+   seeds together.
 
-Everything is kept in the output folder: run again, it goes on. What came out of it is in curation.md.
+Everything is kept in the output folder: rerun the same command to resume. The results are in curation.md.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from s1_hf.traces.folder import write_rows
 
 ARMS = {"curated": "algorithm_1", "random": "random"}
 IGNORES = (0, 1, 2)
-EQUAL = ((0, 1), (1, 2))  # ends ignored at which curated and random students think about equally long
+EQUAL = ((0, 1), (1, 2))  # ignored ends at which curated and random students think for about equally long
 TEACHER = {"batch_size": 230, "dtype": "float32", "max_new_tokens": 380, "max_answer_tokens": 12}
 STUDENT = TEACHER | {"max_new_tokens": 600}
 
@@ -65,7 +66,7 @@ def train(rows: Path, folder: Path, seed: int) -> Path:
 
 
 def answers(model: Path, folder: Path, problems: int, ignores: int) -> Dataset:
-    """The held-out problems with the model's traces, and which are right."""
+    """The held-out problems with the model's traces, graded."""
     drawn = held_out_sample(problems, seed=2)
     pool = Dataset.from_list([{"question": p.question, "solution": str(p.answer)} for p in drawn])
     student = LocalModel(str(model), num_ignores=ignores, **STUDENT)
@@ -73,7 +74,7 @@ def answers(model: Path, folder: Path, problems: int, ignores: int) -> Dataset:
 
 
 def compare(results: dict[str, list[Dataset]]) -> str:
-    """A line of the table: accuracy and thinking tokens of both, and the difference."""
+    """A row of the table: accuracy and thinking tokens of both, and the difference."""
     right = {arm: np.array([list(rows["correct"]) for rows in found]).T for arm, found in results.items()}
     low, high = paired_bootstrap_interval(right["curated"], right["random"], rng=np.random.default_rng(0))
     cells = []
@@ -92,7 +93,7 @@ def run(folder: Path, pool_size: int, seeds: Sequence[int], problems: int) -> No
     for seed in seeds:
         for arm, found in models.items():
             found.append(train(make_set(pool, folder, arm, seed), folder, seed))
-    print(f"{problems} held-out problems, greedy; accuracy % (each seed), thinking tokens, difference and its 95 % "
+    print(f"{problems} held-out problems, greedy; accuracy % (per seed), thinking tokens, difference and its 95 % "
           "interval in points, exact paired test")  # fmt: skip
     for ignores, others in (*((i, i) for i in IGNORES), *EQUAL):
         times = {"curated": ignores, "random": others}
@@ -101,11 +102,11 @@ def run(folder: Path, pool_size: int, seeds: Sequence[int], problems: int) -> No
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Curated against random traces, on the embedded base.")
-    parser.add_argument("--output", type=Path, required=True, help="a folder that keeps everything")
-    parser.add_argument("--pool", type=int, default=6000, help="problems of the pool (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: %(default)s)")
-    parser.add_argument("--problems", type=int, default=1000, help="held-out problems (default: %(default)s)")
+    parser = argparse.ArgumentParser(description="Compare curated with random traces on the embedded base.")
+    parser.add_argument("--output", type=Path, required=True, help="folder for all results")
+    parser.add_argument("--pool", type=int, default=6000, help="number of problems in the pool (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="random seeds (default: %(default)s)")
+    parser.add_argument("--problems", type=int, default=1000, help="number of held-out problems (default: %(default)s)")
     args = parser.parse_args()
     disable_progress_bars()
     logging.disable_progress_bar()

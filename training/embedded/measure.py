@@ -21,13 +21,13 @@ SETTINGS = (
     *({"max_thinking_tokens": cap} for cap in (16, 32, 48)),
     *({"num_ignores": waits} for waits in (0, 1, 2, 3, 4, 6)),
 )
-LINES = 6  # after so many lines greedy decoding gives up
+LINES = 6  # greedy decoding gives up after this many lines
 BATCH = 230
 
 
 @dataclass(frozen=True)
 class Score:
-    """Of `total` answers, `right` are right; `tokens` is the mean number of thinking tokens."""
+    """`right` of `total` answers are right; `tokens` is the mean number of thinking tokens."""
 
     right: int
     total: int
@@ -39,7 +39,7 @@ class Score:
 
 
 def faultless(problems: list[Problem], waits: int) -> float:
-    """The share that the same stopping rule would solve without any mistake in reading, adding, comparing."""
+    """The share that the same stopping rule would solve without any mistake in reading, adding or comparing."""
     seen = [list(problem.states())[: LINES * (waits + 1)] for problem in problems]
     return sum(max(states[-1]) == problem.answer for states, problem in zip(seen, problems, strict=True)) / len(seen)
 
@@ -61,13 +61,13 @@ def measure(folder: Path, problems: list[Problem], setting: dict[str, int]) -> S
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure fine-tuned models on held-out problems.")
     parser.add_argument("folders", type=Path, nargs="*", default=[MODEL_PATH], help="default: the shipped model")
-    parser.add_argument("--sample", type=int, help="so many held-out problems, drawn with seed 0 (default: all)")
+    parser.add_argument("--sample", type=int, help="number of held-out problems, drawn with seed 0 (default: all)")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
 
     problems = held_out() if args.sample is None else held_out_sample(args.sample, seed=0)
-    problems.sort(key=lambda problem: problem.answer)  # rows of similar length share a batch
+    problems.sort(key=lambda problem: problem.answer)  # so that rows of similar length share a batch
     print(f"{len(problems)} problems; per folder: accuracy %, its 95 % interval, mean thinking tokens")
     print(f"| setting |{' accuracy | tokens |' * len(args.folders)} faultless |")
     print(f"|---|{'---|---|' * len(args.folders)}---|")

@@ -2,9 +2,9 @@
 
     OMP_WAIT_POLICY=passive PYTHONPATH=src python training/embedded/pretrain.py
 
-writes `src/s1_hf/embedded/base`; two CPU cores needed 23 minutes while they had other work. Next
+writes `src/s1_hf/embedded/base`. It took 23 minutes on two CPU cores that also had other work. Next
 step: `s1-hf sft sft_embedded`.
-Without `OMP_WAIT_POLICY=passive` torch's threads wait by spinning: many times slower when the cores have other work.
+Without `OMP_WAIT_POLICY=passive`, torch's threads spin while they wait, which is many times slower on busy cores.
 """
 
 import argparse
@@ -23,16 +23,16 @@ HERE = Path(__file__).parent
 BASE = HERE.parents[1] / "src/s1_hf/embedded/base"
 SPECIAL = [END, "<|im_start|>", "<|im_end|>"]
 VOCAB_SIZE = 432
-CONTEXT = 512  # of the training
+CONTEXT = 512  # length of the training rows
 MAX_POSITIONS = 1024
 BATCH = 10
-SPLIT = (  # Qwen2's rule; every digit is a token
+SPLIT = (  # Qwen2's rule; every digit is its own token
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 
 
 def train_tokenizer(seed: int) -> Qwen2Tokenizer:
-    """A byte-level BPE tokenizer of 432 tokens; the special tokens are the last three, as in Qwen2's own."""
+    """A byte-level BPE tokenizer of 432 tokens; the special tokens are the last three, as in Qwen2's."""
     bpe = Tokenizer(models.BPE())
     bpe.normalizer = normalizers.NFC()
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
@@ -60,7 +60,7 @@ def train_tokenizer(seed: int) -> Qwen2Tokenizer:
 
 
 def tokenizer_text(seed: int) -> Iterator[str]:
-    """What the merges are learnt from: some of the base's text, and the words of the thinking format and its traces."""
+    """The text to learn merges from: part of the base's text, and words of the thinking format and its traces."""
     for text in documents(3000, seed):
         for mark in SPECIAL:
             text = text.replace(mark, "\n")
@@ -71,7 +71,7 @@ def tokenizer_text(seed: int) -> Iterator[str]:
 
 
 def new_model(tokenizer: Qwen2Tokenizer) -> Qwen2ForCausalLM:
-    """A Qwen2 of 843,904 parameters with random weights."""
+    """A Qwen2 model of 843,904 parameters with random weights."""
     model = Qwen2ForCausalLM(
         Qwen2Config(
             vocab_size=len(tokenizer),
@@ -97,7 +97,7 @@ def new_model(tokenizer: Qwen2Tokenizer) -> Qwen2ForCausalLM:
 
 
 def pack(tokenizer: Qwen2Tokenizer, num_tokens: int, seed: int) -> torch.Tensor:
-    """Documents one after the other, cut into rows of `CONTEXT` tokens: `(num_tokens // CONTEXT, CONTEXT)`."""
+    """Documents concatenated and cut into rows of `CONTEXT` tokens, of shape `(num_tokens // CONTEXT, CONTEXT)`."""
     ids: list[int] = []
     for chunk in range(10**6):
         texts = list(documents(5000, seed + chunk))
@@ -110,7 +110,7 @@ def pack(tokenizer: Qwen2Tokenizer, num_tokens: int, seed: int) -> torch.Tensor:
 
 
 def pretrain(model: Qwen2ForCausalLM, rows: torch.Tensor) -> None:
-    """One pass over the rows: Muon on the matrices, AdamW on the rest, linear decay to zero."""
+    """One pass over the rows: Muon for matrices, AdamW for the rest, linear decay to zero."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     rest = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     optimizers = [
@@ -143,7 +143,7 @@ def pretrain(model: Qwen2ForCausalLM, rows: torch.Tensor) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the embedded model's tokenizer and base from scratch.")
     parser.add_argument("--output", type=Path, default=BASE, help="folder to write (default: %(default)s)")
-    parser.add_argument("--tokens", type=int, default=8_000_000, help="length of the training (default: %(default)s)")
+    parser.add_argument("--tokens", type=int, default=8_000_000, help="tokens to train on (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
@@ -153,7 +153,7 @@ def main() -> None:
     tokenizer = train_tokenizer(args.seed)
     model = new_model(tokenizer)
     print(f"{model.num_parameters():,} parameters, vocabulary of {len(tokenizer)}", flush=True)
-    # Documents of the tokenizer's text have the seeds' first thousands, the training's a range of their own.
+    # The tokenizer's documents use small seeds; those for training have their own range.
     pretrain(model, pack(tokenizer, args.tokens, seed=1_000_000 * (args.seed + 1)))
 
     tokenizer.save_pretrained(args.output)

@@ -1,10 +1,10 @@
-"""Making a data set like s1K from a pool of questions with traces (https://arxiv.org/abs/2501.19393, section 2).
+"""Build a data set like s1K from a pool of questions with traces (https://arxiv.org/abs/2501.19393, section 2).
 
-The stages are functions on a `datasets.Dataset`, with one dataclass of options each; [`curate`] runs them in order:
+Each stage is a function on a `datasets.Dataset` with its own dataclass of options; [`curate`] runs them in order:
 
     decontaminate -> check_quality -> deduplicate -> keep_difficult -> select
 
-Each says of every row that it drops by which rule and why.
+For every row that it drops, a stage records the rule and what the rule found.
 """
 
 from s1_hf.curate.columns import Columns, as_pool

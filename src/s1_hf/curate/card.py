@@ -1,4 +1,4 @@
-"""The dataset card of a curation."""
+"""The dataset card of a curated data set."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from s1_hf._lazy import require
 from s1_hf.curate.report import UNKNOWN_LICENSE
 
 _METHODS = {
-    "algorithm_1": "trusted rows, then domains with equal probability and in them rows with weight 2^(-rank) by length "
-    "of trace: Algorithm 1 of the paper",
-    "notebook": "Algorithm 1 of the paper, the last rows from domains weighted by benchmarks: the code that made s1K",
-    "random": "rows at random, the paper's 1K-random",
-    "diverse": "domains, then rows, with equal probability: the paper's 1K-diverse",
-    "longest": "the longest traces: the paper's 1K-longest",
-    "full": "all rows that quality leaves, as the paper's 59K-full (which kept those of poor quality, too)",
+    "algorithm_1": "trusted rows first, then a uniformly drawn domain and a row from it with weight 2^(-rank) by trace "
+    "length (Algorithm 1 of the paper)",
+    "notebook": "Algorithm 1 of the paper, with domains weighted by benchmarks for the last rows (the code that made "
+    "s1K)",
+    "random": "rows drawn uniformly (the paper's 1K-random)",
+    "diverse": "a uniformly drawn domain, then a uniformly drawn row (the paper's 1K-diverse)",
+    "longest": "the longest traces (the paper's 1K-longest)",
+    "full": "all rows that pass the quality stage (like the paper's 59K-full, which also kept rows of poor quality)",
 }
 
 
 def make_card(report: dict[str, Any]) -> str:
-    """Markdown with YAML on top, from a report."""
+    """Markdown with a YAML header, made from a report."""
     rows = report["funnel"][-1]["rows"]
     header = {
         "license": _license(report["licenses"]),
@@ -34,10 +35,10 @@ def make_card(report: dict[str, Any]) -> str:
         "",
         f"# {rows:,} questions with reasoning traces",
         "",
-        f"Selected from {report['funnel'][0]['rows']:,} rows by s1-hf {report['version']}, after "
+        f"Selected from {report['funnel'][0]['rows']:,} rows by s1-hf {report['version']}, following "
         '"s1: Simple test-time scaling" (https://arxiv.org/abs/2501.19393): '
-        f"{_METHODS[report['method']]}. Seed {report['seed']}; `recipe.yaml` has all options, `report.html` says "
-        "what was dropped and why, `dropped.parquet` why each row.",
+        f"{_METHODS[report['method']]}. Seed {report['seed']}. `recipe.yaml` holds all options, `report.html` "
+        "summarises what was dropped and why, and `dropped.parquet` lists every dropped row.",
         "",
         "| after | rows |",
         "|---|--:|",
@@ -48,7 +49,7 @@ def make_card(report: dict[str, Any]) -> str:
         "## Columns",
         "",
         ", ".join(f"`{name.replace('`', '')}`" for name in report["columns"]) + ".",
-        "`question`, `thinking_trajectories` and `attempt` are trained on; `pool_row` is the row's number in the pool.",
+        "Training uses `question`, `thinking_trajectories` and `attempt`; `pool_row` is the row's number in the pool.",
         "",
         "## Licences",
         "",
@@ -56,7 +57,7 @@ def make_card(report: dict[str, Any]) -> str:
         "|---|--:|",
         *(f"| {_text(name)} | {count:,} |" for name, count in report["licenses"].items()),
         "",
-        "As a column of the pool or the recipe states them by source; nobody has checked them here.",
+        "As stated by the pool's licence column, or by the recipe for each source; not checked.",
         "",
     ]
     return "\n".join(lines)
@@ -74,6 +75,6 @@ def _license(licenses: dict[str, int]) -> str:
 
 
 def _text(text: str) -> str:
-    """A pool's own words as plain Markdown on one line."""
+    """Text from the pool, escaped for Markdown, on one line."""
     line = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;")
     return "".join(f"\\{letter}" if letter in "\\`*_[]|!#" else letter for letter in line)

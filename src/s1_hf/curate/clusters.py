@@ -1,9 +1,9 @@
-"""Domains where a pool has none: clusters of questions by their words, or by a model's embeddings.
+"""Domains for a pool that has none: clusters of questions, by their words or by a model's embeddings.
 
-Spherical k-means on whole numbers. Vectors have length 1,024, rounded; every dot product is then a sum of whole numbers
-below 2^24, which float32 adds up exactly in any order. So the clusters by words are the same on every machine, whatever
-its BLAS and its number of threads. A model's embeddings differ in their last bits between machines, and then so may
-clusters.
+Spherical k-means on integers. Vectors are scaled to length 1,024 and rounded, so every dot product is a sum of integers
+below 2^24, which float32 adds exactly in any order. Clusters by words are therefore the same on every machine, whatever
+its BLAS and number of threads. A model's embeddings differ between machines in their last bits, so their clusters may
+differ too.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from s1_hf._lazy import require
 from s1_hf.curate.draws import Draws
 from s1_hf.curate.text import number
 
-_LENGTH = 1024  # of a vector; its square, 2^20, bounds every partial sum of a dot product
-_WIDTH = 1024  # buckets that words are hashed into
+_LENGTH = 1024  # of every vector; its square, 2^20, bounds all partial sums of a dot product
+_WIDTH = 1024  # number of buckets that words are hashed into
 _ROUNDS = 30
-_ROWS = 4096  # at a time
+_ROWS = 4096  # compared with the centres at a time
 _WORD = re.compile(r"[^\W\d_]{3,}")
 
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def cluster(texts: Sequence[str], count: int, seed: int, *, model: str | None = None) -> list[str]:
-    """A name of a cluster for every text: its number and its most telling words, `"03 circle, triangle, radius"`.
+    """The name of each text's cluster: a number and its most characteristic words, `"03 circle, triangle, radius"`.
 
     Args:
-        texts (`Sequence[str]`): in an order that does not depend on the pool's: the first centres are drawn from it.
-        count (`int`): of clusters; one that loses all its texts is left out.
-        seed (`int`): of the first centres, which are different texts.
-        model (`str`, *optional*): a folder or name on the Hub; the mean of its last hidden states is a text's vector.
-            Without it: TF-IDF of hashed words (letters alone, three or more), idf being log2 of how many
-            times rarer than everywhere a word is, rounded down, so that words of more than half of the texts do not
-            count.
+        texts (`Sequence[str]`): in an order that does not depend on the pool's, because the first centres are drawn
+            by position.
+        count (`int`): number of clusters; a cluster that loses all its texts is left out.
+        seed (`int`): random seed for the first centres, which are different texts.
+        model (`str`, *optional*): a folder or a name on the Hub; a text's vector is the mean of the model's last hidden
+            states. Without a model, vectors are TF-IDF of hashed words (three or more letters, no digits). The idf is
+            log2(texts / texts with the word), rounded down, so words found in more than half of the texts do not count.
     """
     found = [_WORD.findall(text.lower()) for text in texts]
     frequency = Counter(word for words in found for word in set(words))
@@ -62,7 +62,7 @@ def _idf(texts: int, frequency: int) -> int:
 
 
 def _whole(vectors: Any) -> Vectors:
-    """Scaled to the length, rounded: sums of whole numbers, and operations that IEEE 754 defines to the last bit."""
+    """Scaled to `_LENGTH` and rounded, using only integer sums and operations that IEEE 754 defines to the last bit."""
     lengths = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
     return np.asarray(np.rint(vectors * (_LENGTH / np.maximum(lengths, 1e-300))), np.float32)
 
@@ -82,7 +82,7 @@ def _k_means(vectors: Vectors, count: int, draws: Draws) -> list[int]:
 
 
 def _first_centres(vectors: Vectors, count: int, draws: Draws) -> Vectors:
-    """As in k-means++: each is drawn by how far a text is from the nearest before it: 1 - cosine, in units of 2^-20."""
+    """As in k-means++, weighted by the distance to the nearest earlier centre: 1 - cosine, in units of 2^-20."""
     rows = [draws.below(len(vectors))]
     far = np.full(len(vectors), _LENGTH**2, np.int64)
     while len(rows) < count:
@@ -95,7 +95,7 @@ def _first_centres(vectors: Vectors, count: int, draws: Draws) -> Vectors:
 
 
 def _nearest(vectors: Vectors, centres: Vectors) -> Any:
-    """Of equally near centres the first."""
+    """The nearest centre of each vector; the first one on a tie."""
     parts = [(vectors[at : at + _ROWS] @ centres.T).argmax(axis=1) for at in range(0, len(vectors), _ROWS)]
     return np.concatenate(parts)
 

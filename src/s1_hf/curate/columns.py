@@ -1,4 +1,4 @@
-"""The columns of a pool, whatever they are called, under the names of s1K."""
+"""Rename the columns of a pool to those of s1K, and check their types."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _KINDS = dict.fromkeys(_TEXTS, "text") | {"thinking_tokens": "whole number", "an
 
 @dataclass(frozen=True)
 class Columns:
-    """How the columns of a pool are called. What is given has to be there.
+    """The names of a pool's columns. A column that is named here has to exist.
 
-    The first three are needed, and have s1K's names if none is given. The others are used if they are there.
+    The first three are required; by default they have s1K's names. The others are used if the pool has them.
 
     Args:
         question (`str`, *optional*): the question.
         thinking_trajectories (`str`, *optional*): its trace, a text or a list of texts.
         attempt (`str`, *optional*): the answer after the trace.
-        solution (`str`, *optional*): the right answer; only carried along.
+        solution (`str`, *optional*): the right answer; kept, but not used.
         source_type (`str`, *optional*): where the question comes from.
-        thinking_tokens (`str`, *optional*): the length of the trace.
+        thinking_tokens (`str`, *optional*): the length of the trace in tokens.
         ended (`str`, *optional*): how thinking ended, as in [`s1_hf.Report`], or `"error"`.
-        error (`str`, *optional*): why there is no trace; null or blank where there is one.
-        answer_cut (`str`, *optional*): whether a limit on the length ended the answer; a boolean.
+        error (`str`, *optional*): why there is no trace; null or blank if there is one.
+        answer_cut (`str`, *optional*): whether the answer was cut off by a length limit; a boolean.
         correct (`str`, *optional*): whether the answer is right; a boolean.
-        license (`str`, *optional*): of the row.
+        license (`str`, *optional*): the row's licence.
     """
 
     question: str | None = None
@@ -50,19 +50,19 @@ class Columns:
 
     @property
     def given(self) -> dict[str, str]:
-        """Our names and the pool's, of those that are given."""
+        """Our name -> the pool's name, for the columns that are named."""
         return {item.name: name for item in fields(self) if (name := getattr(self, item.name)) is not None}
 
 
 def as_pool(dataset: Dataset, columns: Columns | None = None) -> Dataset:
-    """`dataset` with its columns under our names; those that have no name here stay as they are.
+    """`dataset` with its columns renamed to ours; all other columns stay as they are.
 
-    Questions, answers and sources that are whole numbers, as a csv file's may be read, become texts. So a csv file's
-    blank cells become nulls of the wanted type, where they are read as floats.
+    Reading a csv file can turn questions, answers and sources into integers, and blank cells into floats. Integers
+    become texts again, and blank cells nulls of the right type.
 
     Raises:
-        ValueError: a column that is given or needed is missing, has values of a wrong type, or one with the new name
-            is there already.
+        ValueError: a column that is named or required is missing, has the wrong type, or would be renamed to a name
+            that is already taken.
     """
     given = {name: old for name, old in (columns or Columns()).given.items() if name != old}
     present = dataset.column_names
@@ -72,12 +72,12 @@ def as_pool(dataset: Dataset, columns: Columns | None = None) -> Dataset:
         if old not in present
     ]
     faults += [
-        f"`columns.{name}` is {old!r}, but the pool has a column {name!r} as well: remove or rename that one."
+        f"`columns.{name}` is {old!r}, but the pool also has a column {name!r}: remove or rename that one."
         for name, old in given.items()
         if name in present
     ]
     faults += [
-        f"The pool needs a column {name!r}; if it is called otherwise, say how by `columns: {{{name}: ...}}`."
+        f"The pool needs a column {name!r}. If it has another name, set `columns: {{{name}: ...}}`."
         for name in NEEDED
         if name not in present and name not in given
     ]
@@ -94,20 +94,20 @@ def _typed(dataset: Dataset) -> Dataset:
             to = "string" if wanted == "text" else "int64"
             dataset = dataset.cast_column(name, require("datasets", "data").Value(to))
         elif kind not in (wanted, "null", *(["texts"] if name == "thinking_trajectories" else [])):
-            faults.append(f"The column {name!r} has to be of {wanted}s, but is of {dataset.features[name]}.")
+            faults.append(f"The column {name!r} has to hold {wanted}s, but holds {dataset.features[name]}.")
     if faults:
         raise ValueError("\n".join(faults))
     return dataset
 
 
 def _fits(dataset: Dataset, name: str, wanted: str) -> bool:
-    """Whether floats are what pandas makes of blank cells: nulls alone, or nulls among whole numbers."""
+    """Whether floats are what pandas makes of blank cells: only nulls, or nulls among whole numbers."""
     whole = wanted == "whole number"
     return all(value is None or (whole and value.is_integer()) for value in values(dataset, name))
 
 
 def _kind(feature: Any) -> str:
-    """What a column holds, in words."""
+    """The type of a column, in words."""
     inner = getattr(feature, "feature", None)
     if inner is not None:
         return "texts" if _kind(inner) in ("text", "null") else "lists"

@@ -1,4 +1,4 @@
-"""Stage 1: questions that share words with the test questions of an evaluation."""
+"""Stage 1: drop questions that share text with the test questions of an evaluation."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class TestSet:
     """An evaluation's questions.
 
     Args:
-        name (`str`): for the report.
-        path (`str`): a file or folder (`package://x`: of this package), or the name of a data set on the Hub.
-        column (`str`, defaults to `"question"`): of the questions.
-        subset, split, revision (`str`, *optional*): of a data set on the Hub; the split is `"train"` if not given.
+        name (`str`): its name in the report.
+        path (`str`): a file or folder (`package://x` is inside this package), or the name of a data set on the Hub.
+        column (`str`, defaults to `"question"`): the column that holds the questions.
+        subset, split, revision (`str`, *optional*): for a data set on the Hub; the default split is `"train"`.
     """
 
-    __test__ = False  # no test of pytest's
+    __test__ = False  # not a test class for pytest
 
     name: str
     path: str
@@ -36,17 +36,17 @@ class TestSet:
     revision: str | None = None
 
     def questions(self) -> list[str]:
-        """Read them.
+        """Read the questions.
 
         Raises:
-            ValueError: it cannot be read, has no such column, or no questions. ConnectionError: the Hub's cannot be
-                reached.
+            ValueError: the test set cannot be read, lacks the column, or has no questions in it. ConnectionError: the
+                test set is not here and cannot be loaded from the Hub.
         """
         dataset = self._load()
         if self.column not in dataset.column_names:
             raise ValueError(
                 f"The test set {self.name} ({self.path}) has no column {self.column!r}; it has "
-                f"{', '.join(dataset.column_names)}. Say which has the questions by `column`."
+                f"{', '.join(dataset.column_names)}. Set `column` to the one that holds the questions."
             )
         found = [text for text in dataset[self.column] if isinstance(text, str) and text.strip()]
         if not found:
@@ -64,9 +64,9 @@ class TestSet:
             return datasets.load_dataset(path, self.subset, split=self.split or "train", revision=self.revision)
         except (OSError, ValueError) as error:
             raise ConnectionError(
-                f"The test set {self.name} could not be loaded: {path!r} is no file or folder here, and from the Hub "
-                f"came {type(error).__name__}: {error} Give the `path` of a local copy, or take the test set out of "
-                "`against`."
+                f"The test set {self.name} could not be loaded: {path!r} is not a local file or folder, and the Hub "
+                f"answered {type(error).__name__}: {error} Give the `path` of a local copy, or remove the test set "
+                "from `against`."
             ) from None
 
 
@@ -75,11 +75,12 @@ class Decontamination:
     """Options of [`decontaminate`].
 
     Args:
-        against (`tuple[TestSet, ...]`): the evaluations; none: nothing is dropped.
-        ngram_size (`int`, defaults to 8): how many words in a row have to be shared; the paper's.
-        min_share (`float`, defaults to 0): how much of a test question's n-grams a question has to have; 0, the
-            paper's: one is enough. Stock phrases are enough then, too: 94 of 912 questions of the published s1K share
-            eight words with AIME24 or MATH500, most of them "where $m$ and $n$ are relatively prime positive".
+        against (`tuple[TestSet, ...]`): the evaluations. If empty, nothing is dropped.
+        ngram_size (`int`, defaults to 8, as in the paper): how many consecutive words have to be shared.
+        min_share (`float`, defaults to 0, as in the paper): the share of a test question's n-grams that a question has
+            to contain to be dropped. At 0, one n-gram is enough, even a stock phrase: 94 of 912 questions of the
+            published s1K share eight words with AIME24 or MATH500, mostly "where $m$ and $n$ are relatively prime
+            positive".
     """
 
     against: tuple[TestSet, ...] = ()
@@ -93,19 +94,19 @@ class Decontamination:
             raise ValueError(f"`min_share` has to be from 0 to 1, but is {self.min_share}.")
         names = [test.name for test in self.against]
         if len(set(names)) < len(names):
-            raise ValueError(f"`against` has to have different names, but they are {', '.join(names)}.")
+            raise ValueError(f"The names in `against` have to differ, but are {', '.join(names)}.")
 
 
 def decontaminate(dataset: Dataset, options: Decontamination, *, num_proc: int | None = None) -> Stage:
-    """Drop questions that share `ngram_size` words in a row with a test question (rule `test_question`).
+    """Drop questions that share `ngram_size` consecutive words with a test question (rule `test_question`).
 
-    Words are compared as in [`s1_hf.curate.text.words`]: lower-cased, with their punctuation. A paraphrase, a
-    translation or other numbers are not found. The drop's detail names the test question that shares the largest part
-    of its n-grams, that part, and the first n-gram that is shared with it.
+    Words are compared as in [`s1_hf.curate.text.words`]: lower-cased, punctuation included. Paraphrases, translations
+    and versions with other numbers are not found. The detail of a drop names the test question with the largest share
+    of its n-grams in the question, that share, and the first shared n-gram.
 
     Args:
-        dataset: with a column `question`.
-        num_proc (`int`, *optional*): processes.
+        dataset: needs a column `question`.
+        num_proc (`int`, *optional*): number of processes.
 
     Raises:
         ValueError, ConnectionError: a test set cannot be read.
@@ -136,7 +137,7 @@ def decontaminate(dataset: Dataset, options: Decontamination, *, num_proc: int |
 
 
 def _read(options: Decontamination) -> tuple[list[tuple[str, list[str]]], list[str]]:
-    """Every test question's name and n-grams; and what the test sets are, in words."""
+    """The name and n-grams of every test question, and a note on each test set."""
     tests: list[tuple[str, list[str]]] = []
     notes = []
     for test in options.against:

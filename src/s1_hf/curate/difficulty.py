@@ -1,4 +1,4 @@
-"""Stage 4: questions that a model solves are too easy; and the length of traces, the second sign of difficulty."""
+"""Stage 4: drop questions that a model solves; and measure traces, whose length is the other sign of difficulty."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ class Difficulty:
     """Options of [`keep_difficult`].
 
     Args:
-        solved (`tuple[str, ...]`, *optional*): columns of booleans, one a model (of `s1-hf data traces --solved-as`);
-            those whose names begin with `solved_` if not given.
+        solved (`tuple[str, ...]`, *optional*): columns of booleans, one per model, as written by
+            `s1-hf data traces --solved-as`. By default, all columns whose names begin with `solved_`.
     """
 
     solved: tuple[str, ...] | None = None
 
 
 def keep_difficult(dataset: Dataset, options: Difficulty | None = None) -> Stage:
-    """Drop questions that any of the models solved (rule `solved`). Null counts as not solved, and is counted.
+    """Drop questions that any of the models solved (rule `solved`). Nulls count as not solved; a note says how many.
 
     Raises:
-        ValueError: a column is missing, or is not of booleans.
+        ValueError: a column is missing or does not hold booleans.
 
     Example:
 
@@ -57,33 +57,33 @@ def keep_difficult(dataset: Dataset, options: Difficulty | None = None) -> Stage
 
 
 def solved_columns(dataset: Dataset, options: Difficulty) -> list[str]:
-    """Those that are given, or else those with the prefix."""
+    """The columns that are named, or by default those with the prefix."""
     if options.solved is not None:
         return list(options.solved)
     return sorted(name for name in dataset.column_names if name.startswith(PREFIX))
 
 
 def check_booleans(dataset: Dataset, names: list[str]) -> None:
-    """Refuse columns that are missing or of another type; one of nulls alone passes."""
+    """Refuse columns that are missing or hold another type; a column of nulls passes."""
     faults = []
     for name in names:
         kind = getattr(dataset.features.get(name), "dtype", None)
         if name not in dataset.column_names:
             faults.append(f"The pool has no column {name!r}; it has {', '.join(dataset.column_names)}.")
         elif kind not in ("bool", "null"):
-            faults.append(f"The column {name!r} has to be of booleans, but is of {kind or dataset.features[name]}.")
+            faults.append(f"The column {name!r} has to hold booleans, but holds {kind or dataset.features[name]}.")
     if faults:
         raise ValueError("\n".join(faults))
 
 
 def with_thinking_tokens(dataset: Dataset, tokenizer: str) -> Dataset:
-    """`dataset` with a column `thinking_tokens`: how many tokens its traces are, in place of one that is there.
+    """`dataset` with a column `thinking_tokens`, the length of each trace in tokens; an existing one is replaced.
 
     Args:
-        tokenizer (`str`): a folder or a name on the Hub; the paper's is that of Qwen2.5.
+        tokenizer (`str`): a folder or a name on the Hub; the paper uses Qwen2.5's.
 
     Raises:
-        ValueError: it cannot be loaded.
+        ValueError: the tokenizer cannot be loaded.
     """
     load_tokenizer(tokenizer)
     lengths = column(dataset, _count_tokens, ["thinking_trajectories"], tokenizer=tokenizer)
@@ -99,7 +99,7 @@ def _count_tokens(traces: list[Any], tokenizer: str) -> list[int]:
 
 @lru_cache(maxsize=1)
 def load_tokenizer(tokenizer: str) -> Any:
-    """To count with; a `ValueError` says that there is none."""
+    """The tokenizer to count with; raises `ValueError` if it cannot be loaded."""
     transformers = require("transformers", "data")
     try:
         loaded = transformers.AutoTokenizer.from_pretrained(tokenizer)
@@ -107,15 +107,15 @@ def load_tokenizer(tokenizer: str) -> Any:
         raise ValueError(
             f"`tokenizer` has to be a folder or a name on the Hub, but is {tokenizer!r}: {error}"
         ) from None
-    loaded.model_max_length = int(1e30)  # traces are counted, not cut: no warning about the model's length
+    loaded.model_max_length = int(1e30)  # traces are only counted: no warning about the model's maximum length
     return loaded
 
 
 def _notes(verdicts: dict[str, Any]) -> list[str]:
     if not verdicts:
-        return [f"there are no columns {PREFIX}*: no question was dropped"]
+        return [f"the pool has no columns {PREFIX}*: no question was dropped"]
     unknown = {name: sum(value is None for value in values) for name, values in verdicts.items()}
     notes = [f"columns: {', '.join(verdicts)}"]
     return notes + [
-        f"{name} is null in {count:,} rows, taken as not solved" for name, count in unknown.items() if count
+        f"{name} is null in {count:,} rows, counted as not solved" for name, count in unknown.items() if count
     ]

@@ -1,4 +1,4 @@
-"""The domain of every question: from a column, from a model behind an endpoint, or from clusters."""
+"""The domain of every question: from a column, from clusters, or from a model served at an endpoint."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Domains:
 
     Args:
         by (`str`, defaults to `"column"`): `"column"`, `"clusters"` or `"endpoint"`.
-        column (`str`, defaults to `"cot_type"`): the column of domains.
-        clusters (`int`, defaults to 50): how many, at most.
-        embedding_model (`str`, *optional*): for clusters, a folder or name on the Hub; without it TF-IDF of words.
-        base_url, model (`str`, *optional*): of an OpenAI-compatible endpoint, whose key is `OPENAI_API_KEY`.
-        answers (`str`, *optional*): the file of what the endpoint said, JSON lines; no question is asked twice. By
-            default beside the output.
-        concurrency (`int`, defaults to 8): requests at a time.
+        column (`str`, defaults to `"cot_type"`): the column that holds the domains.
+        clusters (`int`, defaults to 50): the largest number of clusters.
+        embedding_model (`str`, *optional*): for clusters, a folder or a name on the Hub. By default, TF-IDF of words.
+        base_url, model (`str`, *optional*): an OpenAI-compatible endpoint, with its key in `OPENAI_API_KEY`.
+        answers (`str`, *optional*): a JSON Lines file that keeps the endpoint's answers, so that no question is asked
+            twice. By default, next to the output.
+        concurrency (`int`, defaults to 8): number of parallel requests.
     """
 
     by: str = "column"
@@ -51,31 +51,31 @@ class Domains:
             f"`clusters` has to be 1 or more, but is {self.clusters}.": self.clusters >= 1,
             f"`concurrency` has to be 1 or more, but is {self.concurrency}.": self.concurrency >= 1,
             "`by: endpoint` needs `base_url` and `model`.": self.by != "endpoint" or bool(self.base_url and self.model),
-            "`base_url` and `model` are for `by: endpoint` alone.": self.by == "endpoint"
+            "`base_url` and `model` are only for `by: endpoint`.": self.by == "endpoint"
             or not (self.base_url or self.model or self.answers),
-            "`embedding_model` is for `by: clusters` alone.": self.by == "clusters" or not self.embedding_model,
+            "`embedding_model` is only for `by: clusters`.": self.by == "clusters" or not self.embedding_model,
         }
         broken = [message for message, kept in rules.items() if not kept]
         if broken:
             raise ValueError("\n".join(broken))
 
     def beside(self, output: Path) -> Domains:
-        """With a file for the answers beside `output`, if one is needed and none is named."""
+        """These options, with `answers` next to `output` if a file is needed and none is named."""
         if self.by != "endpoint" or self.answers:
             return self
         return replace(self, answers=f"{output}.domains.jsonl")
 
 
 def assign_domains(dataset: Dataset, options: Domains | None = None, *, seed: int = 0) -> tuple[list[str], str]:
-    """The domain of every row, and a sentence on where they are from.
+    """The domain of every row, and a note on where the domains come from.
 
     Args:
-        dataset: with the columns `question`, `thinking_trajectories` and `attempt`.
-        seed (`int`, defaults to 0): of the clusters' first centres.
+        dataset: needs the columns `question`, `thinking_trajectories` and `attempt`.
+        seed (`int`, defaults to 0): random seed for the first centres of the clusters.
 
     Raises:
-        ValueError: the column is missing or has rows without a domain, or `answers` is no such file.
-        ConnectionError: the endpoint cannot be reached. What it said until then is kept.
+        ValueError: the column is missing or lacks a domain for some row, or the file `answers` cannot be read.
+        ConnectionError: the endpoint cannot be reached. The answers received so far are kept.
     """
     options = options or Domains()
     if options.by == "column":
@@ -96,15 +96,15 @@ def assign_domains(dataset: Dataset, options: Domains | None = None, *, seed: in
 def _from_column(dataset: Dataset, name: str) -> list[str]:
     if name not in dataset.column_names:
         raise ValueError(
-            f"The pool has no column {name!r} of domains; it has {', '.join(dataset.column_names)}. Name another, or "
-            "use `by: clusters` or `by: endpoint`."
+            f"The pool has no column {name!r} to take domains from; it has {', '.join(dataset.column_names)}. Name "
+            "another column, or use `by: clusters` or `by: endpoint`."
         )
     found = values(dataset, name)
     blank = [row for row, value in enumerate(found) if value is None or not str(value).strip()]
     if blank:
         raise ValueError(
-            f"The column {name!r} has no domain in {len(blank):,} rows, first in "
-            f"{dataset['question'][blank[0]]!r:.80}. Fill it, or use `by: clusters` or `by: endpoint`."
+            f"The column {name!r} has no domain in {len(blank):,} rows, the first being "
+            f"{dataset['question'][blank[0]]!r:.80}. Fill them in, or use `by: clusters` or `by: endpoint`."
         )
     return [str(value) for value in found]
 
@@ -124,13 +124,15 @@ def _from_endpoint(questions: Sequence[str], options: Domains) -> tuple[list[str
     for found in endpoint.traces([Ask(question) for question in todo], lambda rows: None):
         for ask, trace in found:
             if trace.error is not None:
-                raise ConnectionError(f"{options.model} gave no domain: {trace.error}. Run again: the others are kept.")
+                raise ConnectionError(
+                    f"{options.model} gave no domain: {trace.error}. Rerun to resume: earlier answers are kept."
+                )
             domain = domain_of(trace.attempt) or UNKNOWN
             append_line(file, {"model": options.model, "question": ask.question, "domain": domain})
             said[ask.question] = domain
     unclear = sum(said[question] == UNKNOWN for question in questions)
     return [said[question] for question in questions], (
-        f"domains: by {options.model}; {unclear:,} questions are {UNKNOWN!r}, by its word or for want of a clear one"
+        f"domains: by {options.model}; {unclear:,} questions are {UNKNOWN!r}, by its choice or without a clear reply"
     )
 
 
@@ -142,5 +144,7 @@ def _read(file: Path, model: str) -> dict[str, str]:
             if row["model"] == model:
                 found[row["question"]] = row["domain"]
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"Line {number} of {file} is no domain of a question ({error!r}). Remove it.") from None
+            raise ValueError(
+                f"Line {number} of {file} does not hold the domain of a question ({error!r}). Remove it."
+            ) from None
     return found

@@ -1,4 +1,4 @@
-"""Draws that are the same on every machine: whole numbers made of PCG64's 64-bit words, without floating point."""
+"""Random draws that are the same on every machine: integers made from PCG64's 64-bit words, no floating point."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _BITS = 64
 class Draws:
     """A stream of draws.
 
-    numpy promises the words of `PCG64(seed)` for good, but not what `Generator`'s methods make of them; so the methods
-    are here, and few. Each is exact: no rounding, however small a probability.
+    numpy guarantees that the words of `PCG64(seed)` never change, but not what the methods of `Generator` make of them,
+    so the few methods needed are here. Each is exact: no probability is rounded, however small.
 
     Args:
         seed (`int`): 0 or more.
@@ -26,17 +26,17 @@ class Draws:
         self._bits = np.random.PCG64(seed)
 
     def below(self, total: int) -> int:
-        """A whole number from 0 to `total` - 1, each as likely as the others; `total` up to 2^64."""
-        limit = (1 << _BITS) // total * total  # words from there on would favour small numbers
+        """A uniformly drawn integer from 0 to `total` - 1; `total` is at most 2^64."""
+        limit = (1 << _BITS) // total * total  # larger words would favour small numbers
         while True:
             word = int(self._bits.random_raw())
             if word < limit:
                 return word % total
 
     def halving(self, total: int) -> int:
-        """A rank from 0 to `total` - 1 with a probability in proportion to 2^-rank (paper, Algorithm 1).
+        """A rank from 0 to `total` - 1, with probability proportional to 2^-rank (paper, Algorithm 1).
 
-        Coins are tossed until heads; the tails before it are the rank, and ranks from `total` on are tossed again.
+        A coin is tossed until it shows heads; the rank is the number of tails. Ranks of `total` or more are redrawn.
         """
         while True:
             rank = self._tails()
@@ -44,7 +44,7 @@ class Draws:
                 return rank
 
     def weighted(self, weights: Sequence[int]) -> int:
-        """An index, with a probability in proportion to its weight, a whole number of 0 or more."""
+        """An index, with probability proportional to its weight, an integer of 0 or more."""
         at = self.below(sum(weights))
         for index, weight in enumerate(weights):
             at -= weight
@@ -53,7 +53,7 @@ class Draws:
         raise AssertionError("unreachable: `at` is below the sum")
 
     def sample(self, total: int, count: int) -> list[int]:
-        """`count` different numbers below `total`, in the order drawn: a partial Fisher-Yates shuffle."""
+        """`count` different integers below `total`, in the order drawn: a partial Fisher-Yates shuffle."""
         numbers = list(range(total))
         for place in range(count):
             other = place + self.below(total - place)
@@ -68,5 +68,5 @@ class Draws:
 
 
 def scaled(count: int, ratio: Fraction) -> int:
-    """`count` times `ratio`, cut to a whole number, as the notebook's `int(...)`, without its rounding."""
+    """`count` times `ratio`, truncated like the notebook's `int(...)`, but from the exact product."""
     return int(count * ratio)

@@ -1,4 +1,4 @@
-"""Stage 3: questions that are in the pool already."""
+"""Stage 3: drop questions that the pool already has."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Duplicates:
     """Options of [`deduplicate`].
 
     Args:
-        ngram_size (`int`, defaults to 8): words of an n-gram.
-        threshold (`float`, *optional*, defaults to 0.8): from which Jaccard similarity of their sets of n-grams on two
-            questions are near duplicates; none: only equal questions are.
+        ngram_size (`int`, defaults to 8): number of words in an n-gram.
+        threshold (`float`, *optional*, defaults to 0.8): the Jaccard similarity of two questions' sets of n-grams from
+            which they are near duplicates; with `None`, only equal questions are dropped.
     """
 
     ngram_size: int = 8
@@ -42,19 +42,19 @@ class Duplicates:
 
 
 def deduplicate(dataset: Dataset, options: Duplicates | None = None, *, num_proc: int | None = None) -> Stage:
-    """Drop all but one of equal questions (rule `duplicate`), and near duplicates of a kept one (`near_duplicate`).
+    """Keep one of several equal questions (rule `duplicate`), and drop near duplicates of it (`near_duplicate`).
 
-    Equal are questions with the same words ([`s1_hf.curate.text.words`]). Near duplicates are those whose sets of word
-    n-grams have |A & B| / |A | B| >= threshold; every such pair is found, whatever else the pool repeats. Questions
-    of fewer than `ngram_size` words have equal ones only; a paraphrase or a translation is not found, and a changed
-    number in a question of 40 words (8 of 33 n-grams change: 25 / 41 = 0.61) is another question at 0.8.
+    Questions are equal if they have the same words ([`s1_hf.curate.text.words`]). They are near duplicates if their
+    sets of word n-grams have |A & B| / |A | B| >= threshold; every such pair is found, whatever else the pool repeats.
+    Questions of fewer than `ngram_size` words can only be equal. Paraphrases and translations are not found, and at 0.8
+    a changed number makes a question of 40 words another one (8 of its 33 n-grams change: 25 / 41 = 0.61).
 
-    Which one stays does not depend on the order of the pool: rows are taken in the order of a hash of question, trace
-    and answer, and each stays unless one that stays is its duplicate.
+    Which one stays does not depend on the order of the pool: rows are visited in the order of a hash of question, trace
+    and answer, and each stays unless it duplicates one that stays.
 
     Args:
-        dataset: with the columns `question`, `thinking_trajectories` and `attempt`.
-        num_proc (`int`, *optional*): processes.
+        dataset: needs the columns `question`, `thinking_trajectories` and `attempt`.
+        num_proc (`int`, *optional*): number of processes.
 
     Example:
 
@@ -84,9 +84,9 @@ def deduplicate(dataset: Dataset, options: Duplicates | None = None, *, num_proc
 
 
 def row_keys(dataset: Dataset, num_proc: int | None = None) -> list[str]:
-    """A hash of question, trace and answer, a row each: the order in which nothing depends on the pool's order.
+    """A hash of question, trace and answer for each row, to sort by independently of the pool's order.
 
-    Where rows share all three, as one question from two sources does, a hash of all columns follows.
+    If rows share all three, like one question from two sources, a hash of all columns is appended.
     """
     inputs = ["question", "thinking_trajectories", "attempt"]
     keys = list(column(dataset, _hash_rows, inputs, num_proc))
@@ -117,9 +117,9 @@ def _equal(questions: Any, order: list[int]) -> list[Drop]:
 
 
 def _near(grams: list[Grams], order: list[int], threshold: float) -> list[Drop]:
-    """Prefix filtering: two sets as similar as `threshold` share one of the rarest n-grams of each, of which there are
-    |A| - ceil(threshold |A|) + 1 (Bayardo et al., 2007, https://doi.org/10.1145/1242572.1242591). Only these are looked
-    up, so that what a pool repeats everywhere costs nothing."""
+    """Prefix filtering: two sets with a similarity of `threshold` or more share at least one n-gram among the rarest
+    |A| - ceil(threshold |A|) + 1 of each (Bayardo et al., 2007, https://doi.org/10.1145/1242572.1242591). Only these
+    are looked up, so n-grams that the pool repeats everywhere cost nothing."""
     rarity = _Rarity([grams[row] for row in order])
     kept: dict[int, list[int]] = {}
     drops = []
@@ -137,14 +137,14 @@ def _near(grams: list[Grams], order: list[int], threshold: float) -> list[Drop]:
 
 
 class _Rarity:
-    """In how many questions an n-gram is."""
+    """The number of questions that contain each n-gram."""
 
     def __init__(self, grams: list[Grams]) -> None:
         every = np.concatenate(grams) if grams else np.zeros(0, np.int64)
         self._grams, self._counts = np.unique(every, return_counts=True)
 
     def first(self, grams: Grams, count: int) -> list[int]:
-        """The `count` rarest, ties by their hash."""
+        """The `count` rarest, ties broken by their hash."""
         counts = self._counts[np.searchsorted(self._grams, grams)]
         return [int(gram) for gram in grams[np.lexsort((grams, counts))[:count]]]
 

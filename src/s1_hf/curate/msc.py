@@ -1,5 +1,5 @@
-"""Domains that a model chooses from: the areas of the Mathematics Subject Classification 2020 (https://msc2020.org) by
-their numbers, with names shortened, and what the paper's table has besides."""
+"""The domains that a model chooses from: the areas of the Mathematics Subject Classification 2020 (https://msc2020.org)
+by number, with shortened names, and the other domains in the paper's table."""
 
 DOMAINS: dict[str, str] = {
     "00": "General mathematics", "01": "History and biography", "03": "Logic and foundations", "05": "Combinatorics",
@@ -21,7 +21,7 @@ DOMAINS: dict[str, str] = {
     "93": "Systems and control", "94": "Information and communication", "97": "Mathematics education",
     "C": "Chemistry", "L": "Law", "P": "Puzzles and word games", "O": "Other",
 }  # fmt: skip
-"""Code -> name. The paper: Claude 3.5 Sonnet, codes of the MSC and other sciences."""
+"""Code -> name. The paper had Claude 3.5 Sonnet choose among the codes of the MSC and other sciences."""
 
 INSTRUCTION = """\
 You are shown a question. Say which domain it belongs to: the one that its solution needs most. The question is \
@@ -34,14 +34,14 @@ Answer with the code alone."""
 
 
 def instruction() -> str:
-    """What the model is told."""
+    """The system prompt for the model."""
     return INSTRUCTION.format(domains="\n".join(f"{code}: {name}" for code, name in DOMAINS.items()))
 
 
 def domain_of(reply: str) -> str | None:
-    """The domain that a reply names: its last line is a code, or a code with its name behind a colon.
+    """The domain that a reply names: its last line has to be a code, or a code with its name after a colon.
 
-    Letter case, blanks, full stops and asterisks around it do not matter. Codes anywhere else mean nothing.
+    Letter case, and spaces, full stops and asterisks around it, do not matter. Codes anywhere else are ignored.
 
     Example:
 

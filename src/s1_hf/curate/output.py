@@ -1,4 +1,4 @@
-"""The folder of a curation: there as a whole, or not at all."""
+"""Write a curated data set to a folder, completely or not at all."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ DATA = Path("data") / "train-00000-of-00001.parquet"
 
 
 def save(curation: Curation, folder: str | Path, *, overwrite: bool = False) -> Path:
-    """Write the data set with all that belongs to it.
+    """Write the data set and everything that belongs to it.
 
-    `data/` is read by `load_s1k(path=folder)`, `datasets` and pandas. Beside it `README.md` (the dataset card),
-    `report.json`, `report.html` (the same for a browser), `recipe.yaml` (all options, to run again) and
-    `dropped.parquet` (each row of the pool that is not in the data set: `row`, `stage`, `rule`, `detail`, `of`).
+    `data/` can be read by `load_s1k(path=folder)`, `datasets` and pandas. Next to it are `README.md` (the dataset
+    card), `report.json`, `report.html` (the same for a browser), `recipe.yaml` (all options, for running it again) and
+    `dropped.parquet` (every row of the pool that is not in the data set: `row`, `stage`, `rule`, `detail`, `of`).
 
     Args:
         overwrite (`bool`, defaults to `False`): replace a folder that holds an earlier curation.
 
     Raises:
-        ValueError: as in [`check_folder`].
+        ValueError: see [`check_folder`].
     """
     folder = check_folder(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        part.chmod(0o755)  # mkdtemp's are for their owner alone
+        part.chmod(0o755)  # mkdtemp lets only the owner in
         _write(curation, part)
         _replace(part, folder)
     finally:
@@ -46,20 +46,23 @@ def save(curation: Curation, folder: str | Path, *, overwrite: bool = False) -> 
 
 
 def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
-    """Where a curation may be written.
+    """The absolute path of `folder`, if a curation may be written there.
 
     Raises:
-        ValueError: it exists and is not empty, and is not to be overwritten, or is no curation's.
+        ValueError: the folder is not empty, and either `overwrite` is not set or it does not hold a curation.
     """
-    folder = Path(folder).expanduser().resolve()  # a link stays one, to the new data set
+    folder = Path(folder).expanduser().resolve()  # a link is kept, and points to the new data set
     if folder.is_dir() and not any(folder.iterdir()):
         return folder
     if not os.path.lexists(folder):
         return folder
     if not (folder.is_dir() and (folder / REPORT).is_file() and (folder / "data").is_dir()):
-        raise ValueError(f"The output has to be a new folder, but {folder} is there and is no earlier curation's.")
+        raise ValueError(
+            f"The output has to be a new folder, but {folder} exists and does not hold an earlier curation. Choose "
+            "another folder."
+        )
     if not overwrite:
-        raise ValueError(f"{folder} holds a curation already. Choose another folder, or overwrite it (`--overwrite`).")
+        raise ValueError(f"{folder} already holds a curation. Choose another folder, or overwrite it (`--overwrite`).")
     return folder
 
 
@@ -83,7 +86,7 @@ def _write(curation: Curation, folder: Path) -> None:
 
 
 def _replace(part: Path, folder: Path) -> None:
-    """Two renames; a kill between them leaves the earlier curation beside, as `.NAME-old`, and nothing half written."""
+    """Two renames; a kill between them leaves the earlier curation as `.NAME-old`, and nothing half-written."""
     old = folder.with_name(f".{folder.name}-old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

@@ -1,4 +1,4 @@
-"""The report as a page for people: one HTML file that loads nothing."""
+"""The report as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
 
 def make_page(report: dict[str, Any]) -> str:
-    """HTML. All that comes from the pool is escaped, and no script runs in it, whatever it is."""
+    """The HTML of the page. Everything from the pool is escaped, so that no script in it can run."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["n"] = lambda value: "" if value is None else f"{value:,}"
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(

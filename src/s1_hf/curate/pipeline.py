@@ -1,4 +1,4 @@
-"""All stages in order."""
+"""Run all stages in order."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Curation:
-    """A data set, and how it came about.
+    """A curated data set, and how it was made.
 
     Args:
-        dataset (`Dataset`): the selected rows in the order of the pool, all columns of the pool under the names of
-            s1K; with them `domain` (`str`, if domains were needed) and `pool_row` (`int`).
-        stages (`tuple[Stage, ...]`): what each stage kept and dropped, by the row's number in the pool.
-        report (`dict`): JSON types; see [`s1_hf.curate.report.make_report`].
+        dataset (`Dataset`): the selected rows in the order of the pool, with all columns of the pool under the names of
+            s1K, and `domain` (`str`, if domains were needed) and `pool_row` (`int`).
+        stages (`tuple[Stage, ...]`): what each stage kept and dropped, by row number in the pool.
+        report (`dict`): see [`s1_hf.curate.report.make_report`]; JSON types only.
     """
 
     dataset: Dataset
@@ -53,7 +53,7 @@ class Curation:
 
 
 class _Rows:
-    """The rows that are left, and their numbers in the pool."""
+    """The remaining rows, and their numbers in the pool."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset, self.numbers, self.stages = dataset, tuple(range(len(dataset))), list[Stage]()
@@ -77,21 +77,21 @@ def curate(
     num_proc: int | None = None,
     on_stage: Callable[[Stage], None] | None = None,
 ) -> Curation:
-    """Make a data set like s1K from a pool of questions with traces.
+    """Build a data set like s1K from a pool of questions with traces.
 
     The stages are [`decontaminate`], [`check_quality`], [`deduplicate`], [`keep_difficult`] and [`select`].
-    Deduplication comes after quality, so that a failed row does not stand in for a good one of the same question;
-    the methods `random`, `diverse`, `longest` and `full` go without the difficulty stage.
+    Deduplication comes after quality, so that a failed row never replaces a good one with the same question. The
+    methods `random`, `diverse`, `longest` and `full` skip the difficulty stage.
 
     Args:
-        pool: as [`Columns`] describe it.
+        pool: its columns are described in [`Columns`].
         recipe ([`Recipe`]): see [`read_recipe`].
-        num_proc (`int`, *optional*): processes. The result does not depend on it.
+        num_proc (`int`, *optional*): number of processes. The result does not depend on it.
         on_stage (*optional*): called after each stage.
 
     Raises:
-        ValueError: columns are missing or of wrong types, which is said of all of them before any stage; a stage
-            cannot do what the recipe asks for, such as selecting more rows than are left.
+        ValueError: columns are missing or have wrong types (all of them are reported, before any stage runs), or a
+            stage cannot do what the recipe asks for, for example select more rows than are left.
         ConnectionError: a test set or an endpoint cannot be reached.
 
     Example:
@@ -138,10 +138,10 @@ def curate(
 
 
 def check(dataset: Dataset, recipe: Recipe) -> None:
-    """Refuse a pool without what the recipe needs, all faults at once, before any work.
+    """Check before any work that the pool has what the recipe needs.
 
     Raises:
-        ValueError: see there.
+        ValueError: it does not; the message lists everything that is wrong.
     """
     faults = _missing(dataset, recipe)
     booleans = [rule.correct_column for rule in recipe.diversity.trusted if rule.correct_column]
@@ -168,20 +168,20 @@ def _missing(dataset: Dataset, recipe: Recipe) -> list[str]:
     if diversity.method in AFTER_DIFFICULTY:
         needed |= {name: "`difficulty.solved`" for name in recipe.difficulty.solved or ()}
     if diversity.method in BY_DOMAIN and recipe.domains.by == "column":
-        needed[recipe.domains.column] = "`domains`: name another column there, or use `by: clusters`"
+        needed[recipe.domains.column] = "`domains`: name another column, or use `by: clusters`"
     if recipe.quality.min_thinking_tokens:
         needed["thinking_tokens"] = "`quality.min_thinking_tokens`"
     if recipe.tokenizer:
         present.add("thinking_tokens")
     elif "thinking_tokens" in needed:
-        needed["thinking_tokens"] += "; or give a `tokenizer`"
+        needed["thinking_tokens"] += "; or set a `tokenizer`"
     return [
         f"The pool lacks the column {name!r}, needed by {by}." for name, by in needed.items() if name not in present
     ]
 
 
 def _funnel(stages: Sequence[Stage]) -> str:
-    """What has left so few rows, in words: `quality left 7 (dropped: image 3)`."""
+    """Why so few rows are left, in words: `quality left 7 (dropped: image 3)`."""
     parts = []
     for stage in stages:
         rules = Counter(drop.rule for drop in stage.drops).most_common()
@@ -198,7 +198,7 @@ def _domains(dataset: Dataset, recipe: Recipe) -> tuple[Sequence[str], tuple[str
 
 
 def _finished(rows: _Rows, domains: Sequence[str]) -> Dataset:
-    """Traces as lists, as in s1K; domains, and the rows' numbers in the pool."""
+    """The rows as in s1K, with traces as lists, plus their domains and their numbers in the pool."""
     dataset = rows.dataset
     if getattr(dataset.features["thinking_trajectories"], "dtype", None):  # of texts, not of lists
         text = dataset.features["thinking_trajectories"]
@@ -215,7 +215,7 @@ def _as_list(trace: str | None) -> dict[str, list[str]]:
 
 
 def _with_column(dataset: Dataset, name: str, values: Sequence[Any]) -> Dataset:
-    """In place of one that is there."""
+    """Add a column, replacing an existing one."""
     if name in dataset.column_names:
         dataset = dataset.remove_columns(name)
     return dataset.add_column(name, list(values))

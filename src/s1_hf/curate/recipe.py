@@ -1,4 +1,4 @@
-"""A recipe of a curation: one YAML file, whose sections are the options of the stages."""
+"""A curation recipe: one YAML file whose sections are the options of the stages."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Recipe:
     """All options of a curation.
 
     Args:
-        seed (`int`, defaults to 0): of the selection and of clusters.
-        tokenizer (`str`, *optional*): a folder or name on the Hub, to measure traces with; by default the column
-            `thinking_tokens` is taken.
-        columns ([`Columns`]): how the pool's are called.
+        seed (`int`, defaults to 0): random seed for the selection and for clusters.
+        tokenizer (`str`, *optional*): a folder or a name on the Hub, to measure traces with. By default, the column
+            `thinking_tokens` is used.
+        columns ([`Columns`]): the names of the pool's columns.
         decontamination ([`Decontamination`]), quality ([`Quality`]), duplicates ([`Duplicates`]), difficulty
-            ([`Difficulty`]), domains ([`Domains`]), diversity ([`Diversity`]): of the stages.
-        licenses (`dict[str, str]`): text that a `source_type` contains -> licence; the first that fits counts.
+            ([`Difficulty`]), domains ([`Domains`]), diversity ([`Diversity`]): the options of the stages.
+        licenses (`dict[str, str]`): a text in `source_type` -> the licence of such rows; the first match counts.
     """
 
     seed: int = 0
@@ -50,21 +50,22 @@ class Recipe:
             raise ValueError(f"`seed` has to be 0 or more, but is {self.seed}.")
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON types; `Recipe` of it is the same recipe."""
+        """The recipe as JSON types, from which [`build`] makes the same recipe again."""
         return _plain(asdict(self))
 
     def changed(self, **values: Any) -> Recipe:
-        """With other values of `seed`, or of `method` and `n` of the diversity; those that are `None` stay."""
+        """A copy with another `seed`, or another `method` or `n` of `diversity`; a value of `None` changes nothing."""
         given = {name: value for name, value in values.items() if value is not None}
         seed = given.pop("seed", self.seed)
         return replace(self, seed=seed, diversity=replace(self.diversity, **given))
 
 
 def read_recipe(source: str | Path) -> Recipe:
-    """Read a recipe: a YAML file, or one of the package's by its name (`curate`, `curate_embedded`).
+    """Read a recipe: a YAML file, or the name of a shipped one (`curate`, `curate_embedded`).
 
     Raises:
-        ValueError: there is none; it is not a YAML mapping; a field is unknown, of the wrong type or out of its range.
+        ValueError: the recipe does not exist or is not a YAML mapping; a field is unknown, has the wrong type or is out
+            of range.
 
     Example:
 
@@ -89,14 +90,14 @@ def read_recipe(source: str | Path) -> Recipe:
 
 
 def build(kind: Any, given: object, where: str) -> Any:
-    """An object of the dataclass `kind` from a mapping; `where` is its place in the recipe, for errors."""
+    """Build the dataclass `kind` from a mapping; `where` is its place in the recipe, for error messages."""
     if not isinstance(given, Mapping):
         raise ValueError(f"`{where or 'the recipe'}` has to be a mapping of fields to values, but is {given!r:.60}.")
     known = [item.name for item in fields(kind)]
     unknown = [str(name) for name in given if name not in known]
     if unknown:
         hints = ", ".join(_hint(name, known) for name in unknown)
-        raise ValueError(f"Unknown fields in `{where or 'the recipe'}`: {hints}. There are {', '.join(known)}.")
+        raise ValueError(f"Unknown fields in `{where or 'the recipe'}`: {hints}. The fields are {', '.join(known)}.")
     types = get_type_hints(kind)
     values = {name: _value(types[name], value, f"{where}.{name}".strip(".")) for name, value in given.items()}
     try:
@@ -108,7 +109,7 @@ def build(kind: Any, given: object, where: str) -> Any:
 
 
 def _value(wanted: Any, value: Any, where: str) -> Any:
-    """`value` as `wanted`, one of the types that the options have."""
+    """`value` converted to `wanted`, one of the types used in the options."""
     if get_origin(wanted) in (Union, UnionType):
         if value is None and NoneType in get_args(wanted):
             return None

@@ -1,4 +1,4 @@
-"""What a curation did, as JSON types."""
+"""The report on a curation, as JSON types."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from s1_hf.curate.recipe import Recipe
 
 PAPER = {"input": 59_029, "error": 54_116, "quality": 51_581, "difficulty": 24_496, "diversity": 1_000}
-"""The paper's own counts (section 2.2); 54,116 after leaving out failed generations, a part of our quality stage."""
+"""The paper's counts (section 2.2). 54,116 is without failed generations, which our quality stage drops."""
 
-_EXAMPLES = 3  # of every rule
+_EXAMPLES = 3  # per rule
 UNKNOWN_LICENSE = "unknown"
 
 
@@ -31,15 +31,19 @@ def make_report(
     stages: Sequence[Stage],
     recipe: Recipe,
 ) -> dict[str, Any]:
-    """The report.
+    """Report on a curation.
 
     Args:
-        pool: all rows. left: those that were selected from. domains: of these, or none. selected: the result.
+        pool: all rows.
+        left: the rows that the selection chose from.
+        domains: the domains of those rows; empty if none were needed.
+        selected: the result.
 
     Returns:
-        `dict`: `version`, `seed`, `method`, `recipe`; `funnel`, a list of `stage`, `rows` and `paper`; `stages`, a
-        list of `stage`, `rows`, `notes` and `dropped` (rule -> `rows` and `examples`); `sources` and `domains`, each
-        name -> rows per step and the mean trace; `licenses`; `thinking_tokens` of what was left and selected.
+        `dict`: `version`, `seed`, `method`, `columns`, `recipe`; `funnel`, a list of `stage`, `rows` and `paper`;
+        `stages`, a list of `stage`, `rows`, `notes` and `dropped` (rule -> `rows` and `examples`); `sources` and
+        `domains`, name -> rows per step and mean length of the traces; `licenses`, name -> rows; `thinking_tokens`,
+        the lengths of the traces in `left` and `selected`.
     """
     return {
         "version": __version__,
@@ -111,7 +115,7 @@ def _domains(left: Sequence[str], selected: Dataset) -> dict[str, dict[str, Any]
 
 
 def _means(selected: Dataset, column: str) -> dict[str, float]:
-    """Of the traces in tokens, by the values of a column."""
+    """The mean length of the traces in tokens, for each value of a column."""
     if "thinking_tokens" not in selected.column_names:
         return {}
     lengths: dict[str, list[int]] = {}
@@ -122,7 +126,7 @@ def _means(selected: Dataset, column: str) -> dict[str, float]:
 
 
 def _licenses(selected: Dataset, recipe: Recipe) -> dict[str, int]:
-    """How many rows have which licence: the row's own, else its source's by the recipe."""
+    """Rows per licence: the row's own, or else the one that the recipe gives for its source."""
     own = selected["license"] if "license" in selected.column_names else [None] * len(selected)
     sources = selected["source_type"] if "source_type" in selected.column_names else [None] * len(selected)
     found = [
@@ -151,7 +155,7 @@ def _lengths(dataset: Dataset) -> dict[str, Any] | None:
 
 
 def _histogram(lengths: list[int]) -> list[dict[str, int]]:
-    """Rows by powers of two: `from` tokens up to, not including, twice as many."""
+    """Rows by powers of two: each bin holds lengths from `from` up to, but not including, twice `from`."""
     counts = Counter(length.bit_length() for length in lengths)
     bits = range(min(counts), max(counts) + 1)
     return [{"from": 1 << (bit - 1) if bit else 0, "rows": counts[bit]} for bit in bits]

@@ -1,4 +1,4 @@
-"""Stage 5: which of the rows that are left become the data set."""
+"""Stage 5: select the data set from the rows that are left."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ AFTER_DIFFICULTY = ("algorithm_1", "notebook")
 
 @dataclass(frozen=True)
 class Trusted:
-    """Rows that are taken without a draw.
+    """Rows that are selected without a draw.
 
     Args:
         source (`str`): a text that the row's `source_type` contains.
-        correct_column (`str`, *optional*, defaults to `"correct"`): which has to be true; none: whatever the answer.
-        min_thinking_tokens (`int`, defaults to 0): the shortest trace that is taken.
+        correct_column (`str`, *optional*, defaults to `"correct"`): the column that has to be true; with `None`, rows
+            are taken whatever their answer.
+        min_thinking_tokens (`int`, defaults to 0): the length of the shortest trace that is taken.
     """
 
     source: str
@@ -39,18 +40,18 @@ class Trusted:
     def __post_init__(self) -> None:
         if not self.source.strip() or self.min_thinking_tokens < 0:
             raise ValueError(
-                "A rule of `trusted` has to name a source, and a `min_thinking_tokens` of 0 or more, but has "
+                "A rule of `trusted` has to name a source, and a `min_thinking_tokens` of 0 or more, but names "
                 f"{self.source!r} and {self.min_thinking_tokens}."
             )
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A source whose domains weigh in the notebook's last draws.
+    """A source that weights the domains in the notebook's last draws.
 
     Args:
         source (`str`): a text that the row's `source_type` contains.
-        weight (`float`, defaults to 1.0): how much all of it weighs beside all of the first one.
+        weight (`float`, defaults to 1.0): its total weight relative to that of the first benchmark.
     """
 
     source: str
@@ -69,10 +70,11 @@ class Diversity:
 
     Args:
         method (`str`, defaults to `"algorithm_1"`): see [`select`].
-        n (`int`, defaults to 1000): rows to select; `"full"` takes all.
-        trusted (`tuple[Trusted, ...]`): for `"algorithm_1"` and `"notebook"`.
-        benchmarks (`tuple[Benchmark, ...]`): for `"notebook"`.
-        uniform_share (`float`, defaults to 0.7): for `"notebook"`: up to this share of `n`, domains are equally likely.
+        n (`int`, defaults to 1000): number of rows to select; `"full"` takes all.
+        trusted (`tuple[Trusted, ...]`): rows taken first; only for `"algorithm_1"` and `"notebook"`.
+        benchmarks (`tuple[Benchmark, ...]`): only for `"notebook"`.
+        uniform_share (`float`, defaults to 0.7): only for `"notebook"`: the share of `n` up to which domains are
+            equally likely.
     """
 
     method: str = "algorithm_1"
@@ -106,7 +108,7 @@ class Diversity:
 
 @dataclass
 class _Rows:
-    """What is drawn from, in an order that does not depend on the pool's."""
+    """The rows to draw from, in an order that does not depend on the pool's."""
 
     lengths: list[int]
     domains: list[str]
@@ -118,31 +120,32 @@ class _Rows:
 def select(dataset: Dataset, options: Diversity | None = None, *, domains: Sequence[str] = (), seed: int = 0) -> Stage:
     """Select `n` rows.
 
-    - `"algorithm_1"`: the paper's. First what `trusted` names. Then, until there are `n`: a domain, each as likely as
-      the others; of its rows one, with weight 2^-rank, rank 0 being the longest trace. The row leaves its domain, an
-      empty domain leaves. To the letter, as in the original's notebook, a trusted row stays in its domain until it is
-      drawn, which then adds nothing.
-    - `"notebook"`: the code that made s1K. From `uniform_share` of `n` rows on, the domain is drawn by how many rows of
-      the `benchmarks` it has: the counts of each benchmark are scaled to its `weight` times the total of the first,
-      and cut to whole numbers. When these domains are exhausted, all that are left are equally likely (the notebook
-      fails there).
-    - `"random"`: each row as likely as the others. `"diverse"`: a domain, then a row, each as likely as the others.
-      `"longest"`: the longest traces. `"full"`: all. The paper's ablations (section 5.1), which take no heed of
-      `trusted`, and which [`curate`] runs without the difficulty stage.
+    - `"algorithm_1"`: the paper's. All `trusted` rows are taken first. Then, until there are `n` rows, a domain is
+      drawn uniformly, and from it a row with weight 2^-rank, where rank 0 is the longest trace. The row is removed from
+      its domain, and an empty domain is removed. As in the paper and the original's notebook, a trusted row stays in
+      its domain until it is drawn, and that draw adds nothing.
+    - `"notebook"`: the code that made s1K. Once `uniform_share` of the `n` rows are selected, domains are weighted by
+      their rows from the `benchmarks`: the counts of each benchmark are scaled to its `weight` times the total of the
+      first, and truncated to integers. Once these domains are exhausted, the remaining ones are equally likely (the
+      notebook fails there).
+    - The paper's ablations (section 5.1), which ignore `trusted`, and which [`curate`] runs without the difficulty
+      stage: `"random"` draws rows uniformly; `"diverse"` draws a domain, then a row of it, both uniformly; `"longest"`
+      takes the longest traces; `"full"` takes all rows.
 
-    The same rows and seed give the same selection on every machine, in whatever order the rows come: draws are made of
-    PCG64's words without floating point, and equal lengths are ordered by a hash of question, trace and answer.
+    The same rows and seed give the same selection on every machine and for any order of the rows: draws are made from
+    PCG64's words without floating point, and ties in length are broken by a hash of question, trace and answer.
 
     Args:
-        dataset: with the columns of [`s1_hf.curate.duplicates.row_keys`] and `options.needed`.
-        domains (`Sequence[str]`): of its rows, see [`assign_domains`]; for the methods that draw one.
-        seed (`int`, defaults to 0): of all draws.
+        dataset: needs the columns of [`s1_hf.curate.duplicates.row_keys`] and `options.needed`.
+        domains (`Sequence[str]`): one per row, see [`assign_domains`]; for the methods that draw a domain.
+        seed (`int`, defaults to 0): random seed for all draws.
 
     Returns:
-        [`Stage`]: its drops have the rule `not_drawn`; its notes say how many rows were trusted by which rule.
+        [`Stage`]: its drops have the rule `not_drawn`; its notes count the rows that each rule of `trusted` took.
 
     Raises:
-        ValueError: there are fewer than `n` rows, or more trusted ones; a column is missing or has no length.
+        ValueError: there are fewer than `n` rows, or more than `n` trusted ones; a column is missing, or a length is
+            null.
 
     Example:
 
@@ -176,12 +179,12 @@ def _check(dataset: Dataset, options: Diversity, domains: Sequence[str]) -> None
     if missing:
         raise ValueError(f"`method: {options.method}` needs the columns {', '.join(missing)}, which the pool lacks.")
     if options.method in BY_DOMAIN and len(domains) != len(dataset):
-        raise ValueError(f"`domains` has to be one a row ({len(dataset):,}), but there are {len(domains):,}.")
+        raise ValueError(f"`domains` has to hold one domain per row ({len(dataset):,}), but holds {len(domains):,}.")
     if not len(dataset):
-        raise ValueError("No rows are left to select from; the stages before dropped them all.")
+        raise ValueError("No rows are left to select from: the earlier stages dropped them all.")
     if options.method != "full" and len(dataset) < options.n:
         raise ValueError(
-            f"`n` has to be at most {len(dataset):,}, the rows that are left, but is {options.n:,}. Lower `n`, or use "
+            f"`n` has to be at most {len(dataset):,}, the number of rows left, but is {options.n:,}. Lower `n`, or use "
             "a larger pool."
         )
 
@@ -194,8 +197,8 @@ def _rows(dataset: Dataset, options: Diversity, domains: list[str], order: list[
     lengths = ordered("thinking_tokens") if options.method in BY_LENGTH else [0] * len(order)
     if any(length is None for length in lengths):
         raise ValueError(
-            f"`thinking_tokens` is null in {sum(length is None for length in lengths):,} rows that are left. Give a "
-            "`tokenizer`, which counts all of them."
+            f"`thinking_tokens` is null in {sum(length is None for length in lengths):,} of the rows left. Set a "
+            "`tokenizer`, and all traces are measured."
         )
     sources = [source or "" for source in ordered("source_type")] if "source_type" in options.needed else []
     rows = _Rows(lengths, domains, sources, [])
@@ -207,7 +210,7 @@ def _rows(dataset: Dataset, options: Diversity, domains: list[str], order: list[
             for place, source in enumerate(sources)
             if rule.source in source and right[place] and lengths[place] >= rule.min_thinking_tokens
         ]
-        notes.append(f"trusted: {len(met):,} rows of {rule.source}")
+        notes.append(f"trusted: {len(met):,} rows from {rule.source}")
         rows.trusted += met
     return rows, notes
 
@@ -224,7 +227,7 @@ def _notebook(rows: _Rows, options: Diversity, draws: Draws, total: int) -> None
 def _draw_domains(
     rows: _Rows, options: Diversity, draws: Draws, *, until: int, weights: dict[str, int] | None = None
 ) -> None:
-    """Up to `until` rows from domains that are equally likely, then from weighted ones."""
+    """Draw from equally likely domains up to `until` rows, then from weighted ones."""
     _take_trusted(rows, options)
     left = _by_domain(rows, longest_first=True)
     while len(rows.chosen) < options.n:
@@ -244,8 +247,8 @@ def _take_trusted(rows: _Rows, options: Diversity) -> None:
     rows.chosen.update((row, "trusted") for row in rows.trusted)
     if len(rows.chosen) > options.n:
         raise ValueError(
-            f"`trusted` has to name at most `n` ({options.n:,}) rows, but names {len(rows.chosen):,}. Raise `n`, or "
-            "trust fewer sources, or longer traces alone."
+            f"`trusted` has to match at most `n` ({options.n:,}) rows, but matches {len(rows.chosen):,}. Raise `n`, or "
+            "trust fewer sources or only longer traces."
         )
 
 
@@ -256,7 +259,10 @@ def _benchmark_weights(rows: _Rows, options: Diversity) -> dict[str, int]:
     ]
     empty = [b.source for b, count in zip(options.benchmarks, counts, strict=True) if not count]
     if empty:
-        raise ValueError(f"`benchmarks` has to name sources of rows that are left, but has {', '.join(empty)}.")
+        raise ValueError(
+            f"`benchmarks` has to name sources of the rows left, but no row is from {', '.join(empty)}. Remove those "
+            "benchmarks, or use another pool."
+        )
     first = counts[0].total()
     weights: Counter[str] = Counter()
     for benchmark, count in zip(options.benchmarks, counts, strict=True):

@@ -1,4 +1,4 @@
-"""What a stage leaves: the rows that stay, and why each of the others went."""
+"""The result of a stage: the rows that stay, and why each of the others was dropped."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Drop:
     """A row that a stage dropped.
 
     Args:
-        row (`int`): its number in the stage's input; in a [`Curation`], in the pool.
-        rule (`str`): by which rule.
+        row (`int`): its number in the stage's input, or, in a [`Curation`], in the pool.
+        rule (`str`): the rule that dropped it.
         detail (`str`): what the rule found.
-        of (`int`, *optional*): of a duplicate, the row that stays.
+        of (`int`, *optional*): for a duplicate, the row that stays.
     """
 
     row: int
@@ -35,11 +35,11 @@ class Stage:
     """The result of one stage.
 
     Args:
-        name (`str`): which one.
-        rows (`tuple[int, ...]`): the numbers of the rows that stay, in the order of the input, so that
-            `dataset.select(stage.rows)` is what goes on.
-        drops (`tuple[Drop, ...]`): the others, each once, by the first rule that met it.
-        notes (`tuple[str, ...]`): what a reader of the report has to know.
+        name (`str`): the name of the stage.
+        rows (`tuple[int, ...]`): the numbers of the rows that stay, in the order of the input;
+            `dataset.select(stage.rows)` is the input of the next stage.
+        drops (`tuple[Drop, ...]`): the other rows, each with the first rule that matched it.
+        notes (`tuple[str, ...]`): what a reader of the report needs to know.
     """
 
     name: str
@@ -49,27 +49,27 @@ class Stage:
 
 
 def stage(name: str, total: int, drops: Iterable[Drop], notes: Iterable[str] = ()) -> Stage:
-    """A stage over `total` rows from what it drops."""
+    """The result of a stage, made from its `total` input rows and its drops."""
     dropped = tuple(drops)
     gone = {drop.row for drop in dropped}
     return Stage(name, tuple(row for row in range(total) if row not in gone), dropped, tuple(notes))
 
 
 def values(dataset: Dataset, name: str) -> list[Any]:
-    """A column as a list, of which single values are read fast."""
+    """A column as a list, because reading single values of a column is slow."""
     return list(dataset[name][:])
 
 
 def column(
     dataset: Dataset, function: Any, inputs: Iterable[str], num_proc: int | None = None, **options: Any
 ) -> Sequence[Any]:
-    """The column that `function` makes of batches: it is given the lists of `inputs`, and gives the list of values.
+    """A column of values computed in batches by `function`, which takes lists of `inputs` and returns a list.
 
-    Computed by `datasets.map`, whose cache knows the function, the options and our version, so that what has been
-    computed for a data set on disk is not computed again.
+    Computed by `datasets.map`, whose cache key includes the function, the options and our version: values for a data
+    set on disk are not computed twice.
 
     Args:
-        function: of this module's users, annotated with what it returns: `list[str]`, `list[int]`, `list[list[int]]`.
+        function: its return annotation has to be `list[str]`, `list[int]` or `list[list[int]]`.
     """
     if not len(dataset):
         return []
@@ -89,7 +89,7 @@ def column(
 
 
 class _Batched:
-    """Pickled with the function's name, which datasets' cache goes by."""
+    """Pickles together with the function's name, which datasets' cache key depends on."""
 
     def __init__(self, function: Any) -> None:
         self.function = function

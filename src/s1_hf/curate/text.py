@@ -1,4 +1,4 @@
-"""Texts as words, and keys that are the same on every machine."""
+"""Texts as words, and hashes that are the same on every machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 
 def words(text: str) -> list[str]:
-    """Lower-cased and split at white space, as the original's decontamination does. Punctuation stays on its word.
+    """Lower-case and split at whitespace, like the original's decontamination. Punctuation stays attached to its word.
 
     Example:
 
@@ -22,10 +22,10 @@ def words(text: str) -> list[str]:
 
 
 def ngrams(text: str, size: int) -> list[str]:
-    """Its `size` consecutive words, at every place; of a text with fewer words, all of them as one.
+    """All runs of `size` consecutive words; a shorter text is one n-gram as a whole.
 
-    **Where we differ**: the original finds nothing in a text of fewer words, so that a short question of the pool that
-    is a test question word for word passes.
+    **Where we differ**: the original makes no n-grams from a shorter text, so it misses a short question that equals a
+    test question word for word.
 
     Example:
 
@@ -43,12 +43,12 @@ def ngrams(text: str, size: int) -> list[str]:
 
 
 def number(text: str) -> int:
-    """63 bits of its BLAKE2 hash: what a signed column holds."""
+    """63 bits of the text's BLAKE2 hash, which fit into a column of int64."""
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1
 
 
 def key(*texts: str | None) -> str:
-    """A stable name of texts, by which ties are broken: 32 hexadecimal digits of their BLAKE2 hash."""
+    """A stable key for breaking ties: 32 hexadecimal digits of the texts' BLAKE2 hash."""
     digest = blake2b(digest_size=16)
     for text in texts:
         data = b"-" if text is None else text.encode("utf-8", "surrogatepass")
@@ -57,13 +57,13 @@ def key(*texts: str | None) -> str:
 
 
 def trace_text(trace: str | Sequence[str | None] | None) -> str:
-    """A trace that is a text or a list of texts as one text, joined as in training."""
+    """A trace, which may be a list of texts, as one text, joined as in training."""
     if trace is None or isinstance(trace, str):
         return trace or ""
     return "\n".join(part or "" for part in trace)
 
 
 def excerpt(text: str, length: int = 160) -> str:
-    """Its beginning on one line."""
+    """The beginning of a text, on one line."""
     line = " ".join(text.split())
     return line if len(line) <= length else line[: length - 3] + "..."

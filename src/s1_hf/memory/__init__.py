@@ -1,12 +1,13 @@
-"""What a fine-tune takes of a GPU's memory, before it is started: formulas, checked against what torch really keeps.
+"""Predict the GPU memory of a fine-tune before it starts, by formulas checked against what torch really keeps.
 
     shape = decoder_shape(config)
     forecast = plan(shape, Training(max_length=20_000), Machine("2x8-h100", gpus=16, gpu_memory=gpu_memory("h100")))
     forecast.verdict, forecast.total
 
-`shape` reads a model's dimensions from its config, `training` and `machine` say what is run where, `activations`
-holds the formulas of a layer, `state` those of weights and optimizer, `moments` adds them up for the moments of a step,
-`planning` takes the worst, `advice` plans again with one setting changed. All numbers are bytes; GiB are for display.
+`shape` reads a model's dimensions from its config, `training` and `machine` describe the run and its hardware,
+`activations` holds the formulas for a layer, `state` those for weights and optimizer, `moments` adds them up at each
+moment of a step, `planning` takes the worst, and `advice` plans again with one setting changed. All numbers are bytes;
+GiB are for display only.
 """
 
 from s1_hf.memory.advice import Suggestion, longest_length, suggestions

@@ -1,4 +1,4 @@
-"""A machine: how many GPUs of how much memory, and how FSDP shares the model among them."""
+"""A machine: its GPUs, their memory, and how FSDP shards the model over them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import yaml
 
-# Bytes that torch reports as total, the lowest seen in out-of-memory messages ("has a total capacity of 79.11 GiB",
-# vllm-project/vllm#27508, and the like for the others): less than the name says, which counts what ECC takes.
+# The total that torch reports, as the lowest value seen in out-of-memory messages ("has a total capacity of 79.11 GiB",
+# vllm-project/vllm#27508, and similar for the others). It is less than the nominal size, which includes ECC's share.
 _GPUS_GIB = {
     "a100": 79.1,
     "a100-40gb": 39.4,
@@ -24,18 +24,20 @@ _GPUS_GIB = {
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run is spread over.
+    """The hardware of a run, and how the run is spread over it.
 
     Args:
-        name (`str`): as in `2x8-h100`: machines x GPUs, kind of GPU.
-        gpus (`int`): of all machines together; each runs one process.
-        gpu_memory (`int`): bytes of one GPU, as torch reports them.
-        nodes (`int`, defaults to 1): machines.
-        sharding (`str`, defaults to `"full"`): `"full"` is FSDP2 with `reshard_after_forward`; `"gradients"` without
-            it, so that all layers stay gathered from forward to backward; `"none"` keeps a whole copy per GPU.
+        name (`str`): for example `2x8-h100`: machines x GPUs per machine, kind of GPU.
+        gpus (`int`): number of GPUs in all machines together; each runs one process.
+        gpu_memory (`int`): bytes of one GPU, as reported by torch.
+        nodes (`int`, defaults to 1): number of machines.
+        sharding (`str`, defaults to `"full"`): `"full"` is FSDP2 with `reshard_after_forward`; `"gradients"` is FSDP2
+            without it, so all layers stay gathered from forward to backward; `"none"` keeps a full copy on each GPU.
         offload (`bool`): FSDP keeps weights, gradients and optimizer state in host memory.
-        activation_checkpointing (`bool`): FSDP's own; it does what the recipe's `gradient_checkpointing` does.
-        one_loads (`bool`, defaults to `True`): one process of a node reads the weights (`cpu_ram_efficient_loading`).
+        activation_checkpointing (`bool`): FSDP's own checkpointing, equivalent to the recipe's
+            `gradient_checkpointing`.
+        one_loads (`bool`, defaults to `True`): only one process per node reads the weights
+            (`cpu_ram_efficient_loading`).
     """
 
     name: str
@@ -52,7 +54,7 @@ class Machine:
             f"`{name}` has to be at least 1" for name in ("gpus", "gpu_memory", "nodes") if getattr(self, name) < 1
         ]
         if self.nodes >= 1 and self.gpus % self.nodes:
-            faults.append(f"`gpus` has to be a multiple of `nodes`, but {self.gpus} is none of {self.nodes}")
+            faults.append(f"`gpus` has to be a multiple of `nodes`, but {self.gpus} is not a multiple of {self.nodes}")
         if self.offload and self.sharding == "none":
             faults.append("`offload` needs FSDP: set `sharding` to 'full'")
         if faults:
@@ -60,44 +62,45 @@ class Machine:
 
     @property
     def shards(self) -> int:
-        """Parts into which weights, gradients and optimizer state are cut."""
+        """Number of parts that weights, gradients and optimizer state are split into."""
         return 1 if self.sharding == "none" else self.gpus
 
     @property
     def gpus_per_node(self) -> int:
-        """Processes that share one host's memory."""
+        """Number of processes that share one host's memory."""
         return self.gpus // self.nodes
 
 
 def gpu_memory(kind: str) -> int:
-    """Bytes that torch reports for a kind of GPU, such as `"h100"`.
+    """Bytes that torch reports for a kind of GPU, for example `"h100"`.
 
     Raises:
-        ValueError: a kind that is not in the table; the message lists those that are.
+        ValueError: the kind is not in the table; the message lists those that are.
     """
     if kind not in _GPUS_GIB:
         raise ValueError(
-            f"The memory of a GPU {kind!r} is not known, only of {', '.join(_GPUS_GIB)}. Say how many GiB one has: "
+            f"The memory of a GPU {kind!r} is not known, only that of {', '.join(_GPUS_GIB)}. Give its GiB: "
             "--gpu-memory 79.1"
         )
     return int(_GPUS_GIB[kind] * 2**30)
 
 
 def machine_from_accelerate(path: str | Path, memory: int | None = None) -> Machine:
-    """The machine that an accelerate config describes.
+    """The machine described by an accelerate config.
 
     Args:
-        path (`str | Path`): a YAML file of `accelerate config`, FSDP2 or one process per GPU without sharding.
-        memory (`int`, *optional*): bytes of one GPU. By default, by the kind of GPU that the file's name ends in
-            (`2x8-h100.yaml`), for `use_cpu` the host's memory, else what torch says of the GPU here.
+        path (`str | Path`): a YAML file written by `accelerate config`, for FSDP2 or for one process per GPU without
+            sharding.
+        memory (`int`, *optional*): bytes of one GPU. By default, the host's memory for `use_cpu`, else that of the kind
+            of GPU that the file's name ends in (`2x8-h100.yaml`), else what torch reports for the GPU here.
 
     Raises:
-        ValueError: another way of distributing, or a GPU of unknown memory.
+        ValueError: the config uses another kind of distribution, or a GPU of unknown memory.
     """
     path = Path(path)
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(config, dict) or "num_processes" not in config:
-        raise ValueError(f"{path} has to be a config of `accelerate config`, but has no `num_processes`.")
+        raise ValueError(f"{path} has to be written by `accelerate config`, but has no `num_processes`.")
     kind, fsdp = str(config.get("distributed_type", "NO")), _plain(config.get("fsdp_config"))
     faults = []
     if kind not in ("NO", "MULTI_GPU", "FSDP"):

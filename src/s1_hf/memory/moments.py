@@ -1,4 +1,4 @@
-"""The worst moments of a training step, and what is on a GPU at each of them."""
+"""The worst moments of a training step, and what a GPU holds at each of them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from s1_hf.memory.shape import DecoderShape
 from s1_hf.memory.state import Part, State
 from s1_hf.memory.training import OPTIMIZERS, Training
 
-# Tiles of TRL 1.16's fused loss, in trl/kernels/chunked_logprob.py and trl/trainer/utils.py.
+# The tile sizes of TRL 1.16's fused loss, from trl/kernels/chunked_logprob.py and trl/trainer/utils.py.
 _TILE_TOKENS, _TILE_VOCABULARY = 4096, 32768
-_OFFLOAD_STASH = 5  # tensors on their way: max_fwd_stash_size in trl/models/activation_offloading.py
+_OFFLOAD_STASH = 5  # tensors in transit: max_fwd_stash_size in trl/models/activation_offloading.py
 
 
 class Moments:
-    """The parts of a plan, by moment; [`plan`] says what the formulas are. Every number is bytes on one GPU."""
+    """The parts of a plan at each moment; the formulas are in [`plan`]. All numbers are bytes on one GPU."""
 
     def __init__(self, shape: DecoderShape, training: Training, machine: Machine) -> None:
         self.shape, self.training, self.machine = shape, training, machine
@@ -28,7 +28,7 @@ class Moments:
         self.rotary = 2 * self.residual * shape.head_dim * training.max_length
 
     def each(self) -> dict[str, list[Part]]:
-        """All parts at each moment; gradients that are accumulated are there from the second batch on."""
+        """All parts at each moment. Accumulated gradients exist from the second batch onwards."""
         trained, accumulates = self.state.trained, self.state.accumulates
         head = 0 if self.lora else self.shape.embedding + self.shape.hidden
         none, first = (
@@ -51,12 +51,12 @@ class Moments:
         return moments
 
     def host(self) -> int:
-        """Host memory of one node; pinned memory comes in powers of two."""
+        """Host memory of one node; pinned memory is allocated in powers of two."""
         offloaded = self.shape.layers * (1 << (self._kept_per_layer() - 1).bit_length())
         return self.state.host(offloaded if self.training.activation_offloading else 0)
 
     def _kept(self, layers: int | None = None) -> Part:
-        """Between forward and backward."""
+        """What is kept from forward to backward."""
         per_layer, t = self._kept_per_layer(), self.training
         layers = self.shape.layers if layers is None else layers
         always = self.rotary + activations.mask_bytes(t)
@@ -64,10 +64,10 @@ class Moments:
         if not t.activation_offloading:
             return Part("activations kept", layers * per_layer + always, f"{layers} layers x {what} B")
         moving = min(_OFFLOAD_STASH, layers) * per_layer
-        if not self.checkpointed:  # by tensor, not by layer; those that two maps share stay on the GPU
+        if not self.checkpointed:  # tensor by tensor, not by layer; tensors shared by two maps stay on the GPU
             staying = layers * t.tokens * self.e * (2 * self.shape.hidden + self.shape.queries)
             moving = min(moving, _OFFLOAD_STASH * t.tokens * self.e * self.shape.intermediate + staying)
-        return Part("activations kept", moving + always, f"those on their way; {layers} x {what} B in host memory")
+        return Part("activations kept", moving + always, f"those in transit; {layers} x {what} B in host memory")
 
     def _kept_per_layer(self) -> int:
         if self.checkpointed:
@@ -78,16 +78,16 @@ class Moments:
         return activations.layer_bytes(self.shape, self.training, self.kind, adapters_float32=self.adapters_float32)
 
     def _layer(self) -> Part:
-        """The layer whose backward runs."""
+        """The layer whose backward is running."""
         moving = activations.transient_bytes(
             self.shape, self.training, self.kind, adapters_float32=self.adapters_float32
         )
         if self.checkpointed:
-            return Part("activations of one layer", self._layer_bytes() + moving, "computed again, with gradients")
+            return Part("activations of one layer", self._layer_bytes() + moving, "recomputed, with gradients")
         return Part("activations of one layer", moving, "gradients")
 
     def _end_of_forward(self) -> list[Part]:
-        """Autocast keeps the copies of weights that it has made until it ends, recomputed or not."""
+        """Autocast keeps its copies of the weights until it ends, with or without checkpointing."""
         s, t = self.shape, self.training.tokens
         casts = Part(
             "gathered weights", 2 * s.layers * s.linear_parameters, "autocast's copies of all linear maps, 2 B"
@@ -96,29 +96,29 @@ class Moments:
         return [casts, self._kept(), running]
 
     def _embedding(self) -> list[Part]:
-        """FSDP: the embedding gathered, its gradient, and that being reduced."""
+        """With FSDP: the gathered embedding, its gradient, and the gradient being reduced."""
         each = 3 * self.e if self.sharded else self.state.trained_width * self.state.accumulates
         kept = Part("activations kept", 2 * self.residual * self.training.tokens * self.shape.hidden, "2 gradients")
-        return [Part("gathered weights", each * self.shape.embedding, f"embedding or gradient of it, {each} B"), kept]
+        return [Part("gathered weights", each * self.shape.embedding, f"embedding or its gradient, {each} B"), kept]
 
     def _optimizer_step(self) -> list[Part]:
         each = 0.0 if self.machine.offload else OPTIMIZERS[self.training.optimizer][1]
         size = int(each * self.state.trained) // self.machine.shards
-        return [Part("optimizer step", size, f"{each:.3g} B per trained parameter, which a fused step does not take")]
+        return [Part("optimizer step", size, f"{each:.3g} B per trained parameter, which a fused step does not need")]
 
     def _gathered_in_loss(self) -> Part:
-        """FSDP: head, final norm and the last layer (prefetched), in the width of computation."""
+        """With FSDP: head, final norm and the prefetched last layer, in the dtype of computation."""
         if not self.sharded:
             return Part("gathered weights", 0, "none: each GPU has all weights")
         if self.machine.sharding == "gradients":
             return self._all_gathered()
-        # With peft, accelerate does not find the final norm, whose hook would gather the head, and TRL does by itself.
-        heads, words = (2, "head, twice,") if self.lora else (1, "head")
+        # With peft, accelerate does not find the final norm, whose hook would gather the head, so TRL gathers it again.
+        heads, words = (2, "head (twice)") if self.lora else (1, "head")
         size = self.e * (heads * self.shape.embedding + self.shape.hidden + self._layer_elements())
         return Part("gathered weights", size, f"{words} and one layer, {self.e} B")
 
     def _gathered_in_layer(self, *, last: bool = True) -> Part:
-        """FSDP: two layers, and the gradients on their way; behind the last layer, these are the head's."""
+        """With FSDP: two layers and the gradients in transit, which after the last layer are the head's."""
         s, matrix = self.shape, self.shape.hidden * self.shape.intermediate
         if not self.sharded:
             return self._one_matrix(matrix)
@@ -127,20 +127,20 @@ class Moments:
         if self.machine.sharding == "gradients":
             return self._all_gathered(gradient + waiting)
         size = self.e * (2 * self._layer_elements() + gradient + waiting)
-        return Part("gathered weights", size, f"two layers, a gradient, the last one being reduced, {self.e} B")
+        return Part("gathered weights", size, f"two layers, a gradient, the previous one being reduced, {self.e} B")
 
     def _one_matrix(self, elements: int) -> Part:
-        """One process: the gradient of a matrix before it is added, or its weights out of 4 bits."""
+        """In one process: a matrix's gradient before it is added, or its weights dequantised from 4 bits."""
         if self.lora is not None:
-            words = "the largest matrix out of 4 bits, 2 B" if self.lora.four_bit else "none: each GPU has all weights"
+            words = "the largest matrix dequantised, 2 B" if self.lora.four_bit else "none: each GPU has all weights"
             return Part("gathered weights", 2 * elements if self.lora.four_bit else 0, words)
         each = 6 if self.kind == "autocast" else self.e  # in bfloat16, then in float32
         return Part("gathered weights", each * elements, f"the gradient of the largest matrix, {each} B")
 
     def _all_gathered(self, more: int = 0) -> Part:
-        """Without `reshard_after_forward`."""
+        """All layers, as they stay gathered without `reshard_after_forward`."""
         size = self.e * (self.shape.parameters + (self.state.trained if self.lora else 0) + more)
-        return Part("gathered weights", size, f"all layers, for want of reshard_after_forward, {self.e} B")
+        return Part("gathered weights", size, f"all layers, without reshard_after_forward, {self.e} B")
 
     def _layer_elements(self) -> int:
         """Parameters that FSDP gathers for one layer."""
@@ -154,8 +154,8 @@ class Moments:
             cast = 2 * s.embedding if self.kind == "autocast" else 0
             size = norm + t * (12 * s.vocabulary + 2 * self.residual * s.hidden) + cast
             return Part("loss", size, f"12 B x T x {s.vocabulary:,} logits")
-        scored = t * (2 * self.residual * s.hidden + 64)  # the norm's result, and of it the positions with a label
-        both = 4 if self.residual == 4 else 6  # a gradient is float32, then in the width of what it is the gradient of
+        scored = t * (2 * self.residual * s.hidden + 64)  # the norm's result, and its copy at positions with a label
+        both = 4 if self.residual == 4 else 6  # a gradient is first float32, then cast to the dtype of its tensor
         tile = self.e * min(t, _TILE_TOKENS) * _TILE_VOCABULARY
         head = 0 if self.lora else both * s.embedding
         words = f"tiles of {_TILE_TOKENS} x {_TILE_VOCABULARY}, T (16 h + ...) B" + (

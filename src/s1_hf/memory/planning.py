@@ -1,4 +1,4 @@
-"""All of it added up: what a run takes at its worst moment."""
+"""Add everything up: what a run takes at its worst moment."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from s1_hf.memory.shape import DecoderShape
 from s1_hf.memory.state import Part
 from s1_hf.memory.training import OPTIMIZERS, Training
 
-# Not formulas but assumptions, not measured by us: the CUDA context, NCCL's and cuBLAS's buffers; and what the caching
-# allocator holds without using it, as a share of what is used.
+# Assumptions, not formulas, and not measured by us: the CUDA context with NCCL's and cuBLAS's buffers; and what the
+# caching allocator holds without using it, as a share of what is used.
 CONTEXT = 2 * 2**30
 FRAGMENTATION = 0.04
-TIGHT = 0.05  # a plan with less than this share of the GPU to spare
+TIGHT = 0.05  # a plan is tight if less than this share of the GPU is left
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """What a run takes on each GPU, and around it.
+    """The memory that a run needs on each GPU and each host.
 
     Args:
-        parts (`tuple[Part, ...]`): at the worst moment; they add up to `total`.
-        moments (`dict[str, int]`): the total at each moment that was looked at.
-        capacity (`int`): of one GPU.
-        host (`int`): bytes of host memory that one node needs, the program itself and the data not counted.
-        trained_parameters (`int`): elements that the optimizer updates.
+        parts (`tuple[Part, ...]`): the parts at the worst moment; they add up to `total`.
+        moments (`dict[str, int]`): the total at each moment considered.
+        capacity (`int`): bytes of one GPU.
+        host (`int`): bytes of host memory that one node needs, not counting the program itself and the data.
+        trained_parameters (`int`): number of elements that the optimizer updates.
     """
 
     parts: tuple[Part, ...]
@@ -48,44 +48,45 @@ class MemoryPlan:
 
     @property
     def verdict(self) -> Literal["fits", "tight", "does not fit"]:
-        """`"tight"`: less than `TIGHT` of the GPU is to spare, which is less than the formulas may be wrong by."""
+        """Whether the run fits. `"tight"`: the share left is below `TIGHT`, and the formulas may be off by more."""
         if self.total > self.capacity:
             return "does not fit"
         return "tight" if self.total > (1 - TIGHT) * self.capacity else "fits"
 
 
 def plan(shape: DecoderShape, training: Training, machine: Machine) -> MemoryPlan:
-    """What a fine-tune takes on each GPU of a machine.
+    """Predict the memory that a fine-tune needs on each GPU of a machine.
 
     With P parameters, of which t are trained, p in a layer and V in the head, N GPUs, T tokens per GPU, hidden width h:
 
-    - weights, gradients, optimizer state: 4 + 4 + 8 bytes per trained parameter with AdamW in mixed precision, / N
-      under FSDP; 2 per frozen one (4-bit: 0.5 and a float32 per 64). FSDP gradients that are accumulated without
-      `sync_each_batch` are whole on each GPU: 2 t more ([`State`]).
+    - weights, gradients, optimizer state: 4 + 4 + 8 bytes per trained parameter with AdamW in mixed precision, divided
+      by N under FSDP; 2 bytes per frozen parameter (4-bit: 0.5, and a float32 per 64). Gradients that FSDP accumulates
+      without `sync_each_batch` are held in full on each GPU, which adds 2 t ([`State`]).
     - activations kept from forward to backward: 2 T h for each checkpointed layer, else `activations.layer_bytes`.
-    - in the loss: head, final norm and a layer gathered (2 V + 2 p), the norm's result and the gradient of it
-      (16 T h + ...), tiles of logits, the head's gradient in float32 and bfloat16 (6 V); with full logits 12 bytes for
-      each of them, which are, in float32, log-probabilities, their gradient and that of the logits.
-    - or in the backward of a layer: that layer and the next gathered (4 p), one matrix's gradient, the gradients that
-      are being reduced (2 V or 2 p), what a checkpointed layer computes again (`activations.layer_bytes`), and
-      gradients of activations (`activations.transient_bytes`). In the first batch of a step, the last layer meets all
-      kept activations and few gradients, the first layer the opposite; between them both change evenly.
+    - in the loss: the gathered head, final norm and one layer (2 V + 2 p), the norm's result and its gradient
+      (16 T h + ...), tiles of logits, and the head's gradient in float32 and bfloat16 (6 V). With full logits, 12 bytes
+      for each of them: the log-probabilities, their gradient and that of the logits, all in float32.
+    - or in the backward of a layer: this layer and the next one gathered (4 p), one matrix's gradient, the gradients
+      being reduced (2 V or 2 p), what a checkpointed layer recomputes (`activations.layer_bytes`), and the gradients of
+      activations (`activations.transient_bytes`). In the first batch of a step, the last layer's backward coincides
+      with all kept activations and few gradients, the first layer's with the opposite; in between, both change
+      linearly.
     - an allowance for CUDA, NCCL and unused blocks, which is an assumption.
 
-    The moment with the largest sum is the plan. Positions of the prompt, which TRL's loss leaves out, are counted.
+    The plan is the moment with the largest sum. Prompt positions are counted, although TRL's loss leaves them out.
     benchmarks/training_memory.py compares plans with simulated and measured steps.
 
     Raises:
-        ValueError: 4-bit weights under FSDP, which were not checked; or checkpointing asked for twice.
+        ValueError: 4-bit weights under FSDP, which were never verified; or both kinds of checkpointing at once.
     """
     if training.lora is not None and training.lora.four_bit and machine.sharding != "none":
         raise ValueError(
-            "4-bit weights under FSDP are not covered: plan for a machine of one GPU, or leave 4 bits out."
+            "4-bit weights under FSDP are not covered: plan for a machine with one GPU, or leave out `load_in_4bit`."
         )
     if machine.activation_checkpointing and training.gradient_checkpointing:
         raise ValueError(
-            "The machine's `fsdp_activation_checkpointing` and the recipe's `gradient_checkpointing` do the same: "
-            "set one of them to false."
+            "The machine's `fsdp_activation_checkpointing` and the recipe's `gradient_checkpointing` do the same "
+            "thing: set one of them to false."
         )
     moments = Moments(shape, training, machine)
     at = {name: (*parts, _allowance(parts)) for name, parts in moments.each().items()}
@@ -95,7 +96,7 @@ def plan(shape: DecoderShape, training: Training, machine: Machine) -> MemoryPla
 
 
 def checkpoint_bytes(trained_parameters: int, *, optimizer: str = "adamw_torch_fused", model_only: bool = False) -> int:
-    """What one checkpoint of a run takes on disk: trained weights in float32, and the optimizer's state.
+    """The size of one checkpoint on disk: trained weights in float32, and the optimizer's state.
 
     Example:
 
@@ -111,4 +112,6 @@ def checkpoint_bytes(trained_parameters: int, *, optimizer: str = "adamw_torch_f
 
 def _allowance(parts: list[Part]) -> Part:
     used = sum(part.bytes for part in parts)
-    return Part("allowance", CONTEXT + int(FRAGMENTATION * used), "assumed: 2 GiB for CUDA and NCCL, 4 % unused blocks")
+    return Part(
+        "allowance", CONTEXT + int(FRAGMENTATION * used), "assumed: 2 GiB for CUDA and NCCL, 4 % for unused blocks"
+    )

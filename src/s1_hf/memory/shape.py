@@ -1,4 +1,4 @@
-"""A model's dimensions, from its config alone: parameters are counted on the meta device, where they take no memory."""
+"""A model's dimensions, from its config only: parameters are counted on the meta device, where they use no memory."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
-# Decoders whose layers keep what `activations` says; tests/memory/test_memory.py measures each of them.
+# Decoders whose layers keep what `activations` predicts; tests/memory/test_activations.py measures each of them.
 CHECKED = ("llama", "qwen2", "qwen3")
 CONFIGS = Path(str(files("s1_hf"))) / "memory" / "configs"
 
 
 @dataclass(frozen=True)
 class DecoderShape:
-    """Dimensions of a dense decoder with gated MLP, RMS norms and rotary positions.
+    """Dimensions of a dense decoder with a gated MLP, RMS norms and rotary positions.
 
     Args:
-        parameters (`int`): of the whole model; an embedding that is also the head counts once.
-        layer_parameters (`int`): of one decoder layer.
-        head_norms (`bool`): whether queries and keys are normalised head by head (Qwen3).
+        parameters (`int`): number of parameters in the whole model; an embedding that is also the head counts once.
+        layer_parameters (`int`): number of parameters in one decoder layer.
+        head_norms (`bool`): whether queries and keys are normalised per head (Qwen3).
     """
 
     hidden: int
@@ -37,22 +37,22 @@ class DecoderShape:
 
     @property
     def queries(self) -> int:
-        """Width of all query heads together."""
+        """Total width of the query heads."""
         return self.heads * self.head_dim
 
     @property
     def keys(self) -> int:
-        """Width of all key heads together, and of all value heads."""
+        """Total width of the key heads, which equals that of the value heads."""
         return self.kv_heads * self.head_dim
 
     @property
     def embedding(self) -> int:
-        """Elements of the embedding matrix, and of the head."""
+        """Number of elements in the embedding matrix, and in the head."""
         return self.vocabulary * self.hidden
 
     @property
     def linears(self) -> dict[str, tuple[int, int]]:
-        """Inputs and outputs of a layer's linear maps, in the order of the forward pass."""
+        """Input and output widths of a layer's linear maps, in the order of the forward pass."""
         h, i, q, k = self.hidden, self.intermediate, self.queries, self.keys
         return {
             "q_proj": (h, q),
@@ -66,7 +66,7 @@ class DecoderShape:
 
     @property
     def linear_parameters(self) -> int:
-        """Elements of a layer's weight matrices."""
+        """Number of elements in a layer's weight matrices."""
         return sum(inputs * outputs for inputs, outputs in self.linears.values())
 
 
@@ -74,17 +74,17 @@ def decoder_shape(config: PreTrainedConfig) -> DecoderShape:
     """The dimensions in a transformers config.
 
     Raises:
-        ValueError: not a causal language model, or one whose layers keep other tensors than the formulas say (mixtures
-            of experts, sliding windows, ...): a wrong "fits" costs more than none.
+        ValueError: the model is not a causal language model, or its layers keep other tensors than the formulas say
+            (mixtures of experts, sliding windows, ...): a wrong "fits" costs more than no answer.
     """
     if config.model_type not in CHECKED:
         raise ValueError(
-            f"Memory can be planned for models of type {', '.join(CHECKED)}, whose layers the formulas were measured "
-            f"on, but this one is {config.model_type!r}. Train it for one step on the longest row, with "
-            "`--max_steps 1 --expected_steps none`, and read `torch.cuda.max_memory_allocated()`."
+            f"Memory can be planned for models of type {', '.join(CHECKED)}, for which the formulas were verified, but "
+            f"this one is {config.model_type!r}. Train it for one step on the longest row, with `--max_steps 1 "
+            "--expected_steps none`, and read `torch.cuda.max_memory_allocated()`."
         )
     if config.hidden_act != "silu":
-        raise ValueError(f"`hidden_act` has to be 'silu', as in the models measured, but is {config.hidden_act!r}.")
+        raise ValueError(f"`hidden_act` has to be 'silu', as in the verified models, but is {config.hidden_act!r}.")
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     return DecoderShape(
@@ -96,19 +96,19 @@ def decoder_shape(config: PreTrainedConfig) -> DecoderShape:
         head_dim=getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
         vocabulary=config.vocab_size,
         head_norms=config.model_type == "qwen3",
-        parameters=sum(p.numel() for p in model.parameters()),  # each once, also if it has two names
+        parameters=sum(p.numel() for p in model.parameters()),  # shared parameters count once
         layer_parameters=sum(p.numel() for p in model.model.layers[0].parameters()),
     )
 
 
 def read_config(source: str, revision: str = "main") -> tuple[PreTrainedConfig, str]:
-    """A model's config, and where it was found: a folder, the local cache, this package, or the hub, in this order.
+    """A model's config and where it was found: in a folder, the local cache, this package or the Hub, tried in order.
 
-    The package has the configs of the shipped recipes' models: the shape under a published name does not change, and
-    asking the hub without a network takes half a minute.
+    The package ships the configs of its recipes' models, because the shape of a published model does not change and
+    asking the Hub without a network takes half a minute.
 
     Raises:
-        ValueError: there is no config in any of these places.
+        ValueError: none of these places has a config.
     """
     if Path(source).is_dir():
         return AutoConfig.from_pretrained(source), f"folder {source}"
@@ -123,7 +123,7 @@ def read_config(source: str, revision: str = "main") -> tuple[PreTrainedConfig, 
         return AutoConfig.from_pretrained(source, revision=revision), "hub"
     except OSError as error:
         raise ValueError(
-            f"There is no config of {source!r}: no such folder, not in the local cache, not on the hub or no way "
-            "there. Without a network, name a local folder that holds the model's config.json: "
-            "--model_name_or_path FOLDER"
+            f"No config of {source!r} was found: it is neither a folder nor in the local cache, and the Hub does not "
+            "have it or cannot be reached. Without a network, name a local folder that contains the model's "
+            "config.json: --model_name_or_path FOLDER"
         ) from error

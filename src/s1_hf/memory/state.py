@@ -1,4 +1,4 @@
-"""What lasts longer than a batch: weights, gradients and optimizer state, on each GPU and in host memory."""
+"""What outlives a batch: weights, gradients and optimizer state, on each GPU and in host memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from s1_hf.memory.training import OPTIMIZERS, Training
 
 @dataclass(frozen=True)
 class Part:
-    """One line of a plan: bytes on each GPU, and how they come about."""
+    """One line of a plan: bytes on each GPU, and the formula behind them."""
 
     name: str
     bytes: int
@@ -20,11 +20,11 @@ class Part:
 
 
 class State:
-    """Bytes per parameter, times parameters, over GPUs.
+    """Bytes per parameter, times the number of parameters, divided by GPUs.
 
-    Under FSDP2 with mixed precision, trained weights are made float32 whatever they were loaded in, gradients are
-    reduced in bfloat16 and kept in float32 (accelerate 1.15, fsdp2_prepare_model; torch 2.13, foreach_reduce): with
-    AdamW 4 + 4 + 8 bytes. LoRA's factors are float32, too (peft), except on a 4-bit base (TRL: bfloat16).
+    Under FSDP2 with mixed precision, trained weights become float32 whatever dtype they were loaded in, and gradients
+    are reduced in bfloat16 and kept in float32 (accelerate 1.15, fsdp2_prepare_model; torch 2.13, foreach_reduce). With
+    AdamW, that is 4 + 4 + 8 bytes. LoRA's factors are float32 too (peft), except on a 4-bit base (bfloat16 in TRL).
     """
 
     def __init__(self, shape: DecoderShape, training: Training, machine: Machine) -> None:
@@ -41,7 +41,7 @@ class State:
             self.trained_width = 2
 
     def parts(self, present: int) -> list[Part]:
-        """Weights, gradients and optimizer state on a GPU, with gradients of `present` trained parameters there."""
+        """Weights, gradients and optimizer state on one GPU while `present` trained parameters have gradients."""
         n, w, trained = self.machine.shards, self.trained_width, f"{self.trained:,}"
         weights, state = (self.trained * w + self._frozen_bytes()) // n, self._optimizer_bytes() // n
         over = f" / {n} GPUs" if self.sharded else ""
@@ -62,8 +62,8 @@ class State:
     def host(self, offloaded_activations: int) -> int:
         """Host memory of one node: what is offloaded, and the whole model while it is loaded or saved.
 
-        The processes that load hold the weights in the width in which they are trained; the one that saves gathers
-        them, and casts them to bfloat16.
+        The loading processes hold the weights in the dtype in which they are trained. The saving process gathers them
+        and casts them to bfloat16.
         """
         local, w = self.machine.gpus_per_node, self.trained_width
         weights = self.trained * w + self._frozen_bytes()
@@ -77,7 +77,8 @@ class State:
         return int(OPTIMIZERS[self.training.optimizer][0] * self.trained_width / 4 * self.trained)
 
     def _frozen_bytes(self) -> int:
-        """bitsandbytes quantises the layers' matrices, a float32 scale per 64; nested: 1 byte and a float32 per 256."""
+        """bitsandbytes quantises the layers' matrices, with a float32 scale per 64 elements. Nested, a scale takes 1
+        byte, with a float32 per 256 scales."""
         lora, per = self.training.lora, 2 if self.training.dtype == "bfloat16" else 4
         if lora is None or not lora.four_bit:
             return self.frozen * per
@@ -86,7 +87,7 @@ class State:
         return int(quantised * (0.5 + scales)) + (self.frozen - quantised) * per
 
     def _whole_gradients(self) -> tuple[int, str]:
-        """Gradients that every GPU holds for all parameters."""
+        """Gradients that each GPU holds for all parameters."""
         if self.whole:
             e = width(numerics(self.training, self.sharded))
             return e * self.trained, f"{self.trained:,} x {e} B: accumulated without sync_each_batch"

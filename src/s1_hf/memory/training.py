@@ -1,4 +1,4 @@
-"""The settings of a fine-tune that its memory depends on."""
+"""The settings that the memory of a fine-tune depends on."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-# Optimizer -> bytes of state per trained element in float32, and bytes of the temporaries of its step.
-# AdamW keeps two moments. Unless fused, torch steps through all parameters at once (`foreach`) and holds one more
-# float32 per element meanwhile. bitsandbytes keeps the moments in 8 bits, with a float32 per block of 256.
+# Optimizer -> bytes of state per trained float32 element, and bytes of temporaries during its step.
+# AdamW keeps two moments. Unless fused, torch updates all parameters at once (`foreach`) and meanwhile holds another
+# float32 per element. bitsandbytes keeps the moments in 8 bits, with a float32 per block of 256.
 OPTIMIZERS: dict[str, tuple[float, float]] = {
     "adamw_torch_fused": (8, 0),
     "adamw_torch": (8, 4),
@@ -19,7 +19,7 @@ OPTIMIZERS: dict[str, tuple[float, float]] = {
     "sgd": (0, 0),
 }
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-_DEFAULT_TARGETS = ("q_proj", "v_proj")  # peft's, of all model types in shape.CHECKED
+_DEFAULT_TARGETS = ("q_proj", "v_proj")  # peft's default for all model types in shape.CHECKED
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Lora:
 
     Args:
         dropout (`float`): above 0, each adapter keeps its own input and a mask.
-        four_bit (`bool`): the base's layers are held in bitsandbytes' 4-bit format (QLoRA).
-        nested (`bool`): their scales are quantised, too.
+        four_bit (`bool`): whether the base's layers are held in bitsandbytes' 4-bit format (QLoRA).
+        nested (`bool`): whether their scales are quantised too.
     """
 
     rank: int = 16
@@ -43,28 +43,28 @@ class Lora:
         if unknown or not self.targets or self.rank < 1:
             raise ValueError(
                 f"`lora_target_modules` has to name some of {', '.join(ALL_LINEAR)}, or be 'all-linear', and `lora_r` "
-                f"has to be at least 1, but they are {list(self.targets)} and {self.rank}."
+                f"has to be at least 1, but their values are {list(self.targets)} and {self.rank}."
             )
 
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained, on sequences of which length, and what is kept on the way.
+    """What is trained, on how long sequences, and what is kept for the backward pass.
 
     Args:
-        max_length (`int`): tokens of the longest row. With several rows per device all are padded to it.
-        per_device_batch_size, accumulation_steps (`int`, default to 1).
-        gradient_checkpointing (`bool`, defaults to `True`): keep the input of each layer, compute the rest again.
-        activation_offloading (`bool`): TRL's: what is kept for backward waits in host memory.
-        bf16 (`bool`, defaults to `True`): mixed precision; weights that are trained under FSDP2 are then in float32,
-            whatever `dtype` says (`accelerate.utils.fsdp_utils.fsdp2_prepare_model`).
-        dtype (`str`, defaults to `"float32"`, as in TRL): in which the weights are loaded.
+        max_length (`int`): length of the longest row in tokens. With several rows per device, all are padded to it.
+        per_device_batch_size, accumulation_steps (`int`, default to 1): as in transformers.
+        gradient_checkpointing (`bool`, defaults to `True`): keep only the input of each layer, and recompute the rest.
+        activation_offloading (`bool`): TRL's option to keep activations for backward in host memory.
+        bf16 (`bool`, defaults to `True`): mixed precision. Under FSDP2, trained weights are then float32, whatever
+            `dtype` says (`accelerate.utils.fsdp_utils.fsdp2_prepare_model`).
+        dtype (`str`, defaults to `"float32"`, as in TRL): the dtype in which the weights are loaded.
         optimizer (`str`): one of `OPTIMIZERS`.
-        logits (`str`, defaults to `"fused"`): `"fused"` is TRL's loss, which never holds all logits; `"full"` the
-            one of transformers and of the original.
-        padding_free (`bool`): several rows per device need no mask of length x length, as flash attention does not.
-        sync_each_batch (`bool`): accumulated gradients stay sharded; else FSDP keeps them whole on each GPU.
-        lora (`Lora`, *optional*): absent for a full fine-tune.
+        logits (`str`, defaults to `"fused"`): `"fused"` is TRL's loss, which never holds all logits; `"full"` is that
+            of transformers and of the original.
+        padding_free (`bool`): several rows per device need no mask of length x length, as with flash attention.
+        sync_each_batch (`bool`): accumulated gradients stay sharded; otherwise FSDP keeps them in full on each GPU.
+        lora (`Lora`, *optional*): `None` for a full fine-tune.
     """
 
     max_length: int
@@ -91,27 +91,27 @@ class Training:
             faults.append(f"`dtype` has to be float32 or bfloat16, but is {self.dtype}")
         if self.lora is not None and self.dtype == "float32" and self.bf16:
             faults.append(
-                "`dtype` has to be bfloat16 with LoRA, but is float32, which doubles the frozen base for nothing"
+                "`dtype` has to be bfloat16 with LoRA, but is float32, which doubles the frozen base to no benefit"
             )
         if faults:
             raise ValueError(f"{'; '.join(faults)}.")
 
     @property
     def tokens(self) -> int:
-        """Positions in one batch of one GPU."""
+        """Number of positions in one batch on one GPU."""
         return self.max_length * self.per_device_batch_size
 
     @property
     def masked(self) -> bool:
-        """Whether a mask of length x length is made."""
+        """Whether a mask of length x length is needed."""
         return self.per_device_batch_size > 1 and not self.padding_free
 
 
 def training_from_recipe(values: Mapping[str, Any], gpus: int) -> Training:
-    """From the fields of a recipe (`s1_hf.sft.recipe.Recipe.values`), defaults included, to be run on `gpus` GPUs.
+    """The settings in a recipe's fields (`s1_hf.sft.recipe.Recipe.values`, defaults included), for `gpus` GPUs.
 
     Raises:
-        ValueError: a field that the formulas do not cover, or a value that they do not allow.
+        ValueError: the formulas do not cover a field or a value.
     """
     _refuse(values)
     per_device = int(values["per_device_train_batch_size"])
@@ -139,14 +139,14 @@ def training_from_recipe(values: Mapping[str, Any], gpus: int) -> Training:
 def _refuse(values: Mapping[str, Any]) -> None:
     faults = []
     if not values.get("max_length"):
-        faults.append("`max_length` has to be set: memory grows with it")
+        faults.append("`max_length` has to be set, because memory grows with it")
     faults += [
         f"`{name}` is not covered" for name in ("load_in_8bit", "use_dora", "packing", "deepspeed") if values.get(name)
     ]
     if values.get("lora_modules_to_save") or values.get("lora_target_parameters"):
         faults.append("`lora_modules_to_save` and `lora_target_parameters` are not covered")
     if values.get("attn_implementation") == "eager":
-        faults.append("`attn_implementation: eager` is not covered, it keeps all attention weights: use sdpa")
+        faults.append("`attn_implementation: eager` is not covered, because it keeps all attention weights: use sdpa")
     if values.get("load_in_4bit") and not values.get("use_peft"):
         faults.append("`load_in_4bit` needs `use_peft`: 4-bit weights cannot be trained")
     if faults:

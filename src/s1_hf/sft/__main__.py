@@ -5,9 +5,9 @@ import sys
 
 
 def main() -> None:
-    """Entry point: the recipe is the first argument, all others are its fields.
+    """Entry point. The first argument is the recipe, the others set its fields.
 
-    A run that is refused ends the process with the reasons and exit code 2, Ctrl-C with 130.
+    If the run is refused, the process prints the reasons and exits with code 2; after Ctrl-C, with 130.
     """
     try:
         from s1_hf.engines.processes import part

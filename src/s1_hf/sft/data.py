@@ -1,7 +1,7 @@
-"""Rows of a dataset as token ids and labels: the loss is on the trace and the answer alone (paper, section 4.1).
+"""Dataset rows as token ids and labels, with a loss only on the trace and the answer (paper, section 4.1).
 
-TRL would tokenise conversations itself, but only once the model is loaded. Made here, the labels are seen and checked
-before that, and they are the ones that are trained on; tests/sft/test_data.py compares them with TRL's own.
+TRL could tokenise conversations itself, but only after loading the model. Made here, the labels used in training can be
+shown and checked before that; tests/sft/test_data.py compares them with TRL's own.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ IGNORED = -100  # the label of a token without loss, torch's `ignore_index`
 
 @dataclass(frozen=True)
 class Tokens:
-    """One row.
+    """A tokenised row.
 
     Args:
-        input_ids (`list[int]`): the chat template's rendering of question, trace and answer.
-        prompt_length (`int`): how many of them, from the first, are the prompt: system text, question and the
-            opening of the assistant's turn.
+        input_ids (`list[int]`): question, trace and answer, rendered by the chat template.
+        prompt_length (`int`): how many of the ids belong to the prompt: system text, question and the opening of the
+            assistant's turn.
     """
 
     input_ids: list[int]
@@ -41,12 +41,12 @@ class Tokens:
 
 
 def tokenize(row: dict[str, Any], tokenizer: PreTrainedTokenizerBase, thinking_format: ThinkingFormat) -> Tokens:
-    """A row with `question`, `thinking_trajectories` and `attempt` as the model sees it.
+    """Tokenise a row with `question`, `thinking_trajectories` and `attempt` as the model will see it.
 
     Raises:
-        ValueError: the chat template renders the prompt differently once an answer follows it; the trained part does
-            not begin with the opening delimiter, lacks the closing one, or does not end with the end of turn. Each
-            of them would teach the model something else than it meets when it generates.
+        ValueError: the chat template renders the prompt differently once an answer follows it; or the trained part does
+            not begin with the opening delimiter, lacks the closing one, or does not end with the end of turn. In each
+            case, training would differ from what the model sees when it generates.
     """
     messages = to_conversation(row, format=thinking_format.name)
     prompt = _render(tokenizer, messages["prompt"], add_generation_prompt=True)
@@ -54,8 +54,8 @@ def tokenize(row: dict[str, Any], tokenizer: PreTrainedTokenizerBase, thinking_f
     tokens = Tokens(ids, len(prompt))
     if ids[: len(prompt)] != prompt:
         raise ValueError(
-            "the chat template renders the prompt in another way once an answer follows it. Without an answer it "
-            f"ends in {tokenizer.decode(prompt[-12:])!r}. Use the template of an instruction model, or one of TRL's "
+            "the chat template renders the prompt differently once an answer follows it. Without an answer, it ends "
+            f"with {tokenizer.decode(prompt[-12:])!r}. Use the template of an instruction model, or one of TRL's "
             "training templates (`chat_template_path`)."
         )
     opened = str(tokenizer.decode(prompt)).rstrip().endswith(thinking_format.start_text)
@@ -66,10 +66,10 @@ def tokenize(row: dict[str, Any], tokenizer: PreTrainedTokenizerBase, thinking_f
 def training_rows(
     dataset: Dataset, tokenizer: PreTrainedTokenizerBase, thinking_format: ThinkingFormat, num_proc: int | None = None
 ) -> Dataset:
-    """`dataset` as a dataset of `input_ids` and `labels` (lists of `int`), which `SFTTrainer` takes as they are.
+    """A dataset of `input_ids` and `labels` (lists of `int`), which `SFTTrainer` uses unchanged.
 
     Raises:
-        ValueError: what [`tokenize`] raises, with the row's number.
+        ValueError: as in [`tokenize`], with the row's number.
     """
 
     def convert(row: dict[str, Any], index: int) -> dict[str, list[int]]:
@@ -84,10 +84,10 @@ def training_rows(
 
 
 def show_mask(row: dict[str, list[int]], tokenizer: PreTrainedTokenizerBase, edge: int = 24) -> str:
-    """One training row for a person to read: what has no loss, what has, the middle of each left out.
+    """A training row in readable form: the part without loss and the part with loss, each shortened in the middle.
 
     Args:
-        edge (`int`): how many tokens to show from each end of a part.
+        edge (`int`): number of tokens shown at each end of a part.
     """
     ids, labels = row["input_ids"], row["labels"]
     trained = [i for i, label in zip(ids, labels, strict=True) if label != IGNORED]
@@ -102,7 +102,7 @@ def _render(tokenizer: Any, messages: list[dict[str, str]], add_generation_promp
             messages, add_generation_prompt=add_generation_prompt, tokenize=True, return_dict=True
         )
     except TemplateError as error:
-        raise ValueError(f"the chat template cannot render it: {error}") from None
+        raise ValueError(f"the chat template cannot render this row: {error}") from None
     return list(encoded["input_ids"])
 
 
@@ -119,12 +119,12 @@ def _check_completion(
     if not text.rstrip().endswith(str(tokenizer.eos_token)):
         faults.append(f"end with the end of turn {tokenizer.eos_token!r}, but ends with {text[-60:]!r}")
     if completion.count(tokenizer.eos_token_id) > 1:
-        faults.append(f"hold the end of turn {tokenizer.eos_token!r} once, but holds it within the trace or answer")
+        faults.append(f"contain the end of turn {tokenizer.eos_token!r} once, but also has it in the trace or answer")
     if faults:
         raise ValueError(
-            f"the trained part has to {'; has to '.join(faults)}. The chat template drops or rewrites it, or the "
-            "tokenizer's `eos_token` is not its end of turn (set `chat_template_path` or `eos_token`), or the "
-            "row's own text has such tokens."
+            f"the trained part has to {'; has to '.join(faults)}. Either the chat template drops or rewrites it, or "
+            "the tokenizer's `eos_token` is not the end of turn (set `chat_template_path` or `eos_token`), or the "
+            "row's text contains such tokens."
         )
 
 

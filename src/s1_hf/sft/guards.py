@@ -1,4 +1,4 @@
-"""What is checked before weights are loaded: everything that users of the original found out after hours."""
+"""Checks made before weights are loaded: mistakes that users of the original noticed only after hours."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 _NOT_HERE = {
     "gradient_accumulation_steps": "follows from `global_batch_size`, `per_device_train_batch_size` and the number of "
     "processes",
-    "packing": "would change how many rows a step sees",
+    "packing": "would change the number of rows per step",
     "completion_only_loss": "is always on: the loss is on trace and answer",
     "assistant_only_loss": "is not needed: the loss is on trace and answer",
     "pad_token": "is deprecated in TRL: use `padding_token`",
-    "dataset_text_field": "has no meaning: rows have a question, traces and an answer",
-    "dataset_kwargs": "has no meaning: rows come tokenized to the trainer",
-    "do_eval": "is not done here: evaluate the saved model",
-    "eval_strategy": "is not done here: evaluate the saved model",
-    "save_only_model": "would leave nothing to go on from; `--save_strategy no` saves the end alone",
-    "resume_from_checkpoint": "is found in `output_dir` by itself",
+    "dataset_text_field": "has no effect: rows have a question, traces and an answer",
+    "dataset_kwargs": "has no effect: the trainer gets tokenised rows",
+    "do_eval": "is not supported: evaluate the saved model",
+    "eval_strategy": "is not supported: evaluate the saved model",
+    "save_only_model": "would make resuming impossible; `--save_strategy no` saves only the final model",
+    "resume_from_checkpoint": "is found in `output_dir` automatically",
 }
 
 
 def field_faults(given: Mapping[str, object]) -> list[str]:
-    """Fields of `SFTConfig` that a recipe must not set, because they would have no effect or a wrong one."""
+    """Fields of `SFTConfig` that a recipe must not set, because they would have no effect or the wrong one."""
     return [f"Leave out `{name}`: it {why}." for name, why in _NOT_HERE.items() if name in given]
 
 
 def value_faults(values: Mapping[str, Any]) -> list[str]:
-    """Numbers with which nothing, or nonsense, would be trained."""
+    """Numbers that would train nothing, or nonsense."""
     epochs, faults = values["num_train_epochs"], []
     if not (0 < epochs < math.inf) and values["max_steps"] <= 0:
         faults.append(f"`num_train_epochs` has to be more than 0, but is {epochs}.")
@@ -61,10 +61,10 @@ def folder_faults(folder: Path) -> list[str]:
 
 
 def accumulation_steps(global_batch_size: int, per_device: int, processes: int) -> int:
-    """Batches that each process accumulates, so that a step sees `global_batch_size` rows (paper: 16).
+    """How many batches each process accumulates so that a step sees `global_batch_size` rows (paper: 16).
 
     Raises:
-        ValueError: no whole number does it; the message names those that would.
+        ValueError: no integer does it; the message names settings that would work.
 
     Example:
 
@@ -82,26 +82,26 @@ def accumulation_steps(global_batch_size: int, per_device: int, processes: int) 
     raise ValueError(
         f"`global_batch_size` {global_batch_size} has to be a multiple of `per_device_train_batch_size` {per_device} x "
         f"{processes} processes = {at_once}. With {processes} processes "
-        + (f"`per_device_train_batch_size` may be {_list(sizes)}" if sizes else "no batch size does it")
-        + f"; with `per_device_train_batch_size` 1, {_list(fits)} processes would do. Or choose another "
+        + (f"`per_device_train_batch_size` may be {_list(sizes)}" if sizes else "no batch size works")
+        + f"; with `per_device_train_batch_size` 1, {_list(fits)} processes would work. Or choose another "
         "`global_batch_size`."
     )
 
 
 def total_steps(rows: int, global_batch_size: int, num_train_epochs: float, max_steps: int) -> int:
-    """Optimizer steps of a run; the last step of an epoch may see fewer rows (1,000 rows, 16, 5 epochs: 315)."""
+    """Optimizer steps of a run; an epoch's last step may see fewer rows (1,000 rows, batch 16, 5 epochs: 315)."""
     if max_steps > 0:
         return max_steps
     return math.ceil(math.ceil(rows / global_batch_size) * num_train_epochs)
 
 
 def step_faults(steps: int, expected: int | None, rows: int) -> list[str]:
-    """Whether the run is as long as the recipe says."""
+    """Whether the run has as many steps as the recipe expects."""
     if expected is None or steps == expected:
         return []
     return [
         f"The run would take {steps} optimizer steps on {rows:,} rows, but `expected_steps` says {expected}. Use the "
-        "recipe's data, batch size and epochs; or say `--expected_steps none` for a run of your own."
+        "recipe's data, batch size and epochs, or set `--expected_steps none` for your own run."
     ]
 
 
@@ -109,7 +109,7 @@ def length_faults(summary: LengthSummary, context: int | None, allowed: bool) ->
     """Whether a row would be cut at `summary.max_length`, or is longer than the model's context.
 
     Training on cut traces teaches a model not to stop: with 74 % of them cut, accuracy on AIME24 was 30.0 instead of
-    50.0 at three times the thinking tokens (paper, ablation of the training length).
+    50.0, with three times the thinking tokens (paper, ablation of the training length).
     """
     if summary.rows == 0:
         return ["The data has no rows."]
@@ -119,8 +119,8 @@ def length_faults(summary: LengthSummary, context: int | None, allowed: bool) ->
         faults.append(
             f"{len(cut):,} of {summary.rows:,} rows ({summary.share_too_long:.1%}) are longer than `max_length` "
             f"{summary.max_length:,} and would be cut: {', '.join(f'row {r}: {lengths[r]:,} tokens' for r in worst)}"
-            f"{', ...' if len(cut) > 5 else ''}. Raise `max_length` to {summary.max:,}, or say "
-            "`--allow_truncation true` to train on cut rows all the same."
+            f"{', ...' if len(cut) > 5 else ''}. Raise `max_length` to {summary.max:,}, or set "
+            "`--allow_truncation true` to train on cut rows anyway."
         )
     longest = min(summary.max, summary.max_length or summary.max)
     if context is not None and longest > context:
@@ -129,20 +129,20 @@ def length_faults(summary: LengthSummary, context: int | None, allowed: bool) ->
 
 
 def padding_faults(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Whether padding is told apart from the end of a turn."""
+    """Whether the padding token differs from the end of turn."""
     pad = tokenizer.pad_token
     if pad is not None and pad != tokenizer.eos_token:
         return []
-    wrong = "no padding token" if pad is None else f"the end of turn {pad!r} as its padding token"
+    wrong = "has no padding token" if pad is None else f"pads with the end of turn {pad!r}"
     return [
-        f"The tokenizer has {wrong}, so that the model may learn not to stop. Name another token of its vocabulary: "
+        f"The tokenizer {wrong}, so the model may learn not to stop. Choose another token of its vocabulary: "
         "`--padding_token '<|fim_pad|>'` (Qwen2.5), `'<|endoftext|>'` (Qwen3), `'<|reserved_special_token_5|>'` "
         "(Llama 3)."
     ]
 
 
 def disk_faults(folder: Path, needed: int) -> list[str]:
-    """Whether `needed` bytes are free where `folder` will be."""
+    """Whether the disk of `folder` has `needed` bytes free."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free
     if free >= needed:
@@ -150,7 +150,7 @@ def disk_faults(folder: Path, needed: int) -> list[str]:
     return [
         f"The run writes up to {needed / 1e9:,.1f} GB (checkpoints and the final model), but {there} has "
         f"{free / 1e9:,.1f} GB free. Choose another `--output_dir`, a smaller `--save_total_limit`, "
-        "or `--save_strategy no` to go without checkpoints."
+        "or `--save_strategy no` to save no checkpoints."
     ]
 
 
@@ -160,7 +160,7 @@ def context_length(config: PretrainedConfig) -> int | None:
 
 
 def refuse(faults: Sequence[str]) -> None:
-    """Raises a `ValueError` with all `faults`, if there are any."""
+    """Raise a `ValueError` that lists all `faults`, if there are any."""
     if faults:
         raise ValueError("The run was not started:\n" + "\n".join(f"- {fault}" for fault in faults))
 

@@ -1,7 +1,7 @@
-"""The journal of a run, `s1_run.json` in its folder: with which settings it was begun, and whether it has finished.
+"""The journal of a run, `s1_run.json` in its folder: the settings it was started with, and whether it has finished.
 
-A run that was killed is gone on with by the same command; with other settings it is refused, because its result would
-be that of neither.
+Rerunning the same command resumes a run that was killed. With other settings it is refused, because the result would
+belong to neither.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from s1_hf.sft.recipe import Recipe
 
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
-# Fields that do not change the result: a run may be gone on with when they differ. A name that ends in "_" is a prefix.
+# Fields that do not change the result: a run can be resumed with other values. A name ending in "_" is a prefix.
 _INDIFFERENT = (
     "dataloader_num_workers", "dataloader_pin_memory", "dataloader_persistent_workers", "dataloader_prefetch_factor",
     "dataset_num_proc", "ddp_", "debug", "disable_tqdm", "dry_run", "eval_", "gradient_checkpointing",
@@ -43,10 +43,10 @@ class Journal:
         return self.folder / "s1_run.json"
 
     def checkpoint(self, recipe: Recipe) -> Path | None:
-        """The last whole checkpoint to go on from; `None` for a new run.
+        """The last complete checkpoint, from which to resume; `None` for a new run.
 
         Raises:
-            ValueError: the folder holds a finished run, or one begun with other settings.
+            ValueError: the folder holds a finished run, or one started with other settings.
         """
         begun = self._read()
         if begun is None:
@@ -54,38 +54,38 @@ class Journal:
             return None
         if begun["finished"]:
             raise ValueError(
-                f"{self.folder} holds a finished run. Choose another `--output_dir`, or delete it to train anew."
+                f"{self.folder} holds a finished run. Choose another `--output_dir`, or delete it to train again."
             )
         if not _checkpoints(self.folder):
-            return None  # nothing to go on with: begun anew, with whatever settings
+            return None  # nothing to resume: any settings may start again
         now = _settings(recipe)
         differ = [name for name in sorted(now | begun["settings"]) if now.get(name) != begun["settings"].get(name)]
         if differ:
             changes = "; ".join(f"`{n}` was {begun['settings'].get(n)!r}, is {now.get(n)!r}" for n in differ)
             raise ValueError(
-                f"{self.folder} holds a run begun with other settings: {changes}. Give the settings it was begun with "
-                "to go on with it, or choose another `--output_dir`."
+                f"{self.folder} holds a run started with other settings: {changes}. Use its settings to resume it, or "
+                "choose another `--output_dir`."
             )
         return last_checkpoint(self.folder)
 
     def check_data(self, source: dict[str, Any]) -> None:
-        """Raises a `ValueError` if the run was begun on other data than `source`."""
+        """Raise a `ValueError` if the run was started on other data than `source`."""
         begun = self._read()
         differ = [] if begun is None else [key for key in source if begun["data"].get(key) != source[key]]
         if begun is not None and differ and _checkpoints(self.folder):
             changes = "; ".join(f"{key} was {begun['data'].get(key)!r}, is {source[key]!r}" for key in differ)
             raise ValueError(
-                f"{self.folder} holds a run begun on other data: {changes}. Bring back those data to go on with it, or "
+                f"{self.folder} holds a run started on other data: {changes}. Restore that data to resume it, or "
                 "choose another `--output_dir`."
             )
 
     def begin(self, recipe: Recipe, source: dict[str, Any]) -> None:
-        """Write the journal of a run that starts or goes on."""
+        """Write the journal of a run that starts or resumes."""
         about = {"recipe": str(recipe.path), "settings": _settings(recipe), "data": source, "versions": versions()}
         self._write(about | {"finished": False})
 
     def finish(self, metrics: dict[str, float]) -> None:
-        """Note that the run has been saved whole."""
+        """Record that the run has finished and been saved."""
         begun = self._read() or {}
         self._write(begun | {"finished": True, "metrics": metrics})
 
@@ -101,12 +101,12 @@ class Journal:
         raise ValueError(f"{self.path} is not the journal of a run. Choose another `--output_dir`, or delete it.")
 
     def _check_foreign(self) -> None:
-        """A folder without a journal must not hold what would be taken for ours, or be lost."""
+        """A folder without a journal must not hold files that would be mistaken for ours, or be overwritten."""
         names = ("*.safetensors", "*.bin", "config.json", "adapter_config.json", f"{PREFIX_CHECKPOINT_DIR}-*")
         found = sorted(path.name for name in names for path in self.folder.glob(name))
         if found:
             raise ValueError(
-                f"{self.folder} holds a model that no run by recipe has begun ({', '.join(found[:3])}), which would be "
+                f"{self.folder} holds a model that was not made by a recipe ({', '.join(found[:3])}) and would be "
                 "overwritten. Choose another `--output_dir`."
             )
 
@@ -114,22 +114,22 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
         part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        part.replace(self.path)  # whole or not at all, whenever the process is killed
+        part.replace(self.path)  # atomic, so a kill never leaves half a journal
 
 
 def versions() -> dict[str, str]:
-    """The installed versions of what a result depends on."""
+    """The installed versions of the libraries that a result depends on."""
     return {"s1-hf": __version__} | {name: version(name) for name in _LIBRARIES}
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The whole checkpoint of most steps in `folder`; the trainer's state is what a checkpoint gets last."""
+    """The complete checkpoint with the most steps in `folder`. A checkpoint's last file is the trainer's state."""
     found = _checkpoints(folder)
     return next((found[step] for step in sorted(found, reverse=True) if _is_whole(found[step])), None)
 
 
 def _checkpoints(folder: Path) -> dict[int, Path]:
-    """By their steps."""
+    """The checkpoints in `folder`, by number of steps."""
     paths = {path.name.removeprefix(f"{PREFIX_CHECKPOINT_DIR}-"): path for path in folder.glob("checkpoint-*")}
     return {int(step): path for step, path in paths.items() if step.isdigit()}
 
@@ -145,7 +145,7 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    """The fields that decide what comes out."""
+    """The fields that affect the result."""
     return {
         name: value
         for name, value in json.loads(json.dumps(recipe.values, default=str)).items()

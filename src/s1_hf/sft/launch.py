@@ -1,4 +1,4 @@
-"""Start a recipe on a machine, through `accelerate launch`."""
+"""Run a recipe on a machine, through `accelerate launch`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def find_machine(source: str | Path) -> Path:
     """The accelerate config of a machine, by its name (`"2x8-h100"`) or path.
 
     Raises:
-        ValueError: there is none; the message lists the names.
+        ValueError: the machine does not exist; the message lists those that do.
     """
     return find(source, MACHINES, "machine")
 
@@ -40,28 +40,29 @@ def launch(
     main_process_ip: str | None = None,
     main_process_port: int | None = None,
 ) -> None:
-    """Run `python -m s1_hf.sft recipe ...` in the processes that `machine` says; returns when they have ended.
+    """Run `python -m s1_hf.sft recipe ...` in the processes that `machine` defines, and wait for them to finish.
 
     Args:
-        machine_rank, main_process_ip (*optional*): of several machines, which one this is (0 is the main one), and
-            the main one's address. Under Slurm, with one task a machine, both are known.
-        main_process_port (`int`, *optional*, defaults to 29500): a free port of the main machine.
+        machine_rank, main_process_ip (*optional*): with several machines, the rank of this one (0 is the main machine)
+            and the address of the main machine. Under Slurm, with one task per machine, both are detected.
+        main_process_port (`int`, *optional*, defaults to 29500): a free port on the main machine.
 
     Raises:
-        ValueError: the recipe or machine cannot be read, or several machines are meant and it is not said which is
-            which.
-        SystemExit: a process has failed, and said why: its exit code. KeyboardInterrupt: all were ended by Ctrl-C.
+        ValueError: the recipe or machine cannot be read, or there are several machines and their ranks or the main
+            address are unknown.
+        SystemExit: a process failed after printing why; the code is its exit code. KeyboardInterrupt: Ctrl-C ended all
+            processes.
     """
     config = find_machine(machine)
     overrides = list(overrides)
-    read = read_recipe(recipe, overrides)  # its errors once, not in every process
+    read = read_recipe(recipe, overrides)  # so that its errors appear once, not in every process
     command = ["--config_file", str(config)]
     content = yaml.safe_load(config.read_text(encoding="utf-8"))
     machines = content.get("num_machines", 1)
     if read.values["dry_run"]:
         from s1_hf.sft.run import start
 
-        start(recipe, overrides, content.get("num_processes", 1))  # here, for the processes that would be
+        start(recipe, overrides, content.get("num_processes", 1))  # in this process, on behalf of all of them
         return
     if machine_rank is not None and not 0 <= machine_rank < machines:
         raise ValueError(
@@ -73,9 +74,9 @@ def launch(
         address = main_process_ip or slurm.get("main_process_ip")
         if rank is None or address is None:
             raise ValueError(
-                f"{config.stem} is {machines} machines, so `--machine-rank` (0 on the main one, up to {machines - 1}) "
-                "and `--main-process-ip` (the main one's address) have to be given, and the command run on each of "
-                "them. Under Slurm, `srun --ntasks-per-node=1 s1-hf sft ...` finds both by itself."
+                f"{config.stem} has {machines} machines: run the command on each of them, with `--machine-rank` (0 on "
+                f"the main machine, up to {machines - 1}) and `--main-process-ip` (the address of the main machine). "
+                "Under Slurm, `srun --ntasks-per-node=1 s1-hf sft ...` detects both."
             )
         command += ["--machine_rank", str(rank), "--main_process_ip", str(address)]
         command += ["--main_process_port", str(main_process_port or 29500)]
@@ -84,7 +85,7 @@ def launch(
 
 
 def _run(arguments: list[str]) -> None:
-    """accelerate's launcher without its tracebacks, which are about the launcher."""
+    """Run accelerate's launcher, without tracebacks of the launcher itself."""
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
@@ -108,7 +109,7 @@ def _run(arguments: list[str]) -> None:
 
 
 def _wait_for_children() -> None:
-    """Ctrl-C reaches all processes of a terminal; a signal to this one alone is handed on."""
+    """Ctrl-C in a terminal reaches all processes; a signal sent only to this one is passed on."""
     children = psutil.Process().children()
     for child in psutil.wait_procs(children, timeout=10)[1]:
         child.send_signal(signal.SIGINT)
@@ -116,7 +117,7 @@ def _wait_for_children() -> None:
 
 
 def _slurm(environment: Mapping[str, str]) -> dict[str, str]:
-    """What Slurm says of this machine, if it started the process."""
+    """The rank of this machine and the main address, if Slurm started the process."""
     if "SLURM_NODEID" not in environment or "SLURM_JOB_NODELIST" not in environment:
         return {}
     listing = ["scontrol", "show", "hostnames", environment["SLURM_JOB_NODELIST"]]

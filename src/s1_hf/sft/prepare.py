@@ -1,4 +1,4 @@
-"""Everything that a run needs besides the weights, checked."""
+"""Load and check everything that a run needs besides the weights."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run needs besides the weights.
+    """Everything that a run needs besides the weights.
 
     Args:
         rows (`Dataset`): `input_ids` and `labels`.
-        tokenizer (`PreTrainedTokenizerBase`): the model's, with the padding token of the recipe.
-        thinking_format (`ThinkingFormat`): the delimiters that are trained.
-        source (`dict[str, Any]`): where the data came from.
+        tokenizer (`PreTrainedTokenizerBase`): the model's tokenizer, with the recipe's padding token.
+        thinking_format (`ThinkingFormat`): the delimiters to train.
+        source (`dict[str, Any]`): where the data comes from.
     """
 
     rows: Dataset
@@ -46,16 +46,16 @@ class Prepared:
 
 
 def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Prepared:
-    """Load tokenizer and data, make the training rows, and pass all guards. Loads no weights.
+    """Load tokenizer and data, make the training rows and apply all guards. No weights are loaded.
 
     Raises:
-        ValueError: a guard refuses the run; all of its reasons are in the message.
+        ValueError: the guards refuse the run; the message lists all reasons.
     """
     name = model_args.model_name_or_path
     if name is None:
-        raise ValueError("`model_name_or_path` has to be set: the name of a model on the hub, or a local folder.")
+        raise ValueError("Set `model_name_or_path` to the name of a model on the Hub, or to a local folder.")
     if (data.dataset is None) == (data.dataset_path is None):
-        raise ValueError("Either `dataset` (s1K, s1K-1.1, full59K) or `dataset_path` (local files) has to be set.")
+        raise ValueError("Set either `dataset` (s1K, s1K-1.1, full59K) or `dataset_path` (local files), not both.")
     where = {"revision": model_args.model_revision, "trust_remote_code": args.trust_remote_code}
     config = AutoConfig.from_pretrained(name, **where)
     tokenizer = AutoTokenizer.from_pretrained(name, **where)
@@ -89,7 +89,7 @@ def _lengths(rows: Dataset, max_length: int | None) -> LengthSummary:
 
 
 def disk_needed(config: PreTrainedConfig, data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> int:
-    """Bytes that a run writes at most: checkpoints (weights, and two moments of AdamW in float32) and the result."""
+    """The most bytes that a run writes: checkpoints (weights and AdamW's two moments, in float32) and the result."""
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     weights = model.num_parameters()
@@ -108,11 +108,11 @@ def disk_needed(config: PreTrainedConfig, data: DataArguments, args: SFTConfig, 
 
 
 def _set_tokens(tokenizer: PreTrainedTokenizerBase, data: DataArguments, args: SFTConfig) -> None:
-    """Padding token, end of turn and chat template, as the recipe wants them before the rows are made."""
+    """Set padding token, end of turn and chat template as the recipe asks, before the rows are made."""
     template = args.chat_template_path
     if template is not None:
         if not Path(template).is_file():
-            raise ValueError(f"`chat_template_path` has to be a Jinja file, but there is no file {template!r}.")
+            raise ValueError(f"`chat_template_path` has to be a Jinja file, but {template!r} is not a file.")
         tokenizer.chat_template = Path(template).read_text(encoding="utf-8")
     for field, attribute, token in (
         ("padding_token", "pad_token", data.padding_token),
@@ -121,5 +121,5 @@ def _set_tokens(tokenizer: PreTrainedTokenizerBase, data: DataArguments, args: S
         if token is None:
             continue
         if token not in tokenizer.get_vocab():
-            raise ValueError(f"`{field}` has to be a token of the tokenizer's vocabulary, but {token!r} is none.")
+            raise ValueError(f"`{field}` has to be a token in the tokenizer's vocabulary, but {token!r} is not.")
         setattr(tokenizer, attribute, token)

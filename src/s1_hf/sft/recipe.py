@@ -1,4 +1,4 @@
-"""A recipe: one YAML file whose fields are those of TRL's `SFTConfig` and `ModelConfig`, and of `DataArguments`."""
+"""A recipe: one YAML file with the fields of TRL's `SFTConfig` and `ModelConfig`, and of `DataArguments`."""
 
 import difflib
 import json
@@ -16,40 +16,40 @@ from s1_hf.finding import RECIPES, find, in_package
 
 @dataclass
 class DataArguments:
-    """The fields of a recipe that are ours: what is trained on, and what is checked before training."""
+    """The fields that we add to TRL's: what to train on, and what to check before training."""
 
     dataset: str | None = field(
-        default=None, metadata={"help": "s1K, s1K-1.1 or full59K, read from the hub. Or give `dataset_path`."}
+        default=None, metadata={"help": "s1K, s1K-1.1 or full59K, from the Hub. Alternatively set `dataset_path`."}
     )
     dataset_path: str | None = field(
         default=None,
-        metadata={"help": "A local copy: a folder in the hub's format, or a parquet, json, jsonl or csv file."},
+        metadata={"help": "Local data: a folder in the Hub's format, or a parquet, json, jsonl or csv file."},
     )
     dataset_traces: str | None = field(
-        default=None, metadata={"help": "Whose traces of s1K-1.1: gemini or deepseek (default: deepseek)."}
+        default=None, metadata={"help": "Which traces of s1K-1.1 to use: gemini or deepseek (default: deepseek)."}
     )
     dataset_revision: str | None = field(
-        default=None, metadata={"help": "Branch, tag or commit of the dataset on the hub."}
+        default=None, metadata={"help": "Branch, tag or commit of the dataset on the Hub."}
     )
     thinking_format: str = field(
         default="s1", metadata={"help": "Delimiters to train: s1 or think.", "choices": ["s1", "think"]}
     )
     global_batch_size: int = field(
         default=16,
-        metadata={"help": "Rows per optimizer step, over all processes; gradient accumulation follows from it."},
+        metadata={"help": "Rows per optimizer step, over all processes; it determines gradient accumulation."},
     )
     padding_token: str | None = field(
-        default=None, metadata={"help": "A token of the vocabulary to pad with; default: the tokenizer's."}
+        default=None, metadata={"help": "Token of the vocabulary to pad with (default: the tokenizer's)."}
     )
     expected_steps: int | None = field(
-        default=None, metadata={"help": "Refuse to start unless the run has exactly so many optimizer steps."}
+        default=None, metadata={"help": "Refuse to start unless the run has exactly this many optimizer steps."}
     )
     allow_truncation: bool = field(
         default=False, metadata={"help": "Train on rows cut at `max_length` instead of refusing to start."}
     )
     save_dtype: str = field(
         default="bfloat16",
-        metadata={"help": "dtype of the final weights.", "choices": ["bfloat16", "float16", "float32"]},
+        metadata={"help": "dtype of the saved weights.", "choices": ["bfloat16", "float16", "float32"]},
     )
     merge_adapter: bool = field(
         default=False, metadata={"help": "Also save the model with its LoRA adapter merged, in `merged/`."}
@@ -64,12 +64,12 @@ class _Parser(TrlParser):
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe that has been read, its types checked; building its parts checks their values.
+    """A recipe that has been read and type-checked; building its parts checks their values.
 
     Args:
-        path (`Path`): the file it came from.
+        path (`Path`): its file.
         values (`dict[str, Any]`): all fields, defaults included.
-        given (`dict[str, Any]`): the fields that the file or the command line set.
+        given (`dict[str, Any]`): only the fields set by the file or the command line.
     """
 
     path: Path
@@ -77,11 +77,11 @@ class Recipe:
     given: dict[str, Any]
 
     def build(self) -> tuple[DataArguments, SFTConfig, ModelConfig]:
-        """The three parts; `SFTConfig` looks at the machine, so that this belongs into the training process."""
+        """Build the three parts. `SFTConfig` inspects the machine, so call this in the training process."""
         return self._part(DataArguments), self._training(), self._part(ModelConfig)
 
     def _training(self) -> SFTConfig:
-        """On a machine without the GPU that is meant, checks alone can be run."""
+        """A dry run of a bf16 recipe also works on a machine without a GPU."""
         import torch
 
         values = self.values
@@ -93,13 +93,13 @@ class Recipe:
 
 
 def read_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Read a recipe; fields on the command line (`["--learning_rate", "2e-5"]`) come after those of the file.
+    """Read a recipe. Fields on the command line (`["--learning_rate", "2e-5"]`) override those in the file.
 
-    Values `package://x` are files of this package. `null` leaves a field at "none".
+    A value `package://x` is a file inside this package. `null` sets a field to `None`.
 
     Raises:
-        ValueError: no such recipe; not a YAML mapping; an unknown field, in the file or among `overrides`; a value
-            of the wrong type.
+        ValueError: the recipe does not exist or is not a YAML mapping; a field, in the file or in `overrides`, is
+            unknown or has a value of the wrong type.
     """
     path = find(source, RECIPES, "recipe", "sft*")
     try:
@@ -129,7 +129,7 @@ def _parse(parser: _Parser, where: str, arguments: list[str], namespace: Namespa
     if unknown:
         raise ValueError(_unknown(where, unknown, {action.dest for action in parser._actions}))
     if rest:
-        raise ValueError(f"Fields have one value each, unless they are lists, but {where} has {' '.join(rest)!r} over.")
+        raise ValueError(f"Every field except a list takes one value, but {where} also has {' '.join(rest)!r}.")
     return namespace
 
 
@@ -145,13 +145,13 @@ def _unknown(where: str, names: Sequence[str], known: Iterable[str]) -> str:
         close = difflib.get_close_matches(name, list(known), 1)
         hints.append(f"`{name}`" + (f" (did you mean `{close[0]}`?)" if close else ""))
     return (
-        f"Unknown fields in {where}: {', '.join(hints)}. A recipe's fields are those of TRL's SFTConfig and "
-        "ModelConfig as installed, and of s1_hf.sft.recipe.DataArguments; `python -m s1_hf.sft --help` lists them."
+        f"Unknown fields in {where}: {', '.join(hints)}. A recipe has the fields of the installed TRL's SFTConfig and "
+        "ModelConfig, and of s1_hf.sft.recipe.DataArguments; `python -m s1_hf.sft --help` lists them."
     )
 
 
 def _as_arguments(name: str, value: object, default: object) -> list[str]:
-    """A YAML value as command-line arguments, so that file and command line are converted alike."""
+    """A YAML value as command-line arguments, so that file and command line are parsed in the same way."""
     if value is None:
         return [] if default is None else [f"--{name}", "none"]
     if isinstance(value, list):

@@ -1,38 +1,36 @@
-"""One training run: check, train with `SFTTrainer`, save. There is no training loop of ours."""
+"""A training run: check, train with `SFTTrainer`, save. There is no training loop of our own."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
-from trl import ModelConfig, SFTConfig, SFTTrainer, get_peft_config, get_quantization_config
+from trl import SFTTrainer, get_peft_config, get_quantization_config
 
 from s1_hf.engines.locking import exclusive
-from s1_hf.sft import guards
+from s1_hf.sft.checking import Run, check
 from s1_hf.sft.journal import Journal
-from s1_hf.sft.prepare import Prepared, prepare
-from s1_hf.sft.recipe import DataArguments, Recipe, read_recipe
+from s1_hf.sft.recipe import read_recipe
 from s1_hf.sft.saving import save
 
 logger = logging.getLogger(__name__)
 
 
 class Refused(ValueError):
-    """A run that was not started; the message says why."""
+    """The run was not started; the message says why."""
 
 
 def start(source: str, overrides: Sequence[str], processes: int | None = None) -> None:
-    """Check a recipe and train by it, alone in its folder; a line of log for each thing done.
+    """Check a recipe and train with it, with its folder locked; every step is logged.
 
     Args:
-        processes (`int`, *optional*): for a dry run, those of the run that is meant.
+        processes (`int`, *optional*): for a dry run, the number of processes of the planned run.
 
     Raises:
-        Refused: the recipe cannot be read, a check fails, another process trains into the folder, or the model cannot
-            be loaded. Errors of the training itself are raised as they are.
+        Refused: the recipe cannot be read, a check fails, another process is training into the folder, or the model
+            cannot be loaded. Errors during training are raised unchanged.
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("s1_hf").setLevel(logging.INFO)
@@ -40,7 +38,7 @@ def start(source: str, overrides: Sequence[str], processes: int | None = None) -
         try:
             run = check(read_recipe(source, overrides), processes)
             if run.data.dry_run:
-                logger.info("All checks passed; weights were not loaded. A dry run: nothing was trained.")
+                logger.info("All checks passed. Dry run: no weights were loaded and nothing was trained.")
                 return
             if run.args.process_index == 0:
                 held.enter_context(exclusive(run.args.output_dir))
@@ -50,58 +48,20 @@ def start(source: str, overrides: Sequence[str], processes: int | None = None) -
         train(run, trainer)
 
 
-@dataclass(frozen=True)
-class Run:
-    """A run that has passed all checks."""
-
-    recipe: Recipe
-    data: DataArguments
-    args: SFTConfig
-    model_args: ModelConfig
-    prepared: Prepared
-    checkpoint: str | None
-
-
-def check(recipe: Recipe, processes: int | None = None) -> Run:
-    """Everything up to loading weights.
-
-    Args:
-        processes (`int`, *optional*): of the run that is meant, if it is not this one.
-
-    Raises:
-        ValueError: a guard refuses the run (`s1_hf.sft.guards`), or its folder holds a finished run or one begun
-            with other settings.
-    """
-    guards.refuse(
-        guards.field_faults(recipe.given)
-        + guards.value_faults(recipe.values)
-        + guards.folder_faults(Path(recipe.values["output_dir"] or "."))
-    )
-    data, args, model_args = recipe.build()
-    args.gradient_accumulation_steps = guards.accumulation_steps(
-        data.global_batch_size, args.per_device_train_batch_size, processes or args.world_size
-    )
-    journal = Journal(Path(args.output_dir))
-    found = journal.checkpoint(recipe)
-    prepared = prepare(data, args, model_args)
-    journal.check_data(prepared.source)
-    return Run(recipe, data, args, model_args, prepared, str(found) if found else None)
-
-
 def train(run: Run, trainer: SFTTrainer | None = None) -> None:
-    """Train into the recipe's `output_dir`, from the last whole checkpoint there if there is one, and save."""
+    """Train into the recipe's `output_dir`, resuming from its last complete checkpoint if there is one, and save."""
     args = run.args
     journal = Journal(Path(args.output_dir))
     trainer = trainer or make_trainer(run)
     if args.should_save:
         journal.begin(run.recipe, run.prepared.source)
     if run.checkpoint and args.process_index == 0:
-        logger.info("Going on from %s.", run.checkpoint)
+        logger.info("Resuming from %s.", run.checkpoint)
     result = trainer.train(resume_from_checkpoint=run.checkpoint)
     save(trainer, run)
     if args.should_save:
         journal.finish(result.metrics)
-        logger.info("Saved in %s.", args.output_dir)
+        logger.info("Saved to %s.", args.output_dir)
 
 
 def make_trainer(run: Run) -> SFTTrainer:

@@ -1,4 +1,4 @@
-"""The end of a run: a complete model folder, with a card that says how it was made."""
+"""The end of a run: save a complete model folder, with a card that says how it was made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
     from trl import SFTTrainer
 
-    from s1_hf.sft.run import Run
+    from s1_hf.sft.checking import Run
 
 _CARD = """---
 {front}
@@ -26,9 +26,9 @@ _CARD = """---
 
 # {name}
 
-{base} fine-tuned on {rows:,} reasoning traces with [s1-hf](https://pypi.org/project/s1-hf), after
+{base} fine-tuned on {rows:,} reasoning traces with [s1-hf](https://pypi.org/project/s1-hf), following
 "s1: Simple test-time scaling" ([arXiv 2501.19393](https://arxiv.org/abs/2501.19393), section 4.1). It thinks between
-`{start}` and `{close}`; s1-hf caps or lengthens that thinking.
+`{start}` and `{close}`; s1-hf can shorten or extend that thinking.
 
 | | |
 |---|---|
@@ -36,7 +36,7 @@ _CARD = """---
 
 ## Recipe
 
-The fields that `{recipe}` or the command line set; all others are the defaults of the versions below.
+The fields set by `{recipe}` or on the command line; all others have the defaults of the versions above.
 
 ```yaml
 {settings}
@@ -45,9 +45,9 @@ The fields that `{recipe}` or the command line set; all others are the defaults 
 
 
 def save(trainer: SFTTrainer, run: Run) -> None:
-    """Save weights (of LoRA: the adapter), config, generation config, tokenizer, chat template and card.
+    """Save weights (for LoRA, the adapter), config, generation config, tokenizer, chat template and card.
 
-    Every process has to call it: sharded weights are gathered on the main one, in host memory.
+    Every process has to call this: sharded weights are gathered on the main process, in host memory.
     """
     folder, model = Path(trainer.args.output_dir), trainer.model
     weights = trainer.accelerator.get_state_dict(model)
@@ -79,7 +79,7 @@ def card(trainer: SFTTrainer, run: Run) -> str:
         "rows, optimizer steps": f"{len(run.prepared.rows):,}, {trainer.state.global_step:,}",
         "processes x batch x accumulation": f"{trainer.args.world_size} x {trainer.args.per_device_train_batch_size} x "
         f"{trainer.args.gradient_accumulation_steps}",
-        "loss": f"mean of those logged {fmean(losses):.4f}, last {losses[-1]:.4f}" if losses else "not logged",
+        "loss": f"mean of logged values {fmean(losses):.4f}, last {losses[-1]:.4f}" if losses else "not logged",
         "seed": str(trainer.args.seed),
         "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
     }
@@ -109,7 +109,7 @@ def _draw(log_history: list[dict[str, float]], path: Path) -> None:
 
     from s1_hf.plots import training
 
-    figure = Figure(figsize=(9, 2.6), layout="constrained")  # drawn without a window or a global backend
+    figure = Figure(figsize=(9, 2.6), layout="constrained")  # needs no window and no global backend
     training(log_history, figure.subplots(1, 3))
     figure.savefig(path, dpi=150)
 
@@ -118,9 +118,9 @@ def _save_model(model: PreTrainedModel, weights: dict[str, torch.Tensor], folder
     dtype = getattr(torch, run.data.save_dtype)
     weights = {name: tensor.to(dtype) for name, tensor in weights.items()}
     for name, source in model.all_tied_weights_keys.items():
-        weights[name] = weights[source]  # one tensor again, written once
+        weights[name] = weights[source]  # tied again, so that the tensor is written once
     model.save_pretrained(folder, state_dict=weights)
     run.prepared.tokenizer.save_pretrained(folder)
     config = AutoConfig.from_pretrained(folder)
-    config.dtype, config.use_cache = run.data.save_dtype, True  # the trainer's are float32, and no cache
+    config.dtype, config.use_cache = run.data.save_dtype, True  # the trainer sets float32 and no cache
     config.save_pretrained(folder)

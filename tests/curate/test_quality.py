@@ -61,7 +61,7 @@ def met(columns, rule):
 
 
 @pytest.mark.parametrize(("rule", "columns"), [(rule, c) for rule, cases in MEETS.items() for c in cases])
-def test_rule_meets(rule, columns):
+def test_rule_matches(rule, columns):
     assert met(columns, rule)
 
 
@@ -84,13 +84,13 @@ def test_the_first_rule_counts():
     assert [drop.rule for drop in drops] == ["error"]
 
 
-def test_a_skipped_rule_is_noted_and_meets_nothing():
+def test_a_skipped_rule_is_noted_and_matches_nothing():
     stage = check_quality(pool({"question": "![Image]"}), Quality(skip=("image",)))
     assert not stage.drops and "rule image is skipped" in stage.notes
 
 
 def test_a_rule_without_its_column_is_noted():
-    assert "rule error met nothing: the pool has no column 'error'" in check_quality(pool({})).notes
+    assert "rule error matched nothing: the pool has no column 'error'" in check_quality(pool({})).notes
 
 
 def test_rows_that_stay_keep_their_order():
@@ -98,10 +98,10 @@ def test_rows_that_stay_keep_their_order():
 
 
 def test_an_unknown_rule_is_refused():
-    with pytest.raises(ValueError, match="`skip` has to name rules .*image.*, but has picture"):
+    with pytest.raises(ValueError, match="`skip` has to name rules .*image.*, but names picture"):
         Quality(skip=("picture",))
 
 
-def test_a_shortest_trace_needs_lengths():
+def test_a_minimum_length_needs_a_column_of_lengths():
     with pytest.raises(ValueError, match="needs a column `thinking_tokens`"):
         check_quality(pool({}), Quality(min_thinking_tokens=5))

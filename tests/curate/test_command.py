@@ -69,24 +69,24 @@ def test_bad_options_end_with_code_2_and_leave_nothing(run, tmp_path, arguments,
     assert done.exit_code == 2 and said in done.stderr and not (tmp_path / "out").exists()
 
 
-def test_a_pool_that_is_not_there_is_named(run):
+def test_a_missing_pool_is_named(run):
     done = run(pool="nowhere.jsonl")
     assert done.exit_code == 2 and "nowhere.jsonl' does not exist" in done.stderr
 
 
-def test_a_recipe_that_is_not_there_is_named(run):
+def test_a_missing_recipe_is_named(run):
     done = run(recipe="curat")
     assert done.exit_code == 2 and "Did you mean 'curate'?" in done.stderr
 
 
-def test_a_folder_that_is_there_is_refused_before_any_work(run, tmp_path):
+def test_an_existing_folder_is_refused_before_any_work(run, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     done = run("--overwrite", pool="nowhere.jsonl")
-    assert done.exit_code == 2 and "no earlier curation's" in done.stderr
+    assert done.exit_code == 2 and "does not hold an earlier curation" in done.stderr
 
 
-def test_overwriting_is_asked_for(run):
+def test_overwriting_needs_an_option(run):
     assert run().exit_code == 0
     assert run().exit_code == 2
     assert run("--overwrite").exit_code == 0

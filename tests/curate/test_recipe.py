@@ -52,8 +52,8 @@ def test_the_command_line_changes_seed_method_and_n():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("qualty: {}", r"`the recipe`: `qualty` \(did you mean `quality`\?\). There are seed, "),
-        ("quality: {minimum: 3}", "in `quality`: `minimum`.* There are skip, min_thinking_tokens, asy_sources"),
+        ("qualty: {}", r"`the recipe`: `qualty` \(did you mean `quality`\?\). The fields are seed, "),
+        ("quality: {minimum: 3}", "in `quality`: `minimum`.* The fields are skip, min_thinking_tokens, asy_sources"),
         ("diversity: {trusted: [{sorce: AIME}]}", r"`diversity.trusted\[0\]`: `sorce` \(did you mean `source`\?\)"),
         ("diversity: {trusted: [{source: ' '}]}", "has to name a source, and a .min_thinking_tokens. of 0 or more"),
         ("diversity: {trusted: [{}]}", r"`diversity.trusted\[0\]` lacks a field: .*source"),
@@ -82,6 +82,6 @@ def test_what_is_wrong_is_named_with_its_place(recipe, text, said):
         recipe(text)
 
 
-def test_an_unknown_name_lists_the_recipes_of_curation_alone():
+def test_an_unknown_name_lists_only_the_recipes_of_curation():
     with pytest.raises(ValueError, match="which are curate, curate_embedded"):
         read_recipe("sft_embedded")

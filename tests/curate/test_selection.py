@@ -1,4 +1,4 @@
-"""The laws of the draws, beside their closed forms; and what the methods take."""
+"""What each method selects, and the laws of those that draw."""
 
 from collections import Counter
 from fractions import Fraction
@@ -10,63 +10,21 @@ pytest.importorskip("datasets")
 pytest.importorskip("scipy")
 
 from curation_pools import pool, random_pool
-from scipy import stats
+from laws import fits
 
-from s1_hf.curate import Benchmark, Diversity, Trusted, assign_domains, select
+from s1_hf.curate import (
+    Benchmark,
+    Diversity,
+    Trusted,
+    assign_domains,
+    select,
+)
 from s1_hf.curate.draws import Draws
 from s1_hf.curate.selection import _METHODS, _benchmark_weights, _Rows
 
-FALSE_ALARM = 1e-6  # of every chi-square test below, over seeds; the seeds are fixed
-
-
-def fits(found, law, draws):
-    """Whether counts look like `draws` draws of `law` (outcome -> probability)."""
-    assert sum(law.values()) == 1 and set(found) <= set(law)
-    outcomes = sorted(law, key=str)
-    expected = [float(law[outcome]) * draws for outcome in outcomes]
-    assert min(expected) > 5
-    return stats.chisquare([found[outcome] for outcome in outcomes], expected).pvalue > FALSE_ALARM
-
-
-def test_ranks_halve():
-    """P(rank r of 5) = 2^-r / (31 / 16)."""
-    draws = Draws(1)
-    found = Counter(draws.halving(5) for _ in range(30_000))
-    assert fits(found, {rank: Fraction(16, 31) / 2**rank for rank in range(5)}, 30_000)
-
-
-def test_the_law_above_is_told_from_its_neighbours():
-    draws = Draws(1)
-    found = Counter(draws.halving(5) for _ in range(30_000))
-    cut = {rank: Fraction(1, 2 ** (rank + 1)) for rank in range(4)} | {4: Fraction(1, 16)}  # the last takes the rest
-    assert not fits(found, cut, 30_000)
-
-
-def test_ranks_halve_where_floating_point_has_no_weights_left():
-    """2^-1074 is the least float; a domain of 5,000 rows is drawn from all the same."""
-    draws = Draws(0)
-    assert max(draws.halving(5_000) for _ in range(2_000)) < 60
-
-
-def test_numbers_below_are_equally_likely():
-    draws = Draws(2)
-    found = Counter(draws.below(7) for _ in range(21_000))
-    assert fits(found, {number: Fraction(1, 7) for number in range(7)}, 21_000)
-
-
-def test_weights_weigh():
-    draws = Draws(3)
-    found = Counter(draws.weighted([3, 0, 1, 6]) for _ in range(20_000))
-    assert fits(found, {0: Fraction(3, 10), 2: Fraction(1, 10), 3: Fraction(6, 10)}, 20_000)
-
-
-def test_the_stream_is_pcg64s_words():
-    """numpy's own words for this seed; a change of either would change every selection."""
-    assert [Draws(0).below(2**64), Draws(12345).below(2**64)] == [11749869230777074271, 4193609425186963869]
-
 
 def two_draws():
-    """P of the set that Algorithm 1 draws: A has rows 0, 1, 2 of 30, 20, 10 tokens, B has row 3; n = 2.
+    """The law of the set drawn by Algorithm 1: A has rows 0, 1, 2 of 30, 20, 10 tokens, B has row 3; n = 2.
 
     A domain of the two, then in it by 2^-rank; an empty domain leaves.
     """
@@ -134,7 +92,7 @@ def test_the_notebooks_first_rows_come_from_equally_likely_domains():
     assert fits(drawn("notebook", options, 3_000), law | {frozenset({3}): Fraction(1, 2)}, 3_000)
 
 
-def test_benchmarks_are_scaled_to_the_first_and_cut():
+def test_benchmarks_are_scaled_to_the_first_and_truncated():
     """4 rows of AIME; 3 of GPQA, scaled by 0.5 * 4 / 3: 2 rows in B become int(1.33) = 1, 1 in C int(0.67) = 0."""
     domains, sources = ["A", "A", "A", "B", "B", "B", "C"], ["AIME"] * 4 + ["gpqa"] * 3
     options = Diversity("notebook", benchmarks=(Benchmark("AIME"), Benchmark("gpqa", 0.5)))
@@ -161,7 +119,7 @@ def test_trusted_rows_are_all_taken():
     trusted = (Trusted("AIME"), Trusted("MATH", min_thinking_tokens=5601))
     stage = select(dataset, Diversity(n=3, trusted=trusted), domains=["d"] * 6)
     assert stage.rows == (0, 2, 3)
-    assert stage.notes == ("trusted: 2 rows of AIME", "trusted: 1 rows of MATH")
+    assert stage.notes == ("trusted: 2 rows from AIME", "trusted: 1 rows from MATH")
 
 
 def test_longest_takes_the_longest():
@@ -202,7 +160,7 @@ def test_seeds_differ():
     assert all(one != other for one, other in pairwise(chosen))
 
 
-def test_every_other_row_is_said_to_be_not_drawn():
+def test_every_other_row_is_reported_as_not_drawn():
     stage = select(lengths(5, 9, 7), Diversity("longest", 1))
     assert [(drop.row, drop.rule) for drop in stage.drops] == [(0, "not_drawn"), (2, "not_drawn")]
 
@@ -210,8 +168,8 @@ def test_every_other_row_is_said_to_be_not_drawn():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (Diversity("longest", 4), "`n` has to be at most 3, the rows that are left, but is 4"),
-        (Diversity("algorithm_1", 2), "`domains` has to be one a row"),
+        (Diversity("longest", 4), "`n` has to be at most 3, the number of rows left, but is 4"),
+        (Diversity("algorithm_1", 2), "`domains` has to hold one domain per row"),
         (Diversity("notebook", 2, benchmarks=(Benchmark("AIME"),)), "needs the columns source_type"),
     ],
 )
@@ -221,7 +179,7 @@ def test_what_cannot_be_selected_is_refused(options, said):
 
 
 def test_more_trusted_rows_than_n_are_refused():
-    with pytest.raises(ValueError, match=r"`trusted` has to name at most `n` \(1\) rows, but names 2"):
+    with pytest.raises(ValueError, match=r"`trusted` has to match at most `n` \(1\) rows, but matches 2"):
         select(
             lengths(1, 2, source_type=["AIME"] * 2, correct=[True, True]),
             Diversity(n=1, trusted=(Trusted("AIME"),)),
@@ -230,5 +188,5 @@ def test_more_trusted_rows_than_n_are_refused():
 
 
 def test_a_missing_length_is_refused():
-    with pytest.raises(ValueError, match="`thinking_tokens` is null in 1 rows.*tokenizer"):
+    with pytest.raises(ValueError, match="`thinking_tokens` is null in 1 of the rows.*tokenizer"):
         select(lengths(5, None, 7), Diversity("longest", 1))

@@ -1,0 +1,48 @@
+"""The longest rows that fit, and changes that save memory."""
+
+from dataclasses import replace
+
+from fine_tunes import H100, H200, ORIGINAL, P, parts
+
+from s1_hf import memory
+from s1_hf.memory import Lora, Machine, Training
+from s1_hf.memory.training import ALL_LINEAR
+
+
+def test_one_h200_does_not_hold_the_full_fine_tune_at_any_length(qwen_32b):
+    assert memory.longest_length(qwen_32b, Training(1), H200) == 0
+
+
+def test_lora_on_one_80_gb_gpu_leaves_little_room_for_tokens(qwen_32b):
+    machine = replace(H200, gpu_memory=memory.gpu_memory("h100"))
+    training = Training(1024, dtype="bfloat16", lora=Lora(32, ALL_LINEAR))
+    at = parts(memory.plan(qwen_32b, training, machine))
+    assert at["weights"] == 2 * P + 4 * 32 * 64 * (2 * (5120 + 5120) + 2 * (5120 + 1024) + 3 * (5120 + 27648))
+    assert 7_000 < memory.longest_length(qwen_32b, training, machine) < 9_109  # the longest row of s1K
+
+
+def test_the_longest_length_fits_and_a_longer_one_does_not(qwen_32b):
+    longest = memory.longest_length(qwen_32b, Training(1), H100)
+    verdicts = [memory.plan(qwen_32b, Training(n), H100).verdict for n in (longest, longest + 128)]
+    assert verdicts == ["tight", "does not fit"]
+
+
+def test_suggestions_are_plans_with_one_change(qwen_32b):
+    training = Training(32_768, accumulation_steps=2, **ORIGINAL)
+    machine = Machine("1x8-h100", 8, memory.gpu_memory("h100"))
+    found = memory.suggestions(qwen_32b, training, machine)
+    changes = [suggestion.change.split(":")[0] for suggestion in found]
+    assert changes[:3] == ["accelerator_config", "gradient_checkpointing", "a loss without full logits"]
+    cheap = replace(training, sync_each_batch=True, gradient_checkpointing=True, logits="fused")
+    assert found[2].plan == memory.plan(qwen_32b, cheap, machine)
+    by_name = dict(zip(changes, found, strict=True))
+    offloaded = memory.plan(qwen_32b, replace(cheap, activation_offloading=True), machine)
+    assert by_name["activation_offloading"].plan == offloaded
+    more = next(s for s in found if "GPUs" in s.change)
+    assert more.change == "16 GPUs of this kind with FSDP instead of 8 (global_batch_size 16)"
+    assert more.plan.verdict == "fits"
+
+
+def test_only_cheap_changes_are_suggested_if_they_are_enough(qwen_32b):
+    found = memory.suggestions(qwen_32b, Training(20_000, gradient_checkpointing=False), H100)
+    assert [(s.change.split(":")[0], s.plan.verdict) for s in found] == [("gradient_checkpointing", "fits")]

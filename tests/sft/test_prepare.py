@@ -1,0 +1,72 @@
+"""Tokenizer and data are prepared and checked; the disk space is counted."""
+
+import pytest
+
+pytest.importorskip("trl")
+pytest.importorskip("datasets")
+
+from training_runs import arguments
+from transformers import Qwen2Config
+from trl import ModelConfig, SFTConfig
+
+from s1_hf.sft.checking import check
+from s1_hf.sft.prepare import disk_needed
+from s1_hf.sft.recipe import DataArguments, read_recipe
+
+
+def test_the_mask_is_shown_before_training(tmp_path, caplog):
+    recipe, *overrides = arguments(tmp_path / "run")
+    with caplog.at_level("INFO", logger="s1_hf"):
+        check(read_recipe(recipe, overrides))
+    assert "1,000 rows of 103 to 413 tokens (median 142" in caplog.text
+    assert "loss on 72 tokens: '<|im_start|>think" in caplog.text
+
+
+def test_cut_rows_are_trained_on_if_requested(tmp_path):
+    recipe, *overrides = arguments(tmp_path / "run", "--max_length", "300", "--allow_truncation", "true")
+    run = check(read_recipe(recipe, overrides))
+    assert max(len(ids) for ids in run.prepared.rows["input_ids"]) == 413  # the trainer cuts
+    assert run.args.max_length == 300
+
+
+def test_disk_of_a_run_is_weights_and_two_moments_a_checkpoint_and_the_result():
+    config = Qwen2Config(
+        vocab_size=100, hidden_size=8, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, tie_word_embeddings=False,
+    )  # fmt: skip
+    attention = 8 * 8 + 8 + 2 * (8 * 4 + 4) + 8 * 8
+    layer = attention + 3 * 8 * 16 + 2 * 8
+    weights = 2 * 100 * 8 + 2 * layer + 8
+    args = {"output_dir": "x", "use_cpu": True, "bf16": False}
+    data = DataArguments()
+
+    def needed(model_args=None, **more):
+        return disk_needed(config, data, SFTConfig(**args, **more), model_args or ModelConfig())
+
+    assert needed(save_strategy="no") == 2 * weights
+    assert needed(save_total_limit=1) == (2 + 2 * 12) * weights
+    assert needed(save_total_limit=1, save_only_model=True) == (2 + 2 * 4) * weights
+    adapter = 2 * 4 * ((8 + 8) + (8 + 4))  # rank 4 on q_proj and v_proj, in two layers
+    lora = ModelConfig(use_peft=True, lora_r=4, lora_target_modules=["q_proj", "v_proj"])
+    assert needed(lora, save_strategy="no") == 4 * adapter
+    assert needed(lora, save_total_limit=1) == (4 + 2 * 12) * adapter
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["--dataset", "s1K"], "Set either `dataset` .* or `dataset_path` .*, not both"),
+        (
+            ["--padding_token", "<nothing>"],
+            "`padding_token` has to be a token .*, but '<nothing>' is not",
+        ),
+        (
+            ["--chat_template_path", "nowhere.jinja"],
+            "`chat_template_path` .* but 'nowhere.jinja' is not a file",
+        ),
+    ],
+)
+def test_what_cannot_be_prepared_is_refused_with_its_field(tmp_path, overrides, said):
+    recipe, *given = arguments(tmp_path / "run")
+    with pytest.raises(ValueError, match=said):
+        check(read_recipe(recipe, [*given, *overrides]))
