@@ -12,7 +12,7 @@ from s1_hf.curate.clusters import cluster
 from s1_hf.curate.duplicates import row_keys
 from s1_hf.curate.msc import domain_of, instruction
 from s1_hf.curate.stage import values
-from s1_hf.engines.lines import append_line, whole_lines
+from s1_hf.engines.ledger import append_line, whole_lines
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -64,17 +64,25 @@ class Ledger:
         Args:
             entries (`Mapping`): values of JSON types, by key.
         """
-        with self.file.open("a+b") as stream:
-            _cut_off_torn_line(stream)
-            stream.write(json.dumps(entries).encode() + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        append_line(self.file, entries)
+
+
+def append_line(file: Path, value: Any) -> None:
+    """Add a line of JSON; it is on the disk when this returns. A torn last line is cut off first."""
+    with file.open("a+b") as stream:
+        _cut_off_torn_line(stream)
+        stream.write(json.dumps(value).encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def whole_lines(file: Path) -> list[bytes]:
+    """All lines but a torn last one."""
+    return [line for line in file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
 
 
 def _lines(file: Path) -> Iterator[dict[str, dict[str, Any]]]:
-    for number, line in enumerate(file.read_bytes().splitlines(keepends=True), 1):
-        if not line.endswith(b"\n"):
-            return  # torn by a kill
+    for number, line in enumerate(whole_lines(file), 1):
         try:
             entries = json.loads(line)
         except ValueError:
