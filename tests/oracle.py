@@ -109,6 +109,8 @@ def stop_and_reprompt(
     waits: Sequence[str] = ("Wait",),
     prefix: str | None = "Final Answer:",
     message: str | None = None,
+    window: int = 0,
+    sentence: bool = False,
     choose: Callable[[torch.Tensor], int] = lambda scores: int(scores.argmax()),
 ) -> Row:
     row = Row(list(prompt), len(prompt))
@@ -181,7 +183,12 @@ def stop_and_reprompt(
         elif state == "thinking":
             stop_message = encode(message) if message is not None else []
             stop_at = cap - len(stop_message)
-            if row.thinking_tokens == stop_at or row.thinking_tokens >= cap:
+            soft = (
+                stop_at - window < row.thinking_tokens < stop_at
+                and row.thinking_tokens >= max(least, 1)
+                and ends_softly(d.texts[row.ids[-1]], sentence)
+            )
+            if soft or row.thinking_tokens == stop_at or row.thinking_tokens >= cap:
                 row.ended = "cut"
                 if row.thinking_tokens <= stop_at and not (d.plain and begun(row.ids[opened:], d.close_text, d)):
                     before = len(row.ids)
@@ -239,6 +246,16 @@ def closes_here(ids: list[int], delimiter: list[int], text: str, d: Delimiters) 
     if not d.plain:
         return ids[len(ids) - len(delimiter) :] == delimiter and len(ids) >= len(delimiter)
     return text in text_of(ids, d) and text not in text_of(ids[:-1], d)
+
+
+def ends_softly(text: str, sentence: bool) -> bool:
+    """Whether a line, or a sentence, ends with a token of this text."""
+    if text[-1:] == "\n":
+        return True
+    text = text.strip()
+    while text and text[-1] in "\"')]}»”’":
+        text = text[:-1]
+    return sentence and text[-1:] in set(".!?…。！？")
 
 
 def completes(ids: list[int], token: int, d: Delimiters) -> bool:

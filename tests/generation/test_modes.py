@@ -42,6 +42,8 @@ def budgets(case: dict) -> dict:
         "wait_text": case["waits"] or None,
         "answer_prefix": case["prefix"],
         "cut_text": case["message"],
+        "cut_window": case["window"],
+        "cut_at": "sentence" if case["sentence"] and case["window"] else "line",
     }
 
 

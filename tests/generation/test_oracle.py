@@ -88,7 +88,7 @@ def case_of(seed: int) -> dict:
     ignores = [rng.choice([0, 1, 2, 5]) for _ in most]
     if family == "plain":
         least, ignores = [0] * rows, [0] * rows
-    pool = ["a", "b", "\n", "Wait", "W", "Hm", " ", "think", "answer", "x", "</", ">", ">\n", "ab"]
+    pool = ["a", "b", "\n", "Wait", "W", "Hm", " ", "think", "answer", "x", "</", ">", ">\n", "ab", ".", "?) "]
     only = sorted({*itertools.chain(*(encode(tokenizer, t) for t in pool)), *fmt.start, *fmt.close, *fmt.ends})
     likely = {i: rng.choice([-30.0, -1.0, 0.0, 1.0, 2.5]) for i in dict.fromkeys([*fmt.start, *fmt.close, *fmt.ends])}
     likely[tokenizer.eos_token_id] = rng.choice([-30.0, -2.0, 0.0, 1.0])
@@ -100,6 +100,8 @@ def case_of(seed: int) -> dict:
         family=family,
         message=message if any(m < UNLIMITED for m in most) else None,
         prompts=[prompt_ids(rng, family) for _ in range(rows)],
+        window=rng.choice([0, 0, 1, 2, 5, 30]) if any(m < UNLIMITED for m in most) else 0,
+        sentence=rng.random() < 0.5,
         most=[max(m, shortest) for m in most],
         least=least,
         ignores=ignores,
@@ -137,6 +139,8 @@ def expected(case: dict, r: int) -> Row:
         waits=case["waits"],
         prefix=case["prefix"],
         message=case["message"],
+        window=case["window"],
+        sentence=case["sentence"],
     )
 
 
@@ -164,6 +168,8 @@ def processor_for(case: dict, **options) -> BudgetForcingLogitsProcessor:
         wait_text=case["waits"] or None,
         answer_prefix=case["prefix"],
         cut_text=case["message"],
+        cut_window=case["window"],
+        cut_at="sentence" if case["sentence"] and case["window"] else "line",
         **options,
     )
 

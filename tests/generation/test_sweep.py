@@ -20,7 +20,7 @@ FAMILIES = ("s1", "think", "opened", "harmony", "magistral", "seed")
 common = {"deadline": None, "derandomize": True, "database": None, "suppress_health_check": list(HealthCheck)}
 
 
-CUTS = ("cut_text",)  # what has no effect without a cap
+CUTS = ("cut_text", "cut_window", "cut_at")  # what has no effect without a cap
 
 
 class Pushed(LogitsProcessor):
@@ -90,7 +90,8 @@ def test_a_sweep_equals_separate_runs_on_random_models_formats_batches_and_grids
     }
     options = options_of(rng, fmt)
     if rng.random() < 0.5 and any(cap is not None and cap >= 3 for cap in grid["max_thinking_tokens"]):
-        options["cut_text"] = rng.choice(["ab", "x\n", "a\nx"])
+        options["cut_text"] = rng.choice(["ab", "x\n", "a\nx", None])
+        options |= rng.choice([{}, {"cut_window": 2}, {"cut_window": 9}, {"cut_window": 9, "cut_at": "sentence"}])
         grid["max_thinking_tokens"] = [cap for cap in grid["max_thinking_tokens"] if cap is None or cap >= 3]
     size = rng.choice([None, None, 2])
     if size is not None:  # separate runs in the same batches: "longest prompt" sets what fits under `max_length` alone

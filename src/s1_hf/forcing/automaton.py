@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 OTHERS = -1
 """In a cell's effects: every token that has no effect of its own there."""
 
+SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
+
 
 class Automaton:
     """The cells for one format on one tokenizer, with the forced texts of one budget.
@@ -51,6 +53,7 @@ class Automaton:
         self.prefix_ids = () if prefix is None else self._checked("answer_prefix", "\n" + prefix)
         message = budget.cut_text if budget else None
         self.message_ids = () if message is None else self._checked("cut_text", message)
+        self.cut_at = budget.cut_at if budget else "line"
         self.cells: list[Cell] = []
         self.effects: list[dict[int, Effect]] = []  # of each cell, by token; see `OTHERS`
         self.ban_rows: list[set[int]] = [set(), set(format.ends)]  # 0: nothing, 1: no empty rounds (rule 4)
@@ -239,6 +242,7 @@ class Automaton:
             ends=torch.tensor(self.format.ends, dtype=torch.long),
             is_end=is_end,
             ends_line=torch.tensor([(text or "").endswith("\n") for text in texts] + [False]),
+            soft_end=torch.tensor([self._is_soft_end(text or "") for text in texts] + [False]),
             banned_ids=torch.tensor(banned, dtype=torch.long),
             bans=bans,
             unused_ids=torch.tensor(self.vocabulary.unused, dtype=torch.long),
@@ -249,6 +253,12 @@ class Automaton:
             message_length=len(self.message_ids),
             has_wait=bool(self.wait_ids),
         )
+
+    def _is_soft_end(self, text: str) -> bool:
+        """Whether a soft cut may follow a token with this text."""
+        if text.endswith("\n") or self.cut_at == "line":
+            return text.endswith("\n")
+        return text.rstrip().rstrip("\"')]}»”’").endswith(SENTENCE_ENDS)
 
     def _classified_effects(self) -> tuple[torch.Tensor, torch.Tensor]:
         """`Tables.classes` and `Tables.effects`: tokens that act alike in every cell are one class."""

@@ -21,6 +21,8 @@ class SharedKeywords(TypedDict, total=False):
 
     wait_text: str | Sequence[str] | None
     cut_text: str | None
+    cut_window: int
+    cut_at: Literal["line", "sentence"]
     answer_prefix: str | None
     answer_reserve: int
     loop_guard: LoopGuard | None
@@ -84,6 +86,12 @@ class Budget:
         cut_text (`str`, *optional*): a stop message that is forced before the closing delimiter on a cut, such as
             Qwen3's "Considering the limited time by the user, ...". Its tokens are thinking tokens: it begins early
             enough for the cap to hold. White space and line breaks around it are yours to give.
+        cut_window (`int`, *optional*, defaults to 0): soft cuts: thinking is cut at the first end of a line or sentence
+            within this many thinking tokens before the cap (or before the stop message), else at the cap.
+        cut_at (`str`, *optional*, defaults to `"line"`): `"line"`, after a token whose text ends in a line break, or
+            `"sentence"`, also after one that ends in a full stop, exclamation mark, question mark or ellipsis, closing
+            quotes and brackets and white space aside. One token is looked at: a decimal point that is a token of its
+            own counts.
         answer_prefix (`str`, *optional*, defaults to `"Final Answer:"`): follows a cut on a new line. `None`: nothing.
         answer_reserve (`int`, *optional*, defaults to 100): how many tokens `"auto"` leaves for the answer; 100 is what
             the paper's evaluation harness leaves.
@@ -113,6 +121,10 @@ class Budget:
         default="Wait", metadata={"help": "What replaces an ignored end; '' for nothing."}
     )
     cut_text: str | None = field(default=None, metadata={"help": "Stop message that ends thinking on a cut."})
+    cut_window: int = field(
+        default=0, metadata={"help": "Cut at the end of a line or sentence within so many tokens before the cap."}
+    )
+    cut_at: Literal["line", "sentence"] = field(default="line", metadata={"help": "Where such a soft cut may fall."})
     answer_prefix: str | None = field(default="Final Answer:", metadata={"help": "What follows a cut; '' for nothing."})
     answer_reserve: int = field(default=100, metadata={"help": "Tokens that 'auto' leaves for the answer."})
     loop_guard: LoopGuard | None = field(default=None, metadata={"help": "End thinking that repeats itself."})
@@ -215,7 +227,9 @@ class Budget:
 
     def _bad_numbers(self) -> list[str]:
         bad = []
-        for name in ("answer_reserve",):
+        if self.cut_at not in ("line", "sentence"):
+            bad.append(f"`cut_at` has to be 'line' or 'sentence', but is {self.cut_at!r}.")
+        for name in ("cut_window", "answer_reserve"):
             value = getattr(self, name)
             if not is_count(value) or value < 0:
                 bad.append(f"`{name}` has to be an integer of at least 0, but is {value!r}.")
@@ -249,6 +263,8 @@ def check_effect(budgets: Sequence[Budget]) -> None:
 
 _NEEDS: tuple[tuple[str, str, Callable[[Budget], bool]], ...] = (
     ("cut_text", "`max_thinking_tokens`", lambda budget: budget.max_thinking_tokens is not None),
+    ("cut_window", "`max_thinking_tokens`", lambda budget: budget.max_thinking_tokens is not None),
+    ("cut_at", "`cut_window`", lambda budget: budget.cut_window > 0),
     ("answer_reserve", '`max_thinking_tokens="auto"`', lambda budget: budget.max_thinking_tokens == "auto"),
 )
 """Settings that act only together with another: the setting, what it needs, and whether a budget has that."""

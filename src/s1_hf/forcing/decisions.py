@@ -51,6 +51,7 @@ class Limits(NamedTuple):
     max_thinking_tokens: torch.Tensor
     min_thinking_tokens: torch.Tensor
     num_ignores: torch.Tensor
+    cut_window: torch.Tensor
 
     def to(self, device: torch.device) -> Limits:
         """The same on `device`."""
@@ -169,7 +170,10 @@ def judge(
 
     # Rule 6: the cap; or the loop guard, before it. Thinking that is past the message's last chance runs to the cap.
     free = cell.thinking.bool()
-    full = free & ((row.thinking_tokens == stop_at) | (row.thinking_tokens >= cap))
+    in_window = (row.thinking_tokens > stop_at - limits.cut_window) & (row.thinking_tokens < stop_at)
+    has_thought = (row.thinking_tokens > 0) & (row.thinking_tokens >= limits.min_thinking_tokens)
+    soft = in_window & has_thought & tables.soft_end[tables.clamp(last)]
+    full = free & (soft | (row.thinking_tokens == stop_at) | (row.thinking_tokens >= cap))
     looped = torch.zeros_like(full) if looped is None else free & looped & ~full
     free = free & ~full & ~looped
 

@@ -78,6 +78,7 @@ class Tables:
     ends: torch.Tensor  # (number of ends,) int64
     is_end: torch.Tensor  # like classes, bool
     ends_line: torch.Tensor  # like classes, bool: the token's text ends in a newline
+    soft_end: torch.Tensor  # like classes, bool: a soft cut may follow the token
     banned_ids: torch.Tensor  # (S,) int64
     bans: torch.Tensor  # (ban rows, S) bool
     unused_ids: torch.Tensor  # (any,) int64: ids below the tokenizer's last that are no token
