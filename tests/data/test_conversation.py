@@ -19,10 +19,7 @@ from s1_hf.data.conversation import (
     check_template,
     summarize,
 )
-
-SHARED = Path(__file__).parents[3] / "shared/data"
-REAL_ROWS = SHARED / "s1k/s1k_first5_rows_with_gemini_traces.parquet"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="real rows and tokenizers are not on this machine")
+from shared_data import REAL_ROWS, SHARED, needs_shared
 
 ROW = {"question": "1+1?", "thinking_trajectories": ["one\n", "\ntwo "], "attempt": " 2 "}
 

@@ -21,8 +21,7 @@ from s1k_files import COMMIT, KINDS, OWN_ROWS, S1K_1_1_ROWS, S1K_ROWS, write
 from s1_hf.data.s1k import HUB, DataSource, describe_source, load_s1k
 from s1_hf.data.s1k_builder import S1K_1_1_COLUMNS, S1K_COLUMNS
 from s1_hf.embedded.problems import TRAIN_FILE, training_traces
-
-REAL_ROWS = Path(__file__).parents[3] / "shared/data/s1k/s1k_first5_rows_with_gemini_traces.parquet"
+from shared_data import REAL_ROWS, needs_shared
 
 
 @pytest.fixture
@@ -92,7 +91,7 @@ def test_the_embedded_training_file_loads(load):
     assert list(load(path=TRAIN_FILE)) == [trace.row() for trace in training_traces()]
 
 
-@pytest.mark.skipif(not REAL_ROWS.exists(), reason="the real rows are not on this machine")
+@needs_shared
 def test_real_rows_load(load):
     rows = load(path=REAL_ROWS, traces="gemini")
     assert [len(row["thinking_trajectories"][0]) for row in rows] == [12085, 11162, 5520, 9374, 14230]

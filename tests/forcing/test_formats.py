@@ -15,10 +15,8 @@ from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerFas
 
 from s1_hf import BudgetForcingLogitsProcessor, ThinkingFormat, generate
 from s1_hf.forcing.vocabulary import Vocabulary, encode
+from shared_data import SHARED, needs_shared
 from toys import CHATML, CHATML_OPENED, FAMILIES, WORDS, byte_tokenizer, toy_model, toy_tokenizer
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
-real = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real tokenizers and templates are not at {DATA}")
 
 
 def bug(reason: str, raises: Any = AssertionError) -> pytest.MarkDecorator:
@@ -52,13 +50,13 @@ def metaspace_tokenizer(special: Sequence[str], words: Sequence[str], template: 
 
 @functools.cache
 def _qwen(name: str) -> Any:
-    return AutoTokenizer.from_pretrained(DATA / "tokenizers" / name)
+    return AutoTokenizer.from_pretrained(SHARED / "tokenizers" / name)
 
 
 def qwen(name: str, template: str | None = None) -> Any:
-    """A real tokenizer, the same object each time; `template` is a file's path below `DATA` or an absolute one."""
+    """A real tokenizer, the same object each time; `template` is a file's path below `SHARED` or an absolute one."""
     tokenizer = _qwen(name)
-    path = DATA / (template or f"tokenizers/{name}/tokenizer_config.json")
+    path = SHARED / (template or f"tokenizers/{name}/tokenizer_config.json")
     tokenizer.chat_template = path.read_text() if template else json.loads(path.read_text())["chat_template"]
     return tokenizer
 
@@ -449,7 +447,7 @@ def test_a_format_of_another_tokenizer_with_ids_that_exist_is_refused():
 # -- real tokenizers and templates --------------------------------------------------------------------------------
 
 
-@real
+@needs_shared
 def test_qwen2_5_is_s1():
     """The ids that s1's own harness uses."""
     tokenizer = qwen("qwen2.5-instruct")
@@ -459,21 +457,21 @@ def test_qwen2_5_is_s1():
     assert (encode(tokenizer, "Wait"), len(Vocabulary.of(tokenizer).texts)) == ((14190,), 151665)
 
 
-@real
+@needs_shared
 def test_qwen2_5_has_think_as_plain_tokens():
     fmt = ThinkingFormat.from_tokenizer(qwen("qwen2.5-instruct"), "think")
     assert (fmt.start, fmt.close, fmt.ends) == ((13708, 766, 29), (522, 26865, 29), (151645,))
     assert (fmt.plain, fmt.force_start) == (True, False)
 
 
-@real
+@needs_shared
 def test_qwen3_is_think():
     fmt = ThinkingFormat.from_tokenizer(qwen("qwen3"))
     assert (fmt.name, fmt.start, fmt.close) == ("think", (151667,), (151668,))
     assert (fmt.ends, fmt.turn, fmt.plain) == ((151668, 151645), (151644, 77091), False)
 
 
-@real
+@needs_shared
 @pytest.mark.parametrize("enable_thinking", [True, False])
 def test_a_qwen3_prompt_without_thinking_is_left_alone(enable_thinking):
     """`enable_thinking=False` gives an empty block: nothing is forced, and thinking does not open again."""
@@ -490,7 +488,7 @@ def test_a_qwen3_prompt_without_thinking_is_left_alone(enable_thinking):
         assert torch.equal(out[kept], scores[kept])
 
 
-@real
+@needs_shared
 @pytest.mark.parametrize("name", ["qwen2.5-instruct", "qwen3"])
 def test_qwq_prompts_have_opened_thinking(name):
     """QwQ's template opens `<think>` in the generation prompt; merged newlines and tags elsewhere mean nothing."""
@@ -505,7 +503,7 @@ def test_qwq_prompts_have_opened_thinking(name):
     assert forced_texts(tokenizer, fmt, [texts[0], texts[0] + "Hm"]) == ["</think>", "\n</think>"]
 
 
-@real
+@needs_shared
 def test_an_empty_block_without_newlines_is_closed_on_qwen2_5():
     tokenizer = qwen("qwen2.5-instruct")
     fmt = ThinkingFormat.from_tokenizer(tokenizer, "think")
@@ -517,7 +515,7 @@ def test_an_empty_block_without_newlines_is_closed_on_qwen2_5():
 R1 = ["deepseek-ai-DeepSeek-R1-Distill-Llama-8B", "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B", "llama-cpp-deepseek-r1"]
 
 
-@real
+@needs_shared
 @pytest.mark.parametrize("template", R1)
 @pytest.mark.parametrize("name", ["qwen2.5-instruct", "qwen3"])
 def test_r1_prompts_have_opened_thinking_even_on_a_vocabulary_without_its_turns(name, template):
@@ -530,7 +528,7 @@ def test_r1_prompts_have_opened_thinking_even_on_a_vocabulary_without_its_turns(
     assert stances(tokenizer, fmt, [text]) == ["thinking"]
 
 
-@real
+@needs_shared
 @pytest.mark.parametrize(
     ("name", "template"),
     [(name, template) for name in ("qwen2.5-instruct", "qwen3") for template in R1],
@@ -541,7 +539,7 @@ def test_tags_elsewhere_mean_nothing_with_r1_templates(name, template):
     assert set(stances(tokenizer, fmt, prompt_texts(tokenizer, fmt))) == {"thinking"}
 
 
-@real
+@needs_shared
 @pytest.mark.parametrize(("name", "template"), [("qwen2.5-instruct", R1[0]), ("qwen2.5-instruct", R1[1])])
 def test_the_last_turn_counts_also_where_an_earlier_one_is_spelled_as_expected(name, template):
     """`<｜Assistant｜>c` keeps the header's own ids, `<｜Assistant｜><think>` does not: the last is still the turn."""
@@ -561,16 +559,16 @@ def r1_tokenizer(template: str) -> PreTrainedTokenizerFast:
     )
 
 
-@real
+@needs_shared
 @pytest.mark.parametrize("template", R1)
 def test_tags_elsewhere_mean_nothing_with_r1_templates_on_its_own_vocabulary(template):
-    tokenizer = r1_tokenizer((DATA / f"chat_templates/unpatched/{template}.jinja").read_text())
+    tokenizer = r1_tokenizer((SHARED / f"chat_templates/unpatched/{template}.jinja").read_text())
     fmt = ThinkingFormat.from_tokenizer(tokenizer)
     assert fmt.turn == encode(tokenizer, "<｜Assistant｜>") and len(fmt.turn) == 1
     assert set(stances(tokenizer, fmt, prompt_texts(tokenizer, fmt))) == {"thinking"}
 
 
-@real
+@needs_shared
 @pytest.mark.parametrize(
     ("name", "template", "fmt_name", "want"),
     [
@@ -616,28 +614,28 @@ def test_gpt_oss_templates_are_harmony(template):
     assert stances(tokenizer, fmt, [*texts, texts[1] + own]) == ["before", "before", "thinking"]
 
 
-@real
+@needs_shared
 def test_rendered_harmony_conversations_wait_for_the_analysis():
     """openai/harmony's own renderings that end with the assistant's header, analysis and tool calls before included."""
     tokenizer = harmony_tokenizer()
     fmt = ThinkingFormat.from_tokenizer(tokenizer)
-    files = sorted((DATA / "chat_templates/harmony/test-data").glob("*.txt"))
+    files = sorted((SHARED / "chat_templates/harmony/test-data").glob("*.txt"))
     texts = [text for f in files if (text := f.read_text().rstrip("\n")).endswith("<|start|>assistant")]
     assert len(texts) >= 18
     assert sum("<|channel|>analysis" in text.split("# Valid channels")[-1] for text in texts) >= 2
     assert stances(tokenizer, fmt, texts) == ["before"] * len(texts)
 
 
-@real
+@needs_shared
 def test_a_finished_harmony_answer_is_closed():
     """A conversation that ends with a final message behind its analysis has closed thinking."""
     tokenizer = harmony_tokenizer()
     fmt = ThinkingFormat.from_tokenizer(tokenizer)
-    text = (DATA / "chat_templates/harmony/test-data/test_keep_analysis_between_finals.txt").read_text().rstrip()
+    text = (SHARED / "chat_templates/harmony/test-data/test_keep_analysis_between_finals.txt").read_text().rstrip()
     assert stances(tokenizer, fmt, [text.removesuffix("<|end|>")]) == ["closed"]
 
 
-@real
+@needs_shared
 @pytest.mark.parametrize(
     ("name", "rows"), [("qwen2.5-instruct", 152064), ("qwen2.5-instruct", 151936), ("qwen3", 151936)]
 )
@@ -665,7 +663,7 @@ def test_no_id_beyond_a_real_tokenizer_is_left_possible(name, rows, mode):
     assert (scores[:, len(tokenizer) :] > 0).all()
 
 
-@real
+@needs_shared
 @pytest.mark.parametrize("sample", [False, True])
 def test_a_model_with_more_rows_than_tokens_generates_tokens_alone(sample):
     """Qwen2.5's 152,064 rows, the 399 beyond the tokenizer liked best, through `generate`."""

@@ -17,8 +17,7 @@ from ending import ending
 
 from s1_hf import Completion, Report
 from s1_hf.grading import Grade, grade
-
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+from shared_data import SHARED, needs_shared
 
 
 def completion(ended: str, thinking: str, answer: str) -> Completion:
@@ -66,12 +65,10 @@ def test_a_completion_has_its_own_format():
 
 
 def rows(name: str) -> list[dict[str, Any]]:
-    path = SHARED / "math" / name
-    if not path.exists():
-        pytest.skip(f"needs {path}, which is for local use")
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in (SHARED / "math" / name).read_text(encoding="utf-8").splitlines()]
 
 
+@needs_shared
 def test_every_solution_of_math_500_is_right_and_that_of_another_problem_is_not():
     problems = rows("math500.jsonl")
     assert all(grade(p["solution"], p["answer"]).correct for p in problems)
@@ -79,6 +76,7 @@ def test_every_solution_of_math_500_is_right_and_that_of_another_problem_is_not(
     assert not any(grade(a["solution"], b["answer"]).correct for a, b in pairs if a["answer"] != b["answer"])
 
 
+@needs_shared
 @pytest.mark.parametrize("name", ["aime24_nofigures.jsonl", "aime25_nofigures.jsonl"])
 def test_aime_answers_are_right_with_and_without_leading_zeros(name):
     for row in rows(name):

@@ -1,7 +1,5 @@
 """The labels: where the loss is, position for position."""
 
-from pathlib import Path
-
 import pytest
 
 pytest.importorskip("trl")
@@ -16,11 +14,9 @@ from s1_hf.data.conversation import to_conversation
 from s1_hf.data.s1k import load_s1k
 from s1_hf.forcing.formats import ThinkingFormat
 from s1_hf.sft.data import IGNORED, show_mask, tokenize, training_rows
+from shared_data import REAL_ROWS, SHARED, needs_shared
 
-SHARED = Path(__file__).parents[2].parent / "shared/data"
-REAL_ROWS = SHARED / "s1k/s1k_first5_rows_with_gemini_traces.parquet"
 QWEN = SHARED / "tokenizers/qwen2.5-instruct"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="real rows and tokenizers are not on this machine")
 
 ROWS = [
     {"question": "2+2?", "thinking_trajectories": ["two and two", "are four"], "attempt": "4"},

@@ -5,7 +5,6 @@ import json
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -21,6 +20,7 @@ import s1_hf.tasks
 from s1_hf.tasks import commit_of, preload_tiny_benchmarks, tasks_table
 from s1_hf.tasks.__main__ import main
 from s1_hf.tasks.errors import TaskError, clear_errors
+from shared_data import SHARED, needs_shared
 
 # lighteval's mt_bench asks the hub's client by an argument that 2.0 removes
 pytestmark = pytest.mark.filterwarnings("ignore:Deprecated argument:FutureWarning")
@@ -34,7 +34,6 @@ GPQA_ROWS = [
     }
     for i in range(2)
 ]
-REAL_DATA = Path(__file__).parents[3] / "shared" / "data" / "math"
 
 
 @pytest.fixture(autouse=True)
@@ -149,7 +148,7 @@ def test_a_data_set_missing_in_the_folder_is_not_looked_for_on_the_hub(tmp_path,
         load("data", "s1:aime25")
 
 
-@pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the real data sets are not here")
+@needs_shared
 @pytest.mark.parametrize(
     ("file", "folder", "task", "size"),
     [
@@ -160,7 +159,7 @@ def test_a_data_set_missing_in_the_folder_is_not_looked_for_on_the_hub(tmp_path,
 )
 def test_the_real_data_sets_are_read(tmp_path, file, folder, task, size):
     (tmp_path / folder).mkdir()
-    (tmp_path / folder / f"{file}.jsonl").symlink_to(REAL_DATA / f"{file}.jsonl")
+    (tmp_path / folder / f"{file}.jsonl").symlink_to(SHARED / "math" / f"{file}.jsonl")
     docs = load(tmp_path, task)
     assert len(docs) == size
     assert all(doc.query and doc.get_golds()[0] for doc in docs)
