@@ -1,5 +1,6 @@
 """From a recipe and a machine to the processes that train."""
 
+import socket
 import subprocess
 import sys
 
@@ -49,7 +50,9 @@ def test_machine_builds_the_fsdp_plugin_it_means(name):
     """The environment set by `accelerate launch`, and what the processes read from it."""
     content = yaml.safe_load(find_machine(name).read_text())
     arguments = ["--config_file", str(find_machine(name)), "--main_process_ip", "10.0.0.1"]
-    arguments += ["--main_process_port", "29500", "-m", "s1_hf.sft", "sft"]
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accelerate refuses a port that is in use
+        port = server.getsockname()[1]
+    arguments += ["--main_process_port", str(port), "-m", "s1_hf.sft", "sft"]
     args, *_ = _validate_launch_command(launch_command_parser().parse_args(arguments))
     assert args.use_fsdp and args.module
     with patch_environment(**prepare_multi_gpu_env(args)):
