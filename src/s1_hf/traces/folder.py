@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.engines.lines import append_line, whole_lines
-from s1_hf.engines.locking import LOCK
+from s1_hf.engines.locking import FILES
 from s1_hf.traces.trace import Ask, Trace
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Folder:
         if file.exists():
             self._compare(_flat(_read_settings(file)), _flat(settings))
             return
-        ours = {LOCK, _begun(file).name, *([self.file.name, DATA.parts[0]] if self.file.exists() else [])}
+        ours = {*FILES, _begun(file).name, *([self.file.name, DATA.parts[0]] if self.file.exists() else [])}
         strange = sorted(entry.name for entry in self.path.iterdir() if entry.name not in ours)
         if strange:
             raise ValueError(
