@@ -6,6 +6,8 @@ from pathlib import Path
 
 PACKAGE = Path(str(files("s1_hf")))
 RECIPES = PACKAGE / "recipes"
+if not RECIPES.is_dir():  # a checkout, where they lie beside src/; the wheel has them in the package
+    RECIPES = PACKAGE.parents[1] / "recipes"
 
 
 def find(source: str | Path, folder: Path, what: str, pattern: str = "*") -> Path:

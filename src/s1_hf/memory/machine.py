@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import yaml
 
+from s1_hf._lazy import require
+
 # The total that torch reports, as the lowest value seen in out-of-memory messages ("has a total capacity of 79.11 GiB",
 # vllm-project/vllm#27508, and similar for the others). It is less than the nominal size, which includes ECC's share.
 _GPUS_GIB = {
@@ -130,7 +132,9 @@ def _plain(fsdp: dict[str, Any] | None) -> dict[str, Any]:
 
 def _memory_of(name: str, use_cpu: bool) -> int:
     if use_cpu:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if hasattr(os, "sysconf"):
+            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return int(require("psutil", "train").virtual_memory().total)  # Windows
     kinds = sorted((kind for kind in _GPUS_GIB if name == kind or name.endswith(f"-{kind}")), key=len)
     if kinds:
         return gpu_memory(kinds[-1])
