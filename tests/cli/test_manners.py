@@ -1,7 +1,6 @@
 """What holds for every command: help, exit codes, Ctrl-C, pipes, and what goes to stdout and what to stderr."""
 
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -18,7 +17,8 @@ from s1_hf import __version__, embedded
 from s1_hf.cli import app, terminal
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TERM": "xterm-256color", "COLUMNS": "80"}
-ENVIRONMENT |= {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"]}
+ENVIRONMENT |= {"PYTHONPATH": os.pathsep.join(sys.path)}
+ENVIRONMENT |= {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
 
 
 def invoke(*arguments: str, **options):
@@ -95,6 +95,7 @@ def test_an_error_that_is_no_bad_input_keeps_its_traceback():
 @pytest.fixture(scope="module")
 def interrupted() -> tuple[str, str, int]:
     """`generate` on a terminal, under Ctrl-C in the middle of its thinking: the screen, stderr, the exit code."""
+    pty = pytest.importorskip("pty", reason="Windows has no such terminal")
     question = embedded.Problem(2, 7, 3, 8).question
     command = [sys.executable, "-m", "s1_hf", "generate", "embedded", question, "--num-ignores", "500"]
     main, side = pty.openpty()

@@ -26,7 +26,9 @@ def started() -> Iterator[Callable[[str], subprocess.Popen]]:
         script = "import os, sys, time\nfrom s1_hf.engines.locking import exclusive\n" + dedent(script)
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
         command = [sys.executable, "-c", script]
-        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment))
+        processes.append(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        )
         return processes[-1]
 
     yield start

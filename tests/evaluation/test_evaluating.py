@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -93,7 +92,7 @@ def test_a_killed_run_goes_on_and_gives_what_an_unbroken_run_gives(tmp_path):
     try:
         kept = _wait_for_lines(broken, 2, process)
     finally:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
     assert not list(broken.glob("results/**/*.json"))
     (file,) = broken.glob("generations/*/*/finished.jsonl")

@@ -1,5 +1,6 @@
 """A machine, read from its accelerate config."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -37,3 +38,11 @@ def test_an_unknown_gpu_lists_the_known_ones():
 def test_a_machine_that_cannot_exist_is_refused_with_all_reasons():
     with pytest.raises(ValueError, match="`gpus` has to be a multiple of `nodes`, but 3 is.*`offload` needs FSDP"):
         Machine("odd", 3, 1, nodes=2, sharding="none", offload=True)
+
+
+def test_the_memory_of_the_cpu_is_the_same_with_and_without_sysconf(tmp_path, monkeypatch):
+    pytest.importorskip("psutil")
+    (tmp_path / "cpu.yaml").write_text("distributed_type: 'NO'\nnum_processes: 1\nuse_cpu: true")
+    posix = memory.machine_from_accelerate(tmp_path / "cpu.yaml").gpu_memory
+    monkeypatch.delattr(os, "sysconf", raising=False)
+    assert memory.machine_from_accelerate(tmp_path / "cpu.yaml").gpu_memory == pytest.approx(posix, rel=1e-3)

@@ -31,7 +31,7 @@ def test_a_killed_run_resumes_and_ends_with_the_weights_of_an_unbroken_one(unbro
     while last_checkpoint(folder) is None:
         assert process.poll() is None, process.communicate()[0][-3000:]
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.communicate()
     assert not (folder / "model.safetensors").exists()
     begun_at = last_checkpoint(folder)

@@ -86,7 +86,7 @@ def _ask(process: subprocess.Popen[str], gold: str, answer: str) -> Verdict | No
     try:
         process.stdin.write(json.dumps([gold, answer, TIME_LIMIT_S]) + "\n")
         process.stdin.flush()
-    except BrokenPipeError:
+    except OSError:  # a broken pipe, which Windows calls an invalid argument
         return None
     reply = process.stdout.readline()
     return json.loads(reply) if reply.endswith("\n") else None
@@ -94,7 +94,7 @@ def _ask(process: subprocess.Popen[str], gold: str, answer: str) -> Verdict | No
 
 def _end(process: subprocess.Popen[str]) -> None:
     process.kill()
-    with contextlib.suppress(BrokenPipeError):  # of what it had not read
+    with contextlib.suppress(OSError):  # of what it had not read
         process.communicate()
 
 
