@@ -7,7 +7,7 @@ import pytest
 
 
 def test_the_benchmark_runs_and_its_simulations_agree_with_the_plans(monkeypatch, tmp_path):
-    pytest.importorskip("trl")
+    pytest.importorskip("trl", minversion="1.15")  # for its fused loss
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     import run
 

@@ -87,6 +87,7 @@ def decoder_shape(config: PreTrainedConfig) -> DecoderShape:
         raise ValueError(f"`hidden_act` has to be 'silu', as in the verified models, but is {config.hidden_act!r}.")
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
+        model.tie_weights()  # transformers 5.0 does not do it on this device
     return DecoderShape(
         hidden=config.hidden_size,
         intermediate=config.intermediate_size,
