@@ -1,6 +1,7 @@
 """Files of every kind become the same typed rows."""
 
 import csv
+import sys
 import tempfile
 from pathlib import Path
 
@@ -38,11 +39,12 @@ def test_other_columns_become_json_if_they_are_not_strings(tmp_path, load):
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_text_survives_any_kind_of_file(kind):
     """The law: what is written is read, character for character. 60 cases per kind."""
+    no_nul = kind == "csv" and sys.version_info < (3, 11)  # the csv module of Python 3.10 cannot read or write it
+    texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0" if no_nul else ""))
 
     @settings(max_examples=60, deadline=None)
     @given(st.lists(st.fixed_dictionaries({
-        "question": st.text(), "thinking_trajectories": st.lists(st.text(), min_size=1), "attempt": st.text(),
-        "solution": st.text(),
+        "question": texts, "thinking_trajectories": st.lists(texts, min_size=1), "attempt": texts, "solution": texts,
     }), min_size=1, max_size=3))  # fmt: skip
     def check(rows):
         with tempfile.TemporaryDirectory() as folder:

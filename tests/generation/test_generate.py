@@ -13,12 +13,13 @@ import pytest
 import torch
 from test_bad_input import Untouched, tiny_qwen2
 from test_criteria import FAMILIES, Until, family_of, opening, prompt_of, wanting
-from test_formats import bug, byte_tokenizer, qwen, real
+from test_formats import bug, byte_tokenizer, qwen
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 from transformers.utils import logging as transformers_logging
 
 from s1_hf import BudgetForcingLogitsProcessor, Completion, ThinkingFormat, budget_forcing, generate
 from s1_hf.forcing.vocabulary import Vocabulary, encode
+from shared_data import needs_shared
 from toys import CHATML, ToyConfig, toy_model, toy_tokenizer
 
 UNSEEN = pytest.fail.Exception
@@ -110,7 +111,7 @@ def test_a_chat_that_ends_with_an_assistant_message_is_continued(own, thinking, 
     assert length(tokenizer, completion.text) == len(completion.token_ids) == 7
 
 
-@real
+@needs_shared
 def test_thoughts_begun_in_an_assistant_message_are_continued_on_qwen3():
     """Thinking that the prompt's assistant turn has opened goes on; here the cap of 0 has to close it at once."""
     tokenizer = qwen("qwen3")

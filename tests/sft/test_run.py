@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 import time
 
 import pytest

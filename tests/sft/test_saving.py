@@ -1,5 +1,7 @@
 """The saved folder: a complete model, or an adapter and the merged model."""
 
+from importlib.metadata import version
+
 import pytest
 import torch
 
@@ -42,7 +44,7 @@ def test_weights_are_saved_in_the_requested_dtype_and_tied_ones_once(tmp_path):
 
 def test_the_card_says_how_the_model_was_made(unbroken):
     card = (unbroken / "README.md").read_text()
-    for fact in ("train.jsonl", "1,000", "1 x 16 x 1", "| seed | 0 |", f"torch {torch.__version__}", "max_steps: 6"):
+    for fact in ("train.jsonl", "1,000", "1 x 16 x 1", "| seed | 0 |", f"torch {version('torch')}", "max_steps: 6"):
         assert fact in card
     seen = losses(unbroken)
     assert f"mean of logged values {sum(seen) / len(seen):.4f}, last {seen[-1]:.4f}" in card
