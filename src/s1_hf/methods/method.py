@@ -9,7 +9,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.forcing.budget import is_count
-from s1_hf.generation.generate import budget_forcing
 
 if TYPE_CHECKING:
     from s1_hf.methods.bench import Bench
@@ -34,10 +33,10 @@ class Method(ABC):
 
     def check(self, bench: Bench) -> None:
         """Raises what a run would raise, before any compute."""
-        budget_forcing(bench.model, bench.tokenizer, **bench.arguments(sampled=False))
+        bench.check(bench.problems)
 
     def answers(self, bench: Bench) -> int:
-        """How often it answers each problem."""
+        """How many times it answers each problem."""
         return bench.samples or 1
 
     def chunk(self, bench: Bench) -> int:
@@ -66,8 +65,9 @@ class Method(ABC):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Name and settings, as JSON types."""
-        return {"method": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]
+        """Name and settings, as JSON types; what is empty was left to the bench, or not asked for."""
+        given = {name: value for name, value in asdict(self).items() if value != ()}  # type: ignore[call-overload]
+        return {"method": type(self).__name__, **given}
 
 
 def in_order(rows: list[Row]) -> list[Row]:
