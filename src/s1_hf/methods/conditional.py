@@ -56,7 +56,7 @@ def instructed(prompt: Prompt, instruction: str) -> Prompt:
     chat = [dict(message) for message in prompt]
     last = next((message for message in reversed(chat) if message.get("role") == "user"), None)
     if last is None or not isinstance(last.get("content"), str):
-        raise ValueError(f"An instruction has to stand behind a user message of text, but the chat is {prompt!r:.200}.")
+        raise ValueError(f"An instruction has to stand after a user message of text, but the chat is {prompt!r:.200}.")
     last["content"] = f"{last['content']}\n\n{instruction}"
     return chat
 
@@ -195,9 +195,7 @@ class ClassConditional(Method):
         rows = []
         for (name, setting), prompt in self._prompts().items():
             for _, problem, sample, done in bench.answers(problems, prompt=prompt):
-                rows.append(
-                    row_of(done, problem, bench.runner.tokenizer, method=name, setting=setting, sample=sample)
-                )
+                rows.append(row_of(done, problem, bench.runner.tokenizer, method=name, setting=setting, sample=sample))
         return rows
 
     def finish(self, rows: list[Row]) -> list[Row]:

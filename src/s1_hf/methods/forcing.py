@@ -121,9 +121,7 @@ class CueAblation(Method):
                 problems, points, budget=replace(bench.budget, wait_text=cue)
             ):
                 name = self._name(cue) if point.num_ignores else "no extrapolation"
-                row = row_of(
-                    done, problem, bench.runner.tokenizer, method=self.names[0], setting=name, sample=sample
-                )
+                row = row_of(done, problem, bench.runner.tokenizer, method=self.names[0], setting=name, sample=sample)
                 rows.append(row)
             points = points[-1:]  # without any end ignored all cues are the same
         return rows

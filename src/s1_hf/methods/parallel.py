@@ -85,9 +85,7 @@ class Parallel(Method):
             problems, self._points(), budget=with_cue(bench.budget, self.wait_text), samples=self.samples
         )
         for point, problem, sample, done in answers:
-            row = row_of(
-                done, problem, bench.runner.tokenizer, method="samples", setting=point.name, sample=sample
-            )
+            row = row_of(done, problem, bench.runner.tokenizer, method="samples", setting=point.name, sample=sample)
             samples.setdefault((point, (problem.task, problem.id)), []).append(row)
         # 2. What they elect.
         rows = []

@@ -25,9 +25,9 @@ def run_methods(
 
     Every finished batch is on the disk before the next one begins. After a kill the same call resumes, and ends with
     what an unbroken run gives. What is kept are completions, each known again by everything that decides about it:
-    weights, prompt, budget, sampling, seed. Whatever differs is generated anew, so that methods, limits and problems can
-    be added to a folder, and what methods have in common is generated once; rows are graded and counted anew by every
-    call, and the folder then holds those of the last one.
+    weights, prompt, budget, sampling, seed. Whatever differs is generated anew, so that methods, limits and problems
+    can be added to a folder, and what methods have in common is generated once. Rows are graded and counted anew by
+    every call, and the folder then holds those of the last one.
 
     Args:
         methods (`Sequence[Method]`): whose rows have different `method`s.

@@ -31,8 +31,8 @@ def step_format(tokenizer: PreTrainedTokenizerBase, fmt: ThinkingFormat, delimit
     """`fmt`, in which a step's delimiter does not end thinking.
 
     In s1's format both `<|im_start|>answer` and `<|im_start|>64 steps left` begin with a token that otherwise counts
-    as the wish to end. Where that is so, thinking ends with the whole closing delimiter, found by its text, and attempts
-    to end cannot be ignored; other formats stay as they are.
+    as the wish to end. Where that is so, thinking ends with the whole closing delimiter, found by its text, and
+    attempts to end cannot be ignored; other formats stay as they are.
     """
     first = encode(tokenizer, delimiter.format(steps=1))[:1]
     if first != fmt.close[:1] or len(fmt.close) == 1:
@@ -192,7 +192,8 @@ class StepCountdown(LogitsProcessor):
         over_at = int(_own(self._record.step(self._length).state).over_at[row])
         cut = 0 < over_at < len(forced)
         if cut and completion.forced[over_at - 1] and not ours[over_at - 1]:
-            cut = False  # begun neither here nor by the model: the closing delimiter is budget forcing's, at a wish to end
+            # The closing delimiter was begun neither here nor by the model: it is budget forcing's, at a wish to end.
+            cut = False
         report = replace(completion.report, forced=forced, ended="cut" if cut else completion.report.ended)
         return replace(completion, forced=forced, report=report)
 
