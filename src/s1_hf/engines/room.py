@@ -1,0 +1,74 @@
+"""Whether a budget leaves room for an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from s1_hf.forcing.automaton import Automaton
+from s1_hf.forcing.prompts import read_prompt
+from s1_hf.forcing.report import Ended
+from s1_hf.generation.auto import ANSWER_RESERVE
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from s1_hf.forcing.budget import Budget
+    from s1_hf.forcing.formats import ThinkingFormat
+
+
+def check_room(
+    tokenizer: PreTrainedTokenizerBase,
+    format: ThinkingFormat,
+    budget: Budget,
+    prompt: Sequence[int],
+    max_new_tokens: int,
+    max_answer_tokens: int | None = None,
+    *,
+    what: str,
+    allowed: str,
+) -> None:
+    """Checks that thinking, delimiters and some answer fit into `max_new_tokens`.
+
+    Args:
+        prompt (`Sequence[int]`): token ids; it may have opened thinking.
+        what, allowed (`str`): for the message: what is run, and what allows only so many tokens.
+
+    Raises:
+        ValueError: they do not. The message says what does.
+
+    Example:
+
+    ```python
+    >>> from s1_hf import Budget, embedded
+    >>> from s1_hf.engines.room import check_room
+    >>> from s1_hf.forcing.formats import ThinkingFormat
+    >>> _, tokenizer = embedded.load()
+    >>> of_model = tokenizer, ThinkingFormat.from_tokenizer(tokenizer)
+    >>> prompt = tokenizer.encode("<|im_start|>assistant")
+    >>> check_room(*of_model, Budget(max_thinking_tokens=80), prompt, 200, what="This", allowed="the limit allows")
+    >>> check_room(*of_model, Budget(max_thinking_tokens=150), prompt, 200, what="This", allowed="the limit allows")
+    Traceback (most recent call last):
+      ...
+    ValueError: This: `max_thinking_tokens` of 150, 12 tokens of delimiters and answer prefix, and 100 for the answer are 62 more than the 200 tokens that the limit allows. Lower `max_thinking_tokens` to 88.
+
+    ```
+    """  # noqa: E501
+    cap, least = budget.max_thinking_tokens, budget.column("min_thinking_tokens", 1)[0]
+    if cap is None and not least:
+        return
+    automaton = Automaton(tokenizer, format, budget)
+    is_open = read_prompt(automaton, prompt).ended == Ended.UNFINISHED
+    thinking = cap if isinstance(cap, int) else least
+    delimiters = automaton.max_closing + (0 if is_open else len(format.start))
+    reserve = min(ANSWER_RESERVE, max_answer_tokens or ANSWER_RESERVE)
+    excess = thinking + delimiters + reserve - max_new_tokens
+    if excess <= 0:
+        return
+    name = "min_thinking_tokens" if cap is None else "max_thinking_tokens"
+    said = f'`{name}` "auto"' if cap == "auto" else f"`{name}` of {thinking:,}"
+    fits = f" Lower `{name}` to {thinking - excess:,}." if thinking >= excess else ""
+    raise ValueError(
+        f"{what}: {said}, {delimiters} tokens of delimiters and answer prefix, and {reserve} for the answer are "
+        f"{excess:,} more than the {max_new_tokens:,} tokens that {allowed}.{fits}"
+    )
