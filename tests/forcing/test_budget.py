@@ -10,9 +10,9 @@ from s1_hf.forcing.budget import (
     LoopGuard,
     SharedKeywords,
     check_effect,
-    without_idle,
     collect_budget,
     stacked,
+    without_idle,
 )
 
 

@@ -19,6 +19,7 @@ from s1_hf.methods import (
     RejectionSampling,
     StepConditional,
     TokenConditional,
+    run_methods,
 )
 from s1_hf.results.rows import Problem
 
@@ -42,6 +43,24 @@ def test_what_the_bench_shares_reaches_every_request_of_every_method(method):
     for settings in engine.settings:
         for setting in settings:
             assert {name: getattr(setting, name) for name in SHARED} == SHARED
+
+
+def test_what_needs_a_cap_reaches_those_that_have_one_and_is_left_out_elsewhere():
+    bench, engine = recording(random_bench(1, cut_text="Stop.\n", cut_window=2))
+    TokenConditional([9], forced=True).run(bench)
+    assert {setting.cut_text for settings in engine.settings for setting in settings} == {"Stop.\n"}
+    engine.settings.clear()
+    rows = TokenConditional([9]).rows(bench, bench.problems)
+    assert engine.settings == [[Budget()]] and rows == TokenConditional([9]).run(random_bench(1))
+
+
+def test_what_has_no_effect_under_any_method_is_refused(tmp_path):
+    bench = random_bench(1, cut_text="Stop.\n")
+    with pytest.raises(ValueError, match="`cut_text` has no effect without `max_thinking_tokens`"):
+        ClassConditional().run(bench)
+    with pytest.raises(ValueError, match="`cut_text` has no effect"):
+        run_methods([ClassConditional(), RejectionSampling([9], max_tries=2)], bench, tmp_path)
+    assert len(run_methods([ClassConditional(), BudgetForcing([9, None])], bench, tmp_path)) == 5
 
 
 def test_what_is_shared_can_be_a_budget_or_single_keywords():

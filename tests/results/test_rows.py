@@ -96,7 +96,7 @@ def test_a_row_is_graded_and_counted_and_its_transcript_is_cut_where_forcing_beg
         done, Problem("p", "What?", "7", "t"), tokenizer, method="m", setting="s", max_thinking_tokens=9,
         graded=(False, None), with_transcript=False,
     )  # fmt: skip
-    assert told == dataclasses.replace(row, correct=False, extracted=None, transcript=[])
+    assert told == dataclasses.replace(row, correct=False, extracted=None, transcript=())
 
 
 def test_thinking_of_a_row_ends_as_in_reports_or_is_not_found():

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.prompts import read_prompt
 from s1_hf.forcing.report import Ended
-from s1_hf.generation.auto import ANSWER_RESERVE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -61,7 +60,9 @@ def check_room(
     is_open = read_prompt(automaton, prompt).ended == Ended.UNFINISHED
     thinking = cap if isinstance(cap, int) else least
     delimiters = automaton.max_closing + (0 if is_open else len(format.start))
-    reserve = min(ANSWER_RESERVE, max_answer_tokens or ANSWER_RESERVE)
+    reserve = budget.answer_reserve
+    if max_answer_tokens is not None:
+        reserve = min(reserve, max_answer_tokens)
     excess = thinking + delimiters + reserve - max_new_tokens
     if excess <= 0:
         return

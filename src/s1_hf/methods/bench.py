@@ -12,7 +12,7 @@ from s1_hf.engines.progress import Progress, Watch
 from s1_hf.engines.request import Request, Sampling, seed_of
 from s1_hf.engines.transformers_engine import TransformersEngine
 from s1_hf.forcing.automaton import Automaton
-from s1_hf.forcing.budget import PER_PROMPT, Budget, collect_budget, is_count
+from s1_hf.forcing.budget import PER_PROMPT, Budget, collect_budget, is_count, without_idle
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.generation.chats import Completion, Prompt, prompt_ids
 from s1_hf.generation.config import eos_ids
@@ -62,6 +62,11 @@ class _Fields:
     progress: Callable[[Progress], Any] | None = None
 
 
+def at_points(budget: Budget, points: Sequence[Budget]) -> list[Budget]:
+    """`budget` with the caps, minimums and ignores of each point."""
+    return [replace(budget, **{name: getattr(point, name) for name in PER_PROMPT}) for point in points]
+
+
 class Bench(_Fields):
     """An engine, problems, and how answers are generated; the same for all methods that are to be compared.
 
@@ -83,7 +88,8 @@ class Bench(_Fields):
             this size.
         format ([`ThinkingFormat`] or `str`, *optional*): detected from the tokenizer if absent.
         budget ([`Budget`], *optional*): what all methods share, such as `answer_prefix`, `loop_guard` and `wait_text`;
-            or these as single keywords. Caps, minimums and ignores belong to the methods.
+            or these as single keywords. Caps, minimums and ignores belong to the methods; what has no effect under a
+            method's, such as `cut_text` without a cap, is left out there.
         chat_template_kwargs (`dict`, *optional*): as in [`generate`].
         progress (`Callable`, *optional*): told a [`Progress`], whose samples are problems under methods.
 
@@ -203,9 +209,11 @@ class Bench(_Fields):
     ) -> None:
         """Raises the `ValueError` that [`answers`] would raise, before any compute; arguments as there."""
         settings = self._settings(points, budget)
-        requests = [self.request(one, prompt=prompt(one), budget=settings[0], steering=steering) for one in problems]
-        for setting in settings:
-            self.runner.check([under(request, setting) for request in requests])
+        requests: list[Request] = []
+        for problem in problems:
+            request = self.request(problem, prompt=prompt(problem), budget=settings[0], steering=steering)
+            requests += [under(request, setting) for setting in settings]
+        self.runner.check(requests)
         if len(settings) > 1:
             self.runner.check_sweep(settings)
 
@@ -272,9 +280,8 @@ class Bench(_Fields):
         return done
 
     def _settings(self, points: Sequence[Budget], budget: Budget | None) -> list[Budget]:
-        """Each point with all else from `budget`, or the bench's."""
-        base = self.budget if budget is None else budget
-        return [replace(base, **{name: getattr(point, name) for name in PER_PROMPT}) for point in points]
+        """Each point with all else from `budget`, or the bench's, except for what has no effect under any of them."""
+        return without_idle(at_points(self.budget if budget is None else budget, points))
 
     def _bad_answerer(self) -> list[str]:
         if (self.model is None) == (self.engine is None):

@@ -91,6 +91,12 @@ class TokenConditional(Method):
         for budget in self.budgets:
             bench.check(bench.problems, self._points(budget), prompt=partial(_asked, TOKENS.format(budget)))
 
+    def grid(self) -> list[Budget]:
+        points: list[Budget] = []
+        for budget in self.budgets:
+            points += self._points(budget)
+        return points
+
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
         rows = []
         for budget in self.budgets:

@@ -45,7 +45,7 @@ class BudgetForcing(Method):
     wait_text: Cue = OF_THE_BENCH
 
     def __post_init__(self) -> None:
-        shared = self._points()[0].shared()
+        shared = self.grid()[0].shared()
         if shared != NO_INTERVENTION:
             raise ValueError(
                 f"`points` have to leave all but caps and ignores to the bench, but share {shared}. Give that to the "
@@ -58,11 +58,11 @@ class BudgetForcing(Method):
         return ["budget forcing"]
 
     def check(self, bench: Bench) -> None:
-        bench.check(bench.problems, self._points(), budget=with_cue(bench.budget, self.wait_text))
+        bench.check(bench.problems, self.grid(), budget=with_cue(bench.budget, self.wait_text))
 
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
         rows = []
-        answers = bench.answers(problems, self._points(), budget=with_cue(bench.budget, self.wait_text))
+        answers = bench.answers(problems, self.grid(), budget=with_cue(bench.budget, self.wait_text))
         for point, problem, sample, done in answers:
             row = row_of(
                 done, problem, bench.runner.tokenizer,
@@ -71,7 +71,7 @@ class BudgetForcing(Method):
             rows.append(row)
         return rows
 
-    def _points(self) -> list[Budget]:
+    def grid(self) -> list[Budget]:
         return chosen_settings(self.points, self.max_thinking_tokens, self.num_ignores)
 
 
@@ -111,10 +111,10 @@ class CueAblation(Method):
 
     def check(self, bench: Bench) -> None:
         for cue in self.wait_texts:
-            bench.check(bench.problems, self._points(), budget=replace(bench.budget, wait_text=cue))
+            bench.check(bench.problems, self.grid(), budget=replace(bench.budget, wait_text=cue))
 
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
-        points = self._points()
+        points = self.grid()
         rows = []
         for cue in self.wait_texts:
             for point, problem, sample, done in bench.answers(
@@ -126,7 +126,7 @@ class CueAblation(Method):
             points = points[-1:]  # without any end ignored all cues are the same
         return rows
 
-    def _points(self) -> list[Budget]:
+    def grid(self) -> list[Budget]:
         return [NO_INTERVENTION, Budget(num_ignores=self.num_ignores)]
 
     def _name(self, cue: Cue) -> str:

@@ -8,9 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.forcing.budget import is_count
+from s1_hf.forcing.budget import check_effect, is_count
+from s1_hf.generation.grids import NO_INTERVENTION
+from s1_hf.methods.bench import at_points
 
 if TYPE_CHECKING:
+    from s1_hf.forcing.budget import Budget
     from s1_hf.methods.bench import Bench
     from s1_hf.results.rows import Problem, Row
 
@@ -22,6 +25,10 @@ class Method(ABC):
     @abstractmethod
     def names(self) -> list[str]:
         """The `method` of its rows."""
+
+    def grid(self) -> list[Budget]:
+        """The caps and ignores under which problems are answered."""
+        return [NO_INTERVENTION]
 
     @abstractmethod
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
@@ -56,6 +63,7 @@ class Method(ABC):
             ValueError: the method cannot be run on this bench.
         """
         self.check(bench)
+        check_shared([self], bench)
         bench.watch.begin(0, len(bench.problems))
         rows: list[Row] = []
         for problems in self.chunks(bench):
@@ -68,6 +76,14 @@ class Method(ABC):
         """Name and settings, as JSON types; what is empty was left to the bench, or not asked for."""
         given = {name: value for name, value in asdict(self).items() if value != ()}  # type: ignore[call-overload]
         return {"method": type(self).__name__, **given}
+
+
+def check_shared(methods: Sequence[Method], bench: Bench) -> None:
+    """Raises a `ValueError` for a setting of the bench's budget that has no effect under any of the methods."""
+    points: list[Budget] = []
+    for method in methods:
+        points += method.grid()
+    check_effect(at_points(bench.budget, points))
 
 
 def in_order(rows: list[Row]) -> list[Row]:

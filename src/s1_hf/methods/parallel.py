@@ -68,11 +68,11 @@ class Parallel(Method):
     def names(self) -> list[str]:
         names = []
         for kind in [VOTING] * bool(self.votes) + [SHORTEST] * bool(self.shortest):
-            names += [_named(kind, point) for point in self._points()]
+            names += [_named(kind, point) for point in self.grid()]
         return names
 
     def check(self, bench: Bench) -> None:
-        bench.check(bench.problems, self._points(), budget=with_cue(bench.budget, self.wait_text))
+        bench.check(bench.problems, self.grid(), budget=with_cue(bench.budget, self.wait_text))
 
     def answers(self, bench: Bench) -> int:
         return self.samples
@@ -82,7 +82,7 @@ class Parallel(Method):
         kinds = {(problem.task, problem.id): problem.kind for problem in problems}
         samples: dict[tuple[Budget, tuple[str, str]], list[Row]] = {}
         answers = bench.answers(
-            problems, self._points(), budget=with_cue(bench.budget, self.wait_text), samples=self.samples
+            problems, self.grid(), budget=with_cue(bench.budget, self.wait_text), samples=self.samples
         )
         for point, problem, sample, done in answers:
             row = row_of(done, problem, bench.runner.tokenizer, method="samples", setting=point.name, sample=sample)
@@ -94,7 +94,7 @@ class Parallel(Method):
                 rows.append(replace(row, method=_named(row.method, point)))
         return rows
 
-    def _points(self) -> list[Budget]:
+    def grid(self) -> list[Budget]:
         return grid(self.max_thinking_tokens, self.num_ignores)
 
     def _combined(self, rows: list[Row], kind: AnswerKind) -> Iterator[Row]:

@@ -11,7 +11,7 @@ from s1_hf._lazy import require
 from s1_hf.engines.ledger import Ledger
 from s1_hf.engines.locking import exclusive
 from s1_hf.methods.kept import Kept, NotKept
-from s1_hf.methods.method import Method, in_order
+from s1_hf.methods.method import Method, check_shared, in_order
 from s1_hf.results.rows import Row, save_rows, write_about
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def _check(methods: Sequence[Method], bench: Bench, format: str) -> None:
         require("pyarrow.parquet", "data")
     for method in methods:
         method.check(bench)
+    check_shared(methods, bench)
 
 
 def _collect(methods: Sequence[Method], bench: Bench, ledger: Ledger) -> list[list[Row]]:
