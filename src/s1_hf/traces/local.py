@@ -166,6 +166,7 @@ class LocalModel:
             ValueError: the budget does not fit into `max_new_tokens`.
         """
         from s1_hf.engines.room import check_room
+        from s1_hf.forcing.automaton import Automaton
 
         # 1. What fits into the context.
         fitting: list[Request] = []
@@ -180,8 +181,7 @@ class LocalModel:
         engine = self._engine
         if fitting:
             check_room(
-                engine.tokenizer,
-                engine.format,
+                Automaton(engine.tokenizer, engine.format, self._budget),
                 self._budget,
                 fitting[0].prompt,
                 self._limit,
