@@ -10,6 +10,7 @@ import s1_hf
 
 ROOT = Path(s1_hf.__file__).parent
 MODULES = sorted(".".join(("s1_hf", *path.relative_to(ROOT).with_suffix("").parts)) for path in ROOT.rglob("*.py"))
+LIGHTEVALS = ["__main__", "errors", "inspecting", "scoring", "table"]  # modules of s1_hf.tasks that are its adapters
 NEEDS = {
     "s1_hf.cli": ["typer"],
     "s1_hf.curate": ["datasets"],
@@ -19,8 +20,8 @@ NEEDS = {
     "s1_hf.plots": ["matplotlib"],
     "s1_hf.data.s1k": ["datasets"],
     "s1_hf.sft": ["trl"],
-    "s1_hf.tasks": ["lighteval"],
-    "s1_hf.traces": ["datasets", "lighteval", "math_verify", "openai"],
+    **{f"s1_hf.tasks.{name}": ["lighteval"] for name in LIGHTEVALS},
+    "s1_hf.traces": ["datasets", "math_verify"],
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,42 @@ def test_a_batch_that_was_being_written_is_dropped_as_a_whole(tmp_path, cut):
     Ledger(tmp_path).append(entries("e", "f"))
     assert Ledger(tmp_path).read().keys() == {"a", "b", "e", "f"}
     assert ledger.file.read_bytes().count(b"\n") == 2
+
+
+def test_entries_are_found_in_the_files_of_all_processes_also_those_that_came_later(tmp_path):
+    ledger, other = Ledger(tmp_path), Ledger(tmp_path, process=1)
+    assert ledger.find(["a"]) == {} and not ledger.keys()
+    ledger.append(entries("a", "b"))
+    other.append(entries("c"))
+    assert ledger.find(["c", "a", "none"]) == other.find("ca") == entries("a", "c")
+    with ledger.file.open("ab") as stream:
+        stream.write(b'{"torn": {"thi')
+    other.append(entries("d"))
+    assert ledger.find(["torn", "d"]) == entries("d") and set(ledger.keys()) == set("abcd")
+    ledger.append({"a": {"new": 1}})
+    assert ledger.find("a") == {"a": {"new": 1}} and ledger.find("bcd") == entries("b", "c", "d")
+
+
+def test_lines_are_read_once_to_know_them_and_again_to_take_an_entry(tmp_path, monkeypatch):
+    """A run asks batch after batch: reading everything each time would take the square of its length."""
+    read, loads = [], json.loads
+    monkeypatch.setattr(json, "loads", lambda line: read.append(line) or loads(line))
+    ledger = Ledger(tmp_path)
+    for name in "abcdefgh":
+        ledger.find(name)
+        ledger.append(entries(name))
+    assert set(ledger.keys()) == set("abcdefgh") and len(read) == 8
+    ledger.find("c")
+    assert len(read) == 9
+
+
+def test_a_line_that_is_not_one_of_a_ledger_is_named_by_its_number_also_if_it_came_later(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.append(entries("a"))
+    ledger.find("a")
+    ledger.file.write_bytes(ledger.file.read_bytes() + b"garbage\n")
+    with pytest.raises(ValueError, match="Line 2 of .*finished.jsonl is not a line of finished work"):
+        ledger.find("a")
 
 
 def test_settings_are_written_down_for_the_reader(tmp_path):

@@ -12,6 +12,7 @@ from s1_hf.forcing.budget import (
     check_effect,
     collect_budget,
     stacked,
+    without_idle,
 )
 
 
@@ -81,3 +82,12 @@ def test_a_setting_that_acts_under_one_of_several_budgets_is_fine():
 def test_the_reserve_is_a_count(value):
     with pytest.raises(ValueError, match="`answer_reserve` has to be an integer of at least 0, but is"):
         Budget(answer_reserve=value)
+
+
+def test_what_has_no_effect_under_any_budget_is_left_out():
+    """A soft cut's place needs the soft cut, which needs a cap."""
+    soft = {"cut_text": "Stop.", "cut_window": 5, "cut_at": "sentence", "answer_reserve": 9}
+    assert without_idle([Budget(**soft), Budget(num_ignores=1, **soft)]) == [Budget(), Budget(num_ignores=1)]
+    both = [Budget(max_thinking_tokens=9, **soft), Budget(**soft)]
+    del soft["answer_reserve"]
+    assert without_idle(both) == [Budget(max_thinking_tokens=9, **soft), Budget(**soft)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +13,10 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 pytest.importorskip("math_verify")
 
+from s1_hf.engines.engine import Finished, Step, SweptBatch
+from s1_hf.engines.request import Request
+from s1_hf.engines.transformers_engine import TransformersEngine
+from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.formats import ThinkingFormat
 from s1_hf.methods import Bench
 from s1_hf.results.rows import Problem
@@ -42,6 +48,31 @@ def random_bench(count: int = 5, family: str = "s1", seed: int = 2, **options: A
     model, tokenizer = random_model(family, seed)
     defaults = {"problems": problems(count), "max_new_tokens": 24, "max_answer_tokens": 6, "temperature": 2.0}
     return Bench(model=model, tokenizer=tokenizer, **defaults | options)
+
+
+class Recording(TransformersEngine):
+    """Keeps what it was asked, run by run."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.asked: list[Sequence[Request]] = []
+        self.settings: list[Sequence[Budget]] = []  # of each run, several for a sweep
+
+    def run(self, requests: Sequence[Request], on_step: Step) -> Iterator[list[Finished]]:
+        self.asked.append(requests)
+        self.settings.append(list(dict.fromkeys(request.budget for request in requests)))
+        return super().run(requests, on_step)
+
+    def sweep(self, requests: Sequence[Request], settings: Sequence[Budget], on_step: Step) -> Iterator[SweptBatch]:
+        self.asked.append(requests)
+        self.settings.append(settings)
+        return super().sweep(requests, settings, on_step)
+
+
+def recording(bench: Bench) -> tuple[Bench, Recording]:
+    """The same bench on an engine that keeps what it was asked."""
+    engine = Recording(bench.model, bench.tokenizer, format=bench.format, batch_size=bench.batch_size)
+    return dataclasses.replace(bench, model=None, engine=engine), engine
 
 
 def memoryless_model(ends: float, stops: float) -> tuple[ToyModel, PreTrainedTokenizerFast]:

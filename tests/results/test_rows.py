@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from result_rows import a_row
 
 from s1_hf.forcing.report import Report
-from s1_hf.results.rows import Problem, Row, load_rows, pieces, row_of, save_rows, write_about
+from s1_hf.results.rows import ENDED, Problem, Row, load_rows, pieces, row_of, save_rows, write_about
 from toys import toy_tokenizer
 
 common = {"deadline": None, "derandomize": True, "database": None, "suppress_health_check": list(HealthCheck)}
@@ -92,6 +92,15 @@ def test_a_row_is_graded_and_counted_and_its_transcript_is_cut_where_forcing_beg
     assert row.max_thinking_tokens == 9
     assert [p["forced"] for p in row.transcript] == [False, True]
     assert "".join(p["text"] for p in pieces(tokenizer, ids, forced)) == tokenizer.decode(ids)
+    told = row_of(
+        done, Problem("p", "What?", "7", "t"), tokenizer, method="m", setting="s", max_thinking_tokens=9,
+        graded=(False, None), with_transcript=False,
+    )  # fmt: skip
+    assert told == dataclasses.replace(row, correct=False, extracted=None, transcript=())
+
+
+def test_thinking_of_a_row_ends_as_in_reports_or_is_not_found():
+    assert ENDED == ("natural", "cut", "looped", "unfinished", "never_started", "not_found")
 
 
 @pytest.mark.parametrize(

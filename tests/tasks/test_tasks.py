@@ -22,8 +22,8 @@ from lighteval.tasks.registry import Registry
 from s1_hf import tasks
 from s1_hf.embedded.problems import held_out, held_out_sample
 from s1_hf.tasks import offline
+from s1_hf.tasks.benchmarks import BENCHMARKS, MAX_NEW_TOKENS
 from s1_hf.tasks.items import gpqa_item, lamps_item, math_item
-from s1_hf.tasks.table import BENCHMARKS, MAX_NEW_TOKENS
 
 # lighteval's mt_bench asks the hub's client by an argument that 2.0 removes
 pytestmark = pytest.mark.filterwarnings("ignore:Deprecated argument:FutureWarning")
@@ -150,10 +150,17 @@ def test_no_result_of_a_sampling_task_appears_in_a_greedy_one(registry):
     assert logger.metric_aggregated["s1:_average|0"] == {"accuracy": 0.5}
 
 
-def test_without_lighteval_the_extra_is_named():
-    code = "import sys; sys.modules['lighteval'] = None; import s1_hf.tasks"
+@pytest.mark.parametrize("name", ["TASKS_TABLE", "tasks_table"])
+def test_without_lighteval_the_extra_is_named(name):
+    code = f"import sys; sys.modules['lighteval'] = None; import s1_hf.tasks; s1_hf.tasks.{name}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "pip install 's1-hf[eval]'" in done.stderr
+
+
+def test_the_table_is_the_same_whenever_it_is_asked_for():
+    assert tasks.TASKS_TABLE is tasks.TASKS_TABLE
+    with pytest.raises(AttributeError, match="no attribute 'TASK_TABLE'"):
+        tasks.TASK_TABLE  # noqa: B018
 
 
 # What the tasks are

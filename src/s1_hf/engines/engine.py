@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -93,11 +93,12 @@ class Recorded:
 
     def found(self, requests: Sequence[Request]) -> list[Finished]:
         """Those that are finished."""
-        kept = self._ledger.read()
+        keys = [self._key(one) for one in requests]
+        kept = self._ledger.find(keys)
         found = []
-        for one in requests:
-            if (entry := kept.get(self._key(one))) is not None:
-                found.append(Finished(one, completion_from(entry)))
+        for one, key in zip(requests, keys, strict=True):
+            if key in kept:
+                found.append(Finished(one, completion_from(kept[key])))
         return found
 
     def run(self, requests: Sequence[Request], on_step: Step) -> Iterator[list[Finished]]:
@@ -112,9 +113,8 @@ class Recorded:
 
     def sweep(self, requests: Sequence[Request], settings: Sequence[Budget], on_step: Step) -> Iterator[SweptBatch]:
         """Batch after batch of those requests that lack any setting, under those settings that lack any request."""
-        kept = self._ledger.read()
+        lacking, left = self._lacking(requests, settings)
         self._wait()
-        lacking, left = self._lacking(kept, requests, settings)
         for batch in self._engine.sweep(lacking, left, on_step) if left else ():
             entries: dict[str, Any] = {}
             for of_setting in batch.of_settings:
@@ -124,12 +124,11 @@ class Recorded:
 
     def missing(self, requests: Sequence[Request], settings: Sequence[Budget]) -> list[Request]:
         """Those that lack any setting."""
-        return self._lacking(self._ledger.read(), requests, settings)[0]
+        return self._lacking(requests, settings)[0]
 
-    def _lacking(
-        self, kept: Mapping[str, Any], requests: Sequence[Request], settings: Sequence[Budget]
-    ) -> tuple[list[Request], list[Budget]]:
+    def _lacking(self, requests: Sequence[Request], settings: Sequence[Budget]) -> tuple[list[Request], list[Budget]]:
         """The requests that lack any setting, and the settings that lack any request."""
+        kept = self._ledger.keys()
         lacking, left = [], set()
         for one in requests:
             lacks = [setting for setting in settings if self._key(under(one, setting)) not in kept]

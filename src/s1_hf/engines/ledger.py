@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,6 +46,49 @@ class Ledger:
         folder.mkdir(parents=True, exist_ok=True)
         if settings is not None and process == 0:
             (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        self._places: dict[str, tuple[Path, int]] = {}  # by key: the file, and where in it the line begins
+        self._seen: dict[Path, tuple[int, int]] = {}  # of each file: bytes and lines
+
+    def keys(self) -> Collection[str]:
+        """Of all entries. Lines that were seen before are not read again.
+
+        Raises:
+            ValueError: a line is not one of a ledger.
+        """
+        for file in sorted(self.folder.glob("finished*.jsonl")):
+            offset, number = self._seen.get(file, (0, 0))
+            with file.open("rb") as stream:
+                stream.seek(offset)
+                for line in stream:
+                    if not line.endswith(b"\n"):
+                        break  # torn, or being written
+                    number += 1
+                    self._places.update(dict.fromkeys(_entries(line, file, number), (file, offset)))
+                    offset += len(line)
+            self._seen[file] = offset, number
+        return self._places.keys()
+
+    def find(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Those of these entries that are there; only their lines are read, and lines that are new.
+
+        Raises:
+            ValueError: a line is not one of a ledger.
+        """
+        # 1. Which of them are in which line.
+        known = self.keys()
+        of_lines: dict[tuple[Path, int], list[str]] = {}
+        for key in keys:
+            if key in known:
+                of_lines.setdefault(self._places[key], []).append(key)
+        # 2. The lines, in their order.
+        found: dict[str, dict[str, Any]] = {}
+        for file, places in groupby(sorted(of_lines), lambda place: place[0]):
+            with file.open("rb") as stream:
+                for place in places:
+                    stream.seek(place[1])
+                    entries = json.loads(stream.readline())
+                    found.update((key, entries[key]) for key in of_lines[place])
+        return found
 
     def read(self) -> dict[str, dict[str, Any]]:
         """All entries, those of other processes included; of an entry that was added again, the last.
@@ -83,16 +127,20 @@ def whole_lines(file: Path) -> list[bytes]:
 
 def _lines(file: Path) -> Iterator[dict[str, dict[str, Any]]]:
     for number, line in enumerate(whole_lines(file), 1):
-        try:
-            entries = json.loads(line)
-        except ValueError:
-            entries = None
-        if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
-            raise ValueError(
-                f"Line {number} of {file} is not a line of finished work. Delete that line (what it held is then "
-                "generated again), or the file."
-            )
-        yield entries
+        yield _entries(line, file, number)
+
+
+def _entries(line: bytes, file: Path, number: int) -> dict[str, dict[str, Any]]:
+    try:
+        entries = json.loads(line)
+    except ValueError:
+        entries = None
+    if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+        raise ValueError(
+            f"Line {number} of {file} is not a line of finished work. Delete that line (what it held is then generated "
+            "again), or the file."
+        )
+    return entries
 
 
 def _cut_off_torn_line(stream: BinaryIO) -> None:

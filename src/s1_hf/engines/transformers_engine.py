@@ -142,9 +142,9 @@ class TransformersEngine:
             processor.check_vocabulary(self.config.get_text_config().vocab_size)
             if request.steering is not None:
                 request.steering.processor(self.tokenizer, fmt)
+        check_effect([request.budget for request in requests])
         for request in requests:
             check_can_ignore(self.format, request.budget)
-            check_effect([request.budget])
         context = self.context
         for request in requests:
             if context is not None and len(request.prompt) + request.max_new_tokens > context:

@@ -24,12 +24,11 @@ from s1_hf.engines.engine import Finished, Recorded
 from s1_hf.engines.ledger import Ledger
 from s1_hf.engines.progress import Progress, Watch
 from s1_hf.engines.request import Request, digest, seed_of
+from s1_hf.engines.room import check_room
 from s1_hf.engines.transformers_engine import TransformersEngine
 from s1_hf.evaluation.config import BudgetForcingConfig
 from s1_hf.evaluation.statistics import Response
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
-from s1_hf.forcing.prompts import read_prompt
-from s1_hf.forcing.report import Ended
 from s1_hf.generation.chats import prompt_ids
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor, check_can_ignore
 
@@ -171,27 +170,6 @@ class BudgetForcingModel(LightevalModel):
         """Continue when all processes of the launch have come here."""
         self._accelerator.wait_for_everyone()
 
-    def check_room(self, task: str, prompt: tuple[int, ...], limit: int, allowed: str) -> None:
-        """Raises a `ValueError` if the budget, delimiters and some answer are more than `limit`, as `allowed` says."""
-        cap, least = self.config.budget.max_thinking_tokens, self.config.budget.min_thinking_tokens
-        if cap is None and not least:
-            return
-        thinking: Any = cap if isinstance(cap, int) else least
-        name = "min_thinking_tokens" if cap is None else "max_thinking_tokens"
-        is_open = read_prompt(self._automaton, prompt).ended == Ended.UNFINISHED
-        delimiters = self._automaton.max_closing + (0 if is_open else len(self.engine.format.start))
-        reserve = self.config.budget.answer_reserve
-        if self.config.max_answer_tokens is not None:
-            reserve = min(reserve, self.config.max_answer_tokens)
-        excess = thinking + delimiters + reserve - limit
-        if excess > 0:
-            said = f"`{name}` of {thinking:,}" if cap != "auto" else f'`{name}` "auto"'
-            fits = f" Lower `{name}` to {thinking - excess:,}." if thinking >= excess else ""
-            raise ValueError(
-                f"{task}: {said}, {delimiters} tokens of delimiters and answer prefix, and {reserve} for the answer "
-                f"are {excess:,} more than the {limit:,} tokens that {allowed}.{fits}"
-            )
-
     def cleanup(self) -> None:
         """Forget the weights."""
         self.engine.forget_weights()
@@ -259,7 +237,15 @@ class BudgetForcingModel(LightevalModel):
             if limit == room
             else "`max_new_tokens` allows (without it, the task's own limit)"
         )
-        self.check_room(task, longest, limit, allowed)
+        check_room(
+            self._automaton,
+            self.config.budget,
+            longest,
+            limit,
+            self.config.max_answer_tokens,
+            what=task,
+            allowed=allowed,
+        )
         return limit
 
     # -- getting it ---------------------------------------------------------------------------------------------

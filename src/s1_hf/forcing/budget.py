@@ -255,10 +255,26 @@ class Budget:
 
 def check_effect(budgets: Sequence[Budget]) -> None:
     """Raises a `ValueError` for a setting that has no effect under any of `budgets`, because it needs another one."""
+    for name, needed in _idle(budgets).items():
+        raise ValueError(f"`{name}` has no effect without {needed}. Give that as well, or leave `{name}` out.")
+
+
+def without_idle(budgets: Sequence[Budget]) -> list[Budget]:
+    """The same without settings that have no effect under any of them."""
+    settings = list(budgets)
+    while idle := _idle(settings):  # one may have been what another needs
+        settings = [replace(setting, **{name: _default(name) for name in idle}) for setting in settings]
+    return settings
+
+
+def _idle(budgets: Sequence[Budget]) -> dict[str, str]:
+    """The settings that have no effect under any of `budgets`, and what each of them needs."""
+    idle = {}
     for name, needed, has_it in _NEEDS:
         given = [budget for budget in budgets if getattr(budget, name) != _default(name)]
         if given and not any(has_it(budget) for budget in given):
-            raise ValueError(f"`{name}` has no effect without {needed}. Give that as well, or leave `{name}` out.")
+            idle[name] = needed
+    return idle
 
 
 _NEEDS: tuple[tuple[str, str, Callable[[Budget], bool]], ...] = (

@@ -1,10 +1,10 @@
 """The paper's ways to scale test-time compute, side by side: one bench, one schema of rows.
 
-- `bench`: [`Bench`], the model, the problems, and how answers are generated; `problems`: [`problems_of`] a task.
+- `bench`: [`Bench`], the engine, the problems, and how answers are generated. [`problems_of`] gives those of a task.
 - `forcing`: [`BudgetForcing`] and [`CueAblation`]; `conditional`: [`TokenConditional`], [`StepConditional`],
   [`ClassConditional`], with `steps`; `rejection`: [`RejectionSampling`]; `parallel`: [`Parallel`], which is majority
   voting and short-m@k, and the same as functions of rows, [`vote`] and [`shortest_of`].
-- `run`: [`run_methods`], with what is finished kept on disk. One method alone, in memory: `method.run(bench)`.
+- `run`: [`run_methods`], with what is finished kept on disk (`kept`). One method alone, in memory: `method.run(bench)`.
 
 Every method gives [`s1_hf.results.rows.Row`]s, which `s1_hf.results.summaries` turns into the paper's table 3.
 """
@@ -14,10 +14,10 @@ from s1_hf.methods.conditional import ClassConditional, StepConditional, TokenCo
 from s1_hf.methods.forcing import BudgetForcing, CueAblation
 from s1_hf.methods.method import Method
 from s1_hf.methods.parallel import Parallel, shortest_of, vote
-from s1_hf.methods.problems import problems_of
 from s1_hf.methods.rejection import RejectionSampling
 from s1_hf.methods.run import run_methods
 from s1_hf.methods.steps import StepCountdown, count_steps, step_format
+from s1_hf.tasks.problems import problems_of
 
 __all__ = [
     "Bench",

@@ -1,62 +1,96 @@
-"""What every method is tried on: a model, problems, and how answers are generated."""
+"""What every method is tried on: an engine, problems, and how answers are generated."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from s1_hf.engines.engine import under
 from s1_hf.engines.progress import Progress, Watch
-from s1_hf.forcing.budget import Budget, LoopGuard, is_count
+from s1_hf.engines.request import Request, Sampling, seed_of
+from s1_hf.engines.transformers_engine import TransformersEngine
+from s1_hf.forcing.automaton import Automaton
+from s1_hf.forcing.budget import PER_PROMPT, Budget, collect_budget, is_count, without_idle
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.generation.chats import Completion, Prompt, prompt_ids
-from s1_hf.generation.config import context_of
-from s1_hf.generation.criteria import StepListener
-from s1_hf.generation.guards import check_model
-from s1_hf.generation.sweep import SweepBatch, check_cache
+from s1_hf.generation.config import eos_ids
+from s1_hf.generation.grids import NO_INTERVENTION
 from s1_hf.grading.equality import checked_gold
 from s1_hf.results.rows import Problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-NO_INTERVENTION = Budget(max_thinking_tokens=None, num_ignores=0)
+    from s1_hf.engines.engine import Engine
+    from s1_hf.engines.request import Steering
+
+_NO_OPTIONS = ("model", "tokenizer", "engine", "problems", "progress")
+"""Fields of a bench that are no settings of how it answers."""
 
 
 class Answer(NamedTuple):
     """A completion, and what it is of."""
 
-    setting: Budget
+    point: Budget
     problem: Problem
     sample: int
     completion: Completion
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
-    """A model, problems, and how answers are generated; the same for all methods that are to be compared.
+class _Fields:
+    """Of [`Bench`], which collects its budget."""
 
-    Nothing is left to the model's own `generation_config` but its ends of sequence and padding. Draws of a sampled
-    answer follow from `seed`, the problem's task and id, and the number of the sample or try alone: neither batches nor
+    problems: Sequence[Problem]
+    max_new_tokens: int
+    model: PreTrainedModel | None = None
+    tokenizer: PreTrainedTokenizerBase | None = None
+    engine: Engine | None = None
+    max_answer_tokens: int | None = None
+    samples: int | None = None
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float | None = None
+    seed: int = 0
+    batch_size: int = 8
+    format: ThinkingFormat | str | None = None
+    budget: Budget = NO_INTERVENTION
+    chat_template_kwargs: Mapping[str, Any] | None = None
+    progress: Callable[[Progress], Any] | None = None
+
+
+def at_points(budget: Budget, points: Sequence[Budget]) -> list[Budget]:
+    """`budget` with the caps, minimums and ignores of each point."""
+    return [replace(budget, **{name: getattr(point, name) for name in PER_PROMPT}) for point in points]
+
+
+class Bench(_Fields):
+    """An engine, problems, and how answers are generated; the same for all methods that are to be compared.
+
+    Nothing is left to the model's own `generation_config` but its ends of sequence. Draws of a sampled answer follow
+    from `seed`, the problem's task and id, and the numbers of the sample and the try ([`seed_of`]): neither batches nor
     other problems change them, up to the rounding of scores.
 
     Args:
-        model ([`PreTrainedModel`]), tokenizer ([`PreTrainedTokenizerBase`]): what answers.
         problems (`Sequence[Problem]`): see [`problems_of`]; task and id together name each once.
         max_new_tokens (`int`): of thinking and answer together.
+        model ([`PreTrainedModel`]), tokenizer ([`PreTrainedTokenizerBase`]): what answers, by a [`TransformersEngine`].
+        engine ([`Engine`], *optional*): answers in place of a model.
         max_answer_tokens (`int`, *optional*): see [`AnswerLengthCriteria`].
-        samples (`int`, *optional*): how often each problem is answered, sampled. By default once, greedily. Methods
-            that vote say themselves how often.
-        temperature, top_p (`float`, default to 1), top_k (`int`, defaults to 0, all), min_p (`float`, *optional*): of
-            whatever is sampled.
-        seed (`int`, defaults to 0): of all draws.
-        batch_size (`int`, defaults to 8): rows generated at a time.
-        format, answer_prefix, loop_guard, chat_template_kwargs: as in [`generate`].
+        samples (`int`, *optional*): how many times each problem is answered, sampled. By default once, greedily.
+            Methods that vote have a number of their own.
+        temperature, top_p, top_k, min_p (*optional*): see [`Sampling`]; of whatever is sampled.
+        seed (`int`, defaults to 0): random seed for sampling.
+        batch_size (`int`, defaults to 8): rows generated at a time; an `engine` is asked for as many as fill batches of
+            this size.
+        format ([`ThinkingFormat`] or `str`, *optional*): detected from the tokenizer if absent.
+        budget ([`Budget`], *optional*): what all methods share, such as `answer_prefix`, `loop_guard` and `wait_text`;
+            or these as single keywords. Caps, minimums and ignores belong to the methods; what has no effect under a
+            method's, such as `cut_text` without a cap, is left out there.
+        chat_template_kwargs (`dict`, *optional*): as in [`generate`].
         progress (`Callable`, *optional*): told a [`Progress`], whose samples are problems under methods.
 
     Raises:
@@ -78,37 +112,38 @@ class Bench:
     ```
     """
 
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    problems: Sequence[Problem]
-    max_new_tokens: int
-    max_answer_tokens: int | None = None
-    samples: int | None = None
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float | None = None
-    seed: int = 0
-    batch_size: int = 8
-    format: ThinkingFormat | str | None = None
-    answer_prefix: str | None = "Final Answer:"
-    loop_guard: LoopGuard | None = None
-    chat_template_kwargs: Mapping[str, Any] | None = None
-    progress: Callable[[Progress], Any] | None = None
-
-    def __post_init__(self) -> None:
-        check_model(self.model)
-        Budget(answer_prefix=self.answer_prefix, loop_guard=self.loop_guard)
-        bad = [*self._bad_numbers(), *self._bad_problems()]
+    def __init__(self, *, budget: Budget | None = None, **options: Any) -> None:
+        shared = collect_budget(budget, options)
+        super().__init__(budget=shared, **options)
+        bad = [*self._bad_answerer(), *self._bad_budget(), *self._bad_numbers(), *self._bad_problems()]
         if bad:
             raise ValueError(" ".join(bad))
-        for problem in self.problems:
-            self.encode(problem.prompt)
+        self.check(self.problems)
 
     @cached_property
+    def runner(self) -> Engine:
+        """What answers: `engine`, or one that is made for `model`."""
+        if self.engine is not None:
+            return self.engine
+        model: Any = self.model
+        tokenizer: Any = self.tokenizer
+        return TransformersEngine(model, tokenizer, format=self.format, batch_size=self.batch_size)
+
+    @property
     def thinking_format(self) -> ThinkingFormat:
-        """`format`, resolved on the tokenizer."""
-        return resolve_format(self.tokenizer, self.format)
+        """How the model opens and closes its thinking."""
+        return self.runner.format
+
+    @cached_property
+    def automaton(self) -> Automaton:
+        """Reads what the model has written."""
+        tokenizer = self.runner.tokenizer
+        return Automaton(tokenizer, self.thinking_format, eos=eos_ids(None, tokenizer))
+
+    @cached_property
+    def sampling(self) -> Sampling:
+        """How tokens are drawn, where they are."""
+        return Sampling(temperature=self.temperature, top_p=self.top_p, top_k=self.top_k, min_p=self.min_p)
 
     @cached_property
     def watch(self) -> Watch:
@@ -117,122 +152,170 @@ class Bench:
 
     @property
     def options(self) -> dict[str, Any]:
-        """All that decides how a prompt is answered, as JSON types."""
-        names = ["max_new_tokens", "max_answer_tokens", "samples", "temperature", "top_p", "top_k", "min_p", "seed"]
-        values = {n: getattr(self, n) for n in [*names, "batch_size", "answer_prefix"]}
-        guard = None if self.loop_guard is None else vars(self.loop_guard)
-        fmt = self.thinking_format
+        """All settings of how prompts are answered, as JSON types."""
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _NO_OPTIONS}
+        values["budget"] = self.budget.to_dict()
         values["chat_template_kwargs"] = dict(self.chat_template_kwargs or {})
-        return values | {"loop_guard": guard, "format": [fmt.name, fmt.start_text, fmt.close_text]}
+        values["format"] = asdict(self.thinking_format)
+        return values
 
     def encode(self, prompt: Prompt) -> list[int]:
-        """A prompt's ids.
+        """A prompt's ids."""
+        return prompt_ids(self.runner.tokenizer, self.thinking_format, prompt, self.chat_template_kwargs or {})
 
-        Raises:
-            ValueError: it does not fit into the context together with `max_new_tokens`.
+    def request(
+        self,
+        problem: Problem,
+        *,
+        prompt: Prompt | None = None,
+        budget: Budget | None = None,
+        sample: int = 0,
+        attempt: int = 0,
+        sampled: bool = False,
+        give_up_after: int | None = None,
+        steering: Steering | None = None,
+    ) -> Request:
+        """What the engine is asked for one answer to a problem.
+
+        Args:
+            prompt (*optional*): in place of the problem's own.
+            budget ([`Budget`], *optional*): in place of the bench's.
+            sampled (`bool`): draw tokens; by default decode greedily.
+            sample, attempt, give_up_after, steering: see [`Request`].
         """
-        ids = prompt_ids(self.tokenizer, self.thinking_format, prompt, self.chat_template_kwargs or {})
-        context = context_of(self.model)
-        if context is not None and len(ids) + self.max_new_tokens > context:
-            raise ValueError(
-                f"`max_new_tokens` ({self.max_new_tokens}) and the prompt ({len(ids)} tokens) have to fit into the "
-                f"model's context of {context}, but do not for {str(prompt)!r:.60}. Lower `max_new_tokens`."
-            )
-        return ids
+        return Request(
+            prompt=tuple(self.encode(problem.prompt if prompt is None else prompt)),
+            max_new_tokens=self.max_new_tokens,
+            budget=self.budget if budget is None else budget,
+            max_answer_tokens=self.max_answer_tokens,
+            give_up_after=give_up_after,
+            sampling=self.sampling if sampled else None,
+            seed=seed_of(self.seed, problem.task, problem.id, sample, attempt),
+            steering=steering,
+            task=problem.task,
+            problem=problem.id,
+            sample=sample,
+            attempt=attempt,
+        )
 
-    def seed_of(self, problem: Problem, sample: int, attempt: int = 0) -> int:
-        """Of the draws of one try for one sample of one problem: 63 bits."""
-        name = json.dumps([self.seed, problem.task, problem.id, sample, attempt])
-        return int(hashlib.sha256(name.encode()).hexdigest()[:16], 16) >> 1
+    def check(
+        self,
+        problems: Sequence[Problem],
+        points: Sequence[Budget] = (NO_INTERVENTION,),
+        *,
+        budget: Budget | None = None,
+        prompt: Callable[[Problem], Prompt] = lambda problem: problem.prompt,
+        steering: Steering | None = None,
+    ) -> None:
+        """Raises the `ValueError` that [`answers`] would raise, before any compute; arguments as there."""
+        settings = self._settings(points, budget)
+        requests: list[Request] = []
+        for problem in problems:
+            request = self.request(problem, prompt=prompt(problem), budget=settings[0], steering=steering)
+            requests += [under(request, setting) for setting in settings]
+        self.runner.check(requests)
+        if len(settings) > 1:
+            self.runner.check_sweep(settings)
 
     def answers(
         self,
         problems: Sequence[Problem],
-        settings: Sequence[Budget] = (NO_INTERVENTION,),
+        points: Sequence[Budget] = (NO_INTERVENTION,),
         *,
+        budget: Budget | None = None,
         prompt: Callable[[Problem], Prompt] = lambda problem: problem.prompt,
         samples: int | None = None,
-        **options: Any,
+        steering: Steering | None = None,
     ) -> Iterator[Answer]:
-        """Every problem, `samples` (else the bench's own number of) times, under every setting: settings outermost.
+        """Every problem, `samples` (else the bench's own number of) times, under every point: points outermost.
 
         Args:
+            points (`Sequence[Budget]`): caps and ignores; several share one trace (see [`sweep`]).
+            budget ([`Budget`], *optional*): what they share, in place of the bench's.
             prompt (`Callable`): what a problem is asked with.
-            **options: as for `complete`.
+            steering ([`Steering`], *optional*): see [`Request`].
         """
+        # 1. What is asked.
+        settings = self._settings(points, budget)
         count = self.samples if samples is None else samples
-        asked = [(problem, sample) for problem in problems for sample in range(count or 1)]
-        seeds = [self.seed_of(*which) for which in asked] if count else None
-        prompts = [prompt(problem) for problem, _ in asked]
-        done = self.complete(prompts, settings, seeds, **options)
-        for setting, completions in zip(settings, done, strict=True):
-            for (problem, sample), completion in zip(asked, completions, strict=True):
-                yield Answer(setting, problem, sample, completion)
+        asked: list[tuple[Problem, int, Request]] = []
+        for problem in problems:
+            text = prompt(problem)
+            for sample in range(count or 1):
+                request = self.request(
+                    problem, prompt=text, budget=settings[0], sample=sample, sampled=bool(count), steering=steering
+                )
+                asked.append((problem, sample, request))
+        # 2. The answers, which come in the engine's order.
+        done = self.complete([request for _, _, request in asked], settings)
+        # 3. In ours.
+        for point, setting in zip(points, settings, strict=True):
+            for problem, sample, request in asked:
+                yield Answer(point, problem, sample, done[under(request, setting).key])
 
-    def complete(
-        self,
-        prompts: Sequence[Prompt],
-        settings: Sequence[Budget] = (NO_INTERVENTION,),
-        seeds: Sequence[int] | None = None,
-        **options: Any,
-    ) -> list[list[Completion]]:
-        """`completions[s][p]`: prompt `p` under `settings[s]`, all settings from one trace (see [`sweep`]).
+    def complete(self, requests: Sequence[Request], settings: Sequence[Budget] = ()) -> dict[str, Completion]:
+        """The completions by the keys of their requests; with several `settings` under each of these."""
+        done: dict[str, Completion] = {}
+        steps = 0  # since the last batch: one without any was not generated now
 
-        Args:
-            seeds (`Sequence[int]`, *optional*): one a prompt: sample; by default decode greedily.
-            **options: more for [`budget_forcing`], such as `wait_text`.
-        """
+        def on_step(rows: int) -> None:
+            nonlocal steps
+            steps += 1
+            self.watch.step(rows)
+
         if len(settings) > 1:
-            check_cache(self.model.config)
-        rows = [self.encode(prompt) for prompt in prompts]
-        done: list[list[Completion]] = [[] for _ in settings]
-        for first in range(0, len(rows), self.batch_size):
-            part = slice(first, first + self.batch_size)
-            arguments = self.arguments(sampled=seeds is not None, **options)
-            own = None if seeds is None else seeds[part]
-            batch = SweepBatch(self.model, self.tokenizer, rows[part], list(settings), arguments, own)
-            for all_of_setting, new in zip(done, batch.run(), strict=True):
-                all_of_setting += new
-            read = sum(len(row) - 1 for row in rows[part])  # through the model went all but each row's last token
-            self.watch.finish(0, batch.cost.trace_tokens + batch.cost.answer_tokens - read)
+            for swept in self.runner.sweep(requests, settings, on_step):
+                for of_setting in swept.of_settings:
+                    done.update((request.key, completion) for request, completion in of_setting)
+                # Through the model went the prompts, too, and all but the last token of each row.
+                read = sum(len(request.prompt) - 1 for request, _ in swept.of_settings[0])
+                generated = swept.cost.trace_tokens + swept.cost.answer_tokens - read
+                self.watch.finish(0, generated if steps else 0)
+                steps = 0
+            return done
+        for batch in self.runner.run(requests, on_step):
+            done.update((request.key, completion) for request, completion in batch)
+            self.watch.finish(0, sum(len(completion.token_ids) for _, completion in batch) if steps else 0)
+            steps = 0
         return done
 
-    def arguments(self, *, sampled: bool, **options: Any) -> dict[str, Any]:
-        """For [`budget_forcing`], without budgets."""
-        criteria = [*options.pop("stopping_criteria", ()), StepListener(self.watch.step)]
-        return {
-            "format": self.thinking_format,
-            "answer_prefix": self.answer_prefix,
-            "loop_guard": self.loop_guard,
-            "max_answer_tokens": self.max_answer_tokens,
-            "stopping_criteria": criteria,
-            **self._decoding(sampled),
-            **options,
-        }
+    def _settings(self, points: Sequence[Budget], budget: Budget | None) -> list[Budget]:
+        """Each point with all else from `budget`, or the bench's, except for what has no effect under any of them."""
+        return without_idle(at_points(self.budget if budget is None else budget, points))
 
-    def _decoding(self, sampled: bool) -> dict[str, Any]:
-        common = {"max_new_tokens": self.max_new_tokens, "repetition_penalty": 1.0}
-        if not sampled:
-            return common | {"do_sample": False}
-        given: dict[str, Any] = {"do_sample": True, "temperature": float(self.temperature), "top_p": float(self.top_p)}
-        return common | given | {"top_k": self.top_k, "min_p": self.min_p}
+    def _bad_answerer(self) -> list[str]:
+        if (self.model is None) == (self.engine is None):
+            return ["Either `model` and `tokenizer` have to be given, or `engine` alone."]
+        if self.engine is None:
+            return []
+        bad = []
+        if self.tokenizer is not None and self.tokenizer is not self.engine.tokenizer:
+            bad.append("`tokenizer` has to be the engine's own. Leave it out.")
+        if self.format is not None and resolve_format(self.engine.tokenizer, self.format) != self.engine.format:
+            bad.append(f"`format` has to be the engine's, {self.engine.format.name!r}, but is {self.format!r}.")
+        return bad
+
+    def _bad_budget(self) -> list[str]:
+        if self.budget == self.budget.shared():
+            return []
+        names = ", ".join(f"`{name}`" for name in PER_PROMPT)
+        return [f"A bench's budget has to leave {names} to the methods, but is {self.budget}."]
 
     def _bad_numbers(self) -> list[str]:
-        least = {"max_new_tokens": 1, "max_answer_tokens": 1, "samples": 1, "top_k": 0, "seed": 0, "batch_size": 1}
+        bad = []
         optional = ("max_answer_tokens", "samples")
-        bad = [
-            f"`{name}` has to be an integer of at least {low}, but is {getattr(self, name)!r}."
-            for name, low in least.items()
-            if not (name in optional and getattr(self, name) is None)
-            and not (is_count(getattr(self, name)) and getattr(self, name) >= low)
-        ]
-        if not _is_number(self.temperature) or not 0 < self.temperature < math.inf:
-            said = f"`temperature` has to be a number above 0, but is {self.temperature!r}."
-            bad.append(f"{said} For greedy answers leave `samples` out.")
-        if not _is_number(self.top_p) or not 0 < self.top_p <= 1:
-            bad.append(f"`top_p` has to be a number above 0 and at most 1, but is {self.top_p!r}.")
-        if self.min_p is not None and not (_is_number(self.min_p) and 0 <= self.min_p <= 1):
-            bad.append(f"`min_p` has to be a number from 0 to 1, or None, but is {self.min_p!r}.")
+        least = {"max_new_tokens": 1, "max_answer_tokens": 1, "samples": 1, "seed": 0, "batch_size": 1}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if value is None and name in optional:
+                continue
+            if not is_count(value) or value < low:
+                bad.append(f"`{name}` has to be an integer of at least {low}, but is {value!r}.")
+        try:
+            self.sampling  # noqa: B018
+        except ValueError as error:
+            hint = " For greedy answers leave `samples` out." if "`temperature`" in str(error) else ""
+            bad.append(f"{error}{hint}")
         return bad
 
     def _bad_problems(self) -> list[str]:
@@ -249,7 +332,3 @@ class Bench:
         names = [(p.task, p.id) for p in problems]
         twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
         return [f"`problems` has to name each once, but has {twice[:3]} more than once."] if twice else []
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)

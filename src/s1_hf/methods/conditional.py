@@ -1,6 +1,6 @@
 """Conditional length control: the prompt says how long to think (s1, https://arxiv.org/abs/2501.19393, section 3.2).
 
-The words are those of the paper's evaluation, behind the question and a blank line: `QUERY_TEMPLATE` in its tasks
+The words are those of the paper's evaluation, after the question and a blank line: `QUERY_TEMPLATE` in its tasks
 `aime`, `openai_math` and `gpqa`, chosen there by the environment variables PROMPTTOKEN, PROMPTSTEP, PROMPTSHORT and
 PROMPTLONG (read in copies of https://github.com/simplescaling/s1).
 """
@@ -8,20 +8,21 @@ PROMPTLONG (read in copies of https://github.com/simplescaling/s1).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.generation.generate import budget_forcing
-from s1_hf.methods.bench import NO_INTERVENTION, Bench
-from s1_hf.methods.forcing import check_grid
+from s1_hf.forcing.budget import Budget
+from s1_hf.generation.grids import NO_INTERVENTION
 from s1_hf.methods.method import Method, check_counts
-from s1_hf.methods.steps import DELIMITER, StepCountdown, check_delimiter, step_format
+from s1_hf.methods.steps import DELIMITER, Countdown, OwnSteps, check_delimiter, step_format
 from s1_hf.results.rows import row_of
 
 if TYPE_CHECKING:
+    from s1_hf.engines.request import Steering
     from s1_hf.generation.chats import Prompt
+    from s1_hf.methods.bench import Bench
     from s1_hf.results.rows import Problem, Row
 
 TOKENS = "Think for up to {} tokens."
@@ -36,7 +37,7 @@ TOKENS_PER_STEP = 100
 
 
 def instructed(prompt: Prompt, instruction: str) -> Prompt:
-    """`prompt` with an instruction behind its last user message and a blank line.
+    """`prompt` with an instruction after its last user message and a blank line.
 
     Raises:
         ValueError: there is no user message, or its content is no text.
@@ -55,19 +56,13 @@ def instructed(prompt: Prompt, instruction: str) -> Prompt:
     chat = [dict(message) for message in prompt]
     last = next((message for message in reversed(chat) if message.get("role") == "user"), None)
     if last is None or not isinstance(last.get("content"), str):
-        raise ValueError(f"An instruction has to stand behind a user message of text, but the chat is {prompt!r:.200}.")
+        raise ValueError(f"An instruction has to stand after a user message of text, but the chat is {prompt!r:.200}.")
     last["content"] = f"{last['content']}\n\n{instruction}"
     return chat
 
 
 def _asked(instruction: str, problem: Problem) -> Prompt:
     return instructed(problem.prompt, instruction)
-
-
-def _check_prompts(bench: Bench, instructions: Sequence[str]) -> None:
-    for problem in bench.problems:
-        for instruction in instructions:
-            bench.encode(_asked(instruction, problem))
 
 
 @dataclass(frozen=True)
@@ -93,29 +88,31 @@ class TokenConditional(Method):
         return [name, f"{name} + budget forcing"] if self.forced else [name]
 
     def check(self, bench: Bench) -> None:
-        _check_prompts(bench, [TOKENS.format(budget) for budget in self.budgets])
         for budget in self.budgets:
-            check_grid(bench, self._grid(budget), None)
+            bench.check(bench.problems, self._points(budget), prompt=partial(_asked, TOKENS.format(budget)))
+
+    def grid(self) -> list[Budget]:
+        points: list[Budget] = []
+        for budget in self.budgets:
+            points += self._points(budget)
+        return points
 
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
         rows = []
         for budget in self.budgets:
-            settings = self._grid(budget)
-            names = dict(zip(settings, self.names, strict=True))
+            points = self._points(budget)
+            names = dict(zip(points, self.names, strict=True))
             prompt = partial(_asked, TOKENS.format(budget))
-            for setting, problem, sample, done in bench.answers(problems, settings, prompt=prompt):
-                rows.append(
-                    row_of(
-                        done, problem, bench.tokenizer,
-                        method=names[setting], setting=f"{budget} tokens", sample=sample, max_thinking_tokens=budget,
-                    )
+            for point, problem, sample, done in bench.answers(problems, points, prompt=prompt):
+                row = row_of(
+                    done, problem, bench.runner.tokenizer,
+                    method=names[point], setting=f"{budget} tokens", sample=sample, max_thinking_tokens=budget,
                 )  # fmt: skip
+                rows.append(row)
         return rows
 
-    def _grid(self, budget: int) -> list[Budget]:
-        return (
-            [NO_INTERVENTION, Budget(max_thinking_tokens=budget, num_ignores=0)] if self.forced else [NO_INTERVENTION]
-        )
+    def _points(self, budget: int) -> list[Budget]:
+        return [NO_INTERVENTION, Budget(max_thinking_tokens=budget)] if self.forced else [NO_INTERVENTION]
 
 
 @dataclass(frozen=True)
@@ -154,29 +151,33 @@ class StepConditional(Method):
         return [name, f"{name} + budget forcing"] if self.forced else [name]
 
     def check(self, bench: Bench) -> None:
-        _check_prompts(bench, [STEPS.format(steps) for steps in self.steps])
-        fmt = step_format(bench.tokenizer, bench.thinking_format, self.delimiter)
-        check_delimiter(bench.tokenizer, fmt, self.delimiter)
-        budget_forcing(bench.model, bench.tokenizer, **bench.arguments(sampled=False, format=fmt))
+        fmt = step_format(bench.runner.tokenizer, bench.thinking_format, self.delimiter)
+        check_delimiter(bench.runner.tokenizer, fmt, self.delimiter)
+        for steps in self.steps:
+            for steering in self._steerings(bench, steps).values():
+                bench.check(bench.problems, prompt=partial(_asked, STEPS.format(steps)), steering=steering)
 
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
-        fmt = step_format(bench.tokenizer, bench.thinking_format, self.delimiter)
         rows = []
         for steps in self.steps:
-            for name in self.names:
-                countdown = StepCountdown(bench.tokenizer, fmt, steps, self.delimiter)
-                processors = [countdown] if name != self.names[0] else []
-                prompt = partial(_asked, STEPS.format(steps))
-                answers = bench.answers(problems, prompt=prompt, format=fmt, logits_processor=processors)
-                for row, (_, problem, sample, done) in enumerate(answers):
-                    rows.append(
-                        row_of(
-                            countdown.finished(row, done) if processors else done, problem, bench.tokenizer,
-                            method=name, setting=f"{steps} steps", sample=sample,
-                            max_thinking_tokens=steps * TOKENS_PER_STEP,
-                        )
+            prompt = partial(_asked, STEPS.format(steps))
+            for name, steering in self._steerings(bench, steps).items():
+                for _, problem, sample, done in bench.answers(problems, prompt=prompt, steering=steering):
+                    row = row_of(
+                        done, problem, bench.runner.tokenizer,
+                        method=name, setting=f"{steps} steps", sample=sample,
+                        max_thinking_tokens=steps * TOKENS_PER_STEP,
                     )  # fmt: skip
+                    rows.append(row)
         return rows
+
+    def _steerings(self, bench: Bench, steps: int) -> dict[str, Steering | None]:
+        """By the `method` of the rows."""
+        plain = bench.thinking_format
+        own: Steering | None = OwnSteps(self.delimiter)
+        if step_format(bench.runner.tokenizer, plain, self.delimiter) == plain:
+            own = None  # nothing has to be told apart
+        return dict(zip(self.names, [own, Countdown(steps, self.delimiter)], strict=False))
 
 
 @dataclass(frozen=True)
@@ -193,24 +194,31 @@ class ClassConditional(Method):
         return ["class-conditional control", "no intervention"]
 
     def check(self, bench: Bench) -> None:
-        super().check(bench)
-        _check_prompts(bench, [SHORT, LONG])
+        for prompt in self._prompts().values():
+            bench.check(bench.problems, prompt=prompt)
 
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
-        method, plain = self.names
-        asked = {(method, "short"): SHORT, (method, "long"): LONG, (plain, plain): None}
-        return [
-            row_of(done, problem, bench.tokenizer, method=name, setting=setting, sample=sample)
-            for (name, setting), instruction in asked.items()
-            for _, problem, sample, done in bench.answers(
-                problems, prompt=(lambda p: p.prompt) if instruction is None else partial(_asked, instruction)
-            )
-        ]
+        rows = []
+        for (name, setting), prompt in self._prompts().items():
+            for _, problem, sample, done in bench.answers(problems, prompt=prompt):
+                rows.append(row_of(done, problem, bench.runner.tokenizer, method=name, setting=setting, sample=sample))
+        return rows
 
     def finish(self, rows: list[Row]) -> list[Row]:
         """With the promises, which are known when all problems have been answered."""
-        promises = {task: _promises([row for row in rows if row.task == task]) for task in {row.task for row in rows}}
+        promises = {}
+        for task in {row.task for row in rows}:
+            promises[task] = _promises([row for row in rows if row.task == task])
         return [replace(row, **promises[row.task].get(row.setting, {})) for row in rows]
+
+    def _prompts(self) -> dict[tuple[str, str], Callable[[Problem], Prompt]]:
+        """What is asked, by the `method` and the `setting` of the rows."""
+        method, plain = self.names
+        return {
+            (method, "short"): partial(_asked, SHORT),
+            (method, "long"): partial(_asked, LONG),
+            (plain, plain): lambda problem: problem.prompt,
+        }
 
 
 def _promises(rows: list[Row]) -> dict[str, dict[str, Any]]:

@@ -3,67 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from s1_hf.forcing.budget import Budget, is_count
-from s1_hf.generation.generate import budget_forcing
-from s1_hf.generation.sweep import check_cache
-from s1_hf.methods.bench import NO_INTERVENTION, Bench
+from s1_hf.generation.grids import NO_INTERVENTION, chosen_settings
 from s1_hf.methods.method import Method
 from s1_hf.results.rows import row_of
 
 if TYPE_CHECKING:
+    from s1_hf.methods.bench import Bench
     from s1_hf.results.rows import Problem, Row
 
 Cue = str | Sequence[str] | None
 
+OF_THE_BENCH: Cue = ()
+"""No cue of a method's own."""
+
 
 @dataclass(frozen=True)
 class BudgetForcing(Method):
-    """Caps and ignored ends, in every combination or at single points, from one trace a problem (s1, section 3.1).
+    """Caps and ignored ends, in every combination or at single points, from one trace per problem (s1, section 3.1).
 
     See [`sweep`]. A cap is the setting's promise (`max_thinking_tokens` of its rows); ignores alone promise nothing.
 
     Args:
         max_thinking_tokens (`Sequence[int | None]`): caps; `None` is no cap.
         num_ignores (`Sequence[int]`): how many ends are ignored.
-        points (`Sequence[Budget]`, *optional*): these in place of a grid, such as those of [`curve`].
-        wait_text: see [`Budget`].
+        points (`Sequence[Budget]`, *optional*): these in place of a grid, such as those of [`curve`]. What they share
+            comes from the bench.
+        wait_text (*optional*): as in [`Budget`]; by default the bench's.
 
     Raises:
-        ValueError: the grid is empty or has a value twice or out of range, or stands beside `points`.
+        ValueError: the grid is empty or has a value twice or out of range, or stands beside `points`; `points` set more
+            than caps and ignores.
     """
 
     max_thinking_tokens: Sequence[int | None] = (None,)
     num_ignores: Sequence[int] = (0,)
     points: Sequence[Budget] | None = None
-    wait_text: Cue = "Wait"
+    wait_text: Cue = OF_THE_BENCH
 
     def __post_init__(self) -> None:
-        self._settings()
-        Budget(wait_text=self.wait_text)
-
-    def _settings(self) -> list[Budget]:
-        return chosen(self.points, self.max_thinking_tokens, self.num_ignores)
+        shared = self.grid()[0].shared()
+        if shared != NO_INTERVENTION:
+            raise ValueError(
+                f"`points` have to leave all but caps and ignores to the bench, but share {shared}. Give that to the "
+                "bench as its `budget`."
+            )
+        with_cue(NO_INTERVENTION, self.wait_text)
 
     @property
     def names(self) -> list[str]:
         return ["budget forcing"]
 
     def check(self, bench: Bench) -> None:
-        check_grid(bench, self._settings(), self.wait_text)
+        bench.check(bench.problems, self.grid(), budget=with_cue(bench.budget, self.wait_text))
 
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
-        settings = self._settings()
-        return [
-            row_of(
-                done, problem, bench.tokenizer,
-                method=self.names[0], setting=setting.name, sample=sample,
-                max_thinking_tokens=setting.max_thinking_tokens,
-            )
-            for setting, problem, sample, done in bench.answers(problems, settings, wait_text=self.wait_text)
-        ]  # fmt: skip
+        rows = []
+        answers = bench.answers(problems, self.grid(), budget=with_cue(bench.budget, self.wait_text))
+        for point, problem, sample, done in answers:
+            row = row_of(
+                done, problem, bench.runner.tokenizer,
+                method=self.names[0], setting=point.name, sample=sample, max_thinking_tokens=point.max_thinking_tokens,
+            )  # fmt: skip
+            rows.append(row)
+        return rows
+
+    def grid(self) -> list[Budget]:
+        return chosen_settings(self.points, self.max_thinking_tokens, self.num_ignores)
 
 
 @dataclass(frozen=True)
@@ -102,29 +111,29 @@ class CueAblation(Method):
 
     def check(self, bench: Bench) -> None:
         for cue in self.wait_texts:
-            check_grid(bench, [Budget(max_thinking_tokens=None, num_ignores=self.num_ignores)], cue)
-        check_cache(bench.model.config)
+            bench.check(bench.problems, self.grid(), budget=replace(bench.budget, wait_text=cue))
 
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
-        settings = [NO_INTERVENTION, Budget(max_thinking_tokens=None, num_ignores=self.num_ignores)]
+        points = self.grid()
         rows = []
         for cue in self.wait_texts:
-            for setting, problem, sample, done in bench.answers(problems, settings, wait_text=cue):
-                name = self._name(cue) if setting.num_ignores else "no extrapolation"
-                rows.append(row_of(done, problem, bench.tokenizer, method=self.names[0], setting=name, sample=sample))
-            settings = settings[-1:]  # without any end ignored all cues are the same
+            for point, problem, sample, done in bench.answers(
+                problems, points, budget=replace(bench.budget, wait_text=cue)
+            ):
+                name = self._name(cue) if point.num_ignores else "no extrapolation"
+                row = row_of(done, problem, bench.runner.tokenizer, method=self.names[0], setting=name, sample=sample)
+                rows.append(row)
+            points = points[-1:]  # without any end ignored all cues are the same
         return rows
+
+    def grid(self) -> list[Budget]:
+        return [NO_INTERVENTION, Budget(num_ignores=self.num_ignores)]
 
     def _name(self, cue: Cue) -> str:
         texts = [cue] if isinstance(cue, str) else list(cue or ())
         return f"{self.num_ignores}x " + (", ".join(f'"{text}"' for text in texts) or "without string")
 
 
-def check_grid(bench: Bench, settings: Sequence[Budget], wait_text: Cue) -> None:
-    """Raises what generating under these settings would."""
-    if len(settings) > 1:
-        check_cache(bench.model.config)
-    for setting in settings:
-        arguments: dict[str, Any] = bench.arguments(sampled=False, wait_text=wait_text)
-        arguments |= {"max_thinking_tokens": setting.max_thinking_tokens, "num_ignores": setting.num_ignores}
-        budget_forcing(bench.model, bench.tokenizer, **arguments)
+def with_cue(budget: Budget, wait_text: Cue) -> Budget:
+    """`budget` with a method's own `wait_text`, if it has one."""
+    return budget if wait_text == OF_THE_BENCH else replace(budget, wait_text=wait_text)

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.forcing.budget import is_count
-from s1_hf.generation.generate import budget_forcing
+from s1_hf.forcing.budget import check_effect, is_count
+from s1_hf.generation.grids import NO_INTERVENTION
+from s1_hf.methods.bench import at_points
 
 if TYPE_CHECKING:
+    from s1_hf.forcing.budget import Budget
     from s1_hf.methods.bench import Bench
     from s1_hf.results.rows import Problem, Row
 
@@ -24,6 +26,10 @@ class Method(ABC):
     def names(self) -> list[str]:
         """The `method` of its rows."""
 
+    def grid(self) -> list[Budget]:
+        """The caps and ignores under which problems are answered."""
+        return [NO_INTERVENTION]
+
     @abstractmethod
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
         """The rows of some of the bench's problems, which do not depend on the other ones."""
@@ -34,10 +40,10 @@ class Method(ABC):
 
     def check(self, bench: Bench) -> None:
         """Raises what a run would raise, before any compute."""
-        budget_forcing(bench.model, bench.tokenizer, **bench.arguments(sampled=False))
+        bench.check(bench.problems)
 
     def answers(self, bench: Bench) -> int:
-        """How often it answers each problem."""
+        """How many times it answers each problem."""
         return bench.samples or 1
 
     def chunk(self, bench: Bench) -> int:
@@ -57,6 +63,7 @@ class Method(ABC):
             ValueError: the method cannot be run on this bench.
         """
         self.check(bench)
+        check_shared([self], bench)
         bench.watch.begin(0, len(bench.problems))
         rows: list[Row] = []
         for problems in self.chunks(bench):
@@ -66,8 +73,17 @@ class Method(ABC):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Name and settings, as JSON types."""
-        return {"method": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]
+        """Name and settings, as JSON types; what is empty was left to the bench, or not asked for."""
+        given = {name: value for name, value in asdict(self).items() if value != ()}  # type: ignore[call-overload]
+        return {"method": type(self).__name__, **given}
+
+
+def check_shared(methods: Sequence[Method], bench: Bench) -> None:
+    """Raises a `ValueError` for a setting of the bench's budget that has no effect under any of the methods."""
+    points: list[Budget] = []
+    for method in methods:
+        points += method.grid()
+    check_effect(at_points(bench.budget, points))
 
 
 def in_order(rows: list[Row]) -> list[Row]:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.forcing.budget import Budget, is_count
-from s1_hf.generation.grids import grid
+from s1_hf.generation.grids import NO_INTERVENTION, grid
 from s1_hf.grading import group_equivalent
-from s1_hf.methods.bench import NO_INTERVENTION, Bench
-from s1_hf.methods.forcing import Cue, check_grid
+from s1_hf.methods.forcing import OF_THE_BENCH, Cue, with_cue
 from s1_hf.methods.method import Method, check_counts
 from s1_hf.results.rows import Row, row_of
 
 if TYPE_CHECKING:
     from s1_hf.grading.extraction import AnswerKind
+    from s1_hf.methods.bench import Bench
     from s1_hf.results.rows import Problem
 
 VOTING, SHORTEST = "majority voting", "short-m@k"
@@ -45,7 +45,7 @@ class Parallel(Method):
     shortest: Sequence[tuple[int, int]] = ()
     max_thinking_tokens: Sequence[int | None] = (None,)
     num_ignores: Sequence[int] = (0,)
-    wait_text: Cue = "Wait"
+    wait_text: Cue = OF_THE_BENCH
 
     def __post_init__(self) -> None:
         if not is_count(self.samples) or self.samples < 1:
@@ -62,36 +62,40 @@ class Parallel(Method):
                 "fewer."
             )
         grid(self.max_thinking_tokens, self.num_ignores)
-        Budget(wait_text=self.wait_text)
+        with_cue(NO_INTERVENTION, self.wait_text)
 
     @property
     def names(self) -> list[str]:
-        kinds = [VOTING] * bool(self.votes) + [SHORTEST] * bool(self.shortest)
-        return [_named(kind, setting) for kind in kinds for setting in self._grid]
-
-    @property
-    def _grid(self) -> list[Budget]:
-        return grid(self.max_thinking_tokens, self.num_ignores)
+        names = []
+        for kind in [VOTING] * bool(self.votes) + [SHORTEST] * bool(self.shortest):
+            names += [_named(kind, point) for point in self.grid()]
+        return names
 
     def check(self, bench: Bench) -> None:
-        check_grid(bench, self._grid, self.wait_text)
+        bench.check(bench.problems, self.grid(), budget=with_cue(bench.budget, self.wait_text))
 
     def answers(self, bench: Bench) -> int:
         return self.samples
 
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
+        # 1. The samples of each problem under each point.
         kinds = {(problem.task, problem.id): problem.kind for problem in problems}
         samples: dict[tuple[Budget, tuple[str, str]], list[Row]] = {}
-        for setting, problem, sample, done in bench.answers(
-            problems, self._grid, samples=self.samples, wait_text=self.wait_text
-        ):
-            row = row_of(done, problem, bench.tokenizer, method="samples", setting=setting.name, sample=sample)
-            samples.setdefault((setting, (problem.task, problem.id)), []).append(row)
-        return [
-            replace(row, method=_named(row.method, setting))
-            for (setting, problem), rows in samples.items()
-            for row in self._combined(rows, kinds[problem])
-        ]
+        answers = bench.answers(
+            problems, self.grid(), budget=with_cue(bench.budget, self.wait_text), samples=self.samples
+        )
+        for point, problem, sample, done in answers:
+            row = row_of(done, problem, bench.runner.tokenizer, method="samples", setting=point.name, sample=sample)
+            samples.setdefault((point, (problem.task, problem.id)), []).append(row)
+        # 2. What they elect.
+        rows = []
+        for (point, name), of_problem in samples.items():
+            for row in self._combined(of_problem, kinds[name]):
+                rows.append(replace(row, method=_named(row.method, point)))
+        return rows
+
+    def grid(self) -> list[Budget]:
+        return grid(self.max_thinking_tokens, self.num_ignores)
 
     def _combined(self, rows: list[Row], kind: AnswerKind) -> Iterator[Row]:
         for k in self.votes:
@@ -235,8 +239,8 @@ def _elected(voters: Sequence[Row], kind: AnswerKind) -> Row:
     return voters[max(groups, key=len)[0]]  # the first of equals; groups stand in the order of their first members
 
 
-def _named(kind: str, setting: Budget) -> str:
-    return kind if setting == NO_INTERVENTION else f"{kind}, {setting.name}"
+def _named(kind: str, point: Budget) -> str:
+    return kind if point == NO_INTERVENTION else f"{kind}, {point.name}"
 
 
 def _check_pairs(pairs: Any) -> None:

@@ -6,18 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-
 from s1_hf.forcing.budget import is_count
-from s1_hf.forcing.decisions import Field
-from s1_hf.generation.criteria import _FormatCriteria
+from s1_hf.forcing.prompts import read_prompt
 from s1_hf.methods.method import Method, check_counts
 from s1_hf.results.rows import Row, row_of
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-    from s1_hf.forcing.formats import ThinkingFormat
+    from s1_hf.engines.request import Request
+    from s1_hf.forcing.automaton import Automaton
     from s1_hf.generation.chats import Completion
     from s1_hf.methods.bench import Bench
     from s1_hf.results.rows import Problem
@@ -36,7 +32,7 @@ class RejectionSampling(Method):
     free rows are given to other problems, and to further tries of the same ones ahead of need.
 
     A row's `tries` and `total_tokens` are those of sampling one try after the other under its limit alone: a try is
-    given up with its first thinking token beyond the limit, and tries behind the accepted one do not count. If no try
+    given up with its first thinking token beyond the limit, and tries after the accepted one do not count. If no try
     is accepted the row says so, `not_found`, with no answer and no thinking tokens. Each limit is promised.
 
     Args:
@@ -64,15 +60,20 @@ class RejectionSampling(Method):
         return CHUNK_BATCHES * bench.batch_size
 
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
-        searches = [
-            _Search(problem, sample, sorted(self.limits))
-            for problem in problems
-            for sample in range(bench.samples or 1)
-        ]
+        searches = []
+        for problem in problems:
+            for sample in range(bench.samples or 1):
+                searches.append(_Search(problem, sample, sorted(self.limits)))
         while tries := list(_next_tries(searches, bench.batch_size, self.max_tries)):
-            for attempt, seen in zip(tries, _generate(bench, tries), strict=True):
-                attempt.search.look_at(attempt.number, *seen)
-        return [search.row(limit, bench, self.names[0]) for limit in self.limits for search in searches]
+            requests = [_request(bench, one) for one in tries]
+            done = bench.complete(requests)
+            for one, request in zip(tries, requests, strict=True):
+                completion = done[request.key]
+                one.search.look_at(one.number, completion, passed(bench.automaton, request, completion, self.limits))
+        rows = []
+        for limit in self.limits:
+            rows += [search.row(limit, bench, self.names[0]) for search in searches]
+        return rows
 
 
 @dataclass(eq=False)
@@ -112,7 +113,7 @@ class _Search:
         more |= {"max_thinking_tokens": limit, "tries": self.tries[limit], "total_tokens": self.tokens[limit]}
         problem = self.problem
         if limit in self.found:
-            return row_of(self.found[limit][1], problem, bench.tokenizer, **more)
+            return row_of(self.found[limit][1], problem, bench.runner.tokenizer, **more)
         return Row(
             **more, task=problem.task, problem=problem.id, question=problem.question, gold=problem.gold,
             thinking_tokens=0, answer_tokens=0, correct=False, ended="not_found", transcript=[],
@@ -138,54 +139,24 @@ def _next_tries(searches: list[_Search], count: int, most: int) -> Iterator[_Try
         left -= len(able)
 
 
-def _generate(bench: Bench, tries: list[_Try]) -> list[tuple[Completion, dict[int, int]]]:
-    """Each try with how far it was when it exceeded which limits."""
-    limits, of_rows = tries[0].search.limits, [attempt.limit for attempt in tries]
-    watch = ThinkingLimits(bench.tokenizer, bench.thinking_format, limits, of_rows)
-    prompts = [attempt.search.problem.prompt for attempt in tries]
-    seeds = [bench.seed_of(a.search.problem, a.search.sample, a.number) for a in tries]
-    (completions,) = bench.complete(prompts, seeds=seeds, stopping_criteria=[watch])
-    return list(zip(completions, watch.passed(), strict=True))
+def _request(bench: Bench, one: _Try) -> Request:
+    search = one.search
+    return bench.request(
+        search.problem, sample=search.sample, attempt=one.number, sampled=True, give_up_after=one.limit
+    )
 
 
-class ThinkingLimits(_FormatCriteria):
-    """Stops a row when its thinking has more tokens than the row's own limit, and notes when it passed which limits.
+def passed(automaton: Automaton, request: Request, completion: Completion, limits: Sequence[int]) -> dict[int, int]:
+    """The limits that a completion's thinking exceeds, and how many tokens had been generated when it did.
 
-    Tokens that may turn out to be the closing delimiter are not counted before that is known. For one call of
-    `generate`.
-
-    Args:
-        limits (`Sequence[int]`): that are watched.
-        of_rows (`Sequence[int]`): the limit that stops each row.
+    Tokens that may turn out to be the closing delimiter are not counted before that is known.
     """
-
-    def __init__(
-        self,
-        tokenizer: PreTrainedTokenizerBase,
-        format: ThinkingFormat,
-        limits: Sequence[int],
-        of_rows: Sequence[int],
-    ) -> None:
-        super().__init__(tokenizer, format)
-        self._limits, self._of_rows = torch.tensor(limits), torch.tensor(of_rows)
-        self._passed = torch.zeros(len(limits), len(of_rows), dtype=torch.long)  # tokens generated then; 0: not passed
-        self._width = -1
-
-    def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
-        """Which rows of `input_ids`, of shape `(batch_size, sequence_length)`, are done: bool, `(batch_size,)`."""
-        device, length = input_ids.device, input_ids.shape[1]
-        if self._width < 0:
-            self._width = length - 1
-            self._limits, self._of_rows = self._limits.to(device), self._of_rows.to(device)
-            self._passed = self._passed.to(device)
-        state = self._state(input_ids)
-        thinking = state[Field.THINKING] - state[Field.PENDING]
-        passes = (thinking > self._limits[:, None]) & (self._passed == 0)
-        self._passed = torch.where(passes, length - self._width, self._passed)
-        return thinking > self._of_rows  # type: ignore[return-value]
-
-    def passed(self) -> list[dict[int, int]]:
-        """For each row the limits that its thinking passed, and how many tokens had been generated then."""
-        limits = self._limits.tolist()
-        rows = self._passed.T.tolist()
-        return [{limit: n for limit, n in zip(limits, row, strict=True) if n} for row in rows]
+    found: dict[int, int] = {}
+    state = read_prompt(automaton, request.prompt)
+    for i, token in enumerate(completion.token_ids, 1):
+        state = automaton.run([token], state)
+        thinking = state.thinking_tokens - state.pending
+        for limit in limits:
+            if thinking > limit and limit not in found:
+                found[limit] = i
+    return found

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from s1_hf._lazy import require
-from s1_hf.engines.lines import append_line, whole_lines
+from s1_hf.engines.ledger import Ledger
 from s1_hf.engines.locking import exclusive
-from s1_hf.methods.method import Method, in_order
+from s1_hf.methods.kept import Kept, NotKept
+from s1_hf.methods.method import Method, check_shared, in_order
 from s1_hf.results.rows import Row, save_rows, write_about
 
 if TYPE_CHECKING:
     from s1_hf.methods.bench import Bench
-    from s1_hf.results.rows import Problem
-
-FINISHED = "finished.jsonl"
 
 
 def run_methods(
@@ -27,16 +23,16 @@ def run_methods(
 ) -> list[Row]:
     """Run methods one after the other, into a results folder that pandas, `datasets` and [`load_rows`] read.
 
-    What is finished is on the disk at once, problems being taken in parts that fill whole batches (`Method.chunk`).
-    After a kill the same call goes on, and ends with what an unbroken run gives. A part is known again by everything
-    that decides about it: weights, prompts, gold answers, and all settings of method and bench. Whatever differs is
-    generated anew, so that methods, limits and problems can be added to a folder; `rows` then holds those of the last
-    call.
+    Every finished batch is on the disk before the next one begins. After a kill the same call resumes, and ends with
+    what an unbroken run gives. What is kept are completions, each known again by everything that decides about it:
+    weights, prompt, budget, sampling, seed. Whatever differs is generated anew, so that methods, limits and problems
+    can be added to a folder, and what methods have in common is generated once. Rows are graded and counted anew by
+    every call, and the folder then holds those of the last one.
 
     Args:
         methods (`Sequence[Method]`): whose rows have different `method`s.
         bench ([`Bench`]): what they are tried on.
-        folder (`str` or `Path`): gets `rows.jsonl` or `rows.parquet`, `about.json` and `finished.jsonl`, the parts.
+        folder (`str` or `Path`): gets `rows.jsonl` or `rows.parquet`, `about.json` and `finished.jsonl`, the ledger.
         format (`str`, defaults to `"jsonl"`): of the rows; `"parquet"` needs the extra `data`.
 
     Raises:
@@ -62,15 +58,22 @@ def run_methods(
     """
     _check(methods, bench, format)
     with exclusive(folder):
-        parts = [(method, problems) for method in methods for problems in method.chunks(bench)]
-        rows = _collect(parts, bench, Path(folder) / FINISHED)
-        finished = [row for method in methods for row in in_order(method.finish(rows[id(method)]))]
+        rows = _collect(methods, bench, Ledger(Path(folder)))
+        finished: list[Row] = []
+        for method, of_method in zip(methods, rows, strict=True):
+            finished += in_order(method.finish(of_method))
         for ending in ("jsonl", "parquet"):
             (Path(folder) / f"rows.{ending}").unlink(missing_ok=True)  # else both would be read
         save_rows(finished, Path(folder) / f"rows.{format}")
-        tasks = list(dict.fromkeys(problem.task for problem in bench.problems))
-        facts = {"model": bench.model.config.name_or_path, "tasks": tasks, "problems": len(bench.problems)}
-        write_about(folder, **facts, methods=[method.settings for method in methods], bench=bench.options)
+        write_about(
+            folder,
+            model=None if bench.model is None else bench.model.config.name_or_path,
+            engine=bench.runner.identity,
+            tasks=list(dict.fromkeys(problem.task for problem in bench.problems)),
+            problems=len(bench.problems),
+            methods=[method.settings for method in methods],
+            bench=bench.options,
+        )
     return finished
 
 
@@ -87,39 +90,33 @@ def _check(methods: Sequence[Method], bench: Bench, format: str) -> None:
         require("pyarrow.parquet", "data")
     for method in methods:
         method.check(bench)
+    check_shared(methods, bench)
 
 
-def _collect(parts: list[tuple[Method, Sequence[Problem]]], bench: Bench, file: Path) -> dict[int, list[Row]]:
-    """The rows of every method, by its `id`; from the disk where they are."""
-    weights, found = fingerprint(bench.model), _read(file)
-    keys = [_key(method, problems, bench, weights) for method, problems in parts]
-    done = sum(len(problems) for key, (_, problems) in zip(keys, parts, strict=True) if key in found)
-    bench.watch.begin(done, sum(len(problems) for _, problems in parts))
-    rows: dict[int, list[Row]] = {id(method): [] for method, _ in parts}
-    for key, (method, problems) in zip(keys, parts, strict=True):
-        if key not in found:
-            found[key] = method.rows(bench, problems)
-            append_line(file, {"key": key, "rows": [asdict(row) for row in found[key]]})
-            bench.watch.finish(len(problems), 0)
-        rows[id(method)] += found[key]
-    return rows
-
-
-def _key(method: Method, problems: Sequence[Problem], bench: Bench, weights: str) -> str:
-    asked = [[bench.encode(problem.prompt), asdict(problem)] for problem in problems]
-    everything = [weights, method.settings, bench.options, asked]
-    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _read(file: Path) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
-    for number, line in enumerate(whole_lines(file) if file.exists() else [], 1):
+def _collect(methods: Sequence[Method], bench: Bench, ledger: Ledger) -> list[list[Row]]:
+    """The rows of every method, problems being taken in parts that fill whole batches."""
+    # 1. The parts whose rows can be made from what the ledger holds.
+    kept = Kept(bench.runner, ledger, generates=False)
+    without_engine = replace(bench, model=None, engine=kept, progress=None)
+    parts = []
+    for number, method in enumerate(methods):
+        parts += [(number, problems) for problems in method.chunks(bench)]
+    of_parts: list[list[Row] | None] = []
+    found = 0
+    for number, problems in parts:
         try:
-            part: dict[str, Any] = json.loads(line)
-            found[part["key"]] = [Row(**row) for row in part["rows"]]
-        except (ValueError, TypeError, KeyError):
-            raise ValueError(
-                f"Line {number} of {file} is not a part of a run. Delete that line (its rows are then generated "
-                "again), or the file."
-            ) from None
-    return found
+            of_parts.append(methods[number].rows(without_engine, problems))
+            found += len(problems)
+        except NotKept:
+            of_parts.append(None)
+
+    # 2. The others.
+    keeping = replace(bench, model=None, engine=Kept(bench.runner, ledger))
+    keeping.watch.begin(found, sum(len(problems) for _, problems in parts))
+    rows: list[list[Row]] = [[] for _ in methods]
+    for (number, problems), of_part in zip(parts, of_parts, strict=True):
+        if of_part is None:
+            of_part = methods[number].rows(keeping, problems)
+            keeping.watch.finish(len(problems), 0)
+        rows[number] += of_part
+    return rows

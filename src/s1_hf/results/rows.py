@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from s1_hf._lazy import require
+from s1_hf.forcing.report import ENDED_NAMES
 from s1_hf.grading import grade
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from s1_hf.generation.chats import Completion, Prompt
     from s1_hf.grading.extraction import AnswerKind
 
-ENDED = ("natural", "cut", "looped", "unfinished", "never_started", "not_found")
+ENDED = (*ENDED_NAMES, "not_found")
+"""How thinking ended, as in [`Report`]; or no sample was accepted."""
 
 
 class Piece(TypedDict):

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
-from s1_hf.tasks.table import BENCHMARKS, tasks_table
+from s1_hf.tasks.benchmarks import BENCHMARKS
+from s1_hf.tasks.table import tasks_table
 
 _UNKNOWN = re.compile("Cannot find task (.+?) in task list")
 _GATED = re.compile("Dataset '(.+?)' is a gated dataset")

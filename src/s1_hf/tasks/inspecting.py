@@ -20,7 +20,7 @@ from inspect_ai.model import GenerateConfig
 from lighteval import main_inspect
 from lighteval.tasks.registry import Registry
 
-from s1_hf.tasks.table import PREFIX
+from s1_hf.tasks.benchmarks import PREFIX
 
 if TYPE_CHECKING:
     from inspect_ai import Task

@@ -1,9 +1,8 @@
-"""The tasks: data sets, prompts and metrics, as lighteval's configurations."""
+"""The benchmarks as lighteval's configurations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,63 +11,14 @@ from inspect_ai.dataset import Sample
 from lighteval.tasks.lighteval_task import LightevalTaskConfig
 from lighteval.tasks.requests import Doc
 
-from s1_hf.tasks.items import LETTERS, Item, Row, gpqa_item, lamps_item, math_item
-from s1_hf.tasks.local import Source, in_folder
+from s1_hf.tasks.benchmarks import EMBEDDED, PREFIX, Benchmark, located
+from s1_hf.tasks.items import LETTERS, Item, Row
 from s1_hf.tasks.scoring import accuracy_metric, choice_scorer, math_scorer, votes_metric
 
 if TYPE_CHECKING:
     from s1_hf.grading.extraction import AnswerKind
 
-PREFIX = "s1"
 SAMPLES = (8, 16, 64)  # those of s1's agg tasks
-MAX_NEW_TOKENS = 32_768
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """A data set with the way in which it is asked.
-
-    Args:
-        name (`str`): behind `s1:`.
-        source ([`Source`]): where its rows are.
-        item: reads a row.
-        kind (`str`): of its answers, `"math"` or `"choice"`.
-        max_new_tokens (`int`): the limit on what is generated, thinking included.
-    """
-
-    name: str
-    source: Source
-    item: Callable[[Row], Item]
-    kind: AnswerKind = "math"
-    max_new_tokens: int = MAX_NEW_TOKENS
-
-
-# In s1's evaluation harness these are aime24_nofigures (the one the paper calls AIME24), aime24_figures, likewise for
-# 2025, openai_math and gpqa_diamond_openai.
-#
-# A revision is pinned where its commit is known from several independent sources. For the others it could not be looked
-# up, and none is made up: `main`, whose commit `local.commit_of` reads off the loaded data, to be recorded with a run.
-BENCHMARKS = (
-    Benchmark("aime24", Source("simplescaling/aime24_nofigures", revision="main"), math_item),
-    Benchmark("aime24_figures", Source("simplescaling/aime24_figures", revision="main"), math_item),
-    Benchmark("aime25", Source("simplescaling/aime25_nofigures", revision="main"), math_item),
-    Benchmark("aime25_figures", Source("simplescaling/aime25_figures", revision="main"), math_item),
-    Benchmark("math500", Source("simplescaling/openaimath", split="test", revision="main"), math_item),
-    Benchmark(
-        "gpqa_diamond",
-        Source("Idavidrein/gpqa", "gpqa_diamond", revision="633f5ee89ab8ad4522a9f850766b73f62147ffdd"),
-        gpqa_item,
-        "choice",
-    ),
-)
-# Shipped with the package: all held-out problems as `held_out_sample` with seed 0 draws them, so that the first
-# few are a fair sample. The model has 1,024 positions.
-EMBEDDED = Benchmark(
-    "embedded",
-    Source(str(Path(__file__).with_name("embedded")), split="test", revision=None),
-    lamps_item,
-    max_new_tokens=512,
-)
 
 
 def tasks_table(data_folder: str | Path | None = None) -> list[LightevalTaskConfig]:
@@ -94,23 +44,13 @@ def tasks_table(data_folder: str | Path | None = None) -> list[LightevalTaskConf
     Raises:
         ValueError: `data_folder` holds none of the data sets, or one of them cannot be used.
     """
-    benchmarks = [*_located(data_folder), EMBEDDED]
-    return [
-        *(_config(f"{PREFIX}:{benchmark.name}", benchmark, None) for benchmark in benchmarks),
-        # A prefix of their own: lighteval averages all tasks behind one prefix, and fills the metrics that a task does
-        # not have with zeros, in that task's own results too.
-        *(_config(f"{PREFIX}_agg{n}:{benchmark.name}", benchmark, n) for n in SAMPLES for benchmark in benchmarks),
-    ]
-
-
-def _located(data_folder: str | Path | None) -> list[Benchmark]:
-    if data_folder is None:
-        return list(BENCHMARKS)
-    sources = in_folder(data_folder, [benchmark.source for benchmark in BENCHMARKS])
-    return [
-        Benchmark(old.name, source, old.item, old.kind, old.max_new_tokens)
-        for old, source in zip(BENCHMARKS, sources, strict=True)
-    ]
+    benchmarks = [*located(data_folder), EMBEDDED]
+    table = [_config(f"{PREFIX}:{benchmark.name}", benchmark, None) for benchmark in benchmarks]
+    # A prefix of their own: lighteval averages all tasks behind one prefix, and fills the metrics that a task does not
+    # have with zeros, in that task's own results too.
+    for n in SAMPLES:
+        table += [_config(f"{PREFIX}_agg{n}:{benchmark.name}", benchmark, n) for benchmark in benchmarks]
+    return table
 
 
 def _config(name: str, benchmark: Benchmark, samples: int | None) -> LightevalTaskConfig:

@@ -2,7 +2,7 @@
 
 - `trace`: what is asked, what comes back, and what a source of traces is.
 - `local`: [`LocalModel`], under a budget; `endpoint`: [`Endpoint`]. Neither imports anything heavy before it is used.
-- `folder`: what a run keeps: its settings, what is finished, the result. That is what makes a killed run go on.
+- `folder`: what a run keeps: its settings, a ledger of what is finished, the result. So a killed run resumes.
 - `run`: [`generate_traces`], from a pool to a data set that `load_s1k`, `datasets` and pandas open.
 - `pool`: [`load_pool`], a file, folder or data set on the Hub, and [`embedded_pool`], problems of the embedded model.
 

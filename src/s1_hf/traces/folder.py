@@ -1,4 +1,4 @@
-"""The folder of a run: `settings.json`, `finished.jsonl` and, at the end, `data/`, the result as Parquet."""
+"""The folder of a run: `settings.json`, a ledger and, at the end, `data/`, the result as Parquet."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.engines.lines import append_line, whole_lines
+from s1_hf.engines.ledger import SETTINGS, Ledger
 from s1_hf.engines.locking import FILES
+from s1_hf.engines.request import digest
 from s1_hf.traces.trace import Ask, Trace
 
 if TYPE_CHECKING:
@@ -21,14 +22,14 @@ DATA = Path("data") / "train-00000-of-00001.parquet"
 
 
 class Folder:
-    """Where a run keeps what it has finished. A line of `finished.jsonl` is one list of a [`Source`]: all or nothing.
+    """Where a run keeps what it has finished. A line of its ledger is one list of a [`Source`]: all or nothing.
 
     Args:
         path (`Path`): made by [`s1_hf.engines.locking.exclusive`], which has to be held for all that writes.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.file = path, path / "finished.jsonl"
+        self.path, self._ledger = path, Ledger(path)
 
     def claim(self, settings: Mapping[str, Any]) -> None:
         """For a run of these settings.
@@ -36,11 +37,13 @@ class Folder:
         Raises:
             ValueError: it holds another run's traces, or files that are no run's.
         """
-        file = self.path / "settings.json"
+        file, ledger = self.path / SETTINGS, self._ledger.file
         if file.exists():
             self._compare(_flat(_read_settings(file)), _flat(settings))
             return
-        ours = {*FILES, _begun(file).name, *([self.file.name, DATA.parts[0]] if self.file.exists() else [])}
+        ours = {*FILES, _begun(file).name}
+        if ledger.exists():
+            ours |= {ledger.name, DATA.parts[0]}
         strange = sorted(entry.name for entry in self.path.iterdir() if entry.name not in ours)
         if strange:
             raise ValueError(
@@ -52,21 +55,29 @@ class Folder:
     def finished(self) -> dict[Ask, Trace]:
         """All that is on the disk; of what was tried again, the last."""
         found: dict[Ask, Trace] = {}
-        for number, line in enumerate(whole_lines(self.file) if self.file.exists() else [], 1):
+        for key, entry in self._ledger.read().items():
+            values = dict(entry)
             try:
-                found |= {
-                    Ask(row.pop("question"), row.pop("sample")): Trace(**row) for row in json.loads(line)["traces"]
-                }
-            except (ValueError, TypeError, KeyError, AttributeError):
+                ask = Ask(values.pop("question"), values.pop("sample"))
+                found[ask] = Trace(**values)
+            except (TypeError, KeyError):
                 raise ValueError(
-                    f"Line {number} of {self.file} is not a list of finished traces. Delete that line (they are then "
-                    "generated again), or the file."
+                    f"Line {self._line_of(key)} of {self._ledger.file} is not a list of finished traces. Delete that "
+                    "line (they are then generated again), or the file."
                 ) from None
         return found
 
     def append(self, traces: Iterable[tuple[Ask, Trace]]) -> None:
         """Keep what belongs together; it is on the disk when this returns."""
-        append_line(self.file, {"traces": [asdict(ask) | asdict(trace) for ask, trace in traces]})
+        entries = {}
+        for ask, trace in traces:
+            entries[digest([ask.question, ask.sample])] = asdict(ask) | asdict(trace)
+        self._ledger.append(entries)
+
+    def _line_of(self, key: str) -> int:
+        """The last line with this entry, from 1."""
+        lines = self._ledger.file.read_bytes().splitlines()
+        return max(number for number, line in enumerate(lines, 1) if key.encode() in line)
 
     def write(self, rows: Dataset) -> Path:
         """The result; it is there as a whole or, after a kill, not at all."""
@@ -94,7 +105,7 @@ def _read_settings(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError:
-        raise ValueError(f"{file} cannot be read. Choose another folder, or delete the file to go on in it.") from None
+        raise ValueError(f"{file} cannot be read. Choose another folder, or delete the file to resume in it.") from None
 
 
 def _replace(file: Path, text: str) -> None:
@@ -111,9 +122,9 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """`{"a": {"b": 1}}` as `{"a.b": 1}`, after a turn through JSON."""
     flat: dict[str, Any] = {}
     for name, value in json.loads(json.dumps(settings)).items():
-        flat |= (
-            {f"{name}.{key}": inner for key, inner in _flat(value).items()}
-            if value and isinstance(value, dict)
-            else {name: value}
-        )
+        if value and isinstance(value, dict):
+            for key, inner in _flat(value).items():
+                flat[f"{name}.{key}"] = inner
+        else:
+            flat[name] = value
     return flat

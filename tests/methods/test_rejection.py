@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 
 import pytest
-from benches import memoryless_model, problems, random_bench
+from benches import memoryless_model, problems, random_bench, recording
 from scipy.stats import chi2
 
 from s1_hf.engines.progress import Progress
@@ -71,8 +71,9 @@ def test_tries_and_tokens_are_those_of_one_try_after_the_other_under_each_limit_
     assert len(rows) == 36 and {row.ended for row in rows.values()} == {"natural", "not_found"}
     opening = len(bench.thinking_format.start)
     asked = [(problem, sample, attempt) for problem in bench.problems for sample in (0, 1) for attempt in range(most)]
-    seeds = [bench.seed_of(*which) for which in asked]
-    (whole,) = dataclasses.replace(bench, batch_size=len(asked)).complete([p.prompt for p, _, _ in asked], seeds=seeds)
+    requests = [bench.request(p, sample=s, attempt=attempt, sampled=True) for p, s, attempt in asked]
+    done = dataclasses.replace(bench, batch_size=len(asked)).complete(requests)
+    whole = [done[request.key] for request in requests]
     for problem in bench.problems:
         for sample in (0, 1):
             tries = [done for (p, s, _), done in zip(asked, whole, strict=True) if (p, s) == (problem, sample)]
@@ -110,19 +111,12 @@ def test_a_limit_that_generation_cannot_reach_rejects_what_was_cut_off():
     assert (row.ended, row.total_tokens) == ("not_found", 40)
 
 
-def test_free_rows_go_to_other_problems_and_to_further_tries(monkeypatch):
+def test_free_rows_go_to_other_problems_and_to_further_tries():
     model, tokenizer = memoryless_model(ENDS, STOPS)
     options = {"max_new_tokens": 14, "max_answer_tokens": 2, "batch_size": 8}
-    bench = Bench(model=model, tokenizer=tokenizer, problems=problems(20), **options)
-    sizes: list[int] = []
-    complete = Bench.complete
-
-    def counted(self, prompts, *args, **more):
-        sizes.append(len(prompts))
-        return complete(self, prompts, *args, **more)
-
-    monkeypatch.setattr(Bench, "complete", counted)
+    bench, engine = recording(Bench(model=model, tokenizer=tokenizer, problems=problems(20), **options))
     rows = RejectionSampling([1], max_tries=10**6).run(bench)
+    sizes = [len(requests) for requests in engine.asked]
     assert len(sizes) > 3 and set(sizes) == {8}  # no row is idle, to the last round
     assert max(row.tries for row in rows) > 4
 

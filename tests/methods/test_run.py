@@ -8,10 +8,11 @@ import shutil
 
 import pytest
 import torch
-from benches import problems, random_bench, random_model
+from benches import problems, random_bench, random_model, recording
 
 from s1_hf import embedded
 from s1_hf.engines.progress import Progress
+from s1_hf.engines.transformers_engine import TransformersEngine
 from s1_hf.methods import (
     Bench,
     BudgetForcing,
@@ -57,13 +58,15 @@ def test_rows_of_a_problem_do_not_depend_on_the_others():
 
 
 def test_a_run_killed_anywhere_goes_on_to_what_an_unbroken_run_gives(tmp_path):
-    """Killed after each number of parts, with half a line written beside them."""
+    """Killed after a number of batches, with half a line written beside them."""
     methods = [RejectionSampling([3, 10], max_tries=4), ClassConditional(), Parallel(2, votes=[2])]
     bench = random_bench(3, batch_size=1, max_new_tokens=12)
     whole = run_methods(methods, bench, tmp_path / "whole")
     lines = (tmp_path / "whole" / "finished.jsonl").read_bytes().splitlines(keepends=True)
-    assert len(lines) == 1 + 3 + 3
-    for kept in (1, 3, 6):
+    of_tries = len(lines) - 3 * 3 - 3 * 2  # a line for each batch, which here is one answer
+    assert of_tries > 3
+    # What each method has finished when so many of its lines are there.
+    for kept, found in ((1, 0), (of_tries, 3), (of_tries + 4, 4), (of_tries + 9 + 3, 7), (len(lines) - 1, 8)):
         folder = tmp_path / str(kept)
         folder.mkdir()
         (folder / "finished.jsonl").write_bytes(b"".join(lines[:kept]) + lines[kept][:50])
@@ -71,7 +74,6 @@ def test_a_run_killed_anywhere_goes_on_to_what_an_unbroken_run_gives(tmp_path):
         assert run_methods(methods, dataclasses.replace(bench, progress=told.append), folder) == whole
         assert load_rows(folder) == whole
         assert (folder / "finished.jsonl").read_bytes() == b"".join(lines)
-        found = sum(len({row["problem"] for row in json.loads(line)["rows"]}) for line in lines[:kept])
         assert (told[0].found, told[-1].done, told[-1].total) == (found, 9, 9)
         assert told[-1].tokens > 0
 
@@ -86,12 +88,14 @@ def test_an_interruption_leaves_what_was_finished(tmp_path):
         run_methods([BudgetForcing([4])], dataclasses.replace(bench, progress=stop), tmp_path)
     assert len((tmp_path / "finished.jsonl").read_bytes().splitlines()) == 3
     assert len(run_methods([BudgetForcing([4])], bench, tmp_path)) == 5
+    assert len((tmp_path / "finished.jsonl").read_bytes().splitlines()) == 5
 
 
 @pytest.mark.parametrize("what", ["weights", "seed", "gold", "limits"])
 def test_nothing_finished_is_used_again_for_anything_else(tmp_path, what):
     bench, method = random_bench(2), RejectionSampling([9], max_tries=3)
     run_methods([method], bench, tmp_path)
+    before = (tmp_path / "finished.jsonl").read_bytes()
     if what == "weights":
         model, _ = random_model()
         model = type(model)(model.config).double().eval()
@@ -103,15 +107,34 @@ def test_nothing_finished_is_used_again_for_anything_else(tmp_path, what):
     else:
         method = RejectionSampling([8], max_tries=3)
     assert run_methods([method], bench, tmp_path) == method.run(bench)
-    assert len((tmp_path / "finished.jsonl").read_bytes().splitlines()) == 2
+    after = (tmp_path / "finished.jsonl").read_bytes()
+    # Completions do not depend on the gold answer: the rows are graded anew, and nothing is generated.
+    assert after == before if what == "gold" else len(after.splitlines()) == 2 * len(before.splitlines())
 
 
 def test_a_run_of_the_same_methods_generates_nothing_again(tmp_path, monkeypatch):
     bench = random_bench(3)
     rows = run_methods(ALL, bench, tmp_path)
-    monkeypatch.setattr(Bench, "complete", lambda *args, **options: pytest.fail("generated again"))
+    for name in ("run", "sweep"):
+        monkeypatch.setattr(TransformersEngine, name, lambda *args: pytest.fail("generated again"))
     assert run_methods(ALL, bench, tmp_path) == rows
     assert len(run_methods(ALL[:1], bench, tmp_path)) < len(rows)
+
+
+def test_what_methods_have_in_common_is_generated_once(tmp_path):
+    """The samples of a vote are those of budget forcing, and conditional control's control is no intervention."""
+    bench, engine = recording(random_bench(3, samples=2))
+    run_methods([BudgetForcing(), Parallel(2, votes=[2]), ClassConditional()], bench, tmp_path)
+    asked = [len(requests) for requests in engine.asked]
+    assert sum(asked) == 3 * 2 + 2 * 3 * 2  # without instruction; short and long
+
+
+def test_the_ledger_of_a_sweep_serves_single_settings(tmp_path):
+    bench = random_bench(3)
+    run_methods([BudgetForcing([4, None])], bench, tmp_path)
+    single, engine = recording(bench)
+    assert run_methods([BudgetForcing([4])], single, tmp_path) == BudgetForcing([4]).run(bench)
+    assert engine.asked == []
 
 
 def test_parquet_takes_the_place_of_lines_and_about_says_what_was_run(tmp_path):
@@ -122,7 +145,7 @@ def test_parquet_takes_the_place_of_lines_and_about_says_what_was_run(tmp_path):
     assert load_rows(tmp_path) == rows and not (tmp_path / "rows.jsonl").exists()
     about = json.loads((tmp_path / "about.json").read_text())
     assert about["methods"][0]["max_thinking_tokens"] == [4, None] and about["bench"]["batch_size"] == 8
-    assert (about["tasks"], about["problems"]) == (["t"], 2)
+    assert (about["tasks"], about["problems"], about["engine"]["engine"]) == (["t"], 2, "transformers")
 
 
 def test_chats_and_tasks_of_choices_go_through_every_method():
@@ -148,7 +171,7 @@ def test_what_cannot_be_run_together_is_refused(tmp_path, methods, message):
 
 def test_a_folder_with_something_else_is_refused(tmp_path):
     (tmp_path / "finished.jsonl").write_text('{"key": "a"}\n')
-    with pytest.raises(ValueError, match="Line 1 of .* is not a part of a run. Delete that line"):
+    with pytest.raises(ValueError, match="Line 1 of .* is not a line of finished work. Delete that line"):
         run_methods(ALL[:1], random_bench(1), tmp_path)
     shutil.rmtree(tmp_path)
     with pytest.raises(ValueError, match="`format` has to be 'jsonl' or 'parquet', but is 'csv'"):
@@ -172,36 +195,3 @@ def test_every_method_on_the_embedded_model_and_its_table(tmp_path):
     settings = {s.setting: s.accuracy for s in summarize_settings(rows) if s.method == "budget forcing"}
     assert settings["1 ignore"] > settings["no intervention"] >= settings["cap 16"]
     assert any(row.correct for row in rows if row.method == "rejection sampling")
-
-
-def test_problems_of_the_embedded_task_are_those_that_the_task_asks():
-    lines = (embedded.MODEL_PATH.parents[1] / "tasks" / "embedded").glob("*.jsonl")
-    rows = [json.loads(line) for file in lines for line in file.read_text().splitlines()]
-    drawn = problems_of("s1:embedded")
-    assert len(drawn) == len(rows) == 2530
-    asked = [embedded.Problem(*(int(row[name]) for name in "apbq")) for row in rows]
-    assert [(p.prompt, p.gold) for p in drawn] == [(p.question, str(p.answer)) for p in asked]
-
-
-def test_problems_of_a_local_data_set(tmp_path):
-    pytest.importorskip("lighteval")
-    (tmp_path / "aime24_nofigures").mkdir()
-    lines = [json.dumps({"problem": f"What is {i}?", "answer": f"0{i}"}) for i in range(3)]
-    (tmp_path / "aime24_nofigures" / "any.jsonl").write_text("\n".join(lines) + "\n")
-    first, second = problems_of("s1:aime24", tmp_path, max_samples=2)
-    assert (first.id, first.prompt, first.gold, first.task, first.kind) == (
-        "0",
-        "What is 0?",
-        "00",
-        "s1:aime24",
-        "math",
-    )
-    assert second.prompt == "What is 1?"
-
-
-def test_unknown_tasks_and_bad_numbers_are_refused():
-    pytest.importorskip("lighteval")
-    with pytest.raises(ValueError, match="`task` has to be one of s1:aime24, .* s1:embedded, but is 'aime24'"):
-        problems_of("aime24")
-    with pytest.raises(ValueError, match="`max_samples` has to be an integer of at least 1, but is 0"):
-        problems_of("s1:embedded", max_samples=0)

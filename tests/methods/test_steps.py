@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 import torch
 from benches import problems
+from countdown_by_rows import CountdownByRows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers.modeling_outputs import CausalLMOutput
 
 from s1_hf.forcing.formats import ThinkingFormat
+from s1_hf.forcing.report import Report
+from s1_hf.generation.chats import Completion
 from s1_hf.methods import Bench, StepConditional, StepCountdown, count_steps, instructed, step_format
-from s1_hf.methods.steps import DELIMITER
+from s1_hf.methods.steps import DELIMITER, Countdown
 from s1_hf.results.rows import Problem
 from toys import ToyConfig, ToyModel, toy_model, toy_tokenizer
 
@@ -91,16 +96,59 @@ def test_forced_steps_equal_the_slow_reference(family, delimiter, seed, steps, s
     fmt = step_format(tokenizer, ThinkingFormat.from_tokenizer(tokenizer), delimiter)
     asked = [Problem(str(i), text, "1") for i, text in enumerate(["a", "a longer one"])]
     bench = Bench(model=model, tokenizer=tokenizer, problems=asked, max_new_tokens=40, batch_size=size)
-    countdown = StepCountdown(tokenizer, fmt, steps, delimiter)
-    (completions,) = bench.complete([p.prompt for p in asked], format=fmt, logits_processor=[countdown])
-    for row, (problem, done) in enumerate(zip(asked, completions, strict=True)):
-        done = countdown.finished(row, done)
+    for _, problem, _, done in bench.answers(asked, steering=Countdown(steps, delimiter)):
         ids, forced, ended = reference(model, tokenizer, fmt, bench.encode(problem.prompt), steps, delimiter, 40)
         assert done.token_ids == ids
         assert done.forced == forced == done.report.forced
         if ended != "unfinished" and tuple(fmt.close) in zip(*(ids[k:] for k in range(len(fmt.close))), strict=False):
             assert done.report.ended == ended
             assert count_steps(done.thinking, delimiter) <= steps
+
+
+@pytest.mark.parametrize("family", ["s1", "think", "opened", "harmony"])
+@pytest.mark.parametrize("delimiter", [DELIMITER, PLAIN, "\n[{steps}]"])
+@given(seed=st.integers(0, 10**6), steps=st.integers(1, 4))
+@settings(max_examples=12, **common)
+def test_a_countdown_in_tensors_equals_one_row_by_row_whatever_is_generated(family, delimiter, seed, steps):
+    """Tokens are drawn at random, most often those that are forced. The law: equality."""
+    tokenizer, draw = toy_tokenizer(family), random.Random(seed)
+    fmt = step_format(tokenizer, ThinkingFormat.from_tokenizer(tokenizer), delimiter)
+    begins = tokenizer.encode(delimiter.format(steps=1), add_special_tokens=False)[0]
+    texts = [tokenizer.encode(text, add_special_tokens=False)[0] for text in ("a", " ", "\n", "ĊĊ", "b")]
+    likely = [*texts, tokenizer.convert_tokens_to_ids("ĊĊ"), begins, begins, *fmt.close, fmt.ends[0]]
+    ids = torch.tensor([[*(draw.choice(likely) for _ in range(3)), *fmt.start] for _ in range(3)])
+    by_rows = CountdownByRows(tokenizer, fmt, steps, delimiter)
+    in_tensors = StepCountdown(tokenizer, fmt, steps, delimiter)
+    width = ids.shape[1]
+    for _ in range(60):
+        scores = torch.rand(3, len(tokenizer) + 3, generator=torch.Generator().manual_seed(draw.randrange(10**9)))
+        scores[:, [*fmt.close, begins]] += draw.choice([0.0, 1.0])
+        expected, before = by_rows(ids, scores), scores.clone()
+        assert torch.equal(in_tensors(ids, scores), expected)
+        assert torch.equal(scores, before)
+        tokens = [draw.choice(likely) if draw.random() < 0.1 else int(row.argmax()) for row in expected]
+        free = (expected > -torch.inf).sum(1) > 1
+        tokens = [draw.choice(likely) if free[row] else token for row, token in enumerate(tokens)]
+        ids = torch.cat([ids, torch.tensor(tokens)[:, None]], dim=1)
+    for row in range(3):
+        kept = draw.randrange(1, 60)
+        others = tuple(draw.random() < 0.3 for _ in range(kept))
+        report = Report(0, "unfinished", 0, others, 0)
+        done = Completion("", "", "", tuple(ids[row, width : width + kept].tolist()), others, report)
+        assert in_tensors.finished(row, done) == by_rows.finished(row, done)
+
+
+def test_rows_may_change_places():
+    model, tokenizer = stepping_model("s1", 3)
+    fmt = step_format(tokenizer, ThinkingFormat.from_tokenizer(tokenizer))
+    still, moved = (StepCountdown(tokenizer, fmt, 2) for _ in range(2))
+    ids = torch.tensor([[*tokenizer.encode(text), *fmt.start] for text in ("a", "b", "\n")])
+    for step in range(40):
+        order = torch.randperm(3, generator=torch.Generator().manual_seed(step))
+        scores = model(ids).logits[:, -1]
+        expected = still(ids, scores)
+        assert torch.equal(moved(ids[order], scores[order]), expected[order])
+        ids = torch.cat([ids, expected.argmax(-1, keepdim=True)], dim=1)
 
 
 def test_a_countdown_as_it_is_written():

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-
-pytest.importorskip("lighteval")
-
 from datasets import Dataset
 
-from s1_hf import embedded
+from s1_hf import Budget, LoopGuard, embedded
+from s1_hf.engines.request import seed_of
 from s1_hf.traces import Ask, LocalModel, Trace, embedded_pool, generate_traces
 
 POOL = embedded_pool(7, seed=4)
@@ -108,13 +108,66 @@ def test_an_unknown_setting_is_refused():
         model(num_ignore=2)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"top_p": 0.9}, "`top_p` need a `temperature` above 0"),
+        ({"temperature": 1.0, "top_p": 2}, "`top_p` has to be a number above 0 and at most 1, but is 2"),
+        ({"temperature": -1.0}, "`temperature` has to be a number above 0, but is -1.0"),
+        ({"batch_size": 0, "dtype": "int4"}, "(?s)`batch_size` has to be an integer .* `dtype` has to be one of auto"),
+        ({"seed": -1, "repetition_penalty": 0}, "`repetition_penalty` has to be a number above 0.* `seed` has to be"),
+        ({"max_length": 5000}, "`max_length` has to be at most the model's context of 1024 tokens, but is 5000"),
+        ({"max_thinking_tokens": [3, 4]}, "The budget has to have single values, not one per question"),
+        ({"budget": Budget(), "num_ignores": 1}, "`budget` has to stand alone, but `num_ignores` came with it"),
+        ({"wait_text": "<|im_start|>"}, "`wait_text` has to be free of delimiters"),
+        ({"format": "none"}, "`format` has to be one of"),
+    ],
+)
+def test_a_bad_setting_is_refused_when_the_model_is_made(settings, message):
+    with pytest.raises(ValueError, match=message):
+        model(**settings)
+
+
+def test_a_budget_can_be_given_whole():
+    budget = Budget(max_thinking_tokens=8, loop_guard=LoopGuard())
+    assert model(budget=budget).settings == model(max_thinking_tokens=8, loop_guard=LoopGuard()).settings
+    assert model(budget=budget).settings["budget"] == budget.to_dict()
+
+
+def test_a_format_can_be_made_of_delimiters():
+    delimiters = {"start": "<|im_start|>think", "close": "<|im_start|>answer"}
+    ask = Ask(POOL[0]["question"])
+    ((own,),) = model(format=delimiters, max_thinking_tokens=8, max_answer_tokens=2).traces([ask], lambda rows: None)
+    ((detected,),) = model(max_thinking_tokens=8, max_answer_tokens=2).traces([ask], lambda rows: None)
+    assert own == detected
+
+
+def test_seeds_are_those_of_every_run():
+    request = model(temperature=1.0, seed=3)._request(Ask("What?", 2))
+    assert request.seed == seed_of(3, "traces", "What?", 2)
+
+
+def test_lighteval_is_not_needed():
+    code = "import sys; sys.modules['lighteval'] = None\n"
+    code += "from s1_hf.traces import Ask, LocalModel\n"
+    code += "model = LocalModel('embedded', max_thinking_tokens=4, max_new_tokens=60, max_answer_tokens=2)\n"
+    code += "((_, trace),), = model.traces([Ask('What?')], lambda rows: None)\n"
+    code += "print(trace.ended, sorted(name for name in sys.modules if 'lighteval' in name))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "cut ['lighteval']\n", done.stderr
+
+
 def test_greedy_samples_are_refused(tmp_path):
     with pytest.raises(ValueError, match="`samples` has to be 1 without a temperature above 0"):
         generate_traces(POOL, model(), tmp_path, samples=2)
 
 
 @pytest.mark.parametrize(
-    "change", [{"num_ignores": 1}, {"temperature": 1.0}, {"max_new_tokens": 90}, {"system_prompt": "Think."}]
+    "change",
+    [
+        *({"num_ignores": 1}, {"temperature": 1.0}, {"max_new_tokens": 90}, {"system_prompt": "Think."}),
+        *({"max_answer_tokens": 9}, {"repetition_penalty": 1.1}, {"max_length": 500}, {"dtype": "bfloat16"}),
+    ],
 )
 def test_whatever_decides_about_traces_is_a_setting(change):
     assert model(**change).settings != model().settings
@@ -122,6 +175,11 @@ def test_whatever_decides_about_traces_is_a_setting(change):
 
 def test_the_batch_size_is_no_setting():
     assert model(batch_size=5).settings == model().settings
+
+
+def test_without_sampling_the_seed_is_no_setting():
+    assert model(seed=5).settings == model().settings
+    assert model(seed=5, temperature=1.0).settings != model(temperature=1.0).settings
 
 
 def test_the_weights_are_a_setting(tmp_path):
