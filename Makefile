@@ -11,8 +11,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --constraint constraints.txt --edita
 help:
 	@echo "make demo    run the demonstration on the embedded model"
 	@echo "make test    linter, type checker and all tests"
-	@echo "make lint    linter and formatter, check only"
-	@echo "make format  mend what the linter and formatter can mend"
+	@echo "make lint    linter, formatter and import contracts, check only"
+	@echo "make format  fix what the linter and formatter can fix"
 	@echo "make types   type checker"
 	@echo "make bench   run the benchmarks"
 	@echo "make clean   remove $(VENV), builds and caches"
@@ -32,6 +32,8 @@ lint: $(VENV)/.dev
 	@echo "==> Linter"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@echo "==> Arrows between rooms (docs/architecture.md)"
+	$(BIN)/lint-imports
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

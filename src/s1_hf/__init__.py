@@ -15,7 +15,7 @@ _MODULE_OF = {
     "Budget": "forcing.budget",
     "BudgetForcingLogitsProcessor": "generation.processor",
     "Completion": "generation.chats",
-    "LoopGuard": "forcing.budget",
+    "LoopGuard": "forcing.loops",
     "Report": "forcing.report",
     "ThinkingEndCriteria": "generation.criteria",
     "ThinkingFormat": "forcing.formats",
@@ -31,8 +31,8 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors; tests/
     from s1_hf.data.conversation import to_conversation as to_conversation
     from s1_hf.data.s1k import load_s1k as load_s1k
     from s1_hf.forcing.budget import Budget as Budget
-    from s1_hf.forcing.budget import LoopGuard as LoopGuard
     from s1_hf.forcing.formats import ThinkingFormat as ThinkingFormat
+    from s1_hf.forcing.loops import LoopGuard as LoopGuard
     from s1_hf.forcing.report import Report as Report
     from s1_hf.generation.chats import Completion as Completion
     from s1_hf.generation.criteria import AnswerLengthCriteria as AnswerLengthCriteria

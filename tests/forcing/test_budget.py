@@ -2,18 +2,9 @@
 
 import pytest
 
-from s1_hf.forcing.budget import (
-    NAMES,
-    PER_PROMPT,
-    Budget,
-    BudgetKeywords,
-    LoopGuard,
-    SharedKeywords,
-    check_effect,
-    collect_budget,
-    stacked,
-    without_idle,
-)
+from s1_hf.forcing.budget import NAMES, PER_PROMPT, Budget, BudgetKeywords, SharedKeywords, check_effect, without_idle
+from s1_hf.forcing.collect import collect_budget, stacked
+from s1_hf.forcing.loops import LoopGuard
 
 
 def test_the_keywords_are_the_fields():

@@ -13,7 +13,7 @@ from test_bad_input import tiny_qwen2
 from test_criteria import FAMILIES, family_of, opening, prompt_of, wanting
 
 from s1_hf import BudgetForcingLogitsProcessor, LoopGuard, Report, ThinkingFormat, generate
-from s1_hf.forcing.decisions import looping
+from s1_hf.forcing.loops import looping
 from s1_hf.forcing.vocabulary import encode
 from toys import toy_tokenizer
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from test_oracle import case_of, check, common, expected, padded, processor_for, run, seeds, setting
-from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 from transformers.generation.streamers import BaseStreamer
 
 from s1_hf import BudgetForcingLogitsProcessor, budget_forcing
 from s1_hf.forcing.vocabulary import encode
 from toys import toy_model
+from waiting import NoWaiting
 
 
 def one_row(seed: int) -> dict:
@@ -312,16 +312,6 @@ def test_beam_search_equals_a_dictionary_of_prefixes(seed):
         if row[inputs["input_ids"].shape[1] + n - 1] not in d.close or state["queue"]:
             assert (report.ends_ignored, report.ended) == (state["ignored"], state["ended"])
         assert report.thinking_tokens <= cap
-
-
-class NoWaiting(TorchDispatchMode):
-    """Fails where the host would wait for the device."""
-
-    banned = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select")
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        assert func.__name__.split(".")[0] not in self.banned, f"{func.__name__} waits for the device"
-        return func(*args, **(kwargs or {}))
 
 
 def steps(processor: BudgetForcingLogitsProcessor, ids: torch.Tensor, model, count: int) -> torch.Tensor:

@@ -8,6 +8,7 @@ from lamp_requests import lamp_engine, lamp_requests, run_all
 from scipy.stats import chisquare
 
 from s1_hf import budget_forcing
+from s1_hf.engines.plain_config import plain_config
 from s1_hf.forcing.draws import SeededDraws
 from toys import toy_model, toy_tokenizer
 
@@ -86,5 +87,5 @@ def test_what_is_not_given_is_off():
     """`generate` itself would sample from the 50 most likely tokens, and a model's own defaults would come first."""
     engine = lamp_engine()
     (request,) = lamp_requests(engine, 1, temperature=1.0)
-    sampling = engine._generation_config(request, [1])
+    sampling = plain_config(request, engine.tokenizer, [1])
     assert (sampling.top_k, sampling.top_p, sampling.min_p, sampling.repetition_penalty) == (0, 1.0, None, 1.0)

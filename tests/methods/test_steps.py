@@ -19,6 +19,7 @@ from s1_hf.methods import Bench, StepConditional, StepCountdown, count_steps, in
 from s1_hf.methods.steps import DELIMITER, Countdown
 from s1_hf.results.rows import Problem
 from toys import ToyConfig, ToyModel, toy_model, toy_tokenizer
+from waiting import NoWaiting
 
 common = {"deadline": None, "derandomize": True, "database": None, "suppress_health_check": list(HealthCheck)}
 PLAIN = "Step {steps}:\n"
@@ -136,6 +137,20 @@ def test_a_countdown_in_tensors_equals_one_row_by_row_whatever_is_generated(fami
         report = Report(0, "unfinished", 0, others, 0)
         done = Completion("", "", "", tuple(ids[row, width : width + kept].tolist()), others, report)
         assert in_tensors.finished(row, done) == by_rows.finished(row, done)
+
+
+@pytest.mark.parametrize("family", ["s1", "opened"])
+def test_no_step_waits_for_the_device(family):
+    model, tokenizer = stepping_model(family, 3)
+    fmt = step_format(tokenizer, ThinkingFormat.from_tokenizer(tokenizer))
+    countdown = StepCountdown(tokenizer, fmt, 2)
+    ids = torch.tensor([[*tokenizer.encode(text), *fmt.start] for text in ("a", "b")])
+    ids = torch.cat([ids, countdown(ids, model(ids).logits[:, -1]).argmax(-1, keepdim=True)], dim=1)
+    for _ in range(40):
+        scores = model(ids).logits[:, -1]
+        with NoWaiting():
+            scores = countdown(ids, scores)
+        ids = torch.cat([ids, scores.argmax(-1, keepdim=True)], dim=1)
 
 
 def test_rows_may_change_places():

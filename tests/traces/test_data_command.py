@@ -71,7 +71,7 @@ def test_errors_are_told_with_what_asks_again(server, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "Missing option '--model'"),
+        ((), "Missing argument"),
         (
             ("m", "--endpoint", "http://x/v1", "--num-ignores", 2),
             "`--num-ignores` has no meaning with `--endpoint`",
@@ -82,8 +82,8 @@ def test_errors_are_told_with_what_asks_again(server, tmp_path):
         ),
         (("m", "--concurrency", 2, "--timeout", 3), "`--concurrency`, `--timeout` needs `--endpoint`"),
         (("m", "--endpoint", "x"), "`base_url` has to be an address"),
-        (("--model", "./no-model"), "./no-model is no model"),
-        (("embedded", "--max-thinking-tokens", "many"), "`--max-thinking-tokens`"),
+        (("./no-model",), "./no-model is no model"),
+        (("embedded", "--max-thinking-tokens", "many"), "`max_thinking_tokens` has to be an integer"),
         (("embedded", "--top-p", 0.9), "`--top-p` need `--temperature` above 0"),
         (("embedded", "--samples", 2), "`samples` has to be 1 without a temperature above 0"),
     ],

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import typer
 
 from s1_hf.cli.terminal import plain_errors
-from s1_hf.forcing.budget import Budget, LoopGuard
+from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.loops import LoopGuard
 
 PANEL = "Budget"
 

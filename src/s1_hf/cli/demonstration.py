@@ -1,6 +1,6 @@
 """The paper's main results on the embedded toy: what budgets, votes, rejection and prompts make of accuracy.
 
-Settings alone; running, printing and drawing are `s1_hf.methods`', `s1_hf.cli`'s and `s1_hf.reporting`'s.
+Only settings: running is `s1_hf.methods`' business, drawing `s1_hf.reporting`'s, printing the command's.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """`s1-hf eval`."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -101,9 +100,7 @@ def evaluate(
     if results is None:
         return  # the main process says it
     if as_json:
-        from lighteval.logging.evaluation_tracker import EnhancedJSONEncoder
-
-        typer.echo(json.dumps(results, cls=EnhancedJSONEncoder, indent=1, ensure_ascii=False))
+        typer.echo(run.results_as_json(results))
     else:
         _show(results, output_dir)
 

@@ -71,17 +71,16 @@ def evaluation_config(given: Mapping[str, Any]) -> "BudgetForcingConfig":
     output_dir = given["output_dir"]
     if output_dir.exists() and not output_dir.is_dir():
         raise ValueError(f"`--output-dir` has to be a folder, but {output_dir} is a file.")
-    from lighteval.models.model_input import GenerationParameters
-
     from s1_hf.evaluation import BudgetForcingConfig
 
     as_they_are = ("revision", "dtype", "trust_remote_code", "batch_size", "max_answer_tokens", "budget")
     sampling = ("temperature", "top_p", "top_k", "min_p", "seed", "max_new_tokens")
+    drawing: Any = {name: given[name] for name in sampling}
     return BudgetForcingConfig(
         model_name=given["model"],
         **{name: given[name] for name in (*as_they_are, "system_prompt")},
         max_length=given["max_model_len"],
         format=given["thinking_format"],
-        generation_parameters=GenerationParameters(**{name: given[name] for name in sampling}),
+        generation_parameters=drawing,
         cache_dir=str(output_dir / "generations"),
     )

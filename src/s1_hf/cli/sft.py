@@ -21,7 +21,7 @@ def sft(
     main_process_ip: Annotated[str | None, typer.Option(help="Of several machines, the first one's address.")] = None,
     main_process_port: Annotated[int | None, typer.Option(help="A free port there; 29500 if not given.")] = None,
 ) -> None:
-    """Fine-tune a model on reasoning traces, by a recipe. Run again, it goes on from the last checkpoint.
+    """Fine-tune a model on reasoning traces, by a recipe. Rerun the same command to resume.
 
     Any field of the recipe may follow; `python -m s1_hf.sft --help` lists them.
 

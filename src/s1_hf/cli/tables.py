@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def show_summaries(rows: Sequence["Row"], as_json: bool, **more: Any) -> None:
-    """To stdout; `more`, of JSON types, goes into the JSON alone."""
+    """To stdout; `more`, of JSON types, goes only into the JSON."""
     from s1_hf.reporting.tables import methods_table, settings_table
     from s1_hf.results.summaries import summarize_methods, summarize_settings
 

@@ -33,7 +33,7 @@ def plain_errors(
 ) -> Iterator[None]:
     """Bad input ends the command with its message and exit code 2; any other error keeps its traceback.
 
-    Ctrl-C ends it with exit code 130, and says whether the same command goes on (`resumes`).
+    Ctrl-C ends it with exit code 130, and says whether rerunning the command resumes (`resumes`).
     """
     try:
         yield

@@ -17,6 +17,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 from s1_hf._lazy import require
 from s1_hf.embedded import MODEL_PATH
 from s1_hf.engines.fingerprint import weights_on_disk
+from s1_hf.engines.plain_config import ends_of
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -84,8 +85,10 @@ class Checkpoint:
             file = cached_file(name, "tokenizer_config.json", revision=revision)
         except OSError:
             file = None
-        own = {"revision": revision} if file else {}
-        tokenizer = AutoTokenizer.from_pretrained(name if file else base, **options | own)
+        if file:  # the adapter has a tokenizer of its own
+            tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, **options)
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(base, **options)
         return cls(base, name, revision, trust_remote_code, config, tokenizer)
 
     @property
@@ -96,9 +99,11 @@ class Checkpoint:
     @cached_property
     def fingerprint(self) -> str:
         """Tells these weights from others under the same name."""
-        revisions = [(self.base, "main" if self.adapter else self.revision)]
-        revisions += [(self.adapter, self.revision)] if self.adapter else []
-        return hashlib.sha256("".join(weights_on_disk(*which) for which in revisions).encode()).hexdigest()[:16]
+        if self.adapter:
+            found = weights_on_disk(self.base, "main") + weights_on_disk(self.adapter, self.revision)
+        else:
+            found = weights_on_disk(self.base, self.revision)
+        return hashlib.sha256(found.encode()).hexdigest()[:16]
 
     def load(
         self,
@@ -117,7 +122,7 @@ class Checkpoint:
         Args:
             device (`torch.device`, *optional*): the accelerator by default, or the CPU if there is none. With one
                 process and several GPUs all of these are used.
-            processes (`int`, defaults to 1): that load the model beside each other.
+            processes (`int`, defaults to 1): how many processes load the model at once.
             dtype, device_map, attn_implementation: for `from_pretrained`.
         """
         if device_map is None and processes == 1 and torch.cuda.device_count() > 1:
@@ -126,14 +131,15 @@ class Checkpoint:
             require("accelerate", "eval")
         options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": self.trust_remote_code}
         options |= {"device_map": device_map, "attn_implementation": attn_implementation}
-        options |= {} if self.adapter else {"revision": self.revision}
+        if not self.adapter:
+            options["revision"] = self.revision
         model: Any = AutoModelForCausalLM.from_pretrained(self.base, **options)
         if self.adapter:
             peft: Any = require("peft", "train")
             model = peft.PeftModel.from_pretrained(model, self.adapter, revision=self.revision).merge_and_unload()
         if device_map is None:
             model = model.to(device or _accelerator())
-        model.generation_config = GenerationConfig(eos_token_id=_ends(model, self.tokenizer))
+        model.generation_config = GenerationConfig(eos_token_id=ends_of(self.tokenizer, model.generation_config))
         return model.eval()
 
 
@@ -148,11 +154,6 @@ def _check_folder(name: str) -> None:
 
 
 def _accelerator() -> torch.device:
-    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return found or torch.device("cpu")
-
-
-def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    own = model.generation_config.eos_token_id if model.generation_config else None
-    ids = [*(own if isinstance(own, list) else [own]), tokenizer.eos_token_id]
-    return list(dict.fromkeys(i for i in ids if i is not None))
+    if not torch.accelerator.is_available():
+        return torch.device("cpu")
+    return torch.accelerator.current_accelerator() or torch.device("cpu")

@@ -35,6 +35,11 @@ class SweptBatch(NamedTuple):
     of_settings: list[list[Finished]]
     cost: Cost
 
+    def joined(self, other: SweptBatch) -> SweptBatch:
+        """Both batches as one."""
+        pairs = zip(self.of_settings, other.of_settings, strict=True)
+        return SweptBatch([one + more for one, more in pairs], self.cost + other.cost)
+
 
 class Engine(Protocol):
     """Runs requests on one model.
@@ -146,6 +151,11 @@ class Recorded:
             names = {"task": request.task, "problem": request.problem, "sample": request.sample}
             entries[self._key(request)] = names | completion_to_dict(completion)
         return entries
+
+
+def finished_batch(requests: Sequence[Request], completions: Sequence[Completion]) -> list[Finished]:
+    """Requests with their completions, in the same order."""
+    return [Finished(request, completion) for request, completion in zip(requests, completions, strict=True)]
 
 
 def under(request: Request, setting: Budget) -> Request:

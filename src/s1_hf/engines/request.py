@@ -10,7 +10,8 @@ from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Protocol
 
-from s1_hf.forcing.budget import Budget, is_count
+from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.loops import is_count
 
 if TYPE_CHECKING:
     from transformers import LogitsProcessor, PreTrainedTokenizerBase
@@ -104,7 +105,7 @@ class Request:
         """Tells this request from all others to the same model: a hash of everything above."""
         everything = {**vars(self)}
         everything.pop("key", None)
-        everything["budget"] = self.budget.to_dict()
+        everything["budget"] = self.budget.changed()  # a later version may have more fields
         everything["sampling"] = self.sampling and asdict(self.sampling)
         everything["seed"] = self.seed if self.sampling else None
         if self.steering is not None:
@@ -114,7 +115,9 @@ class Request:
     @property
     def batch_key(self) -> Any:
         """What the rows of a batch have to have in common."""
-        shared = self.budget if self.budget.max_thinking_tokens == "auto" else self.budget.shared()
+        shared = self.budget
+        if shared.max_thinking_tokens != "auto":
+            shared = shared.shared()
         lengths = (self.max_new_tokens, self.max_answer_tokens)
         return self.task, shared, lengths, self.sampling, self.repetition_penalty, self.steering
 

@@ -34,7 +34,7 @@ class Call:
     Args:
         arguments (`dict`): of [`budget_forcing`], with a `generation_config`.
         processor ([`BudgetForcingLogitsProcessor`]): the one among them.
-        thinning ([`Thinning`], *optional*): likewise; without it the batch stays together.
+        thinning ([`Thinning`], *optional*): the criterion among them; without it the batch stays together.
     """
 
     arguments: dict[str, Any]

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import GenerationConfig
 
 from s1_hf.engines.batches import in_halves, plan_batches
-from s1_hf.engines.engine import Finished, Step, SweptBatch, under
+from s1_hf.engines.engine import Finished, Step, SweptBatch, finished_batch, under
 from s1_hf.engines.fingerprint import weights_in_memory
+from s1_hf.engines.plain_config import ends_of, own_settings_only, padding_of, plain_config
 from s1_hf.engines.request import Request
 from s1_hf.engines.thinning import Call, GiveUp, Thinning, decode
-from s1_hf.forcing.budget import check_effect, stacked
+from s1_hf.forcing.budget import check_effect
+from s1_hf.forcing.collect import stacked
 from s1_hf.forcing.draws import SeededDraws
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.generation.chats import Completion, completion_of, left_padded
 from s1_hf.generation.criteria import BudgetedAnswerLength, StepListener
 from s1_hf.generation.generate import forcing_arguments, processor_in
 from s1_hf.generation.grids import chosen_settings, largest_setting, smallest_setting
-from s1_hf.generation.guards import check_model
-from s1_hf.generation.processor import BudgetForcingLogitsProcessor, check_can_ignore
+from s1_hf.generation.guards import check_can_ignore, check_model
+from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 from s1_hf.generation.sweep import check_cache, sweep_batch
 from s1_hf.generation.trace import SweepCall
 
@@ -50,7 +50,7 @@ class TransformersEngine:
         format ([`ThinkingFormat`] or `str`, *optional*): detected from the tokenizer if absent.
         batch_size (`int`, defaults to 8): rows of a batch.
         config ([`PretrainedConfig`], *optional*): of a model that is not loaded yet.
-        weights (`str`, *optional*): tells its weights from others, likewise; by default they are looked at.
+        weights (`str`, *optional*): tells the weights of such a model from others; by default they are looked at.
         share (`tuple[int, int]`, defaults to `(0, 1)`): of several processes, which one this is and how many there are.
 
     Raises:
@@ -122,7 +122,9 @@ class TransformersEngine:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """See [`Engine`]."""
-        weights = weights_in_memory(self.model) if self._weights is None else self._weights
+        weights = self._weights
+        if weights is None:
+            weights = weights_in_memory(self.model)
         return {"engine": "transformers", "weights": weights, "format": asdict(self.format)}
 
     # -- checks -------------------------------------------------------------------------------------------------
@@ -136,7 +138,7 @@ class TransformersEngine:
                 self.tokenizer,
                 budget=request.budget,
                 format=fmt,
-                generation_config=self._generation_config(request, self._eos_of_tokenizer()),
+                generation_config=plain_config(request, self.tokenizer, ends_of(self.tokenizer)),
                 context=self.context,
             )
             processor.check_vocabulary(self.config.get_text_config().vocab_size)
@@ -172,8 +174,8 @@ class TransformersEngine:
     def run(self, requests: Sequence[Request], on_step: Step) -> Iterator[list[Finished]]:
         """See [`Engine`]."""
         for batch in self.plan(requests):
-            completions = in_halves(lambda part: self._run(part, on_step), batch)
-            yield [Finished(*pair) for pair in zip(batch, completions, strict=True)]
+            completions = in_halves(partial(self._run, on_step=on_step), batch)
+            yield finished_batch(batch, completions)
 
     def sweep(self, requests: Sequence[Request], settings: Sequence[Budget], on_step: Step) -> Iterator[SweptBatch]:
         """See [`Engine`]."""
@@ -181,36 +183,34 @@ class TransformersEngine:
             return
         base = settings[0].shared()
         for batch in self.plan([under(request, base) for request in requests]):
-            swept = in_halves(lambda part: [self._sweep(part, settings, on_step)], batch)
-            of_settings: list[list[Finished]] = []
-            for s in range(len(settings)):
-                of_setting: list[Finished] = []
-                for half in swept:
-                    of_setting += half.of_settings[s]
-                of_settings.append(of_setting)
-            cost = swept[0].cost
-            for half in swept[1:]:
-                cost += half.cost
-            yield SweptBatch(of_settings, cost)
+            halves = in_halves(partial(self._sweep, settings=settings, on_step=on_step), batch)
+            whole = halves[0]
+            for half in halves[1:]:
+                whole = whole.joined(half)
+            yield whole
 
     def _run(self, batch: list[Request], on_step: Step) -> list[Completion]:
         """One batch, whose rows have the same `batch_key`."""
         steering, fmt = batch[0].steering, self._format_for(batch[0])
-        processors = [] if steering is None else [steering.processor(self.tokenizer, fmt)]
+        processors: list[LogitsProcessor] = []
+        if steering is not None:
+            processors.append(steering.processor(self.tokenizer, fmt))
         calls: list[Call] = []
 
         def make_call(rows: Sequence[int], steps: int) -> Call:
             calls.append(self._call([batch[row] for row in rows], steps, processors, on_step))
             return calls[-1]
 
-        inputs = left_padded([list(request.prompt) for request in batch], self._padding(self.ends))
+        inputs = left_padded([list(request.prompt) for request in batch], padding_of(self.tokenizer, self.ends))
         inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
-        with _own_settings_only(self.model, self.ends):
+        with own_settings_only(self.model, self.ends):
             done = decode(self.model, inputs, make_call)
         completions = []
         for row, (request, (ids, report)) in enumerate(zip(batch, done, strict=True)):
-            made = completion_of(self.tokenizer, calls[0].processor, list(request.prompt), ids, report)
-            completions.append(made if steering is None else steering.finished(processors[0], row, made))
+            completion = completion_of(self.tokenizer, calls[0].processor, list(request.prompt), ids, report)
+            if steering is not None:
+                completion = steering.finished(processors[0], row, completion)
+            completions.append(completion)
         return completions
 
     def _call(self, requests: list[Request], steps: int, processors: list[LogitsProcessor], on_step: Step) -> Call:
@@ -235,7 +235,7 @@ class TransformersEngine:
             stacked([request.budget for request in requests]),
             format=self._format_for(first),
             max_answer_tokens=first.max_answer_tokens,
-            generation_config=self._generation_config(first, self.ends),
+            generation_config=plain_config(first, self.tokenizer, self.ends),
             draws=draws,
             logits_processor=processors,
             stopping_criteria=criteria,
@@ -251,65 +251,35 @@ class TransformersEngine:
             thinning.attach(processor, ending)
         return Call(arguments, processor, thinning)
 
-    def _sweep(self, batch: list[Request], settings: Sequence[Budget], on_step: Step) -> SweptBatch:
-        """One batch under every setting."""
+    def _sweep(self, batch: list[Request], settings: Sequence[Budget], on_step: Step) -> list[SweptBatch]:
+        """One batch under every setting, in a list, of which halves of a batch give two."""
         first = batch[0]
         options = {
             "format": self._format_for(first),
             "max_answer_tokens": first.max_answer_tokens,
-            "generation_config": self._generation_config(first, self.ends),
+            "generation_config": plain_config(first, self.tokenizer, self.ends),
             "stopping_criteria": [StepListener(on_step)],
         }
-        seeds = [request.seed for request in batch] if first.sampling else None
+        seeds = None
+        if first.sampling is not None:
+            seeds = [request.seed for request in batch]
         rows = [list(request.prompt) for request in batch]
-        with _own_settings_only(self.model, self.ends):
+        with own_settings_only(self.model, self.ends):
             done, cost = sweep_batch(SweepCall(self.model, self.tokenizer, rows, options, seeds), settings)
         of_settings = []
         for setting, completions in zip(settings, done, strict=True):
-            pairs = zip(batch, completions, strict=True)
-            of_settings.append([Finished(under(request, setting), completion) for request, completion in pairs])
-        return SweptBatch(of_settings, cost)
+            requests = [under(request, setting) for request in batch]
+            of_settings.append(finished_batch(requests, completions))
+        return [SweptBatch(of_settings, cost)]
 
     # -- generate's settings ------------------------------------------------------------------------------------
 
     def _format_for(self, request: Request) -> ThinkingFormat:
-        return self.format if request.steering is None else request.steering.format(self.tokenizer, self.format)
+        if request.steering is None:
+            return self.format
+        return request.steering.format(self.tokenizer, self.format)
 
     @cached_property
     def ends(self) -> list[int]:
         """The ids that end a sequence: the model's own, and the tokenizer's. Reads the weights."""
-        own = self.model.generation_config.eos_token_id if self.model.generation_config else None
-        ids = [*(own if isinstance(own, list) else [own]), *self._eos_of_tokenizer()]
-        return list(dict.fromkeys(i for i in ids if i is not None))
-
-    def _eos_of_tokenizer(self) -> list[int]:
-        return [] if self.tokenizer.eos_token_id is None else [int(self.tokenizer.eos_token_id)]
-
-    def _padding(self, ends: Sequence[int]) -> int:
-        """The tokenizer's own padding; without one any id does, because the attention mask hides it."""
-        pad = self.tokenizer.pad_token_id
-        return int(pad) if pad is not None else next(iter(ends), 0)
-
-    def _generation_config(self, request: Request, ends: list[int]) -> GenerationConfig:
-        """Everything that `generate` has to know, so that nothing is left to a model's own defaults."""
-        drawing: dict[str, Any] = {"do_sample": False}
-        if request.sampling is not None:
-            drawing = {"do_sample": True, **asdict(request.sampling)}
-        return GenerationConfig(
-            **drawing,
-            repetition_penalty=request.repetition_penalty,
-            max_new_tokens=request.max_new_tokens,
-            eos_token_id=ends or None,
-            pad_token_id=self._padding(ends),
-        )
-
-
-@contextmanager
-def _own_settings_only(model: PreTrainedModel, ends: list[int]) -> Iterator[None]:
-    """While it lasts, `generate` fills nothing in from the model's own `generation_config`."""
-    own = model.generation_config
-    model.generation_config = GenerationConfig(eos_token_id=ends or None)
-    try:
-        yield
-    finally:
-        model.generation_config = own
+        return ends_of(self.tokenizer, self.model.generation_config)

@@ -41,7 +41,7 @@ class BudgetForcingConfig(ModelConfig):
         dtype (`str`, defaults to `"auto"`): `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`, as the weights were
             saved. In float32 greedy answers do not depend on the batch size; s1's final numbers are in float32.
         device_map (`str`, *optional*): for `from_pretrained`; by default one device a process, and all GPUs
-            (`"auto"`) if there is one process alone.
+            (`"auto"`) if there is only one process.
         attn_implementation (`str`, *optional*): for `from_pretrained`.
         trust_remote_code (`bool`, defaults to `False`): for `from_pretrained`.
         batch_size (`int`, defaults to 8): rows of a batch; each sample of a problem is a row. A batch that does not

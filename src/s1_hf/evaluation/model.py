@@ -1,4 +1,4 @@
-"""transformers with budget forcing, behind lighteval."""
+"""A model for lighteval: transformers with budget forcing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ from s1_hf.evaluation.config import BudgetForcingConfig
 from s1_hf.evaluation.statistics import Response
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.generation.chats import prompt_ids
-from s1_hf.generation.processor import BudgetForcingLogitsProcessor, check_can_ignore
+from s1_hf.generation.guards import check_can_ignore
+from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 
 if TYPE_CHECKING:
     from lighteval.models.model_output import ModelResponse
@@ -47,7 +48,7 @@ _ANY_TIME = timedelta(days=30)  # a process may wait that long for the slowest o
 class BudgetForcingModel(LightevalModel):
     """A model that lighteval's `Pipeline(model=...)` takes.
 
-    Metrics see the answer alone: it is `ModelResponse.text`, empty if thinking never closed. The thinking is in
+    Metrics see only the answer: it is `ModelResponse.text`, empty if thinking never closed. The thinking is in
     `reasonings`, every generated id in `output_tokens`, the messages in `input`, and what budget forcing did in
     `samples`, one [`Finished`] each, which [`thinking_metric`] reads.
 
@@ -117,7 +118,7 @@ class BudgetForcingModel(LightevalModel):
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """As it was saved: its padding and its special tokens are left alone."""
+        """As it was saved: its padding and its special tokens stay unchanged."""
         return self.checkpoint.tokenizer
 
     @property

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
-from lighteval.logging.evaluation_tracker import EvaluationTracker
+from lighteval.logging.evaluation_tracker import EnhancedJSONEncoder, EvaluationTracker
 from lighteval.tasks.requests import SamplingMethod
 
 from s1_hf.engines.locking import exclusive
@@ -60,7 +61,7 @@ def evaluate(
             `push_to_tensorboard`, `hub_results_org`, `public`, `use_wandb`, `results_path_template`.
 
     Returns:
-        `dict`: what the results file holds; with several processes, on the main one alone.
+        `dict`: what the results file holds; with several processes, only on the main one.
 
     Raises:
         ValueError: a task is not known, asks for no text, or does not fit the budget, or as
@@ -117,6 +118,11 @@ def finish(pipeline: Pipeline) -> dict[str, Any] | None:
         return None
     results: dict[str, Any] = pipeline.evaluation_tracker.results
     return results
+
+
+def results_as_json(results: dict[str, Any]) -> str:
+    """What [`evaluate`] returned, as it stands in lighteval's results file."""
+    return json.dumps(results, cls=EnhancedJSONEncoder, indent=1, ensure_ascii=False)
 
 
 def _pipeline(

@@ -70,7 +70,7 @@ def sweep(
 
     Args:
         config ([`BudgetForcingConfig`]): model and decoding; its own cap and ignores are not used. `temperature` above
-            0 samples: a sample's draws are those of a run of its setting alone with the same seed.
+            0 samples: a sample's draws are those of a separate run of its setting with the same seed.
         tasks (`str`): as in [`evaluate`].
         max_thinking_tokens, num_ignores, settings: as in [`s1_hf.sweep`].
         progress (`Callable`, *optional*): told how many samples have passed through the whole grid.

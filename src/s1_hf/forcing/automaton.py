@@ -5,7 +5,7 @@ The words (cells, forced runs, effects) are those of `tables`. Budgets are the b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -48,12 +48,12 @@ class Automaton:
         self.vocabulary = Vocabulary.of(tokenizer)
         self.start_is_plain = len(format.start) > 1 and format.start[0] not in self.vocabulary.special
         self.newline = encode(tokenizer, "\n")
-        self.wait_ids = [self._checked("wait_text", text) for text in budget.waits] if budget else []
-        prefix = budget.answer_prefix if budget else None
-        self.prefix_ids = () if prefix is None else self._checked("answer_prefix", "\n" + prefix)
-        message = budget.cut_text if budget else None
-        self.message_ids = () if message is None else self._checked("cut_text", message)
-        self.cut_at = budget.cut_at if budget else "line"
+        self.cut_at = "line"
+        self.wait_ids: list[tuple[int, ...]] = []
+        self.prefix_ids: tuple[int, ...] = ()
+        self.message_ids: tuple[int, ...] = ()
+        if budget is not None:
+            self._take_texts(budget)
         self.cells: list[Cell] = []
         self.effects: list[dict[int, Effect]] = []  # of each cell, by token; see `OTHERS`
         self.ban_rows: list[set[int]] = [set(), set(format.ends)]  # 0: nothing, 1: no empty rounds (rule 4)
@@ -83,11 +83,21 @@ class Automaton:
 
     # -- building -----------------------------------------------------------------------------------------------
 
+    def _take_texts(self, budget: Budget) -> None:
+        self.cut_at = budget.cut_at
+        for text in budget.waits:
+            self.wait_ids.append(self._checked("wait_text", text))
+        if budget.answer_prefix is not None:
+            self.prefix_ids = self._checked("answer_prefix", "\n" + budget.answer_prefix)
+        if budget.cut_text is not None:
+            self.message_ids = self._checked("cut_text", budget.cut_text)
+
     def _checked(self, name: str, text: str) -> tuple[int, ...]:
         """The ids of a text that is to be forced."""
         ids = encode(self.tokenizer, text)
-        first_of_start = set() if self.start_is_plain else {self.format.start[0]}
-        taken = first_of_start | set(self.format.ends)
+        taken = set(self.format.ends)
+        if not self.start_is_plain:
+            taken.add(self.format.start[0])
         if taken & set(ids) or self.format.start_text in text or self.format.close_text in text:
             raise ValueError(
                 f"`{name}` has to be free of delimiters and ends of sequence of the {self.format.name!r} format, "
@@ -101,16 +111,20 @@ class Automaton:
         fmt = self.format
         # 1. What is looked for. Plain delimiters are found by their text, others by their ids. An interleaved format
         #    may open thinking again; otherwise plain delimiters are watched after thinking so that they can be banned.
-        start: Pattern = fmt.start_text if self.start_is_plain else fmt.start
-        close: Pattern = fmt.close_text if fmt.plain else fmt.close
-        find_start = DelimiterSearch([start], self.vocabulary)
-        find_close = DelimiterSearch([close], self.vocabulary)
+        start: Pattern = fmt.start
+        close: Pattern = fmt.close
         watched: list[Pattern] = []
         if self.start_is_plain:
-            watched.append(fmt.start_text)
+            start = fmt.start_text
+            watched.append(start)
         if fmt.plain:
-            watched.append(fmt.close_text)
-        find_again = find_start if fmt.interleaved else DelimiterSearch(watched, self.vocabulary)
+            close = fmt.close_text
+            watched.append(close)
+        find_start = DelimiterSearch([start], self.vocabulary)
+        find_close = DelimiterSearch([close], self.vocabulary)
+        find_again = find_start
+        if not fmt.interleaved:
+            find_again = DelimiterSearch(watched, self.vocabulary)
 
         # 2. The free cells, one for each matched part of a delimiter.
         self.pre = self._reserve(find_start.size)
@@ -121,7 +135,7 @@ class Automaton:
         self.openings: dict[int, int] = {}  # from a cell of `pre` to the run that forces the rest of `start`
 
         # 3. What each of them does with a token, and the forced runs that leave it.
-        stop = {token: Effect(self.done) for token in self.eos}
+        stop = dict.fromkeys(self.eos, Effect(self.done))
         for part in range(find_start.size):
             self._add_before_thinking(part, find_start, find_close, stop)
         for part in range(find_close.size):
@@ -142,7 +156,9 @@ class Automaton:
                 effects[token] = self._opening(move.tail, find_close)._replace(forgets=1)
         self._set(self.pre + part, Cell(), effects | stop)
         if self.format.force_start:
-            rest = self.format.start[0 if self.start_is_plain else part :]
+            rest = self.format.start
+            if not self.start_is_plain:
+                rest = rest[part:]  # what stands there already is continued
             self.openings[self.pre + part] = self._forced_run(rest, self.think, opens=1)
 
     def _add_thinking(
@@ -160,13 +176,17 @@ class Automaton:
             rest = encode(self.tokenizer, str(find_close.rest(part)))
         natural = self._forced_run(rest, self.answer)
         cut = self._forced_run(rest, self._forced_run(self.prefix_ids, self.answer, answers=1))
-        cut_after_text = cut if part else self._forced_run(self.newline, cut)
-        stop = cut
-        if self.message_ids and not part:  # what has been begun is continued, without a message in between
-            ends_line = (self.vocabulary.texts[self.message_ids[-1]] or "").endswith("\n")
-            stop = self._forced_run(self.message_ids, cut if ends_line else cut_after_text, thinks=1)
+        cut_after_text = stop = cut
+        if not part:  # what has been begun is continued, without a newline or a message in between
+            cut_after_text = self._forced_run(self.newline, cut)
+            stop = self._forced_run(self.message_ids, self._cut_after_message(cut, cut_after_text), thinks=1)
         cell = Cell(thinking=1, natural=natural, cut_after_line=cut, cut_after_text=cut_after_text, stop_message=stop)
         self._set(self.think + part, cell, effects)
+
+    def _cut_after_message(self, cut_after_line: int, cut_after_text: int) -> int:
+        if self.message_ids and (self.vocabulary.texts[self.message_ids[-1]] or "").endswith("\n"):
+            return cut_after_line
+        return cut_after_text
 
     def _add_answer(
         self, part: int, find_again: DelimiterSearch, find_close: DelimiterSearch, stop: dict[int, Effect]
@@ -199,7 +219,8 @@ class Automaton:
         """New cells, to be set later; returns the first."""
         first = len(self.cells)
         self.cells += [Cell()] * count
-        self.effects += [{} for _ in range(count)]
+        for _ in range(count):
+            self.effects.append({})
         return first
 
     def _set(self, cell: int, fixed: Cell, effects: dict[int, Effect]) -> None:
@@ -232,7 +253,7 @@ class Automaton:
         banned = sorted(set().union(*self.ban_rows))
         bans = torch.zeros(len(self.ban_rows), len(banned), dtype=torch.bool)
         for r, row in enumerate(self.ban_rows):
-            bans[r] = torch.tensor([i in row for i in banned], dtype=torch.bool)
+            bans[r, [banned.index(i) for i in row]] = True
         is_end = torch.zeros(len(texts) + 1, dtype=torch.bool)
         is_end[torch.tensor(self.format.ends, dtype=torch.long)] = True
         return Tables(
@@ -241,8 +262,8 @@ class Automaton:
             cells=torch.tensor(self.cells),
             ends=torch.tensor(self.format.ends, dtype=torch.long),
             is_end=is_end,
-            ends_line=torch.tensor([(text or "").endswith("\n") for text in texts] + [False]),
-            soft_end=torch.tensor([self._is_soft_end(text or "") for text in texts] + [False]),
+            ends_line=self._marked(lambda text: text.endswith("\n")),
+            soft_end=self._marked(self._is_soft_end),
             banned_ids=torch.tensor(banned, dtype=torch.long),
             bans=bans,
             unused_ids=torch.tensor(self.vocabulary.unused, dtype=torch.long),
@@ -253,6 +274,11 @@ class Automaton:
             message_length=len(self.message_ids),
             has_wait=bool(self.wait_ids),
         )
+
+    def _marked(self, holds: Callable[[str], bool]) -> torch.Tensor:
+        """Of each token whether something holds of its text, `bool` in the shape of `Tables.classes`."""
+        marks = [holds(text or "") for text in self.vocabulary.texts]
+        return torch.tensor([*marks, False])
 
     def _is_soft_end(self, text: str) -> bool:
         """Whether a soft cut may follow a token with this text."""

@@ -2,16 +2,16 @@
 
 This is the one list of settings: whatever takes budgets (the processor, `generate`, sweeps, evaluation, traces, the
 command line, result files) takes a whole [`Budget`] and reads its fields from here, so that a new field reaches all of
-them. At the public edge the fields can also be given as single keywords, see [`collect_budget`].
+them. At the public edge the fields can also be given as single keywords, see `collect`.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from numbers import Integral
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, TypedDict
+
+from s1_hf.forcing.loops import LoopGuard, is_count
 
 NO_LIMIT = 2**40  # tokens; stands for "no cap"
 
@@ -29,45 +29,11 @@ class SharedKeywords(TypedDict, total=False):
 
 
 class BudgetKeywords(SharedKeywords, total=False):
-    """All fields of [`Budget`], likewise."""
+    """All fields of [`Budget`], as keywords for type checkers and editors."""
 
     max_thinking_tokens: int | Literal["auto"] | None | Sequence[int | None]
     min_thinking_tokens: int | Sequence[int]
     num_ignores: int | Sequence[int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoopGuard:
-    """Closes thinking that repeats itself: ignoring the end too often can drive a model into a loop (s1, section 4).
-
-    Matches when the last `max(repeats * p, min_tokens)` thinking tokens have a period of `p` tokens, for some `p` up
-    to `max_period`: each token equals the one `p` tokens before it. Does not match a loop with a longer period, or
-    one whose text changes, such as a counter.
-
-    Args:
-        max_period (`int`, *optional*, defaults to 64): the longest period to look for, in tokens, at most 512; the cost
-            of a step grows with its square.
-        repeats (`int`, *optional*, defaults to 4): how many times the period must have occurred, at least 2.
-        min_tokens (`int`, *optional*, defaults to 64): the shortest stretch that counts, so that `0000` is not a loop.
-
-    Raises:
-        ValueError: a value is not an integer in its range.
-    """
-
-    max_period: int = 64
-    repeats: int = 4
-    min_tokens: int = 64
-
-    def __post_init__(self) -> None:
-        bad = []
-        for name, least in {"max_period": 1, "repeats": 2, "min_tokens": 2}.items():
-            value = getattr(self, name)
-            if not is_count(value) or value < least:
-                bad.append(f"`{name}` has to be an integer of at least {least}, but is {value!r}.")
-        if not bad and self.max_period > 512:
-            bad = [f"`max_period` has to be at most 512, because a step costs as its square, but is {self.max_period}."]
-        if bad:
-            raise ValueError(" ".join(bad))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,9 +113,20 @@ class Budget:
         return cls(**given)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field, as JSON types: what result files, keys and exported folders hold."""
+        """Every field, as JSON types: what result files and exported folders hold."""
         found = asdict(self)
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+        for name, value in found.items():
+            if isinstance(value, tuple):
+                found[name] = list(value)
+        return found
+
+    def changed(self) -> dict[str, Any]:
+        """[`Budget.to_dict`] without fields at their defaults: what keys hold, so that they outlive new fields."""
+        everything = self.to_dict()
+        for one in fields(self):
+            if getattr(self, one.name) == one.default:
+                del everything[one.name]
+        return everything
 
     @property
     def name(self) -> str:
@@ -159,8 +136,10 @@ class Budget:
             value = getattr(self, one.name)
             if one.name == "max_thinking_tokens" and value is not None:
                 said.append(f"cap {value}")
+            elif one.name == "num_ignores" and value == 1:
+                said.append("1 ignore")
             elif one.name == "num_ignores" and value:
-                said.append("1 ignore" if value == 1 else f"{value} ignores")
+                said.append(f"{value} ignores")
             elif one.name not in ("max_thinking_tokens", "num_ignores") and value != one.default:
                 said.append(f"{one.name} {value!r}")
         return ", ".join(said) or "no intervention"
@@ -170,7 +149,9 @@ class Budget:
         """The wait texts in their order; empty for `wait_text=None`."""
         if self.wait_text is None:
             return ()
-        return (self.wait_text,) if isinstance(self.wait_text, str) else tuple(self.wait_text)
+        if isinstance(self.wait_text, str):
+            return (self.wait_text,)
+        return tuple(self.wait_text)
 
     @property
     def ignores_ends(self) -> bool:
@@ -180,36 +161,43 @@ class Budget:
     @property
     def num_prompts(self) -> int | None:
         """How many prompts the budgets were given for; `None` if every one is a single value."""
-        lengths = [len(v) for v in self._budgets().values() if _is_many(v)]
-        return lengths[0] if lengths else None
+        for name in PER_PROMPT:
+            value = getattr(self, name)
+            if _is_many(value):
+                return len(value)
+        return None
 
     def column(self, name: str, num_prompts: int) -> list[int]:
         """The values of one budget, one per prompt; a cap that is absent or `"auto"` is [`NO_LIMIT`]."""
         value = getattr(self, name)
-        values = list(value) if _is_many(value) else [value] * num_prompts
-        return [NO_LIMIT if v is None or v == "auto" else min(int(v), NO_LIMIT) for v in values]
+        column = []
+        for one in value if _is_many(value) else [value] * num_prompts:
+            absent = one is None or one == "auto"
+            column.append(NO_LIMIT if absent else min(int(one), NO_LIMIT))
+        return column
 
     def shared(self) -> Budget:
         """The same without its three budgets: what all rows of one batch have to have in common."""
-        return replace(self, **{name: _default(name) for name in PER_PROMPT})
-
-    def _budgets(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in PER_PROMPT}
+        return _with_defaults(self, PER_PROMPT)
 
     def _bad_budgets(self) -> list[str]:
         bad = []
-        for name, value in self._budgets().items():
-            capped = name == "max_thinking_tokens"
-            allowed = "an integer of at least 0" + (', "auto" or None' if capped else "")
-            if capped and isinstance(value, str) and value == "auto":
+        for name in PER_PROMPT:
+            value = getattr(self, name)
+            allowed = "an integer of at least 0"
+            is_cap = name == "max_thinking_tokens"
+            if is_cap:
+                allowed += ', "auto" or None'
+            if is_cap and isinstance(value, str) and value == "auto":
                 continue
-            for v in value if _is_many(value) else [value]:
-                if not ((is_count(v) and v >= 0) or (capped and v is None)):
+            for one in value if _is_many(value) else [value]:
+                is_absent_cap = is_cap and one is None
+                if not is_absent_cap and not (is_count(one) and one >= 0):
                     bad.append(f"`{name}` has to be {allowed}, or a sequence with one per prompt, but is {value!r}.")
                     break
             if _is_many(value) and len(value) == 0:
                 bad.append(f"`{name}` has to have one value per prompt, but is empty.")
-        lengths = {n: len(v) for n, v in self._budgets().items() if _is_many(v)}
+        lengths = {name: len(getattr(self, name)) for name in PER_PROMPT if _is_many(getattr(self, name))}
         if len(set(lengths.values())) > 1:
             bad.append(f"Budgets given per prompt have to have the same length, but have {lengths}.")
         return bad or self._crossed_budgets()
@@ -263,7 +251,7 @@ def without_idle(budgets: Sequence[Budget]) -> list[Budget]:
     """The same without settings that have no effect under any of them."""
     settings = list(budgets)
     while idle := _idle(settings):  # one may have been what another needs
-        settings = [replace(setting, **{name: _default(name) for name in idle}) for setting in settings]
+        settings = [_with_defaults(setting, idle) for setting in settings]
     return settings
 
 
@@ -293,59 +281,17 @@ NAMES = tuple(one.name for one in fields(Budget))
 """Every setting."""
 
 
-def collect_budget(budget: Budget | None, keywords: dict[str, Any], nothing_else: str | None = None) -> Budget:
-    """The budget of a public call: `budget` whole, or the fields among its `keywords`, which are taken out of them.
-
-    Args:
-        nothing_else (`str`, *optional*): the name of a callable that takes no other keywords than these.
-
-    Raises:
-        TypeError: `budget` is not a [`Budget`], or a keyword is unknown. ValueError: both were given, or a value is out
-            of range, or a keyword looks like a misspelt field.
-    """
-    single = {name: keywords.pop(name) for name in NAMES if name in keywords}
-    for name in keywords:
-        if close := difflib.get_close_matches(name, NAMES, 1, cutoff=0.8):
-            raise ValueError(f"`{name}` is not an argument. Did you mean `{close[0]}`?")
-    if nothing_else is not None and keywords:
-        raise TypeError(f"{nothing_else}() got an unexpected keyword argument {next(iter(keywords))!r}")
-    if budget is None:
-        return Budget(**single)
-    if not isinstance(budget, Budget):
-        raise TypeError(f"`budget` has to be a Budget, such as `Budget(max_thinking_tokens=500)`, but is {budget!r}.")
-    if single:
-        raise ValueError(
-            f"`budget` has to stand alone, but {', '.join(f'`{name}`' for name in single)} came with it. Put all "
-            "settings into the Budget (`dataclasses.replace` changes one), or give all of them as keywords."
-        )
-    return budget
-
-
-def stacked(budgets: Sequence[Budget]) -> Budget:
-    """One budget for a batch, from the budget of each of its rows.
-
-    Raises:
-        ValueError: the rows differ in more than the three budgets that go by row.
-    """
-    first = budgets[0]
-    if all(one == first for one in budgets):
-        return first
-    if any(one.shared() != first.shared() for one in budgets):
-        raise ValueError(f"The rows of a batch have to have the same settings, except for {', '.join(PER_PROMPT)}.")
-    columns: dict[str, Any] = {name: tuple(getattr(one, name) for one in budgets) for name in PER_PROMPT}
-    return replace(first, **columns)
-
-
 def _default(name: str) -> Any:
-    (found,) = (one.default for one in fields(Budget) if one.name == name)
-    assert found is not MISSING
-    return found
+    for one in fields(Budget):
+        if one.name == name:
+            return one.default
+    raise KeyError(name)
+
+
+def _with_defaults(budget: Budget, names: Iterable[str]) -> Budget:
+    """The same with the defaults of some fields."""
+    return replace(budget, **{name: _default(name) for name in names})
 
 
 def _is_many(value: object) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
-
-
-def is_count(value: object) -> bool:
-    """Whether `value` is an integer of any kind, which a bool is not."""
-    return isinstance(value, Integral) and not isinstance(value, bool)

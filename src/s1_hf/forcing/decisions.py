@@ -20,13 +20,15 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 
+from s1_hf.forcing.loops import looping
 from s1_hf.forcing.report import Ended
 from s1_hf.forcing.tables import State, Tables, after_effect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from s1_hf.forcing.budget import Budget, LoopGuard
+    from s1_hf.forcing.budget import Budget
+    from s1_hf.forcing.loops import LoopGuard
 
 Rule = Literal["greedy", "sample", "beam"]
 Draw = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -210,25 +212,6 @@ def judge(
         answer_tokens=row.answer_tokens,
     )
     return Verdict(torch.stack(after), free, honoured, ignored & ~waits, ignoring)
-
-
-def looping(input_ids: torch.Tensor, thinking: torch.Tensor, guard: LoopGuard) -> torch.Tensor:
-    """Which rows repeat themselves, see [`LoopGuard`]; `bool` of shape `(batch_size,)`.
-
-    Args:
-        input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): all tokens so far.
-        thinking (`torch.LongTensor` of shape `(batch_size,)`): thinking tokens so far.
-    """
-    periods = torch.arange(1, guard.max_period + 1, device=input_ids.device)  # (P,)
-    stretch = (periods * guard.repeats).clamp(min=guard.min_tokens)  # (P,): tokens that have to repeat
-    width = max(guard.max_period * guard.repeats, guard.min_tokens)
-    padding = max(width - input_ids.shape[1], 0)
-    tail = torch.nn.functional.pad(input_ids, (padding, 0), value=-1)[:, -width:]  # (batch_size, width)
-    at = torch.arange(width, device=input_ids.device)
-    before = (at - periods[:, None]).clamp(min=0)  # (P, width): the position one period earlier
-    same = tail[:, None, :] == tail[:, before]  # (batch_size, P, width)
-    outside = at < (width - stretch + periods)[:, None]  # (P, width): not part of the stretch
-    return ((same | outside).all(-1) & (thinking[:, None] >= stretch)).any(-1)
 
 
 def _ban(tables: Tables, scores: torch.Tensor, bans: torch.Tensor) -> torch.Tensor:

@@ -44,13 +44,13 @@ class ThinkingFormat:
     Make one with [`ThinkingFormat.from_tokenizer`] or, for delimiters of your own, [`ThinkingFormat.from_delimiters`].
 
     Args:
-        name (`str`): `"s1"`, `"think"`, `"harmony"`, `"magistral"`, `"seed"`, or a name of your own.
+        name (`str`): `"s1"`, `"think"`, `"harmony"`, `"magistral"`, `"seed"`, or a name of your choice.
         start (`tuple[int, ...]`): ids that open thinking.
         close (`tuple[int, ...]`): ids that end thinking; what is forced when thinking is cut.
         ends (`tuple[int, ...]`): single ids by which the model shows that it wants to stop thinking: the first id of
             `close` if that is one token or begins with a special token, then every end-of-sequence id.
         turn (`tuple[int, ...]`): ids that open the assistant's turn in a prompt. Thinking is looked for after their
-            last occurrence alone, so that tags in user text or earlier turns mean nothing. Empty: the prompts have
+            last occurrence only, so that tags in user text or earlier turns mean nothing. Empty: the prompts have
             no turns, and the whole prompt is the model's own text.
         force_start (`bool`): whether `start` is forced when the prompt has not opened thinking (s1), or awaited from
             a model that may answer without thinking.
@@ -70,9 +70,9 @@ class ThinkingFormat:
     turn_text: str = ""
 
     def __post_init__(self) -> None:
-        empty = [name for name in ("start", "close", "start_text", "close_text") if not getattr(self, name)]
-        if empty:
-            raise ValueError(f"{' and '.join(f'`{n}`' for n in empty)} of a ThinkingFormat must not be empty.")
+        for name in ("start", "close", "start_text", "close_text"):
+            if not getattr(self, name):
+                raise ValueError(f"`{name}` of a ThinkingFormat must not be empty.")
 
     @property
     def plain(self) -> bool:
@@ -165,13 +165,14 @@ class ThinkingFormat:
                     f"in what the model writes, but of {text!r} it splits one over several tokens. Use a delimiter of "
                     "ASCII characters, or add it to the tokenizer as one token."
                 )
-        turn = _assistant_turn(tokenizer, start) if turn is None else turn
-        eos = () if tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
+        if turn is None:
+            turn = _assistant_turn(tokenizer, start)
+        eos = [i for i in [tokenizer.eos_token_id] if i is not None]
         known_by_first = len(close_ids) == 1 or close_ids[0] in vocabulary.special
         if interleaved and start_ids[0] == close_ids[0]:
             raise ValueError(
                 f"`interleaved` has to be False when both delimiters begin with the same token, as {start!r} and "
-                f"{close!r} do: a first token alone does not say which of the two it begins."
+                f"{close!r} do: a first token does not say which of the two it begins."
             )
         return cls(
             name=name,
@@ -234,8 +235,11 @@ def check_tokenizer(tokenizer: object) -> None:
 
 
 def _detect(vocabulary: Vocabulary, template: str) -> str:
-    families = {name: family for name, family in FAMILIES.items() if name != "s1"}
-    found = [name for name, family in families.items() if all(token in vocabulary.single for token in family.tokens)]
+    found = []
+    for name, family in FAMILIES.items():
+        has_all = vocabulary.single.keys() >= set(family.tokens)
+        if has_all and name != "s1":
+            found.append(name)
     if not found and "think>" in template:
         found = ["think"]
     if not found and "<|im_start|>" in vocabulary.single:
@@ -243,7 +247,9 @@ def _detect(vocabulary: Vocabulary, template: str) -> str:
     if len(found) == 1:
         return found[0]
     looked_for = "; ".join(f"{name}: {' '.join(family.tokens)}" for name, family in FAMILIES.items())
-    problem = f"has the delimiters of several ({', '.join(found)})" if found else "has the delimiters of none"
+    problem = "has the delimiters of none"
+    if found:
+        problem = f"has the delimiters of several ({', '.join(found)})"
     raise ValueError(
         f"The thinking format could not be detected: this tokenizer {problem}. Looked for, in the vocabulary and the "
         f"chat template: {looked_for}. Say it: `format=ThinkingFormat.from_tokenizer(tokenizer, 'think')`, or "
@@ -253,7 +259,9 @@ def _detect(vocabulary: Vocabulary, template: str) -> str:
 
 def _chat_template(tokenizer: PreTrainedTokenizerBase) -> str:
     template = tokenizer.chat_template
-    return " ".join(template.values()) if isinstance(template, dict) else template or ""
+    if isinstance(template, dict):
+        return " ".join(template.values())
+    return template or ""
 
 
 def _assistant_turn(tokenizer: PreTrainedTokenizerBase, start: str) -> str:
@@ -263,7 +271,9 @@ def _assistant_turn(tokenizer: PreTrainedTokenizerBase, start: str) -> str:
     chat = [{"role": "user", "content": "1+1"}]
     closed = str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=False))
     opened = str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
-    added = opened[len(closed) :] if opened.startswith(closed) else ""
-    # Some templates have no generation prompt: what stands behind the user's text opens the turn ("[/INST]").
+    added = ""
+    if opened.startswith(closed):
+        added = opened[len(closed) :]
+    # Some templates have no generation prompt: what follows the user's text opens the turn ("[/INST]").
     header = added.split(start)[0] or opened.rsplit("1+1", 1)[-1].split(start)[0]
     return header.rstrip()  # a newline may merge with what follows it

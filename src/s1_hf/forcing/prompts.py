@@ -107,7 +107,7 @@ def _is_inside(ids: Sequence[int], at: int, turn: list[int], close: list[int]) -
 
 
 def _delimiter_tail(close: tuple[int, ...], ids: Sequence[int]) -> int:
-    """How much of the closing delimiter's end opens `ids` (harmony may open its answer with that alone); 2 or more."""
+    """How much of the closing delimiter's end opens `ids` (harmony may open its answer with just that); 2 or more."""
     for k in range(len(close) - 1, 1, -1):
         if tuple(ids[:k]) == close[-k:]:
             return k

@@ -69,7 +69,7 @@ class DelimiterSearch:
             return [(i, text) for i, text in enumerate(vocabulary.texts) if text]
         ids: set[int] = set()
         for pattern in self.patterns:
-            ids.update(i for i in pattern if isinstance(i, int))
+            ids.update(pattern)  # type: ignore[arg-type]  # no strings here
         return [(i, (i,)) for i in sorted(ids)]
 
     def _expected_after(self, seen: Any) -> set[Any]:
@@ -88,7 +88,9 @@ class DelimiterSearch:
         for pattern in self.patterns:
             at = _find(stream, pattern)
             if at >= 0:
-                tail = stream[at + len(pattern) :] if isinstance(stream, str) else ""
+                tail = stream[at + len(pattern) :]
+                if not isinstance(tail, str):
+                    tail = ""  # ids have none: a piece is one id
                 return Move(0, True, *self._counted(seen, piece, at), tail)
         for k in range(len(stream)):
             if stream[k:] in self._index:
@@ -106,10 +108,12 @@ class DelimiterSearch:
 
 def _all_beginnings(patterns: list[Pattern]) -> list[Any]:
     """Every proper beginning of every pattern, the empty one first."""
-    empty: Any = patterns[0][:0] if patterns else ()
+    empty: Any = ()
     beginnings: set[Any] = set()
     for pattern in patterns:
-        beginnings.update(pattern[:k] for k in range(1, len(pattern)))
+        empty = pattern[:0]
+        for k in range(1, len(pattern)):
+            beginnings.add(pattern[:k])
     return [empty, *sorted(beginnings, key=lambda beginning: (len(beginning), beginning))]
 
 

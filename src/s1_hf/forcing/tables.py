@@ -83,7 +83,7 @@ class Tables:
     bans: torch.Tensor  # (ban rows, S) bool
     unused_ids: torch.Tensor  # (any,) int64: ids below the tokenizer's last that are no token
     wait_cells: torch.Tensor  # (number of waits,) int64, or one 0 if there is none
-    wait_lengths: torch.Tensor  # likewise
+    wait_lengths: torch.Tensor  # (number of waits,) int64: tokens of each, or one 0
     num_ids: int
     close_first: int
     message_length: int  # tokens of the stop message; 0: there is none

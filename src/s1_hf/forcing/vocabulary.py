@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Vocabulary:
     """Texts of all token ids of one tokenizer; `texts[i]` is `None` where the tokenizer has no token `i`.
 
-    A model's embedding may have more rows than this (Qwen2.5: 151,665 tokens, 152,064 rows): those ids are nobody's
-    and are never generated.
+    A model's embedding may have more rows than this (Qwen2.5: 151,665 tokens, 152,064 rows): those ids belong to no
+    token and are never generated.
     """
 
     texts: tuple[str | None, ...]
@@ -38,7 +38,7 @@ class Vocabulary:
     @classmethod
     def _read(cls, tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
         ids = sorted(set(tokenizer.get_vocab().values()))
-        # A token alone may lose its leading space when decoded; behind another token it cannot.
+        # A token by itself may lose its leading space when decoded; after another token it cannot.
         lead = tokenizer.encode("a", add_special_tokens=False)
         skip = len(tokenizer.decode(lead))
         options = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}

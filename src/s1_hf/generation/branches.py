@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import StoppingCriteria
 
-from s1_hf.forcing.budget import stacked
+from s1_hf.forcing.collect import stacked
 from s1_hf.forcing.decisions import Field, Limits, advance, judge, limits_for
 from s1_hf.generation.chats import Completion, completion_of
 from s1_hf.generation.reports import report_of

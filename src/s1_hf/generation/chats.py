@@ -28,7 +28,7 @@ class Completion:
     Args:
         thinking (`str`): the generated text between the delimiters, without the space around it; empty if none;
             several blocks of an interleaved format stand on lines of their own.
-        answer (`str`): the text after the closing delimiter, stripped likewise; everything if the model never thought.
+        answer (`str`): the text after the closing delimiter, also stripped; everything if the model never thought.
         text (`str`): everything that was generated, delimiters included, without the end of sequence.
         token_ids (`tuple[int, ...]`): all generated ids, the end of sequence included, padding not.
         forced (`tuple[bool, ...]`): for each of these, whether it was forced.

@@ -1,4 +1,4 @@
-"""Stopping criteria that know where thinking ends; each works alone in any `generate`."""
+"""Stopping criteria that know where thinking ends; each works by itself in any `generate`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 from transformers import StoppingCriteria
 
 from s1_hf.forcing.automaton import Automaton
-from s1_hf.forcing.budget import is_count
 from s1_hf.forcing.decisions import Field, advance, first_state
 from s1_hf.forcing.formats import resolve_format
+from s1_hf.forcing.loops import is_count
 from s1_hf.forcing.prompts import read_prompt
 from s1_hf.forcing.report import Ended
 from s1_hf.generation.config import eos_ids
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class _FormatCriteria(StoppingCriteria):
-    """Follows every row through the thinking format; what was generated is read like what was prompted."""
+    """Follows every row through the thinking format; what was generated is read like the prompt."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, format: ThinkingFormat | str | None) -> None:
         self.format = resolve_format(tokenizer, format)
@@ -35,7 +35,7 @@ class _FormatCriteria(StoppingCriteria):
         self._record = PrefixRecord(self._read, self._advance)
 
     def _read(self, rows: list[list[int]]) -> torch.Tensor:
-        # The first call comes with the first generated token behind the prompt.
+        # The first call comes with the first generated token after the prompt.
         state = first_state([read_prompt(self._automaton, ids[:-1]) for ids in rows])
         return self._advance(state, torch.tensor([ids[-1] for ids in rows]))
 
@@ -51,7 +51,7 @@ class _FormatCriteria(StoppingCriteria):
 
 class ThinkingEndCriteria(_FormatCriteria):
     """
-    Stops a row when its thinking ends: right behind the complete closing delimiter. For two-phase generation and for
+    Stops a row when its thinking ends: right after the complete closing delimiter. For two-phase generation and for
     rejection sampling (s1, https://arxiv.org/abs/2501.19393, section 3.2). A row whose prompt has closed thinking
     stops at once; one that never thinks runs on.
 
@@ -88,7 +88,7 @@ class ThinkingEndCriteria(_FormatCriteria):
 class AnswerLengthCriteria(_FormatCriteria):
     """
     Stops a row when its answer has `max_answer_tokens` tokens, so that it cannot run on after an early exit. Counted
-    are the tokens behind the closing delimiter, a forced answer prefix included; a row that never thinks is all
+    are the tokens after the closing delimiter, a forced answer prefix included; a row that never thinks is all
     answer. Assisted decoding asks only after each accepted draft, and may overshoot by its length.
 
     Args:
@@ -97,7 +97,7 @@ class AnswerLengthCriteria(_FormatCriteria):
         format ([`ThinkingFormat`] or `str`, *optional*): the delimiters; detected from the tokenizer if absent.
 
     Raises:
-        ValueError: the length is no integer of at least 1, or the tokenizer lacks the delimiters.
+        ValueError: the length is not an integer of at least 1, or the tokenizer lacks the delimiters.
 
     Example:
 
@@ -155,8 +155,8 @@ def _is_long(state: torch.Tensor, automaton: Automaton, most: int) -> torch.Bool
 
 
 class SequenceObserver(StoppingCriteria):
-    """Stops rows where one of its criteria does, and tells a processor so, and what was generated, the last token
-    included: its reports need no help then."""
+    """Stops rows where one of its criteria does, and tells a processor so, with everything generated, the last token
+    included: its reports then need nothing else."""
 
     def __init__(self, processor: BudgetForcingLogitsProcessor, criteria: Sequence[StoppingCriteria] = ()) -> None:
         self._processor, self._criteria = processor, criteria

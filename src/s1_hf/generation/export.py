@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 
 from transformers import AutoTokenizer
 
-from s1_hf.forcing.budget import NAMES, Budget, check_effect, collect_budget
+from s1_hf.forcing.budget import NAMES, Budget, check_effect
+from s1_hf.forcing.collect import collect_budget
 from s1_hf.forcing.formats import ThinkingFormat
 from s1_hf.generation.generate import budget_forcing
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor

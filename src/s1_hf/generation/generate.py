@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-from s1_hf.forcing.budget import Budget, check_effect, collect_budget
+from s1_hf.forcing.budget import Budget, check_effect
+from s1_hf.forcing.collect import collect_budget
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.generation.chats import Completion, Prompt, as_list, completion_of, left_padded, prompt_ids
 from s1_hf.generation.config import (

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from s1_hf.forcing.budget import Budget
+    from s1_hf.forcing.formats import ThinkingFormat
     from s1_hf.generation.record import Trace
 
 # Decoding modes of `generate` in which the scores are not final, with the values that switch them off.
@@ -100,6 +101,17 @@ def check_message_fits(budget: Budget, message_length: int) -> None:
         raise ValueError(
             f"`max_thinking_tokens` has to be at least the length of `cut_text`, {message_length} tokens, whose tokens "
             f"are thinking tokens, but is {min(caps)}. Raise it, or shorten the text."
+        )
+
+
+def check_can_ignore(format: ThinkingFormat, budget: Budget) -> None:
+    """Raises a `ValueError` if ends have to be ignored that are known only once they have been written."""
+    if format.plain and budget.ignores_ends:
+        raise ValueError(
+            f"`num_ignores` and `min_thinking_tokens` have to be 0 with the closing delimiter {format.close_text!r}, "
+            f"which is {len(format.close)} plain tokens of this tokenizer: that the model ends its thinking is known "
+            "only after it has written them. `max_thinking_tokens` works. To ignore ends, use a tokenizer that has the "
+            "delimiter as one token."
         )
 
 

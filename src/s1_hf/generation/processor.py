@@ -9,7 +9,8 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, PreTrainedTokenizerBase
 
 from s1_hf.forcing.automaton import Automaton
-from s1_hf.forcing.budget import Budget, BudgetKeywords, check_effect, collect_budget
+from s1_hf.forcing.budget import Budget, BudgetKeywords, check_effect
+from s1_hf.forcing.collect import collect_budget
 from s1_hf.forcing.decisions import Field, Limits, advance, decide, first_state, limits_for
 from s1_hf.forcing.draws import Draws, SharedDraws
 from s1_hf.forcing.formats import ThinkingFormat, check_format, resolve_format
@@ -18,9 +19,9 @@ from s1_hf.forcing.report import Report
 from s1_hf.forcing.tables import Tables
 from s1_hf.generation.auto import AutomaticCap
 from s1_hf.generation.config import check_generation_config, eos_ids, pad_id, rows_per_prompt
-from s1_hf.generation.guards import ThreadGuard, check_call, check_message_fits, decoding_rule
+from s1_hf.generation.guards import ThreadGuard, check_call, check_can_ignore, check_message_fits, decoding_rule
 from s1_hf.generation.record import PrefixRecord, Step
-from s1_hf.generation.reports import Finished, RowEnds, finished_rows, read_reports
+from s1_hf.generation.reports import Finished, RowEnds, checked_sequences, finished_rows, read_reports
 from s1_hf.generation.sampling import Warpers
 
 if TYPE_CHECKING:
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
 class BudgetForcingLogitsProcessor(LogitsProcessor):
     r"""
     Controls how long a reasoning model thinks, inside any `model.generate`: caps thinking by forcing the closing
-    delimiter and "Final Answer:", or lengthens it by replacing an attempt to end with "Wait" (budget forcing, s1,
+    delimiter and "Final Answer:", or lengthens it by replacing attempts to end with "Wait" (budget forcing, s1,
     https://arxiv.org/abs/2501.19393, section 3.1).
 
     Greedy decoding gives token for token, and sampling gives in law, what stopping, editing the text and prompting
     again would give, but nothing is prefilled twice. Works with left-padded batches, `num_return_sequences`, beam
-    search, assisted decoding and streaming. It can be used again for another call, but by one call at a time. Where we
+    search, assisted decoding and streaming. It can be reused for another call, but by one call at a time. Where we
     differ from the paper's harness: one cap holds for all rounds together, and a cut always gets its answer prefix.
 
     Args:
@@ -131,7 +132,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
 
         Returns:
             `torch.FloatTensor` of shape `(batch_size, vocab_size)`: new scores. In a row in which a token is forced
-            it has score 0 and every other one `-inf`; likewise where, under sampling, the draw that decides about an
+            it has score 0 and every other one `-inf`; and so where, under sampling, the draw that decides about an
             end attempt has been made.
 
         Raises:
@@ -169,7 +170,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         Args:
             sequences (`torch.LongTensor` of shape `(rows, length)`, or what `generate` returned, *optional*): needed
                 where the processor cannot know the last token: sampling, beam search and assisted decoding. With
-                the arguments of [`budget_forcing`] it is needed for beam search alone.
+                the arguments of [`budget_forcing`] it is needed only for beam search.
 
         Raises:
             RuntimeError: nothing has been generated, the sequences are not what was generated, a forced token was
@@ -275,25 +276,14 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             self._tables_on[device] = self.tables.to(device)
         return self._tables_on[device]
 
-    def _sequences(self, sequences: Any) -> torch.Tensor:
+    def _sequences(self, given: Any) -> torch.Tensor:
+        """The rows of the last call, on the CPU: those that were `given`, or as far as they are known here."""
         if self._last is None:
             raise RuntimeError(
                 "There is no report yet: call `model.generate(..., logits_processor=[processor])` first."
             )
-        sequences = getattr(sequences, "sequences", sequences)
-        if sequences is not None:
-            start = self._record.prompt_length
-            if not (isinstance(sequences, torch.Tensor) and sequences.dim() == 2 and not sequences.is_floating_point()):
-                raise RuntimeError(
-                    "`sequences` has to be what `generate` returned, ids of shape (rows, length), but is "
-                    f"{getattr(sequences, 'shape', type(sequences).__name__)}."
-                )
-            if len(sequences) == 0 or sequences.shape[1] <= start:
-                raise RuntimeError(
-                    f"`sequences` has to be the prompts, {start} tokens long, with what was generated, but has the "
-                    f"shape {tuple(sequences.shape)}. Pass what `generate` returned, prompts included."
-                )
-            return sequences.cpu()
+        if given is not None:
+            return checked_sequences(given, self._record.prompt_length)
         if self.rule == "beam":
             raise RuntimeError("After beam search say which beams were returned: `reports(model.generate(...))`.")
         if self.observed is not None:
@@ -305,14 +295,3 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             )
         ids, scores = self._last
         return torch.cat([ids, scores.argmax(-1)[:, None]], dim=1).cpu()
-
-
-def check_can_ignore(format: ThinkingFormat, budget: Budget) -> None:
-    """Raises a `ValueError` if ends have to be ignored that are known only once they have been written."""
-    if format.plain and budget.ignores_ends:
-        raise ValueError(
-            f"`num_ignores` and `min_thinking_tokens` have to be 0 with the closing delimiter {format.close_text!r}, "
-            f"which is {len(format.close)} plain tokens of this tokenizer: that the model ends its thinking is known "
-            "only after it has written them. `max_thinking_tokens` works. To ignore ends, use a tokenizer that has the "
-            "delimiter as one token."
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -40,6 +41,22 @@ class Finished:
     ids: torch.Tensor
     lengths: list[int]
     trace: Trace
+
+
+def checked_sequences(given: Any, prompt_length: int) -> torch.Tensor:
+    """What `generate` returned, as ids of shape `(rows, length)` on the CPU; raises a `RuntimeError` if it is not."""
+    sequences = getattr(given, "sequences", given)
+    if not (isinstance(sequences, torch.Tensor) and sequences.dim() == 2 and not sequences.is_floating_point()):
+        raise RuntimeError(
+            "`sequences` has to be what `generate` returned, ids of shape (rows, length), but is "
+            f"{getattr(sequences, 'shape', type(sequences).__name__)}."
+        )
+    if len(sequences) == 0 or sequences.shape[1] <= prompt_length:
+        raise RuntimeError(
+            f"`sequences` has to be the prompts, {prompt_length} tokens long, with what was generated, but has the "
+            f"shape {tuple(sequences.shape)}. Pass what `generate` returned, prompts included."
+        )
+    return sequences.cpu()
 
 
 def finished_rows(

@@ -21,12 +21,12 @@ Kind = Literal["thinking", "forced", "answer"]
 
 class ThinkingStreamer(BaseStreamer):
     """
-    Tells each piece of text as soon as its last character is complete. Joined, the pieces are [`Completion.text`]:
-    delimiters are among them, the prompt and the end of sequence are not. For one row, as every streamer.
+    Hands over each piece of text as soon as its last character is complete. Joined, the pieces are [`Completion.text`]:
+    delimiters are included, the prompt and the end of sequence are not. For one row, like every streamer.
 
     Args:
-        write (`Callable`): called with a piece and its kind: `"forced"`, as in [`Completion`] (which a closing
-            delimiter is, also where the model wanted to end); of the model's own text `"thinking"`, from its opening
+        write (`Callable`): called with a piece and its kind: `"forced"`, as in [`Completion`] (a closing delimiter is
+            forced even where the model wanted to end); of the model's own text `"thinking"`, from its opening
             delimiter on, and else `"answer"`.
 
     Example:
@@ -66,7 +66,9 @@ class ThinkingStreamer(BaseStreamer):
     def put(self, value: torch.Tensor) -> None:
         """The prompt's ids, of shape `(1, length)`; after that new ones, each time they are generated."""
         if self._processor is None:
-            raise RuntimeError("Say first who forces tokens: `streamer.follow(kwargs['logits_processor'][-1])`.")
+            raise RuntimeError(
+                "Say first which processor forces tokens: `streamer.follow(kwargs['logits_processor'][-1])`."
+            )
         ids = value.flatten().tolist()
         if self._state is None:
             self._state, self._position = read_prompt(self._processor.automaton, ids), len(ids)
@@ -104,7 +106,7 @@ class ThinkingStreamer(BaseStreamer):
             self._write(text, self._kind)
 
     def _pending(self) -> str:
-        """The text of the tokens that are not written yet, as it stands behind those before them."""
+        """The text of the tokens that are not written yet, as it stands after those before them."""
         return self._decode(self._from, len(self._ids))[len(self._decode(self._from, self._to)) :]
 
     def _decode(self, begin: int, end: int) -> str:

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import DynamicCache, GenerationConfig
 
-from s1_hf.forcing.budget import Budget, collect_budget, is_count
+from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.collect import collect_budget
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
+from s1_hf.forcing.loops import is_count
 from s1_hf.generation.branches import answer_branches, find_branches, in_rounds
 from s1_hf.generation.chats import Completion, Prompt, as_list, prompt_ids
 from s1_hf.generation.generate import forcing_arguments

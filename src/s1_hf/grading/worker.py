@@ -1,6 +1,6 @@
 """math-verify in processes of its own, which end themselves when a comparison takes too long.
 
-math-verify limits its time by `signal.alarm`, which works in the main thread alone and cannot interrupt one long
+math-verify limits its time by `signal.alarm`, which works only in the main thread and cannot interrupt one long
 instruction (`9^{9^{9}}`). Here a watchdog thread in C ends the whole process; the next comparison gets a new one.
 """
 
@@ -139,7 +139,7 @@ def _limit_memory() -> None:
 
 
 def _numbers_and_symbols_only(evaluate: Callable[..., Any]) -> Callable[..., Any]:
-    """sympy's one way from text to `eval`, for what alone is needed of it."""
+    """sympy's one way from text to `eval`, for the little that is needed of it."""
 
     def eval_expr(code: str, *scopes: Any) -> Any:
         nodes = list(ast.walk(ast.parse(code.strip(), mode="eval")))

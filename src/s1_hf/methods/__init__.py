@@ -4,7 +4,7 @@
 - `forcing`: [`BudgetForcing`] and [`CueAblation`]; `conditional`: [`TokenConditional`], [`StepConditional`],
   [`ClassConditional`], with `steps`; `rejection`: [`RejectionSampling`]; `parallel`: [`Parallel`], which is majority
   voting and short-m@k, and the same as functions of rows, [`vote`] and [`shortest_of`].
-- `run`: [`run_methods`], with what is finished kept on disk (`kept`). One method alone, in memory: `method.run(bench)`.
+- `run`: [`run_methods`], with what is finished kept on disk (`kept`). A single method, in memory: `method.run(bench)`.
 
 Every method gives [`s1_hf.results.rows.Row`]s, which `s1_hf.results.summaries` turns into the paper's table 3.
 """

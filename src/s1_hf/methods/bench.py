@@ -12,8 +12,10 @@ from s1_hf.engines.progress import Progress, Watch
 from s1_hf.engines.request import Request, Sampling, seed_of
 from s1_hf.engines.transformers_engine import TransformersEngine
 from s1_hf.forcing.automaton import Automaton
-from s1_hf.forcing.budget import PER_PROMPT, Budget, collect_budget, is_count, without_idle
+from s1_hf.forcing.budget import PER_PROMPT, Budget, without_idle
+from s1_hf.forcing.collect import collect_budget
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
+from s1_hf.forcing.loops import is_count
 from s1_hf.generation.chats import Completion, Prompt, prompt_ids
 from s1_hf.generation.config import eos_ids
 from s1_hf.generation.grids import NO_INTERVENTION
@@ -285,7 +287,7 @@ class Bench(_Fields):
 
     def _bad_answerer(self) -> list[str]:
         if (self.model is None) == (self.engine is None):
-            return ["Either `model` and `tokenizer` have to be given, or `engine` alone."]
+            return ["Either `model` and `tokenizer` have to be given, or only `engine`."]
         if self.engine is None:
             return []
         bad = []

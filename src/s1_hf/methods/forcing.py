@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from s1_hf.forcing.budget import Budget, is_count
+from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.loops import is_count
 from s1_hf.generation.grids import NO_INTERVENTION, chosen_settings
 from s1_hf.methods.method import Method
 from s1_hf.results.rows import row_of
@@ -25,7 +26,8 @@ OF_THE_BENCH: Cue = ()
 class BudgetForcing(Method):
     """Caps and ignored ends, in every combination or at single points, from one trace per problem (s1, section 3.1).
 
-    See [`sweep`]. A cap is the setting's promise (`max_thinking_tokens` of its rows); ignores alone promise nothing.
+    See [`sweep`]. A cap is the setting's promise (`max_thinking_tokens` of its rows); ignores by themselves promise
+    nothing.
 
     Args:
         max_thinking_tokens (`Sequence[int | None]`): caps; `None` is no cap.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from s1_hf.forcing.budget import is_count
+from s1_hf.forcing.loops import is_count
 from s1_hf.forcing.prompts import read_prompt
 from s1_hf.methods.method import Method, check_counts
 from s1_hf.results.rows import Row, row_of
@@ -31,7 +31,7 @@ class RejectionSampling(Method):
     draws follow from the bench's seed, the problem and the try's number. Problems that are done leave the batch; the
     free rows are given to other problems, and to further tries of the same ones ahead of need.
 
-    A row's `tries` and `total_tokens` are those of sampling one try after the other under its limit alone: a try is
+    A row's `tries` and `total_tokens` are those of sampling one try after the other under no other limit: a try is
     given up with its first thinking token beyond the limit, and tries after the accepted one do not count. If no try
     is accepted the row says so, `not_found`, with no answer and no thinking tokens. Each limit is promised.
 

@@ -171,7 +171,7 @@ class StepCountdown(LogitsProcessor):
             scores (`torch.FloatTensor` of shape `(batch_size, vocab_size)`): of the next token; not modified.
 
         Returns:
-            `torch.FloatTensor` of the same shape: where a token is forced, it alone has a score above `-inf`.
+            `torch.FloatTensor` of the same shape: where a token is forced, only it has a score above `-inf`.
         """
         self._forced, self._length = None, input_ids.shape[1]
         self._move_to(input_ids.device)

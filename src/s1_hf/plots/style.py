@@ -13,8 +13,8 @@ from s1_hf._lazy import require
 from s1_hf.visible import shortened
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.figure import Figure as Figure
 
 WIDTH, HEIGHT = 3.3, 2.5  # inches: a column of a two-column page
 LARGE, SMALL = 8, 7  # points, at that width

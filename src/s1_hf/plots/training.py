@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s1_hf._lazy import require
@@ -62,6 +63,14 @@ def training(log_history: Sequence[Mapping[str, float]], axes: Sequence[Axes] | 
     axes[2].ticklabel_format(axis="y", scilimits=(0, 0), useMathText=True)
     axes[2].yaxis.get_offset_text().set_fontsize(style.SMALL)
     return axes
+
+
+def save_training(log_history: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Draw [`training`] into a PNG file."""
+    figures = require("matplotlib.figure", "plot")
+    figure = figures.Figure(figsize=(9, 2.6), layout="constrained")  # needs no window and no global backend
+    training(log_history, figure.subplots(1, 3))
+    figure.savefig(path, dpi=150)
 
 
 def sample_efficiency(models: Sequence[TrainedModel], ax: Axes | None = None) -> Axes:

@@ -14,8 +14,7 @@ from s1_hf.results.rows import Row
 from s1_hf.results.summaries import MethodSummary, SettingSummary
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from s1_hf.plots.style import Axes, Figure
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What every method of scaling test-time compute leaves behind: one row an answer, in one schema.
+"""What every method of scaling test-time compute produces: one row per answer, in one schema.
 
 A results folder holds `rows.jsonl` or `rows.parquet`, which pandas and `datasets` open, and `about.json` (model,
 command, seeds, versions). Rows of several runs may be put together: a row says by itself what it is of.
@@ -43,7 +43,7 @@ class Problem:
     Args:
         id (`str`): unique in its task.
         prompt: a text or a chat, as in [`generate`].
-        gold (`str`): the right answer alone; for a choice its letter.
+        gold (`str`): just the right answer; for a choice its letter.
         task (`str`): where it is from.
         kind (`str`): `"math"` or `"choice"`, see [`s1_hf.grading.grade`].
     """
@@ -69,7 +69,7 @@ class Row:
         setting (`str`): the method's, such as `"cap 500, 2 ignores"`; a point of its curve.
         task, problem (`str`) and sample (`int`): what was asked, and which of several independent answers this is.
         thinking_tokens (`int`): of the thinking that the answer comes from; of a vote, of all its voters together.
-        answer_tokens (`int`): likewise.
+        answer_tokens (`int`): the same for its answer.
         correct (`bool`): by the task's grader; text inside the thinking is never graded.
         ended (`str`): how thinking ended, as in [`Report`]; `"not_found"`: no sample was accepted.
         ends_ignored (`int`): see [`Report`].
@@ -78,7 +78,7 @@ class Row:
         max_thinking_tokens, min_thinking_tokens (`int`, *optional*): limits that the setting promises, which Control
             counts; none: it promises nothing.
         question, answer (`str`), extracted (`str`, *optional*), gold (`str`): for the reader; `answer` is the text
-            behind the thinking, `extracted` the final answer found in it.
+            after the thinking, `extracted` the final answer found in it.
         transcript (`list[Piece]`): everything that was generated, in order; empty if it was not kept.
     """
 

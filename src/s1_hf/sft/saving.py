@@ -105,13 +105,9 @@ def card(trainer: SFTTrainer, run: Run) -> str:
 def _draw(log_history: list[dict[str, float]], path: Path) -> None:
     if find_spec("matplotlib") is None or not any("loss" in entry for entry in log_history):
         return
-    from matplotlib.figure import Figure
+    from s1_hf.plots.training import save_training
 
-    from s1_hf.plots import training
-
-    figure = Figure(figsize=(9, 2.6), layout="constrained")  # needs no window and no global backend
-    training(log_history, figure.subplots(1, 3))
-    figure.savefig(path, dpi=150)
+    save_training(log_history, path)
 
 
 def _save_model(model: PreTrainedModel, weights: dict[str, torch.Tensor], folder: Path, run: Run) -> None:

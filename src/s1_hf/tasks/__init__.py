@@ -8,9 +8,9 @@
 | `s1:gpqa_diamond` | `Idavidrein/gpqa` (gated) | 198 |
 | `s1:embedded` | the embedded model's held-out problems, shipped with the package | 2,530 |
 
-The prompts are the paper's (https://arxiv.org/abs/2501.19393, section 4.1, and its harness): the question alone, for
-GPQA with its choices; zero-shot; 32,768 tokens; meant for greedy decoding and a chat template. `s1` alone runs all of
-them. The metric is `accuracy`, by our grading ([`s1_hf.grading`]), of the answer part alone.
+The prompts are the paper's (https://arxiv.org/abs/2501.19393, section 4.1, and its harness): just the question, for
+GPQA with its choices; zero-shot; 32,768 tokens; meant for greedy decoding and a chat template. `s1` by itself runs all
+of them. The metric is `accuracy`, by our grading ([`s1_hf.grading`]), of the answer part only.
 
 `s1_agg8:`, `s1_agg16:` and `s1_agg64:` in place of `s1:` take that many samples and give `avg@k`, `cov@k` (pass@k) and
 `maj@k` (majority vote) for k = 2, 4, ...; they need a temperature above 0 (the paper's is 1).

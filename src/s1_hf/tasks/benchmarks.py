@@ -22,7 +22,7 @@ class Benchmark:
     """A data set with the way in which it is asked.
 
     Args:
-        name (`str`): behind `s1:`.
+        name (`str`): after `s1:`.
         source ([`Source`]): where its rows are.
         item: reads a row.
         kind (`str`): of its answers, `"math"` or `"choice"`.
@@ -36,7 +36,7 @@ class Benchmark:
     max_new_tokens: int = MAX_NEW_TOKENS
 
 
-# In s1's evaluation harness these are aime24_nofigures (the one the paper calls AIME24), aime24_figures, likewise for
+# In s1's evaluation harness these are aime24_nofigures (the one the paper calls AIME24), aime24_figures, the same for
 # 2025, openai_math and gpqa_diamond_openai.
 #
 # A revision is pinned where its commit is known from several independent sources. For the others it could not be looked

@@ -17,14 +17,14 @@ LETTERS = "ABCD"
 
 @dataclass(frozen=True)
 class Item:
-    """A question as it is asked, and its right answer alone; for a choice the letter."""
+    """A question as it is asked, and just its right answer; for a choice the letter."""
 
     question: str
     answer: str
 
 
 def math_item(row: Row) -> Item:
-    """AIME and MATH-500: the problem alone, as in s1's evaluation; the answer is the column `answer`.
+    """AIME and MATH-500: just the problem, as in s1's evaluation; the answer is the column `answer`.
 
     Answers keep their leading zeros ("025"), which grading does not see.
     """

@@ -73,7 +73,7 @@ def _local(source: Source, path: Path) -> Source:
     if subset is None:
         raise ValueError(
             f"{path} has to hold the README.md of {source.repo}, which says what {source.subset!r} is, or one data "
-            f"file alone, but it holds {', '.join(files)}."
+            f"file only, but it holds {', '.join(files)}."
         )
     if split is None:
         raise ValueError(f"{path} has to have the split {source.split!r}, but it holds {', '.join(files)}.")

@@ -1,12 +1,12 @@
 """Our grading as lighteval's metrics and as inspect-ai's scorer.
 
-Whatever wrote the text, the answer part alone is graded, never the thinking, and thinking that was never closed has
+Whatever wrote the text, only the answer part is graded, never the thinking, and thinking that was never closed has
 given no answer. No thinking format is set anywhere: `grade` tries the delimiters of every shipped one on the text, and
 what is left of s1's and harmony's after `skip_special_tokens=True`, with which lighteval's own models decode. A model
 class that knows more therefore hands over one of two kinds of text:
 
 - all that was generated, delimiters kept, and with the opening one in front if it stood in the prompt;
-- for delimiters of one's own: the answer part alone (its thinking may go into `ModelResponse.reasonings`), and an empty
+- for delimiters of one's own: only the answer part (its thinking may go into `ModelResponse.reasonings`), and an empty
   text if thinking never closed.
 
 Read is `ModelResponse.text`, not `text_post_processed`, which lighteval may have cut at `<think>` tags. If a backend

@@ -46,7 +46,7 @@ def tasks_table(data_folder: str | Path | None = None) -> list[LightevalTaskConf
     """
     benchmarks = [*located(data_folder), EMBEDDED]
     table = [_config(f"{PREFIX}:{benchmark.name}", benchmark, None) for benchmark in benchmarks]
-    # A prefix of their own: lighteval averages all tasks behind one prefix, and fills the metrics that a task does not
+    # A prefix of their own: lighteval averages all tasks under one prefix, and fills the metrics that a task does not
     # have with zeros, in that task's own results too.
     for n in SAMPLES:
         table += [_config(f"{PREFIX}_agg{n}:{benchmark.name}", benchmark, n) for benchmark in benchmarks]
@@ -54,7 +54,7 @@ def tasks_table(data_folder: str | Path | None = None) -> list[LightevalTaskConf
 
 
 def _config(name: str, benchmark: Benchmark, samples: int | None) -> LightevalTaskConfig:
-    """One task; without `solver`, which is generation alone (a list of functions would make lighteval's cache key an
+    """One task; without `solver`, which is only generation (a list of functions would make lighteval's cache key an
     address, so that nothing cached was found again)."""
     source, kind = benchmark.source, benchmark.kind
     return LightevalTaskConfig(

@@ -190,7 +190,7 @@ class Endpoint:
         return of_thinking, usage.completion_tokens - of_thinking
 
 
-_RESUME = "What is finished is kept: mend that, and run the same again"
+_RESUME = "What is finished is kept: fix that, and rerun the same to resume"
 
 
 class _Pace:

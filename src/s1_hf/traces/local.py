@@ -8,7 +8,9 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.forcing.budget import Budget, collect_budget, is_count
+from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.collect import collect_budget
+from s1_hf.forcing.loops import is_count
 from s1_hf.traces.trace import Ask, Trace
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ _DTYPES = ("auto", "float32", "bfloat16", "float16")
 class LocalModel:
     """A model in a folder or on the Hub, or a LoRA adapter, on a [`TransformersEngine`].
 
-    Greedy by default. When sampling, the draws of a row follow from `seed`, its question and its sample alone
+    Greedy by default. When sampling, the draws of a row follow only from `seed`, its question and its sample
     ([`seed_of`]): neither the batch nor the other rows of the pool change them. (Scores are rounded in other ways in
     other batches, which in bfloat16 changes a token now and then.) A question whose prompt leaves no room for
     `max_new_tokens` is an error of that row.

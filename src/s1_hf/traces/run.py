@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ def generate_traces(
     says of the attempt beside [`extract_answer`] of the solution; null for errors, and where the solution has no
     answer). Rows of one question follow each other. Errors are rows, as the paper's first stage counts them.
 
-    What is finished is on the disk at once: after a kill the same call goes on, and a pool that has grown, or a larger
+    What is finished is on the disk at once: after a kill the same call resumes, and a pool that has grown, or a larger
     `samples`, asks only what is new. Rows with the same question share their traces.
 
     Args:
@@ -89,10 +90,17 @@ def generate_traces(
     with exclusive(output):
         folder = Folder(Path(output))
         folder.claim({**source.settings, "solved_as": solved_as})
-        asked = [Ask(question, i) for question in dict.fromkeys(questions) if _asks(question) for i in range(samples)]
+        # 1. Every question once, however many rows have it.
+        asked: list[Ask] = []
+        for question in filter(_asks, dict.fromkeys(questions)):
+            asked += [Ask(question, i) for i in range(samples)]
         found = _collect(asked, source, folder, retry_errors, Watch(progress))
-        traces = [[found.get(Ask(question, i), _BLANK) for i in range(samples)] for question in questions]
+        # 2. The traces of every row, `samples` each, and whether they are right.
+        traces: list[list[Trace]] = []
+        for question in questions:
+            traces.append([found.get(Ask(question, i), _BLANK) for i in range(samples)])
         correct = _graded(pool["solution"], traces, kind) if "solution" in pool.column_names else None
+        # 3. The result.
         if solved_as is None:
             rows = _filled(pool, traces, correct)
         else:
@@ -156,7 +164,11 @@ def _graded(solutions: Iterable[Any], traces: list[list[Trace]], kind: AnswerKin
     graded: list[list[bool | None]] = []
     for solution, row in zip(solutions, traces, strict=True):
         gold = None if solution is None else extract_answer(str(solution), kind)
-        graded.append([None if gold is None or t.error is not None else _is_right(t.attempt, gold, kind) for t in row])
+        of_row: list[bool | None] = []
+        for trace in row:
+            is_known = gold is not None and trace.error is None
+            of_row.append(_is_right(trace.attempt, gold, kind) if is_known else None)  # type: ignore[arg-type]
+        graded.append(of_row)
     return graded
 
 
@@ -170,10 +182,18 @@ def _any(correct: list[bool | None]) -> bool | None:
 
 
 def _filled(pool: Dataset, traces: list[list[Trace]], correct: list[list[bool | None]] | None) -> Dataset:
-    """The pool's rows, one a sample, with the columns `FILLED`."""
-    flat = [trace for row in traces for trace in row]
+    """The pool's rows, one per sample, with the columns `FILLED`."""
+    # 1. Samples one after the other.
+    flat: list[Trace] = []
+    numbers: list[int] = []
+    of_rows: list[int] = []  # the pool's row of each
+    for i, row in enumerate(traces):
+        flat += row
+        numbers += range(len(row))
+        of_rows += [i] * len(row)
+    # 2. The columns.
     columns: dict[str, list[Any]] = {
-        "sample": [i for row in traces for i in range(len(row))],
+        "sample": numbers,
         "thinking_trajectories": [[trace.thinking] for trace in flat],
         "attempt": [trace.attempt for trace in flat],
         "thinking_tokens": [trace.thinking_tokens for trace in flat],
@@ -183,9 +203,10 @@ def _filled(pool: Dataset, traces: list[list[Trace]], correct: list[list[bool | 
         "answer_cut": [trace.answer_cut for trace in flat],
     }
     if correct is not None:
-        columns["correct"] = [value for row in correct for value in row]
-    repeated = pool.select([i for i, row in enumerate(traces) for _ in row])
-    return _with_columns(repeated.remove_columns([name for name in FILLED if name in pool.column_names]), columns)
+        columns["correct"] = list(chain.from_iterable(correct))
+    # 3. Beside the pool's, of which those with the same names go.
+    replaced = [name for name in FILLED if name in pool.column_names]
+    return _with_columns(pool.select(of_rows).remove_columns(replaced), columns)
 
 
 def _with_columns(rows: Dataset, columns: dict[str, list[Any]]) -> Dataset:
@@ -196,10 +217,8 @@ def _with_columns(rows: Dataset, columns: dict[str, list[Any]]) -> Dataset:
     features = {name: datasets.Value(kinds.get(name, "bool")) for name in columns}
     if "thinking_trajectories" in columns:
         features["thinking_trajectories"] = datasets.List(datasets.Value("string"))
-    pieces = [
-        datasets.Dataset.from_dict(
-            {name: values[i : i + _PIECE] for name, values in columns.items()}, features=datasets.Features(features)
-        )
-        for i in range(0, len(rows), _PIECE)
-    ]
+    pieces = []
+    for i in range(0, len(rows), _PIECE):
+        piece = {name: values[i : i + _PIECE] for name, values in columns.items()}
+        pieces.append(datasets.Dataset.from_dict(piece, features=datasets.Features(features)))
     return datasets.concatenate_datasets([rows, datasets.concatenate_datasets(pieces)], axis=1)

@@ -19,7 +19,7 @@ class Trace:
 
     Args:
         thinking (`str`): the trace, without delimiters.
-        attempt (`str`): what stands behind it; empty if thinking never ended.
+        attempt (`str`): what stands after it; empty if thinking never ended.
         thinking_tokens, answer_tokens (`int`, *optional*): `None` if an endpoint does not tell.
         ended (`str`): how thinking ended, as in [`Report`]: `"natural"`, `"cut"`, `"looped"`, `"unfinished"` or
             `"never_started"`; or `"error"`.
@@ -46,7 +46,7 @@ class Source(Protocol):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that decides what is written, as JSON types: a folder takes traces of one set of settings alone."""
+        """All that decides what is written, as JSON types: a folder takes traces of only one set of settings."""
 
     @property
     def draws(self) -> bool:

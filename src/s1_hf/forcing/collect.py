@@ -1,0 +1,55 @@
+"""From what a caller gives to one [`Budget`]: single keywords, or the budgets of the rows of a batch."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from s1_hf.forcing.budget import NAMES, PER_PROMPT, Budget
+
+
+def collect_budget(budget: Budget | None, keywords: dict[str, Any], nothing_else: str | None = None) -> Budget:
+    """The budget of a public call: `budget` whole, or the fields among its `keywords`, which are taken out of them.
+
+    Args:
+        nothing_else (`str`, *optional*): the name of a callable that takes no other keywords than these.
+
+    Raises:
+        TypeError: `budget` is not a [`Budget`], or a keyword is unknown. ValueError: both were given, or a value is out
+            of range, or a keyword looks like a misspelt field.
+    """
+    single = {name: keywords.pop(name) for name in NAMES if name in keywords}
+    for name in keywords:
+        if close := difflib.get_close_matches(name, NAMES, 1, cutoff=0.8):
+            raise ValueError(f"`{name}` is not an argument. Did you mean `{close[0]}`?")
+    if nothing_else is not None and keywords:
+        raise TypeError(f"{nothing_else}() got an unexpected keyword argument {next(iter(keywords))!r}")
+    if budget is None:
+        return Budget(**single)
+    if not isinstance(budget, Budget):
+        raise TypeError(f"`budget` has to be a Budget, such as `Budget(max_thinking_tokens=500)`, but is {budget!r}.")
+    if single:
+        raise ValueError(
+            f"`budget` has to stand alone, but {', '.join(f'`{name}`' for name in single)} came with it. Put all "
+            "settings into the Budget (`dataclasses.replace` changes one), or give all of them as keywords."
+        )
+    return budget
+
+
+def stacked(budgets: Sequence[Budget]) -> Budget:
+    """One budget for a batch, from the budget of each of its rows.
+
+    Raises:
+        ValueError: the rows differ in more than the three budgets that go by row.
+    """
+    first = budgets[0]
+    if all(one == first for one in budgets):
+        return first
+    if any(one.shared() != first.shared() for one in budgets):
+        raise ValueError(f"The rows of a batch have to have the same settings, except for {', '.join(PER_PROMPT)}.")
+    columns: dict[str, Any] = {}
+    for name in PER_PROMPT:
+        columns[name] = tuple(getattr(one, name) for one in budgets)
+    return replace(first, **columns)

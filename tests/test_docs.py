@@ -1,0 +1,44 @@
+"""The documentation names what exists."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from s1_hf import Budget
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*.md"), *ROOT.glob("benchmarks/*.md")])
+ROOMS = "cli|curate|data|embedded|engines|evaluation|forcing|generation|grading|memory|methods|metrics|plots|reporting"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_within_the_repository_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    dead = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    assert dead == []
+
+
+@pytest.mark.parametrize("page", ["semantics.md", "architecture.md"])
+def test_files_that_a_page_names_exist(page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    named = re.findall(rf"`((?:tests|benchmarks|training|(?:{ROOMS}))/[\w/.]+\.\w+)`", text)
+    assert len(named) > 8
+    gone = [name for name in named if not any((root / name).exists() for root in (ROOT, ROOT / "src" / "s1_hf"))]
+    assert gone == []
+
+
+def test_every_rule_has_its_paragraph():
+    text = (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8")
+    assert re.findall(r"\*\*Rule (\d+):", text) == [str(i) for i in range(1, 13)]
+    for paragraph in re.split(r"\*\*Rule \d+:", text)[1:]:
+        assert "Held by" in paragraph and "inned by" in paragraph
+
+
+def test_every_setting_is_in_the_readme_and_in_the_contract():
+    readme, contract = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/semantics.md"))
+    for field in fields(Budget):
+        assert f"`{field.name}`" in readme, field.name
+        if field.name not in ("loop_guard", "wait_text"):
+            assert f"`{field.name}" in contract, field.name
