@@ -1,0 +1,66 @@
+"""One list of settings: every field of Budget is an option of every command that generates."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+pytest.importorskip("typer")
+
+from typer.main import get_command
+
+from s1_hf.cli import app
+from s1_hf.cli.budgets import takes_budget
+from s1_hf.forcing.budget import Budget
+
+COMMANDS = [("generate",), ("eval",), ("sweep",), ("data", "traces")]
+GIVEN = {
+    "max_thinking_tokens": ("60", 60),
+    "min_thinking_tokens": (3, 3),
+    "num_ignores": (2, 2),
+    "wait_text": ("", None),
+    "cut_text": ("Stop.", "Stop."),
+    "cut_window": (9, 9),
+    "cut_at": ("sentence", "sentence"),
+    "answer_prefix": ("", None),
+    "answer_reserve": (5, 5),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_field_of_a_budget_is_an_option(command):
+    found = get_command(app)
+    for name in command:
+        found = found.commands[name]
+    options = {option for parameter in found.params for option in parameter.opts}
+    missing = [one.name for one in fields(Budget) if "--" + one.name.replace("_", "-") not in options]
+    assert missing == (["min_thinking_tokens"] if command == ("sweep",) else [])  # which sweeps cannot have
+
+
+def test_options_make_the_budget():
+    taken = []
+
+    @takes_budget()
+    def command(budget: Budget) -> None:
+        taken.append(budget)
+
+    command(loop_guard=True, **{name: given for name, (given, _) in GIVEN.items()})
+    (budget,) = taken
+    assert {name: getattr(budget, name) for name in GIVEN} == {name: meant for name, (_, meant) in GIVEN.items()}
+    assert budget.loop_guard is not None
+    assert {*GIVEN, "loop_guard"} == {one.name for one in fields(Budget)}
+
+
+def test_without_options_it_is_the_default_budget():
+    import inspect
+
+    taken = []
+
+    @takes_budget()
+    def command(budget: Budget) -> None:
+        taken.append(budget)
+
+    defaults = {name: one.default for name, one in inspect.signature(command).parameters.items()}
+    command(**defaults)
+    assert taken == [Budget()]
