@@ -22,7 +22,7 @@ from s1_hf.forcing.budget import Budget
 if TYPE_CHECKING:
     from s1_hf.engines.checkpoint import Checkpoint
     from s1_hf.generation.chats import Completion
-    from s1_hf.generation.streaming import Kind
+    from s1_hf.generation.streaming import PieceKind
 
 
 @takes_budget()
@@ -136,7 +136,7 @@ def _find(
 
 
 def _generate(
-    model: Any, checkpoint: Checkpoint, prompt: Any, write: Callable[[str, Kind], None], seed: int, **settings: Any
+    model: Any, checkpoint: Checkpoint, prompt: Any, write: Callable[[str, PieceKind], None], seed: int, **settings: Any
 ) -> Completion:
     import torch
 
@@ -149,10 +149,10 @@ def _generate(
 
 
 @contextmanager
-def _stream() -> Iterator[Callable[[str, Kind], None]]:
+def _stream() -> Iterator[Callable[[str, PieceKind], None]]:
     """What writes a piece of text to stdout; the last line is ended."""
 
-    def write(text: str, kind: Kind) -> None:
+    def write(text: str, kind: PieceKind) -> None:
         if console.is_terminal:
             console.out(text, style=STYLES[kind] or None, highlight=False, end="")
         else:  # as the model wrote it, to the last tab
@@ -165,12 +165,12 @@ def _stream() -> Iterator[Callable[[str, Kind], None]]:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, Kind], None]]:
+def _progress() -> Iterator[Callable[[str, PieceKind], None]]:
     """What counts pieces of text, on a terminal's stderr."""
     with messages.status("Reading the prompt") as status:
         pieces = 0
 
-        def count(text: str, kind: Kind) -> None:
+        def count(text: str, kind: PieceKind) -> None:
             nonlocal pieces
             pieces += 1
             status.update(f"Writing, about {pieces:,} tokens")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from s1_hf.forcing.budget import Budget
     from s1_hf.forcing.formats import ThinkingFormat
-    from s1_hf.generation.record import Trace
+    from s1_hf.generation.record import RecordedSteps
 
 # Decoding modes of `generate` in which the scores are not final, with the values that switch them off.
 _OFF: dict[str, Any] = {
@@ -145,7 +145,7 @@ class ThreadGuard:
 
 
 def check_followed(
-    tables: Tables, rule: Rule, trace: Trace, row: int, taken: torch.Tensor, forced: torch.Tensor
+    tables: Tables, rule: Rule, trace: RecordedSteps, row: int, taken: torch.Tensor, forced: torch.Tensor
 ) -> None:
     """Checks that `generate` took the tokens that were forced in one row, and decoded as it was said to.
 

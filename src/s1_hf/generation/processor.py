@@ -21,7 +21,7 @@ from s1_hf.generation.auto import AutomaticCap
 from s1_hf.generation.config import check_generation_config, eos_ids, pad_id, rows_per_prompt
 from s1_hf.generation.guards import ThreadGuard, check_call, check_can_ignore, check_message_fits, decoding_rule
 from s1_hf.generation.record import PrefixRecord, Step
-from s1_hf.generation.reports import Finished, RowEnds, checked_sequences, finished_rows, read_reports
+from s1_hf.generation.reports import FinishedRows, RowEnds, checked_sequences, finished_rows, read_reports
 from s1_hf.generation.sampling import Warpers
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         finished = self.finished(sequences)
         return read_reports(finished, self._record.prompt_length, self.tables, self.rule, self._row_ends.pad)
 
-    def finished(self, sequences: Any = None) -> Finished:
+    def finished(self, sequences: Any = None) -> FinishedRows:
         """The last call's rows and the steps that led to them; arguments and errors as for [`reports`]."""
         ids = self._sequences(sequences)
         stops = [0] * len(ids)

@@ -24,7 +24,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
+class RecordedSteps:
     """The steps that led to some finished rows, on the CPU; entry `[i, r]` is the row's step at `prompt_length + i`."""
 
     states: torch.Tensor  # (steps, fields, rows)
@@ -130,7 +130,7 @@ class PrefixRecord:
         before = (input_ids[:, :-1] * self._factors[: length - 1]).sum(1)
         return before, before + input_ids[:, -1] * self._factors[length - 1]
 
-    def trace(self, sequences: torch.Tensor, lengths: list[int]) -> Trace:
+    def trace(self, sequences: torch.Tensor, lengths: list[int]) -> RecordedSteps:
         """The steps behind `sequences`, of shape `(rows, length)`, of which row `r` ends after `lengths[r]` tokens.
 
         Raises:
@@ -164,7 +164,7 @@ class PrefixRecord:
             rows[i] = row
             row = torch.where(ends >= i, parents[i, row], row)
         states = states.gather(2, rows[:, None, :].expand(-1, states.shape[1], -1))
-        return Trace(states, picks.gather(1, rows), final)
+        return RecordedSteps(states, picks.gather(1, rows), final)
 
     def _locate(self, ids: torch.Tensor, index: int, length: int, hashes: torch.Tensor) -> int:
         """The row in which the first `length - 1` of `ids` were met."""

@@ -12,7 +12,7 @@ from s1_hf.forcing.decisions import Field, Rule
 from s1_hf.forcing.report import Ended, Report
 from s1_hf.forcing.tables import Tables
 from s1_hf.generation.guards import check_followed
-from s1_hf.generation.record import PrefixRecord, Trace
+from s1_hf.generation.record import PrefixRecord, RecordedSteps
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,18 @@ class RowEnds:
 
 
 @dataclass(frozen=True, eq=False)
-class Finished:
+class FinishedRows:
     """The rows of one call of `generate`, and how they came about.
 
     Args:
         ids (`torch.LongTensor` of shape `(rows, length)`): prompts and what was generated, on the CPU.
         lengths (`list[int]`): of each row without the padding after it.
-        trace ([`Trace`]): the steps.
+        trace ([`RecordedSteps`]): the steps.
     """
 
     ids: torch.Tensor
     lengths: list[int]
-    trace: Trace
+    trace: RecordedSteps
 
 
 def checked_sequences(given: Any, prompt_length: int) -> torch.Tensor:
@@ -61,7 +61,7 @@ def checked_sequences(given: Any, prompt_length: int) -> torch.Tensor:
 
 def finished_rows(
     record: PrefixRecord, tables: Tables, rule: Rule, ends: RowEnds, ids: torch.Tensor, stops: Sequence[int]
-) -> Finished:
+) -> FinishedRows:
     """Find the steps behind the rows of `ids`.
 
     Args:
@@ -86,10 +86,12 @@ def finished_rows(
             if bool(forced[step, r] >= 0) or not was_picked:
                 lengths[r] -= 1
                 padded = True
-    return Finished(ids, lengths, record.trace(ids, lengths) if padded else trace)
+    return FinishedRows(ids, lengths, record.trace(ids, lengths) if padded else trace)
 
 
-def read_reports(finished: Finished, prompt_length: int, tables: Tables, rule: Rule, pad: int | None) -> list[Report]:
+def read_reports(
+    finished: FinishedRows, prompt_length: int, tables: Tables, rule: Rule, pad: int | None
+) -> list[Report]:
     """One report per row.
 
     Raises:

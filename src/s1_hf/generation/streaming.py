@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 
-Kind = Literal["thinking", "forced", "answer"]
+PieceKind = Literal["thinking", "forced", "answer"]
 
 
 class ThinkingStreamer(BaseStreamer):
@@ -46,7 +46,7 @@ class ThinkingStreamer(BaseStreamer):
     ```
     """
 
-    def __init__(self, write: Callable[[str, Kind], Any]) -> None:
+    def __init__(self, write: Callable[[str, PieceKind], Any]) -> None:
         self._write = write
         self._processor: BudgetForcingLogitsProcessor | None = None
         self._begin()
@@ -54,7 +54,7 @@ class ThinkingStreamer(BaseStreamer):
     def _begin(self) -> None:
         self._state: State | None = None  # None: the prompt has not come yet
         self._position = 0  # of the next token in the sequence
-        self._kind: Kind = "answer"  # of the pending tokens
+        self._kind: PieceKind = "answer"  # of the pending tokens
         self._ids: list[int] = []
         self._from = self._to = 0  # ids before `_to` are written; those from `_from` on are decoded with what follows
 
@@ -86,7 +86,7 @@ class ThinkingStreamer(BaseStreamer):
         after = self._processor.automaton.run([token], before)
         forced = bool(self._processor.forced_at(self._position)[0])
         thinks = Ended.UNFINISHED in (before.ended, after.ended)
-        kind: Kind = "forced" if forced else "thinking" if thinks else "answer"
+        kind: PieceKind = "forced" if forced else "thinking" if thinks else "answer"
         self._state, self._position = after, self._position + 1
         if token in self._processor.eos_token_ids:
             return
