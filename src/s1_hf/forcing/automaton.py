@@ -48,7 +48,7 @@ class Automaton:
         self.vocabulary = Vocabulary.of(tokenizer)
         self.start_is_plain = len(format.start) > 1 and format.start[0] not in self.vocabulary.special
         self.newline = encode(tokenizer, "\n")
-        self.cut_at = "line"
+        self.cut_at, self.cuts_softly = "line", False
         self.wait_ids: list[tuple[int, ...]] = []
         self.prefix_ids: tuple[int, ...] = ()
         self.message_ids: tuple[int, ...] = ()
@@ -84,7 +84,7 @@ class Automaton:
     # -- building -----------------------------------------------------------------------------------------------
 
     def _take_texts(self, budget: Budget) -> None:
-        self.cut_at = budget.cut_at
+        self.cut_at, self.cuts_softly = budget.cut_at, budget.cut_window > 0
         for text in budget.waits:
             self.wait_ids.append(self._checked("wait_text", text))
         if budget.answer_prefix is not None:
@@ -272,6 +272,7 @@ class Automaton:
             num_ids=len(texts),
             close_first=self.format.close[0],
             message_length=len(self.message_ids),
+            cuts_softly=self.cuts_softly,
             has_wait=bool(self.wait_ids),
         )
 

@@ -168,14 +168,19 @@ def judge(
     row = State(*state.unbind())
     cell = tables.cell(row.cell)
     cap = limits.max_thinking_tokens
-    stop_at = cap - tables.message_length  # where the stop message has to begin, if there is one
 
-    # Rule 6: the cap; or the loop guard, before it. Thinking that is past the message's last chance runs to the cap.
+    # Rule 6: the cap; or the loop guard, before it.
     free = cell.thinking.bool()
-    in_window = (row.thinking_tokens > stop_at - limits.cut_window) & (row.thinking_tokens < stop_at)
-    has_thought = (row.thinking_tokens > 0) & (row.thinking_tokens >= limits.min_thinking_tokens)
-    soft = in_window & has_thought & tables.soft_end[tables.clamp(last)]
-    full = free & (soft | (row.thinking_tokens == stop_at) | (row.thinking_tokens >= cap))
+    full = row.thinking_tokens >= cap
+    stop_at = cap
+    if tables.message_length:  # thinking that is past the message's last chance runs to the cap
+        stop_at = cap - tables.message_length
+        full = full | (row.thinking_tokens == stop_at)
+    if tables.cuts_softly:
+        in_window = (row.thinking_tokens > stop_at - limits.cut_window) & (row.thinking_tokens < stop_at)
+        has_thought = (row.thinking_tokens > 0) & (row.thinking_tokens >= limits.min_thinking_tokens)
+        full = full | (in_window & has_thought & tables.soft_end[tables.clamp(last)])
+    full = free & full
     looped = torch.zeros_like(full) if looped is None else free & looped & ~full
     free = free & ~full & ~looped
 

@@ -87,6 +87,7 @@ class Tables:
     num_ids: int
     close_first: int
     message_length: int  # tokens of the stop message; 0: there is none
+    cuts_softly: bool  # whether any row may be cut before its cap
     has_wait: bool
 
     def to(self, device: torch.device) -> Tables:
