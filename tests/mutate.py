@@ -1,0 +1,326 @@
+"""Changes `s1_hf.forcing.decisions` in one place at a time, and prints each change that no test of the rules notices.
+
+Run with `python tests/mutate.py` (not on Windows, which has no `os.fork`); `--only 180` mutates a single line. Each
+mutant runs in a process of its own, in memory: no file is written. Changes that make no difference are listed in
+`EQUIVALENT`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import copy
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+TESTS = Path(__file__).parent / "forcing" / "test_decisions.py"
+SECONDS = 60
+"""A mutant that runs longer than this has been noticed: it hangs."""
+
+COMPARED: dict[type[ast.cmpop], list[type[ast.cmpop]]] = {
+    ast.Lt: [ast.LtE, ast.GtE],
+    ast.LtE: [ast.Lt, ast.Gt],
+    ast.Gt: [ast.GtE, ast.LtE],
+    ast.GtE: [ast.Gt, ast.Lt],
+    ast.Eq: [ast.NotEq, ast.LtE, ast.GtE],
+    ast.NotEq: [ast.Eq],
+    ast.Is: [ast.IsNot],
+    ast.IsNot: [ast.Is],
+}
+CALCULATED: dict[type[ast.operator], list[type[ast.operator]]] = {
+    ast.Add: [ast.Sub],
+    ast.Sub: [ast.Add],
+    ast.Mult: [ast.Add],
+    ast.Mod: [ast.FloorDiv],
+    ast.BitAnd: [ast.BitOr],
+    ast.BitOr: [ast.BitAnd],
+}
+RENAMED = {
+    "NATURAL": ["CUT"],
+    "CUT": ["LOOPED"],
+    "LOOPED": ["CUT"],
+    "CELL": ["THINKING"],
+    "THINKING": ["PENDING", "ANSWER"],
+    "max_thinking_tokens": ["min_thinking_tokens"],
+    "min_thinking_tokens": ["max_thinking_tokens"],
+    "ignores_used": ["ends_ignored"],
+    "ends_ignored": ["ignores_used"],
+    "cut_after_line": ["cut_after_text"],
+    "cut_after_text": ["cut_after_line"],
+    "stop_message": ["natural"],
+    "ends_line": ["soft_end"],
+    "soft_end": ["ends_line"],
+    "is_end": ["ends_line"],
+    "all": ["any"],
+    "any": ["all"],
+    "max": ["min"],
+    "min": ["max"],
+    "zeros_like": ["ones_like"],
+}
+
+TWO_DIMENSIONS = "the tensor has two dimensions, so that 1 is the last"
+ALIKE = "a tensor of integers and booleans is one of integers"
+OUTSIDE = "what is compared there lies outside every stretch that thinking could fill"
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (
+        "first_state",
+        "torch.tensor([tuple(map(int, state)) for state in states], dtype=torch.long)",
+        "torch.tensor([tuple(map(int, state)) for state in states])",
+    ): "integers are int64 by default",
+    ("advance", "state.unbind()", "state"): "going through a tensor unbinds it",
+    ("judge", "state.unbind()", "state"): "going through a tensor unbinds it",
+    ("decide", "scores.argmax(-1)", "scores.argmax(1)"): TWO_DIMENSIONS,
+    ("decide", "probabilities[:, tables.ends].sum(-1)", "probabilities[:, tables.ends].sum(1)"): TWO_DIMENSIONS,
+    (
+        "looping",
+        "((same | outside).all(-1) & (thinking[:, None] >= stretch)).any(-1)",
+        "((same | outside).all(-1) & (thinking[:, None] >= stretch)).any(1)",
+    ): TWO_DIMENSIONS,
+    ("decide", "free & ~honoured", "free"): "no end is honoured while ends are being ignored",
+    ("decide", "free & ~ignoring", "free"): "where ends are being ignored all of them have just been banned",
+    ("judge", "row.thinking_tokens < stop_at", "row.thinking_tokens <= stop_at"): "at `stop_at` thinking is cut anyhow",
+    ("judge", "torch.zeros_like(full)", "full"): "where both say so, it is a cut",
+    ("judge", "free & looped & ~full", "free & looped"): "where both say so, it is a cut",
+    ("judge", "(ignored & ~early).long()", "ignored & ~early"): ALIKE,
+    ("judge", "ignored.long()", "ignored"): ALIKE,
+    ("looping", "width - input_ids.shape[1]", "width + input_ids.shape[1]"): "what is too wide is cut off again",
+    ("looping", "width - input_ids.shape[1]", "width"): "what is too wide is cut off again",
+    ("looping", "max(width - input_ids.shape[1], 0)", "max(width - input_ids.shape[1], 1)"): "likewise",
+    ("looping", "max(width - input_ids.shape[1], 0)", "max(width - input_ids.shape[1], -1)"): "likewise",
+    (
+        "looping",
+        "torch.nn.functional.pad(input_ids, (padding, 0), value=-1)",
+        "torch.nn.functional.pad(input_ids, (padding, 0))",
+    ): OUTSIDE,
+    ("looping", "value=-1", "value=1"): OUTSIDE,
+    ("looping", "value=-1", "value=-2"): OUTSIDE,
+    ("looping", "value=-1", "value=-0"): OUTSIDE,
+    ("looping", "(at - periods[:, None]).clamp(min=0)", "at - periods[:, None]"): OUTSIDE,
+    ("looping", "min=0", "min=-1"): OUTSIDE,
+    ("_ban", "if len(tables.unused_ids):", "if True:"): "filling in no place changes nothing; asking saves a kernel",
+    ("_ban_ends", "if keep is not None:", "if True:"): "no id is None",
+    ("_force", "scores.gather(1, token)", "scores"): "rows that are not forced write back their first score",
+}
+"""Changes that make no difference, by function, before and after as they are printed, with the reason."""
+
+
+class Mutant(NamedTuple):
+    line: int
+    function: str  # or class, or the module itself
+    before: str
+    after: str
+    tree: ast.Module
+
+
+def variants(node: ast.AST) -> Iterator[ast.AST | None]:
+    """What a node could be changed to; `None` for a statement that is left out."""
+    if isinstance(node, ast.Compare):
+        texts = any(isinstance(c, ast.Constant) and isinstance(c.value, str) for c in node.comparators)
+        for operator in COMPARED.get(type(node.ops[0]), [])[: 1 if texts else None]:
+            yield ast.Compare(node.left, [operator()], node.comparators)
+    elif isinstance(node, ast.BinOp):
+        for calculated in CALCULATED.get(type(node.op), []):
+            yield ast.BinOp(node.left, calculated(), node.right)
+        yield node.left
+        yield node.right
+    elif isinstance(node, ast.UnaryOp):
+        yield node.operand
+    elif isinstance(node, ast.Constant):
+        yield from _other_constants(node.value)
+    elif isinstance(node, ast.Attribute):
+        for name in RENAMED.get(node.attr, []):
+            yield ast.Attribute(node.value, name, node.ctx)
+    elif isinstance(node, ast.Name):
+        for name in RENAMED.get(node.id, []):
+            yield ast.Name(name, node.ctx)
+    elif isinstance(node, ast.IfExp):
+        yield node.body
+        yield node.orelse
+    elif isinstance(node, ast.If):
+        for value in (True, False):
+            yield ast.If(ast.Constant(value), node.body, node.orelse)
+    elif isinstance(node, ast.Call):
+        yield from _other_calls(node)
+    if isinstance(node, ast.Assign | ast.AugAssign | ast.Expr | ast.If):
+        yield None
+
+
+def _other_constants(value: object) -> Iterator[ast.AST]:
+    if isinstance(value, bool):
+        yield ast.Constant(not value)
+    elif isinstance(value, int):
+        yield ast.Constant(value + 1)
+        yield ast.Constant(value - 1)
+    elif isinstance(value, float):
+        yield ast.Constant(value + 1.0)
+
+
+def _other_calls(node: ast.Call) -> Iterator[ast.AST]:
+    for i in range(len(node.keywords)):
+        yield ast.Call(node.func, node.args, [*node.keywords[:i], *node.keywords[i + 1 :]])
+    if isinstance(node.func, ast.Attribute):
+        yield node.func.value  # `x.clone()` becomes `x`
+    if len(node.args) == 1:
+        yield node.args[0]  # `tables.clamp(x)` becomes `x`
+    if len(node.args) == 3 and ast.unparse(node.func) == "torch.where":
+        yield ast.Call(node.func, [node.args[0], node.args[2], node.args[1]], node.keywords)
+
+
+Path_ = tuple[tuple[str, int | None], ...]
+"""The way to a node of a tree: names of fields, with indices where a field is a list."""
+
+
+def mutants(source: str) -> Iterator[Mutant]:
+    """Every change of `source`, one at a time; annotations, docstrings and assertions are left."""
+    tree = ast.parse(source)
+    for path in _paths(tree):
+        node = _at(tree, path)
+        for variant in variants(node):
+            changed = copy.deepcopy(tree)
+            new = ast.Pass() if variant is None else copy.deepcopy(variant)
+            _put(changed, path, ast.copy_location(new, node))
+            ast.fix_missing_locations(changed)
+            shown = _shown(tree, path)
+            before, after = (ast.unparse(_at(t, shown)).split("\n")[0] for t in (tree, changed))
+            function = getattr(tree.body[path[0][1] or 0], "name", "module")
+            yield Mutant(node.lineno, function, before, after, changed)
+
+
+def _shown(tree: ast.Module, path: Path_) -> Path_:
+    """The way to the expression that shows a change best: a number alone says little."""
+    while isinstance(_at(tree, path), ast.Constant | ast.UnaryOp | ast.Name) and path[-1][0] != "body":
+        path = path[:-1]
+    return path
+
+
+def _paths(node: ast.AST, path: Path_ = ()) -> Iterator[Path_]:
+    """The ways to all nodes that may be changed."""
+    for name, value in ast.iter_fields(node):
+        if name in ("annotation", "returns", "decorator_list", "bases"):
+            continue
+        for i, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
+            if not isinstance(child, ast.AST) or _is_fixed(child):
+                continue
+            below = (*path, (name, i))
+            if hasattr(child, "lineno"):
+                yield below
+            yield from _paths(child, below)
+
+
+def _is_fixed(node: ast.AST) -> bool:
+    """Docstrings, assertions, imports, and what a type checker alone reads."""
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.If):
+        return ast.unparse(node.test) == "TYPE_CHECKING"
+    if isinstance(node, ast.Assign):
+        return ast.unparse(node.targets[0]) in ("Rule", "Draw")
+    return isinstance(node, ast.Assert | ast.Import | ast.ImportFrom)
+
+
+def _at(tree: ast.AST, path: Path_) -> ast.AST:
+    for name, i in path:
+        value = getattr(tree, name)
+        tree = value if i is None else value[i]
+    return tree
+
+
+def _put(tree: ast.AST, path: Path_, new: ast.AST) -> None:
+    parent = _at(tree, path[:-1])
+    name, i = path[-1]
+    if i is None:
+        setattr(parent, name, new)
+    else:
+        getattr(parent, name)[i] = new
+
+
+class Mutation:
+    """A plugin for pytest: instead of running the tests once, it runs them on every mutant, each in a fork."""
+
+    def __init__(self, only: int | None, workers: int) -> None:
+        self.only, self.workers = only, workers
+        self.failed = False
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        from s1_hf.forcing import decisions
+
+        failing = self.first_failure(session)  # also fills the caches that all forks share
+        if failing:
+            print(f"{failing} fails without any change.")
+            self.failed = True
+            return True
+        begun = time.perf_counter()
+        found = [m for m in mutants(Path(decisions.__file__).read_text()) if self.only in (None, m.line)]
+        survived = equivalent = 0
+        for mutant in self.survivors(found, session, decisions):
+            if mutant[1:4] in EQUIVALENT:
+                equivalent += 1
+                continue
+            survived += 1
+            print(f"decisions.py:{mutant.line} ({mutant.function}): {mutant.before}  ->  {mutant.after}", flush=True)
+        killed = len(found) - equivalent - survived
+        seconds = time.perf_counter() - begun
+        print(f"{len(found)} mutants: {killed} killed, {equivalent} equivalent, {survived} survived ({seconds:.0f} s)")
+        self.failed = survived > 0
+        return True
+
+    def first_failure(self, session: pytest.Session) -> str:
+        """The name of the first test that fails, or nothing."""
+        for item in session.items:
+            if any(report.failed for report in runtestprotocol(item, log=False)):
+                return item.nodeid
+        return ""
+
+    def survivors(self, found: list[Mutant], session: pytest.Session, module: ModuleType) -> Iterator[Mutant]:
+        """The mutants with which all tests pass."""
+        running: dict[int, Mutant] = {}
+        waiting = list(found)
+        while waiting or running:
+            while waiting and len(running) < self.workers:
+                mutant = waiting.pop(0)
+                running[self.start(mutant, session, module)] = mutant
+            child, status = os.wait()
+            mutant = running.pop(child)
+            if status == 0:
+                yield mutant
+
+    def start(self, mutant: Mutant, session: pytest.Session, module: ModuleType) -> int:
+        """Runs the tests on a mutant in a child of this process, whose id is returned."""
+        sys.stdout.flush()
+        child = os.fork()
+        if child:
+            return child
+        signal.alarm(SECONDS)
+        status = 1
+        with contextlib.suppress(BaseException):
+            exec(compile(mutant.tree, module.__name__, "exec"), vars(module))
+            for test_module in {item.module for item in session.items}:
+                names = vars(test_module).keys() & vars(module).keys()
+                vars(test_module).update({name: vars(module)[name] for name in names if name[:2] != "__"})
+            status = int(bool(self.first_failure(session)))
+        os._exit(status)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", type=int, help="mutate this line only")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes at a time")
+    arguments = parser.parse_args()
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # none is needed
+    mutation = Mutation(arguments.only, arguments.workers)
+    code = pytest.main([str(TESTS), "-qqq", "-s", "--no-header", "--no-summary", "-p", "no:cacheprovider"], [mutation])
+    return int(code) or int(mutation.failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
