@@ -1,7 +1,7 @@
-"""Changes `s1_hf.forcing.decisions` in one place at a time, and prints each change that no test of the rules notices.
+"""Changes the decisions and the loop guard in one place at a time, and prints each change that no test of theirs notices.
 
-Run with `python tests/mutate.py` (not on Windows, which has no `os.fork`); `--only 180` mutates a single line. Each
-mutant runs in a process of its own, in memory: no file is written. Changes that make no difference are listed in
+Run with `python tests/mutate.py` (not on Windows, which has no `os.fork`); `--only 180` mutates a single line.
+Each mutant runs in a process of its own, in memory: no file is written. Changes that make no difference are listed in
 `EQUIVALENT`.
 """
 
@@ -17,13 +17,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import pytest
 from _pytest.runner import runtestprotocol
 
-TESTS = Path(__file__).parent / "forcing" / "test_decisions.py"
+MODULES = ("decisions", "loops")
+"""Of `s1_hf.forcing`; the tests of each are in `tests/forcing`."""
 SECONDS = 60
 """A mutant that runs longer than this has been noticed: it hangs."""
 
@@ -115,6 +115,7 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
 
 
 class Mutant(NamedTuple):
+    module: str
     line: int
     function: str  # or class, or the module itself
     before: str
@@ -180,9 +181,9 @@ Path_ = tuple[tuple[str, int | None], ...]
 """The way to a node of a tree: names of fields, with indices where a field is a list."""
 
 
-def mutants(source: str) -> Iterator[Mutant]:
-    """Every change of `source`, one at a time; annotations, docstrings and assertions are left."""
-    tree = ast.parse(source)
+def mutants(name: str) -> Iterator[Mutant]:
+    """Every change of a module, one at a time; annotations, docstrings and assertions are left."""
+    tree = ast.parse(Path(str(sys.modules[name].__file__)).read_text())
     for path in _paths(tree):
         node = _at(tree, path)
         for variant in variants(node):
@@ -193,7 +194,7 @@ def mutants(source: str) -> Iterator[Mutant]:
             shown = _shown(tree, path)
             before, after = (ast.unparse(_at(t, shown)).split("\n")[0] for t in (tree, changed))
             function = getattr(tree.body[path[0][1] or 0], "name", "module")
-            yield Mutant(node.lineno, function, before, after, changed)
+            yield Mutant(name, node.lineno, function, before, after, changed)
 
 
 def _shown(tree: ast.Module, path: Path_) -> Path_:
@@ -244,6 +245,18 @@ def _put(tree: ast.AST, path: Path_, new: ast.AST) -> None:
         getattr(parent, name)[i] = new
 
 
+def replace_module(mutant: Mutant) -> None:
+    """Puts a mutant's names where those of its module are, also where others have imported them."""
+    names = vars(sys.modules[mutant.module])
+    before = dict(names)
+    exec(compile(mutant.tree, mutant.module, "exec"), names)
+    for module in list(sys.modules.values()):
+        if getattr(module, "__name__", "").split(".")[0] in ("s1_hf", "tests", "placed_rows", "test_decisions"):
+            for name, value in list(vars(module).items()):
+                if name in before and name[:2] != "__" and value is before[name]:
+                    vars(module)[name] = names[name]
+
+
 class Mutation:
     """A plugin for pytest: instead of running the tests once, it runs them on every mutant, each in a fork."""
 
@@ -252,22 +265,22 @@ class Mutation:
         self.failed = False
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        from s1_hf.forcing import decisions
-
         failing = self.first_failure(session)  # also fills the caches that all forks share
         if failing:
             print(f"{failing} fails without any change.")
             self.failed = True
             return True
         begun = time.perf_counter()
-        found = [m for m in mutants(Path(decisions.__file__).read_text()) if self.only in (None, m.line)]
+        found = []
+        for name in MODULES:
+            found += [m for m in mutants(f"s1_hf.forcing.{name}") if self.only in (None, m.line)]
         survived = equivalent = 0
-        for mutant in self.survivors(found, session, decisions):
-            if mutant[1:4] in EQUIVALENT:
+        for mutant in self.survivors(found, session):
+            if mutant[2:5] in EQUIVALENT:
                 equivalent += 1
                 continue
             survived += 1
-            print(f"decisions.py:{mutant.line} ({mutant.function}): {mutant.before}  ->  {mutant.after}", flush=True)
+            print(f"{mutant.module}:{mutant.line} ({mutant.function}): {mutant.before}  ->  {mutant.after}", flush=True)
         killed = len(found) - equivalent - survived
         seconds = time.perf_counter() - begun
         print(f"{len(found)} mutants: {killed} killed, {equivalent} equivalent, {survived} survived ({seconds:.0f} s)")
@@ -281,20 +294,20 @@ class Mutation:
                 return item.nodeid
         return ""
 
-    def survivors(self, found: list[Mutant], session: pytest.Session, module: ModuleType) -> Iterator[Mutant]:
+    def survivors(self, found: list[Mutant], session: pytest.Session) -> Iterator[Mutant]:
         """The mutants with which all tests pass."""
         running: dict[int, Mutant] = {}
         waiting = list(found)
         while waiting or running:
             while waiting and len(running) < self.workers:
                 mutant = waiting.pop(0)
-                running[self.start(mutant, session, module)] = mutant
+                running[self.start(mutant, session)] = mutant
             child, status = os.wait()
             mutant = running.pop(child)
             if status == 0:
                 yield mutant
 
-    def start(self, mutant: Mutant, session: pytest.Session, module: ModuleType) -> int:
+    def start(self, mutant: Mutant, session: pytest.Session) -> int:
         """Runs the tests on a mutant in a child of this process, whose id is returned."""
         sys.stdout.flush()
         child = os.fork()
@@ -303,10 +316,7 @@ class Mutation:
         signal.alarm(SECONDS)
         status = 1
         with contextlib.suppress(BaseException):
-            exec(compile(mutant.tree, module.__name__, "exec"), vars(module))
-            for test_module in {item.module for item in session.items}:
-                names = vars(test_module).keys() & vars(module).keys()
-                vars(test_module).update({name: vars(module)[name] for name in names if name[:2] != "__"})
+            replace_module(mutant)
             status = int(bool(self.first_failure(session)))
         os._exit(status)
 
@@ -318,7 +328,8 @@ def main() -> int:
     arguments = parser.parse_args()
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # none is needed
     mutation = Mutation(arguments.only, arguments.workers)
-    code = pytest.main([str(TESTS), "-qqq", "-s", "--no-header", "--no-summary", "-p", "no:cacheprovider"], [mutation])
+    files = [str(Path(__file__).parent / "forcing" / f"test_{name}.py") for name in MODULES]
+    code = pytest.main([*files, "-qqq", "-s", "--no-header", "--no-summary", "-p", "no:cacheprovider"], [mutation])
     return int(code) or int(mutation.failed)
 
 

@@ -14,7 +14,7 @@ import torch
 from placed_rows import BEYOND, PlacedRows
 from s1_hf import Budget, LoopGuard
 from s1_hf.forcing.budget import NO_LIMIT
-from s1_hf.forcing.decisions import Field, Limits, advance, decide, first_state, judge, limits_for, looping
+from s1_hf.forcing.decisions import Field, Limits, advance, decide, first_state, judge, limits_for
 from s1_hf.forcing.report import Ended
 from s1_hf.forcing.tables import State
 
@@ -460,69 +460,6 @@ def test_a_loop_of_begun_delimiters_is_continued():
     rows = PlacedRows("plain")
     row = rows.judge(state=rows.after("a</"), last="</", looped=True)
     assert (row.forced, row.thinking_tokens, row.pending) == ("think>\nFinal Answer:", 1, 0)
-
-
-def loops(text: str, thinking_tokens: int, **guard: int) -> bool:
-    """Whether a row whose last tokens are the letters of `text` repeats itself."""
-    ids = torch.tensor([[ord(letter) for letter in text]])
-    return bool(looping(ids, torch.tensor([thinking_tokens]), LoopGuard(**guard)))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("xab", False), ("xababa", False), ("xababab", True), ("ababab", True), ("xabxbab", False), ("ababa", False)],
-)
-def test_a_loop_is_so_many_repeats_of_its_period(text, expected):
-    assert loops(text, len(text), max_period=2, repeats=3, min_tokens=2) is expected
-
-
-@pytest.mark.parametrize("min_tokens", [2, 12])
-@pytest.mark.parametrize(("period", "expected"), [(1, True), (2, True), (3, True), (4, False)])
-def test_a_loop_has_a_period_of_at_most_the_longest(period, expected, min_tokens):
-    assert loops("abcd"[:period] * 12, 12, max_period=3, repeats=2, min_tokens=min_tokens) is expected
-
-
-def test_a_loop_may_have_a_shorter_period_than_the_longest():
-    """Then it also takes fewer tokens, whatever stands before them."""
-    assert loops("xyzaaa", 6, max_period=2, repeats=3, min_tokens=2) is True
-    assert loops("xyzyaa", 6, max_period=2, repeats=3, min_tokens=2) is False
-
-
-def test_a_loop_may_have_a_period_of_one_token():
-    assert loops("baaa", 4, max_period=1, repeats=3, min_tokens=2) is True
-
-
-def test_rows_may_be_shorter_than_any_loop():
-    guard = LoopGuard(max_period=3, repeats=3, min_tokens=2)
-    assert looping(torch.tensor([[1], [1], [2]]), torch.tensor([1, 1, 1]), guard).tolist() == [False] * 3
-
-
-@pytest.mark.parametrize(("count", "expected"), [(6, False), (7, True), (8, True)])
-def test_a_loop_has_at_least_the_fewest_tokens(count, expected):
-    """More tokens than the repeats need, and no whole number of periods; the row may be shorter than the stretch."""
-    assert loops("b" + "a" * count, count, max_period=2, repeats=2, min_tokens=7) is expected
-    assert loops("a" * count, count, max_period=2, repeats=2, min_tokens=7) is expected
-
-
-def test_a_loop_lies_wholly_in_thinking():
-    """A prompt that sets the rhythm does not count."""
-    assert [loops("ababab", n, max_period=2, repeats=3, min_tokens=2) for n in (0, 5, 6)] == [False, False, True]
-
-
-def test_a_loop_shows_in_its_last_tokens():
-    assert loops("abababc", 7, max_period=2, repeats=3, min_tokens=2) is False
-    assert loops("cabababab", 9, max_period=2, repeats=3, min_tokens=2) is True
-
-
-def test_a_loop_whose_first_token_is_off_is_none():
-    assert loops("bbabab", 6, max_period=2, repeats=3, min_tokens=2) is False
-    assert loops("cbabab", 6, max_period=2, repeats=3, min_tokens=2) is False
-
-
-def test_a_loop_is_looked_for_in_every_row():
-    ids = torch.tensor([[1, 2, 1, 2], [1, 2, 1, 1], [3, 3, 3, 3], [2, 1, 2, 1]])
-    guard = LoopGuard(max_period=2, repeats=2, min_tokens=4)
-    assert looping(ids, torch.tensor([4, 4, 4, 3]), guard).tolist() == [True, False, True, False]
 
 
 def test_the_guard_looks_at_all_tokens_so_far():
