@@ -1,4 +1,4 @@
-"""Changes the decisions and the loop guard in one place at a time, and prints each change that no test of theirs notices.
+"""Changes the decisions and the loop guard in one place at a time, and prints what none of their tests notices.
 
 Run with `python tests/mutate.py` (not on Windows, which has no `os.fork`); `--only 180` mutates a single line.
 Each mutant runs in a process of its own, in memory: no file is written. Changes that make no difference are listed in

@@ -1,9 +1,11 @@
 """The settings: what they are called, what travels with them, what has no effect."""
 
+import numpy as np
 import pytest
+import torch
 
+from misuse import EVERYWHERE
 from s1_hf.forcing.budget import NAMES, PER_PROMPT, Budget, BudgetKeywords, SharedKeywords, check_effect, without_idle
-from s1_hf.forcing.collect import collect_budget, stacked
 from s1_hf.forcing.loops import LoopGuard
 
 
@@ -42,23 +44,6 @@ def test_a_budget_comes_back_from_its_dictionary(budget):
     assert hash(Budget.from_dict(budget.to_dict())) == hash(budget)
 
 
-def test_rows_that_differ_only_in_their_budgets_are_stacked():
-    rows = [Budget(max_thinking_tokens=5, num_ignores=1), Budget(max_thinking_tokens=None, min_thinking_tokens=3)]
-    assert stacked(rows) == Budget(max_thinking_tokens=(5, None), num_ignores=(1, 0), min_thinking_tokens=(0, 3))
-    assert stacked([Budget(num_ignores=2)] * 3) == Budget(num_ignores=2)
-    with pytest.raises(ValueError, match="have to have the same settings, except for max_thinking_tokens"):
-        stacked([Budget(), Budget(wait_text="Hmm")])
-
-
-def test_a_public_call_takes_a_budget_or_its_fields():
-    keywords = {"num_ignores": 2, "do_sample": True}
-    assert collect_budget(None, keywords) == Budget(num_ignores=2)
-    assert keywords == {"do_sample": True}
-    assert collect_budget(Budget(num_ignores=3), {"do_sample": True}) == Budget(num_ignores=3)
-    with pytest.raises(TypeError, match="f\\(\\) got an unexpected keyword argument 'do_sample'"):
-        collect_budget(None, {"do_sample": True}, nothing_else="f")
-
-
 @pytest.mark.parametrize("budgets", [[Budget(answer_reserve=5)], [Budget(answer_reserve=5, max_thinking_tokens=9)]])
 def test_a_setting_that_needs_another_one_is_refused_without_it(budgets):
     with pytest.raises(ValueError, match='`answer_reserve` has no effect without `max_thinking_tokens="auto"`'):
@@ -82,3 +67,127 @@ def test_what_has_no_effect_under_any_budget_is_left_out():
     both = [Budget(max_thinking_tokens=9, **soft), Budget(**soft)]
     del soft["answer_reserve"]
     assert without_idle(both) == [Budget(max_thinking_tokens=9, **soft), Budget(**soft)]
+
+
+COUNT = r"an integer of at least 0"
+
+
+COUNTS = [True, False, 1.0, float("inf"), float("nan"), "5", -1, [1, -1], [1, 2.0], [True], [[1]], {3}, 1j, {"a": 1}]
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("value", COUNTS, ids=repr)
+@pytest.mark.parametrize("name", ["max_thinking_tokens", "min_thinking_tokens", "num_ignores"])
+def test_a_budget_that_is_no_count_is_refused(build, name, value):
+    """Named, with the rule and the value, before the model is run."""
+    more = ', "auto" or None' if name == "max_thinking_tokens" else ""
+    rule = f"`{name}` has to be {COUNT}{more}, or a sequence with one per prompt, but is {value!r}."
+    with pytest.raises(ValueError) as error:
+        build(**{name: value})
+    assert str(error.value) == rule
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("value", [None, "auto", [None], ["auto"]], ids=repr)
+@pytest.mark.parametrize("name", ["min_thinking_tokens", "num_ignores"])
+def test_only_the_cap_may_be_absent_or_auto(build, name, value):
+    with pytest.raises(ValueError, match=f"`{name}` has to be {COUNT}, or a sequence"):
+        build(**{name: value})
+
+
+@EVERYWHERE
+def test_auto_is_for_all_prompts_together(build):
+    with pytest.raises(ValueError, match=r"`max_thinking_tokens` has to be .* but is \['auto', 4\]"):
+        build(max_thinking_tokens=["auto", 4])
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("name", ["max_thinking_tokens", "min_thinking_tokens", "num_ignores"])
+@pytest.mark.parametrize("value", [[], (), range(0)], ids=repr)
+def test_an_empty_sequence_of_budgets_is_refused(build, name, value):
+    with pytest.raises(ValueError, match=f"`{name}` has to have one value per prompt, but is empty."):
+        build(**{name: value})
+
+
+@pytest.mark.parametrize("value", [torch.tensor(3), torch.tensor([3, 4]), np.array([3, 4]), np.float32(3)], ids=repr)
+def test_tensors_and_arrays_are_no_budgets(value):
+    """They compare elementwise; a list of numbers says the same."""
+    with pytest.raises(ValueError, match="`num_ignores` has to be an integer of at least 0, or a sequence"):
+        Budget(num_ignores=value)
+
+
+def test_bytes_are_no_budgets():
+    with pytest.raises(ValueError, match="`num_ignores` has to be an integer of at least 0, or a sequence"):
+        Budget(num_ignores=b"34")
+
+
+def test_numpy_integers_are_counts():
+    """And so is anything that is an integer, alone or in a sequence."""
+    budget = Budget(max_thinking_tokens=np.int64(7), num_ignores=(np.int32(1), 2), min_thinking_tokens=range(3, 5))
+    assert (budget.column("max_thinking_tokens", 2), budget.num_prompts) == ([7, 7], 2)
+    assert (budget.column("num_ignores", 2), budget.column("min_thinking_tokens", 2)) == ([1, 2], [3, 4])
+
+
+@EVERYWHERE
+def test_budgets_per_prompt_have_one_length(build):
+    with pytest.raises(ValueError, match="have to have the same length, but have .*'max_thinking_tokens': 2.*ores': 3"):
+        build(max_thinking_tokens=[1, 2], num_ignores=[1, 2, 3])
+
+
+@EVERYWHERE
+@pytest.mark.parametrize(
+    ("low", "high", "match"),
+    [
+        (5, 4, r"but 5 > 4\.$"),
+        (1, 0, r"but 1 > 0\.$"),
+        ([1, 5], 4, r"but 5 > 4 \(prompt 1\)\.$"),
+        (3, [None, 3, 2], r"but 3 > 2 \(prompt 2\)\.$"),
+        ([3, 9], [2, 8], r"but 3 > 2 \(prompt 0\)\. .* but 9 > 8 \(prompt 1\)\.$"),
+    ],
+)
+def test_a_minimum_above_the_maximum_is_refused(build, low, high, match):
+    """Every prompt where it is so is named; an equal minimum and an absent maximum are fine."""
+    with pytest.raises(ValueError, match=match):
+        build(min_thinking_tokens=low, max_thinking_tokens=high)
+    Budget(min_thinking_tokens=[4, 9], max_thinking_tokens=[4, None])
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("value", ["", [], (), ["a", ""], ["a", 3], 3, b"a", {"a"}, True], ids=repr)
+def test_a_wait_text_that_is_no_text_is_refused(build, value):
+    with pytest.raises(ValueError) as error:
+        build(wait_text=value)
+    rule = "`wait_text` has to be a text, a sequence of texts, or None for no text at all, but is "
+    assert str(error.value) == f"{rule}{value!r}."
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("value", ["", 3, ["a"], b"a", False], ids=repr)
+def test_an_answer_prefix_that_is_no_text_is_refused(build, value):
+    with pytest.raises(ValueError) as error:
+        build(answer_prefix=value)
+    assert str(error.value) == f"`answer_prefix` has to be a text, or None for none, but is {value!r}."
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("value", [True, 4, {"repeats": 4}, LoopGuard], ids=str)
+def test_a_loop_guard_that_is_none_is_refused(build, value):
+    with pytest.raises(ValueError, match="`loop_guard` has to be a LoopGuard or None, but is "):
+        build(loop_guard=value)
+
+
+@EVERYWHERE
+def test_everything_wrong_is_said_at_once(build):
+    """Four bad arguments, four sentences, in the order of the arguments."""
+    with pytest.raises(ValueError) as error:
+        build(max_thinking_tokens=-1, num_ignores=2.5, wait_text="", answer_prefix="")
+    named = [part.split("`")[1] for part in str(error.value).split(". ") if part.startswith("`")]
+    assert named == ["max_thinking_tokens", "num_ignores", "wait_text", "answer_prefix"]
+
+
+def test_changing_the_callers_list_does_not_change_a_checked_budget():
+    """Settings are frozen: what was checked is what holds."""
+    caps = [3, 4]
+    budget = Budget(max_thinking_tokens=caps)
+    caps[0] = -7
+    assert budget.column("max_thinking_tokens", 2) == [3, 4]

@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from test_bad_input import tiny_qwen2
-from test_criteria import FAMILIES, family_of, opening, prompt_of, wanting
 
 from s1_hf import BudgetForcingLogitsProcessor, LoopGuard, Report, ThinkingFormat, generate
 from s1_hf.forcing.loops import looping
 from s1_hf.forcing.vocabulary import encode
-from toys import toy_tokenizer
+from toys import tiny_qwen2, toy_tokenizer
+from wishes import FAMILIES, family_of, opening, prompt_of, wanting
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 

@@ -1,4 +1,4 @@
-"""Which rows repeat themselves, to the token; what becomes of them is tested in `test_decisions` and `test_loop_guard`."""
+"""Which rows repeat themselves, to the token; `test_decisions` and `test_loop_guard` test what becomes of them."""
 
 from __future__ import annotations
 
@@ -84,3 +84,21 @@ def test_nothing_is_read_off_the_device():
     ids = torch.zeros(2, 9, dtype=torch.long, device="meta")
     looped = looping(ids, torch.zeros(2, dtype=torch.long, device="meta"), LoopGuard())
     assert (looped.device.type, looped.shape, looped.dtype) == ("meta", (2,), torch.bool)
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "values"),
+    [("max_period", 1, [0, -3]), ("repeats", 2, [1, 0]), ("min_tokens", 2, [1, -1])],
+)
+def test_a_loop_guards_numbers_have_lower_limits(name, least, values):
+    """Each limit itself is allowed, one less is not, nor is anything but an integer."""
+    LoopGuard(**{name: least})
+    for value in [*values, True, 4.0, "4", None]:
+        with pytest.raises(ValueError) as error:
+            LoopGuard(**{name: value})
+        assert str(error.value) == f"`{name}` has to be an integer of at least {least}, but is {value!r}."
+
+
+def test_a_loop_guard_names_all_bad_numbers():
+    with pytest.raises(ValueError, match="`max_period` .*`repeats` .*`min_tokens` "):
+        LoopGuard(max_period=0, repeats=0, min_tokens=0)

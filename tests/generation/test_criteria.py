@@ -2,66 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from test_formats import bug, byte_tokenizer
 from transformers import StoppingCriteria
-from transformers.modeling_outputs import CausalLMOutput
 
+from known_bugs import bug
+from misuse import S1, forcing, generating
 from s1_hf import AnswerLengthCriteria, ThinkingEndCriteria, ThinkingFormat, budget_forcing, generate
 from s1_hf.forcing.vocabulary import encode
-from toys import ToyConfig, ToyModel, toy_tokenizer
-
-FORMATS = {"s1": "s1", "think": "think", "opened": "think", "plain": "think", "harmony": "harmony"} | {
-    "magistral": "magistral",
-    "seed": "seed",
-}
-FAMILIES = pytest.mark.parametrize("family", list(FORMATS))
-
-
-class Wanting(ToyModel):
-    """A model that wants to write a text of its own behind each prompt, token by token, whatever it really wrote."""
-
-    wants: dict[tuple[int, ...], Sequence[int]]
-
-    def forward(self, input_ids, attention_mask=None, logits_to_keep: int = 0, **kwargs) -> CausalLMOutput:
-        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        keep = logits_to_keep or input_ids.shape[1]
-        logits = torch.zeros(len(input_ids), keep, self.config.vocab_size)
-        for row, (ids, real) in enumerate(zip(input_ids.tolist(), mask.bool().tolist(), strict=True)):
-            own = tuple(i for i, r in zip(ids, real, strict=True) if r)
-            prompt = next(p for p in sorted(self.wants, key=len, reverse=True) if own[: len(p)] == p)
-            want, written = self.wants[prompt], len(own) - len(prompt)
-            for back in range(min(keep, written + 1)):
-                logits[row, -1 - back, want[min(written - back, len(want) - 1)]] = 50.0
-        return CausalLMOutput(logits=logits)
-
-
-@functools.cache
-def family_of(name: str) -> tuple[Any, ThinkingFormat]:
-    tokenizer = toy_tokenizer(name)
-    return tokenizer, ThinkingFormat.from_tokenizer(tokenizer, FORMATS[name])
-
-
-def prompt_of(tokenizer: Any, user: str, own: str = "") -> str:
-    if not tokenizer.chat_template:
-        return user + own
-    chat = [{"role": "user", "content": user}]
-    return tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) + own
-
-
-def wanting(tokenizer: Any, wants: dict[str, str | Sequence[int]]) -> Wanting:
-    """From prompts, as texts, to what the model wants to write, as texts or ids; the last token over and over."""
-    model = Wanting(ToyConfig(vocab_size=len(tokenizer))).eval()
-    model.wants = {
-        encode(tokenizer, prompt): encode(tokenizer, want) if isinstance(want, str) else want
-        for prompt, want in wants.items()
-    }
-    return model
+from toys import ToyConfig, ToyModel, byte_tokenizer, toy_tokenizer
+from wishes import FAMILIES, Until, family_of, opening, prompt_of, wanting
 
 
 def run(tokenizer: Any, wants: dict[str, Any], *criteria: StoppingCriteria, **options: Any) -> list[list[int]]:
@@ -80,11 +34,6 @@ def run(tokenizer: Any, wants: dict[str, Any], *criteria: StoppingCriteria, **op
 
 def texts(tokenizer: Any, rows: Sequence[Sequence[int]]) -> list[str]:
     return [tokenizer.decode(row, skip_special_tokens=False) for row in rows]
-
-
-def opening(family: str, fmt: ThinkingFormat) -> str:
-    """What a model has to write to open thinking where the template has not."""
-    return "" if family in ("opened", "plain") else fmt.start_text
 
 
 # -- ThinkingEndCriteria ------------------------------------------------------------------------------------------
@@ -308,16 +257,6 @@ def test_padding_where_the_model_would_have_ended_is_no_generated_token():
     assert together == [generate(model, tokenizer, user, **options)[0] for user in ("a", "b")]
 
 
-class Until(StoppingCriteria):
-    """Stops a row of so many tokens."""
-
-    def __init__(self, length: int) -> None:
-        self.length = length
-
-    def __call__(self, input_ids, scores, **kwargs):
-        return torch.tensor([input_ids.shape[1] >= self.length] * len(input_ids))
-
-
 def test_both_criteria_and_one_of_the_users_stop_at_the_first():
     tokenizer, fmt = family_of("opened")
     prompt = prompt_of(tokenizer, "a")
@@ -398,3 +337,24 @@ def test_the_processors_ends_of_sequence_are_the_criterions():
     first, second = generate(model, tokenizer, users, max_answer_tokens=5, **ends)
     assert (first.text, first.report.answer_tokens) == ("ab</think>x", 1)
     assert (second.text, second.report.answer_tokens) == ("a</think>xyzzz", 5)
+
+
+def test_a_numpy_integer_is_an_answer_length_too():
+    assert AnswerLengthCriteria(np.int64(7), S1).max_answer_tokens == 7
+
+
+@pytest.mark.parametrize("value", [0, -1, True, 1.5, "3", [3]], ids=repr)
+def test_an_answer_length_that_is_no_length_is_refused(value):
+    for build in (
+        lambda: AnswerLengthCriteria(value, S1),
+        lambda: forcing(max_answer_tokens=value),
+        lambda: generating(max_answer_tokens=value),
+    ):
+        with pytest.raises(ValueError) as error:
+            build()
+        assert str(error.value) == f"`max_answer_tokens` has to be an integer of at least 1, but is {value!r}."
+
+
+def test_an_answer_length_has_to_be_given():
+    with pytest.raises(ValueError, match="`max_answer_tokens` has to be an integer of at least 1, but is None"):
+        AnswerLengthCriteria(None, S1)

@@ -7,132 +7,82 @@ import random
 import pytest
 import torch
 from hypothesis import assume, given, settings
-from test_oracle import case_of, check, common, expected, padded, processor_for, run, seeds, setting
-from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 from transformers.generation.streamers import BaseStreamer
 
-from s1_hf import BudgetForcingLogitsProcessor, budget_forcing
+from cases import (
+    EXAMPLES,
+    SEEDS,
+    budgets_of,
+    case_of,
+    check_case,
+    expected,
+    one_row,
+    options_of,
+    padded,
+    processor_for,
+    qwen2_like,
+    run_case,
+    setting,
+)
+from s1_hf import budget_forcing
 from s1_hf.forcing.vocabulary import encode
 from toys import toy_model
-from waiting import NoWaiting
 
 
-def one_row(seed: int) -> dict:
-    """A random case with a single prompt, for the modes that take no batch."""
-    case = case_of(seed)
-    return case | {name: case[name][:1] for name in ("prompts", "most", "least", "ignores")}
-
-
-def options(case: dict) -> dict:
-    tokenizer, _, d = setting(case["family"])
-    return {
-        "max_new_tokens": case["max_new_tokens"],
-        "eos_token_id": d.eos,
-        "pad_token_id": tokenizer.pad_token_id,
-    }
-
-
-def budgets(case: dict) -> dict:
-    _, fmt, _ = setting(case["family"])
-    return {
-        "format": fmt,
-        "max_thinking_tokens": [None if m == 10**9 else m for m in case["most"]],
-        "min_thinking_tokens": case["least"],
-        "num_ignores": case["ignores"],
-        "wait_text": case["waits"] or None,
-        "answer_prefix": case["prefix"],
-        "cut_text": case["message"],
-        "cut_window": case["window"],
-        "cut_at": "sentence" if case["sentence"] and case["window"] else "line",
-    }
-
-
-def tiny_qwen2(case: dict, seed: int, initializer_range: float = 1.0) -> Qwen2ForCausalLM:
-    """A random transformer with a real KV cache, biased as the case's toy model is."""
-    config = Qwen2Config(
-        vocab_size=case["model"].config.vocab_size,
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        initializer_range=initializer_range,
-    )
-    generator_state = torch.get_rng_state()
-    torch.manual_seed(seed)
-    model = Qwen2ForCausalLM(config).eval().requires_grad_(False)
-    torch.set_rng_state(generator_state)
-    model.lm_head.bias = torch.nn.Parameter(case["model"].bias.data * 4, requires_grad=False)
-    return model
-
-
-@settings(max_examples=40, **common)
-@given(seeds)
+@settings(max_examples=40, **EXAMPLES)
+@given(SEEDS)
 def test_prompt_lookup_and_a_draft_model_change_nothing(seed):
     """Assisted decoding asks about tokens that are then taken back; the result is that of plain greedy decoding."""
     case = one_row(seed)
     tokenizer, _, _ = setting(case["family"])
     inputs = padded(case["prompts"], tokenizer.pad_token_id)
-    model, draft = tiny_qwen2(case, seed % 1000), tiny_qwen2(case, seed % 1000)
+    model, draft = qwen2_like(case, seed % 1000), qwen2_like(case, seed % 1000)
     model.next_logits = lambda ids: model(torch.tensor([ids])).logits[0, -1]
     case["model"] = model
-    plain = model.generate(**inputs, **options(case), logits_processor=[processor_for(case)])
+    plain = model.generate(**inputs, **options_of(case), logits_processor=[processor_for(case)])
     draft.lm_head.weight.data += 0.3 * torch.randn(
         draft.lm_head.weight.shape, generator=torch.Generator().manual_seed(1)
     )
     for assistant in ({"prompt_lookup_num_tokens": 4}, {"assistant_model": draft}):
         # transformers 5.0 overshoots `max_new_tokens` here, with a processor and without.
-        alone = [model.generate(**inputs, **options(case), **extra).tolist() for extra in ({}, assistant)]
+        alone = [model.generate(**inputs, **options_of(case), **extra).tolist() for extra in ({}, assistant)]
         assume(alone[0] == alone[1])
-        kwargs = budget_forcing(model, tokenizer, **budgets(case), **options(case), **assistant)
+        kwargs = budget_forcing(model, tokenizer, **budgets_of(case), **options_of(case), **assistant)
         out = model.generate(**inputs, **kwargs)
         assert out.tolist() == plain.tolist()
         processor = kwargs["logits_processor"][-1]
         assert processor.reports() == processor.reports(out)
-        check(case, processor, out)
+        check_case(case, processor, out)
 
 
-def test_reports_after_assisted_decoding_ask_for_the_sequences():
-    case = one_row(7) | {"max_new_tokens": 20}
-    model = tiny_qwen2(case, 7)
-    tokenizer, _, _ = setting(case["family"])
-    processor = processor_for(case)
-    inputs = padded(case["prompts"], tokenizer.pad_token_id)
-    out = model.generate(**inputs, **options(case), logits_processor=[processor], prompt_lookup_num_tokens=4)
-    assert len(processor.reports(out)[0].forced) <= 20
-    if not processor._record.is_linear:
-        with pytest.raises(RuntimeError, match="pass what `generate` returned"):
-            processor.reports()
-
-
-@settings(max_examples=40, **common)
-@given(seeds)
+@settings(max_examples=40, **EXAMPLES)
+@given(SEEDS)
 def test_dynamic_and_static_caches_agree_with_the_oracle(seed):
     """A left-padded batch on a real transformer, with a growing and a fixed cache."""
     case = case_of(seed)
     tokenizer, _, _ = setting(case["family"])
-    model = tiny_qwen2(case, seed % 1000)
+    model = qwen2_like(case, seed % 1000)
     model.next_logits = lambda ids: model(torch.tensor([ids])).logits[0, -1]
     case["model"] = model
     for cache in ("dynamic", "static"):
         processor = processor_for(case)
         out = model.generate(
             **padded(case["prompts"], tokenizer.pad_token_id),
-            **options(case),
+            **options_of(case),
             logits_processor=[processor],
             cache_implementation=cache,
         )
-        check(case, processor, out)
+        check_case(case, processor, out)
 
 
-@settings(max_examples=40, **common)
-@given(seeds)
+@settings(max_examples=40, **EXAMPLES)
+@given(SEEDS)
 def test_bfloat16_and_float16_logits_agree_with_the_oracle(seed):
     for dtype in (torch.bfloat16, torch.float16):
         case = case_of(seed)
         case["model"] = case["model"].to(dtype)
         processor = processor_for(case)
-        check(case, processor, run(case, processor))
+        check_case(case, processor, run_case(case, processor))
 
 
 class Recorder(BaseStreamer):
@@ -148,64 +98,16 @@ class Recorder(BaseStreamer):
         self.ended = True
 
 
-@settings(max_examples=40, **common)
-@given(seeds)
+@settings(max_examples=40, **EXAMPLES)
+@given(SEEDS)
 def test_a_streamer_gets_the_final_tokens_and_no_ignored_end(seed):
     case = one_row(seed)
     tokenizer, _, _ = setting(case["family"])
     streamer = Recorder()
-    kwargs = budget_forcing(case["model"], tokenizer, **budgets(case), **options(case))
+    kwargs = budget_forcing(case["model"], tokenizer, **budgets_of(case), **options_of(case))
     out = case["model"].generate(**padded(case["prompts"], tokenizer.pad_token_id), streamer=streamer, **kwargs)
     assert streamer.ids == out[0].tolist()
     assert streamer.ids[len(case["prompts"][0]) :][: len(expected(case, 0).new)] == expected(case, 0).new
-
-
-@settings(max_examples=80, **common)
-@given(seeds)
-def test_a_processor_used_again_behaves_like_a_new_one(seed):
-    """Also when the second prompt is just as long as the first output, or ends where its record still reaches."""
-    rng = random.Random(seed)
-    case = case_of(seed)
-    tokenizer, _, _ = setting(case["family"])
-    processor = processor_for(case)
-    out = run(case, processor)
-    for _ in range(2):
-        width = rng.choice([out.shape[1] + rng.randint(-3, 3), max(map(len, case["prompts"]))])
-        case["prompts"] = [p if len(p) <= width else p[-width:] for p in case["prompts"]]
-        longest = max(case["prompts"], key=len)
-        filler = encode(tokenizer, "a")[0]
-        longest[:0] = [filler] * (width - len(longest))
-        rng.shuffle(case["prompts"])
-        out = run(case, processor)
-        check(case, processor, out)
-
-
-@settings(max_examples=60, **common)
-@given(seeds)
-def test_each_prefix_has_its_answer_in_any_order_of_calls(seed):
-    """Rows permuted, a prefix asked twice, a longer one tried and abandoned: the scores of a prefix stay the same."""
-    case = case_of(seed) | {"waits": ("Wait",)}
-    rng = random.Random(seed)
-    tokenizer, fmt, _ = setting(case["family"])
-    rows = len(case["prompts"])
-    cap = case["most"][0] if case["most"][0] != 10**9 else None
-    ignoring = {} if fmt.plain else {"num_ignores": 2, "min_thinking_tokens": min(case["most"][0], 2)}
-    processor = BudgetForcingLogitsProcessor(tokenizer, format=fmt, max_thinking_tokens=cap, **ignoring)
-    ids = padded(case["prompts"], tokenizer.pad_token_id)["input_ids"]
-    noise = torch.Generator().manual_seed(seed % 2**31)
-    for _ in range(12):
-        scores = case["model"](ids).logits[:, -1].clone()
-        given_scores = scores.clone()
-        first = processor(ids, scores)
-        assert torch.equal(scores, given_scores)
-        order = list(range(rows))
-        rng.shuffle(order)
-        assert torch.equal(processor(ids[order], scores[order]), first[order])
-        wild = torch.cat([ids, torch.randint(0, 200, (rows, 1), generator=noise)], 1)
-        processor(wild, scores)
-        processor(torch.cat([wild, wild[:, -1:]], 1), scores)
-        assert torch.equal(processor(ids, scores), first)
-        ids = torch.cat([ids, first.argmax(-1)[:, None]], 1)
 
 
 class Prefixes:
@@ -272,8 +174,8 @@ class Prefixes:
         return new
 
 
-@settings(max_examples=80, **common)
-@given(seeds)
+@settings(max_examples=80, **EXAMPLES)
+@given(SEEDS)
 def test_beam_search_equals_a_dictionary_of_prefixes(seed):
     """Beams reorder and drop rows; state kept by whole prefixes in a dictionary gives the same beams and reports."""
     rng = random.Random(seed)
@@ -312,53 +214,3 @@ def test_beam_search_equals_a_dictionary_of_prefixes(seed):
         if row[inputs["input_ids"].shape[1] + n - 1] not in d.close or state["queue"]:
             assert (report.ends_ignored, report.ended) == (state["ignored"], state["ended"])
         assert report.thinking_tokens <= cap
-
-
-def steps(processor: BudgetForcingLogitsProcessor, ids: torch.Tensor, model, count: int) -> torch.Tensor:
-    for i in range(count):
-        scores = model(ids).logits[:, -1].clone()
-        if i == 0:
-            scores = processor(ids, scores)  # the prompt is read on the host, once a call of `generate`
-        else:
-            with NoWaiting():
-                scores = processor(ids, scores)
-        ids = torch.cat([ids, scores.argmax(-1)[:, None]], 1)
-    return ids
-
-
-@pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("sample", [False, True])
-def test_no_step_waits_for_the_device(seed, sample):
-    case = case_of(seed)
-    tokenizer, _, _ = setting(case["family"])
-    config = GenerationConfig(do_sample=sample, top_k=20, top_p=0.9, temperature=0.7, min_p=0.01)
-    processor = processor_for(case, generation_config=config)
-    ids = padded(case["prompts"], tokenizer.pad_token_id)["input_ids"]
-    steps(processor, ids, case["model"], 25)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("sample", [False, True])
-def test_no_step_waits_for_a_gpu(sample):
-    """The same under CUDA's own check."""
-    case = case_of(3)
-    tokenizer, _, _ = setting(case["family"])
-    config = GenerationConfig(do_sample=sample, top_k=20, top_p=0.9, temperature=0.7)
-    processor = processor_for(case, generation_config=config)
-    model = case["model"].cuda()
-    ids = padded(case["prompts"], tokenizer.pad_token_id)["input_ids"].cuda()
-    ids = steps(processor, ids, model, 2)
-    for _ in range(10):
-        scores = model(ids).logits[:, -1].clone()
-        torch.cuda.set_sync_debug_mode("error")
-        try:
-            scores = processor(ids, scores)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-        ids = torch.cat([ids, scores.argmax(-1)[:, None]], 1)
-
-
-def test_the_check_for_waiting_can_fail():
-    with pytest.raises(AssertionError, match="waits for the device"), NoWaiting():
-        torch.ones(1).item()

@@ -13,9 +13,8 @@ from collections.abc import Callable
 import pytest
 import torch
 from scipy.stats import chi2
-from test_modes import tiny_qwen2
-from test_oracle import padded, setting
 
+from cases import padded, qwen2_like, setting
 from oracle import stop_and_reprompt
 from s1_hf import budget_forcing
 from s1_hf.forcing.vocabulary import encode
@@ -205,7 +204,7 @@ def test_assisted_sampling_has_the_law_of_stop_and_reprompt():
     """Speculative sampling asks the processor about the draft's tokens too, and takes some back."""
     law, budget, n = LAWS["top_k"], {"ignores": 1, "cap": 4}, 500
     toy, prompt, _, _ = scene(11, law, budget, 4)
-    model, draft = (tiny_qwen2({"model": toy}, 21, initializer_range=0.2) for _ in range(2))
+    model, draft = (qwen2_like({"model": toy}, 21, initializer_range=0.2) for _ in range(2))
     draft.lm_head.weight.data += 0.05 * torch.randn(
         draft.lm_head.weight.shape, generator=torch.Generator().manual_seed(2)
     )

@@ -1,0 +1,153 @@
+"""Lengths, sampling settings and ends: what `generate` will make of models, configurations and arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from transformers import GenerationConfig
+
+from misuse import S1, processor
+from s1_hf import budget_forcing, generate
+from s1_hf.forcing.vocabulary import encode
+from toys import ToyConfig, Untouched, toy_tokenizer
+from wishes import babbler, length, prompt_of
+
+
+def test_no_length_and_no_context_is_refused():
+    """Without any limit the model's context is the limit, so that it has to be known."""
+    config = ToyConfig(vocab_size=len(S1))
+    del config.max_position_embeddings
+    with pytest.raises(ValueError, match="`max_new_tokens` has to be given: this model's configuration does not say"):
+        budget_forcing(Untouched(config), S1)
+
+
+@pytest.mark.parametrize("value", [{"max_new_tokens": 4}, "greedy", GenerationConfig, 3], ids=str)
+def test_a_generation_config_of_another_type_is_refused(value):
+    with pytest.raises(
+        TypeError, match="`generation_config` has to be a GenerationConfig, such as `model.generation_con"
+    ):
+        processor(generation_config=value)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_without_a_length_the_context_is_filled(legacy):
+    """Not the 20 tokens of `generate`, also if a saved configuration says so."""
+    tokenizer = toy_tokenizer("s1")
+    model = babbler(tokenizer, ends=False, max_position_embeddings=77)
+    if legacy:
+        model.generation_config.max_length = 20
+    for user in ("a", "b" * 30):
+        (completion,) = generate(model, tokenizer, user, max_thinking_tokens=4)
+        assert length(tokenizer, prompt_of(tokenizer, user)) + len(completion.token_ids) == 77
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["max_new_tokens", "max_length", "generation_config", "its max_length", "the model's", "the model's max_length"],
+)
+def test_a_length_that_is_given_holds(how):
+    """By argument, configuration or the model's defaults."""
+    tokenizer = toy_tokenizer("s1")
+    model = babbler(tokenizer, ends=False)
+    whole = length(tokenizer, prompt_of(tokenizer, "a")) + 23
+    options: dict[str, Any] = {
+        "max_new_tokens": {"max_new_tokens": 23},
+        "max_length": {"max_length": whole},
+        "generation_config": {"generation_config": GenerationConfig(max_new_tokens=23)},
+        "its max_length": {"generation_config": GenerationConfig(max_length=whole)},
+    }.get(how, {})
+    if how == "the model's":
+        model.generation_config.max_new_tokens = 23
+    elif how == "the model's max_length":
+        model.generation_config.max_length = whole
+    assert [len(c.token_ids) for c in generate(model, tokenizer, "a", **options)] == [23]
+
+
+@pytest.mark.parametrize("how", ["argument", "configuration"])
+def test_a_max_length_of_20_that_is_given_holds(how):
+    tokenizer = toy_tokenizer("s1")
+    model = babbler(tokenizer, ends=False, max_position_embeddings=64)
+    options = {"max_length": 20} if how == "argument" else {"generation_config": GenerationConfig(max_length=20)}
+    (completion,) = generate(model, tokenizer, "a", **options)
+    assert length(tokenizer, prompt_of(tokenizer, "a")) + len(completion.token_ids) == 20
+
+
+def test_an_argument_wins_over_the_configuration():
+    tokenizer = toy_tokenizer("s1")
+    model = babbler(tokenizer, ends=False)
+    config = GenerationConfig(max_new_tokens=40)
+    assert len(generate(model, tokenizer, "a", generation_config=config, max_new_tokens=9)[0].token_ids) == 9
+
+
+@pytest.mark.parametrize("by", ["model", "generation_config", "arguments"])
+@pytest.mark.parametrize("law", [{"temperature": 0.6, "top_k": 1}, {"temperature": 1e-4, "top_k": 20}, {"top_p": 1e-6}])
+def test_sampling_defaults_are_those_that_generate_uses(by, law):
+    """A model whose own configuration samples is sampled: laws that leave one token give what greedy gives."""
+    tokenizer = toy_tokenizer("s1")
+    model = babbler(tokenizer)
+    options = {"num_ignores": 2, "max_thinking_tokens": 9, "max_new_tokens": 40}
+    greedy = generate(model, tokenizer, ["a", "bcd"], **options)
+    law = {"do_sample": True, **law}
+    given: dict[str, Any] = {}
+    if by == "model":
+        for name, value in law.items():
+            setattr(model.generation_config, name, value)
+    elif by == "arguments":
+        given = law
+    else:
+        given = {"generation_config": GenerationConfig(**law)}
+    processor = budget_forcing(model, tokenizer, **options, **given)["logits_processor"][-1]
+    assert processor.rule == "sample"
+    assert {k: getattr(processor.generation_config, k) for k in law} == law
+    assert generate(model, tokenizer, ["a", "bcd"], **options, **given) == greedy
+
+
+def test_an_argument_overrules_a_model_that_samples():
+    tokenizer = toy_tokenizer("s1")
+    model = babbler(tokenizer)
+    greedy = generate(model, tokenizer, "a", max_new_tokens=30, num_ignores=1)
+    model.generation_config.do_sample = True
+    model.generation_config.temperature = 5.0
+    kwargs = budget_forcing(model, tokenizer, max_new_tokens=30, num_ignores=1, do_sample=False)
+    assert kwargs["logits_processor"][-1].rule == "greedy"
+    assert generate(model, tokenizer, "a", max_new_tokens=30, num_ignores=1, do_sample=False) == greedy
+
+
+def test_the_configurations_that_processor_and_generate_see_are_one():
+    """Every setting that the model, a configuration and arguments leave or change arrives at both."""
+    tokenizer = toy_tokenizer("s1")
+    model = babbler(tokenizer)
+    model.generation_config.temperature = 0.6
+    model.generation_config.top_k = 20
+    used: list[GenerationConfig] = []
+    inner = model._sample
+    type(model)._sample, kept = (
+        lambda self, *a, **k: (used.append(k["generation_config"]), inner(*a, **k))[1],
+        type(model)._sample,
+    )
+    try:
+        for given in (
+            {"do_sample": True},
+            {"do_sample": True, "temperature": 0.9},
+            {"generation_config": GenerationConfig(do_sample=True, top_p=0.5)},
+            {"generation_config": GenerationConfig(do_sample=True, min_p=0.1), "top_k": 7},
+        ):
+            kwargs = budget_forcing(model, tokenizer, max_new_tokens=5, **given)
+            ids = torch.tensor([encode(tokenizer, prompt_of(tokenizer, "a"))])
+            model.generate(ids, **kwargs)
+            seen = kwargs["logits_processor"][-1].generation_config
+            names = (
+                "do_sample",
+                "temperature",
+                "top_k",
+                "top_p",
+                "min_p",
+                "eos_token_id",
+                "max_new_tokens",
+                "num_beams",
+            )
+            assert {n: getattr(seen, n) for n in names} == {n: getattr(used[-1], n) for n in names}
+    finally:
+        type(model)._sample = kept
