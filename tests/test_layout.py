@@ -9,7 +9,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 SOURCE = TESTS.parent / "src" / "s1_hf"
-ELSEWHERE = {"export": "evaluation/test_export.py", "keywords": "forcing/test_budget.py"}
+ELSEWHERE = {"export": "evaluation/test_export.py"}
 
 
 @pytest.mark.parametrize("room", ["forcing", "generation"])
