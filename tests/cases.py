@@ -14,20 +14,10 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from oracle import Delimiters, Row, stop_and_reprompt
 from s1_hf import BudgetForcingLogitsProcessor, ThinkingFormat
 from s1_hf.forcing.vocabulary import Vocabulary, encode
-from toys import toy_model, toy_tokenizer
-
-NAMES = {"s1": "s1", "think": "think", "opened": "think", "plain": "think", "harmony": "harmony"} | {
-    "magistral": "magistral",
-    "seed": "seed",
-}
-
+from toys import FORMATS, toy_model, toy_tokenizer
 
 UNLIMITED = 10**9
-
-
 SEEDS = st.integers(0, 2**63)
-
-
 EXAMPLES = {
     "deadline": None,
     "derandomize": True,
@@ -39,7 +29,7 @@ EXAMPLES = {
 @functools.cache
 def setting(family: str):
     tokenizer = toy_tokenizer(family)
-    fmt = ThinkingFormat.from_tokenizer(tokenizer, NAMES[family])
+    fmt = ThinkingFormat.from_tokenizer(tokenizer, FORMATS[family])
     texts = Vocabulary.of(tokenizer).texts
     d = Delimiters(
         start=list(encode(tokenizer, fmt.start_text)),
@@ -84,7 +74,7 @@ def prompt_ids(rng: random.Random, family: str) -> list[int]:
 def case_of(seed: int) -> dict:
     """A random case: everything follows from the seed."""
     rng = random.Random(seed)
-    family = rng.choice(list(NAMES))
+    family = rng.choice(list(FORMATS))
     tokenizer, fmt, _ = setting(family)
     rows = rng.randint(1, 4)
     most = [rng.choice([rng.randint(0, 14), rng.randint(5, 25), UNLIMITED]) for _ in range(rows)]

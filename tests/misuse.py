@@ -12,17 +12,9 @@ from s1_hf.forcing.vocabulary import encode
 from toys import ToyConfig, Untouched, toy_model, toy_tokenizer
 
 S1 = toy_tokenizer("s1")
-
-
 PLAIN = toy_tokenizer("plain")
-
-
 MODEL = Untouched(ToyConfig(vocab_size=len(S1) + 64)).eval()
-
-
 PROMPT = encode(S1, S1.apply_chat_template([{"role": "user", "content": "a"}], tokenize=False, add_generation_prompt=1))
-
-
 IDS = torch.tensor([PROMPT])
 
 

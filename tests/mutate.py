@@ -89,6 +89,8 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("decide", "free & ~honoured", "free"): "no end is honoured while ends are being ignored",
     ("decide", "free & ~ignoring", "free"): "where ends are being ignored all of them have just been banned",
     ("judge", "row.thinking_tokens < stop_at", "row.thinking_tokens <= stop_at"): "at `stop_at` thinking is cut anyhow",
+    ("judge", "if tables.message_length:", "if True:"): "a message of no tokens changes nothing; asking saves kernels",
+    ("judge", "if tables.cuts_softly:", "if True:"): "a window of no tokens changes nothing; asking saves kernels",
     ("judge", "torch.zeros_like(full)", "full"): "where both say so, it is a cut",
     ("judge", "free & looped & ~full", "free & looped"): "where both say so, it is a cut",
     ("judge", "(ignored & ~early).long()", "ignored & ~early"): ALIKE,

@@ -16,10 +16,7 @@ from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.report import Ended
 from s1_hf.forcing.tables import State, Tables
 from s1_hf.forcing.vocabulary import encode
-from toys import toy_tokenizer
-
-FORMATS = {"opened": "think", "plain": "think"}
-"""Names of formats, by family of toys, where the two differ."""
+from toys import FORMATS, toy_tokenizer
 
 BEYOND = 3
 """Rows of the embedding beyond the tokenizer: scores have this many more columns than there are tokens."""
@@ -33,7 +30,7 @@ def tokenizer_of(family: str) -> PreTrainedTokenizerFast:
 @functools.cache
 def automaton_of(family: str, budget: Budget, interleaved: bool = False) -> Automaton:
     tokenizer = tokenizer_of(family)
-    fmt = ThinkingFormat.from_tokenizer(tokenizer, FORMATS.get(family, family))
+    fmt = ThinkingFormat.from_tokenizer(tokenizer, FORMATS[family])
     if interleaved:
         fmt = ThinkingFormat.from_delimiters(
             tokenizer, start=fmt.start_text, close=fmt.close_text, interleaved=True, turn=fmt.turn_text

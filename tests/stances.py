@@ -81,11 +81,7 @@ SHIPPED = [  # family of toys, format, start, close, ends, turn, force_start, pl
     ("magistral", "magistral", "[THINK]", "[/THINK]", "[/THINK]</s>", "[/INST]", 0, 0),
     ("seed", "seed", "<seed:think>", "</seed:think>", "</seed:think><eos>", "", 0, 0),
 ]
-
-
 BY_FAMILY = pytest.mark.parametrize("row", SHIPPED, ids=[row[0] for row in SHIPPED])
-
-
 R1 = ["deepseek-ai-DeepSeek-R1-Distill-Llama-8B", "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B", "llama-cpp-deepseek-r1"]
 
 

@@ -67,6 +67,9 @@ FAMILIES: dict[str, dict] = {
     "seed": {"special": ["<seed:think>", "</seed:think>", "<eos>"], "eos": "<eos>", "template": None},
 }
 
+FORMATS = {family: family for family in FAMILIES} | {"opened": "think", "plain": "think"}
+"""Names of thinking formats, by family."""
+
 
 def byte_tokenizer(
     special: Sequence[str],

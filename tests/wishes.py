@@ -13,13 +13,7 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from s1_hf import ThinkingFormat
 from s1_hf.forcing.vocabulary import Vocabulary, encode
-from toys import ToyConfig, ToyModel, toy_model, toy_tokenizer
-
-FORMATS = {"s1": "s1", "think": "think", "opened": "think", "plain": "think", "harmony": "harmony"} | {
-    "magistral": "magistral",
-    "seed": "seed",
-}
-
+from toys import FORMATS, ToyConfig, ToyModel, toy_model, toy_tokenizer
 
 FAMILIES = pytest.mark.parametrize("family", list(FORMATS))
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from transformers import GenerationConfig
 
 from misuse import PLAIN, S1, forcing, generating, processor
-from s1_hf import BudgetForcingLogitsProcessor, ThinkingFormat
+from placed_rows import PlacedRows
+from s1_hf import Budget, BudgetForcingLogitsProcessor, ThinkingFormat
+from s1_hf.forcing.automaton import Automaton
+from s1_hf.forcing.report import Ended
+from s1_hf.forcing.tables import Cell, State
 from s1_hf.forcing.vocabulary import encode
 from stances import forced_texts
 from toys import byte_tokenizer, metaspace_tokenizer
@@ -70,3 +75,107 @@ def test_a_begun_plain_close_is_completed_without_a_space():
     fmt = ThinkingFormat.from_tokenizer(tokenizer)
     assert fmt.plain
     assert forced_texts(tokenizer, fmt, ["<|assistant|><think>ab</"]) == ["think>"]
+
+
+# -- cells and forced runs ----------------------------------------------------------------------------------------
+
+
+def test_a_forced_run_leads_to_where_it_says_one_token_at_a_time():
+    rows = PlacedRows("think", wait_text="Hm Wait")
+    state = rows.placed(rows.automaton.wait_cells[0], thinking_tokens=4)
+    assert rows.forced_from(state.cell) == "Hm Wait"
+    after = rows.after("Hm Wait", state)
+    assert (after.cell, after.thinking_tokens) == (rows.automaton.hold, 7)
+
+
+def test_the_closing_run_counts_only_the_prefix_as_answer():
+    rows = PlacedRows("think", max_thinking_tokens=5, answer_prefix="So:")
+    cut = rows.automaton.cells[rows.automaton.think].cut_after_text
+    after = rows.after("\n</think>\nSo:", rows.placed(cut, thinking_tokens=5))
+    assert rows.forced_from(cut) == "\n</think>\nSo:"
+    assert (after.cell, after.thinking_tokens, after.answer_tokens) == (rows.automaton.answer, 5, 4)
+
+
+def test_the_opening_run_opens_thinking_with_its_last_token():
+    rows = PlacedRows("s1")
+    (first, *_) = rows.automaton.openings.values()
+    begun = rows.after("<|im_start|>", State(first))
+    assert (begun.ended, rows.after("think", begun).ended) == (Ended.NEVER_STARTED, Ended.UNFINISHED)
+    assert rows.after("think", begun).cell == rows.automaton.think
+
+
+def test_a_format_that_awaits_thinking_forces_no_opening():
+    assert PlacedRows("think").automaton.openings == {}
+
+
+def test_only_thinking_cells_stand_under_budgets():
+    automaton = PlacedRows("plain").automaton
+    thinking = [cell for cell, fixed in enumerate(automaton.cells) if fixed.thinking]
+    assert thinking == list(range(automaton.think, automaton.hold + 1))
+    assert all(automaton.cells[cell].forced < 0 for cell in thinking)
+
+
+def test_an_end_of_sequence_in_the_answer_ends_the_row():
+    rows = PlacedRows("think")
+    assert rows.after("<|im_end|>", rows.placed("answer")).cell == rows.automaton.done
+    assert rows.after("ab", rows.placed("done")).answer_tokens == 0
+
+
+def test_the_longest_closing_is_a_newline_the_delimiter_and_the_prefix():
+    harmony = PlacedRows("harmony", answer_prefix="So:").automaton
+    assert harmony.max_closing == 1 + len(harmony.format.close) + len("\nSo:")
+    assert PlacedRows("think", answer_prefix=None).automaton.max_closing == 1 + 1
+
+
+def test_the_largest_id_is_that_of_a_delimiter_or_a_forced_text():
+    rows = PlacedRows("think")
+    assert rows.automaton.largest_id == rows.id("</think>")
+    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"], added=["Moreover"])
+    automaton = Automaton(tokenizer, ThinkingFormat.from_tokenizer(tokenizer, "s1"), Budget(wait_text="Moreover"))
+    assert automaton.largest_id == encode(tokenizer, "Moreover")[0]
+
+
+# -- tables -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["s1", "think", "plain", "harmony"])
+def test_tables_say_of_every_token_in_every_cell_what_the_automaton_says(family):
+    rows = PlacedRows(family, wait_text=["Wait", "Hm Wait"], cut_text="ab")
+    automaton, tables = rows.automaton, rows.tables
+    tokens = torch.arange(len(automaton.vocabulary.texts))
+    for cell in range(len(automaton.cells)):
+        effects = torch.stack(tables.effect(torch.full_like(tokens, cell), tokens)).T.tolist()
+        assert effects == [list(automaton.effect_of(token, cell)) for token in tokens.tolist()]
+    assert [Cell(*cell) for cell in tables.cells.tolist()] == automaton.cells
+
+
+def test_tables_know_ends_lines_and_waits():
+    rows = PlacedRows("think", wait_text=["Wait", "Hm Wait"], cut_text="ab")
+    tables = rows.tables
+    assert tables.is_end.nonzero()[:, 0].tolist() == sorted(rows.automaton.format.ends)
+    assert {rows.texts[i] for i in tables.ends_line.nonzero()[:, 0].tolist()} == {"\n", "\n\n", ">\n"}
+    assert tables.wait_lengths.tolist() == [1, 3]
+    assert [rows.forced_from(cell) for cell in tables.wait_cells.tolist()] == ["Wait", "Hm Wait"]
+    assert (tables.message_length, tables.has_wait, tables.close_first) == (2, True, rows.id("</think>"))
+    assert PlacedRows("think", wait_text=None).tables.has_wait is False
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "sentence"),
+    [
+        ("\n", True, True),
+        ("a.\n", True, True),
+        (".", False, True),
+        ('?"', False, True),
+        ("!) ", False, True),
+        ("…", False, True),
+        ("。」", False, False),
+        (".a", False, False),
+        (",", False, False),
+        ("", False, False),
+    ],
+)
+def test_soft_ends_are_ends_of_lines_or_of_sentences(text, line, sentence):
+    """Spaces, closing quotes and brackets aside; 」 is none of those that are known."""
+    found = [PlacedRows("think", cut_window=2, cut_at=at).automaton._is_soft_end(text) for at in ("line", "sentence")]
+    assert found == [line, sentence]

@@ -87,7 +87,7 @@ def test_advancing_counts_every_row_by_its_own_cell():
 
 def test_an_id_beyond_the_tokenizer_is_a_token_like_others():
     """Another processor, or an assistant model, may have drafted it."""
-    rows = PlacedRows("think")
+    rows = PlacedRows("think", cut_window=2)
     after = advance(rows.tables, first_state([rows.placed(thinking_tokens=4)] * 2), rows.ids(["#0", "#2"]))
     assert after[Field.THINKING].tolist() == [5, 5]
     judged = [rows.judge(token, thinking_tokens=4, last=token) for token in ("#0", "#2")]

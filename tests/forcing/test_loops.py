@@ -72,6 +72,12 @@ def test_a_loop_is_looked_for_in_every_row():
     assert looping(ids, torch.tensor([4, 4, 4, 3]), guard).tolist() == [True, False, True, False]
 
 
+def test_a_guard_is_patient_by_default():
+    """Four rounds and 64 tokens: `0000` and a short list are no loops."""
+    guard = LoopGuard()
+    assert (guard.max_period, guard.repeats, guard.min_tokens) == (64, 4, 64)
+
+
 def test_the_longest_period_is_at_most_512():
     """The cost of a step grows with its square."""
     assert LoopGuard(max_period=512).max_period == 512

@@ -8,7 +8,11 @@ import pytest
 import torch
 
 from known_bugs import bug
+from placed_rows import PlacedRows
 from s1_hf import BudgetForcingLogitsProcessor, ThinkingFormat, generate
+from s1_hf.forcing.prompts import read_prompt, split_output, start_of, turn_of
+from s1_hf.forcing.report import Ended
+from s1_hf.forcing.tables import State
 from s1_hf.forcing.vocabulary import encode
 from shared_data import SHARED, needs_shared, qwen, trl_template
 from stances import BY_FAMILY, R1, forced_texts, harmony_tokenizer, prompt_texts, r1_tokenizer, stances
@@ -291,3 +295,89 @@ def test_a_finished_harmony_answer_is_closed():
     fmt = ThinkingFormat.from_tokenizer(tokenizer)
     text = (SHARED / "chat_templates/harmony/test-data/test_keep_analysis_between_finals.txt").read_text().rstrip()
     assert stances(tokenizer, fmt, [text.removesuffix("<|end|>")]) == ["closed"]
+
+
+# -- the functions by themselves ----------------------------------------------------------------------------------
+
+
+def ids_of(rows: PlacedRows, text: str) -> tuple[int, ...]:
+    return encode(rows.tokenizer, text)
+
+
+HEADER = "<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n"
+
+
+def test_the_turn_begins_after_its_last_header():
+    rows = PlacedRows("think")
+    ids = ids_of(rows, HEADER + "a<|im_end|>\n" + HEADER + "bc")
+    assert rows.tokenizer.decode(ids[turn_of(rows.automaton, ids) :]) == "\nbc"
+    assert turn_of(rows.automaton, ids_of(rows, "abc")) == 0
+
+
+def test_a_header_inside_the_closing_delimiter_opens_no_turn():
+    """Harmony's `<|start|>assistant` stands in the middle of what closes its analysis."""
+    rows = PlacedRows("harmony")
+    own = "<|channel|>analysis<|message|>ab<|end|><|start|>assistant<|channel|>final<|message|>c"
+    ids = ids_of(rows, "<|start|>user<|message|>x<|end|><|start|>assistant" + own)
+    assert rows.tokenizer.decode(ids[turn_of(rows.automaton, ids) :]) == own
+
+
+def test_thoughts_in_the_prompt_are_counted_but_for_the_templates_white_space():
+    rows = PlacedRows("think")
+    state = read_prompt(rows.automaton, ids_of(rows, HEADER + "<think>\n\na\nb"))
+    assert (state.cell, state.thinking_tokens, state.ended) == (rows.automaton.think, 3, Ended.UNFINISHED)
+
+
+def test_a_prompt_that_has_closed_thinking_has_thought_nothing():
+    rows = PlacedRows("think")
+    state = read_prompt(rows.automaton, ids_of(rows, HEADER + "<think>ab</think>cd"))
+    assert state == State(rows.automaton.answer)
+
+
+def test_interleaved_thoughts_of_a_prompt_stay_counted():
+    rows = PlacedRows("think", interleaved=True)
+    state = read_prompt(rows.automaton, ids_of(rows, HEADER + "<think>ab</think>cd"))
+    assert (state.thinking_tokens, state.ended, state.answer_tokens) == (2, Ended.NATURAL, 0)
+
+
+def test_a_row_starts_in_the_run_that_forces_what_is_missing():
+    rows = PlacedRows("s1")
+    for own, forced in (("", "<|im_start|>think"), ("<|im_start|>", "think"), ("<|im_start|>think", "")):
+        state = start_of(rows.automaton, ids_of(rows, HEADER + own))
+        assert rows.forced_from(state.cell) == forced
+
+
+def test_a_row_starts_in_the_rest_of_a_closing_delimiter_that_its_prompt_has_begun():
+    rows = PlacedRows("harmony")
+    ids = ids_of(rows, "<|start|>assistant<|channel|>analysis<|message|>ab<|end|><|start|>")
+    state = start_of(rows.automaton, ids)
+    assert rows.forced_from(state.cell) == "assistant<|channel|>final<|message|>"
+    assert (state.thinking_tokens, state.pending, state.ended) == (2, 0, Ended.NATURAL)
+
+
+@pytest.mark.parametrize(
+    ("family", "prompt", "output", "thinking", "answer"),
+    [
+        ("think", HEADER, "<think>ab</think>cd", ["ab"], "cd"),
+        ("think", HEADER + "<think>\n", "ab</think>cd", ["ab"], "cd"),
+        ("think", HEADER + "<think>\n", "ab", ["ab"], ""),
+        ("think", HEADER, "cd", [], "cd"),
+        ("think", HEADER + "<think>a</think>", "cd", [], "cd"),
+        ("plain", HEADER + "<think>\n", "ab</think>cd", ["ab"], "cd"),
+        ("s1", HEADER, "<|im_start|>thinkab<|im_start|>answercd", ["ab"], "cd"),
+        ("harmony", "<|start|>assistant", "<|channel|>final<|message|>cd", [], "cd"),
+    ],
+)
+def test_what_was_generated_is_split_at_the_delimiters(family, prompt, output, thinking, answer):
+    rows = PlacedRows(family)
+    ids = ids_of(rows, output)
+    spans, begins = split_output(rows.automaton, ids_of(rows, prompt), ids)
+    assert [rows.tokenizer.decode(ids[a:b]) for a, b in spans] == thinking
+    assert rows.tokenizer.decode(ids[begins:]) == answer
+
+
+def test_every_block_of_interleaved_thinking_is_a_span():
+    rows = PlacedRows("think", interleaved=True)
+    ids = ids_of(rows, "<think>ab</think>x<think>c</think>yz")
+    spans, begins = split_output(rows.automaton, ids_of(rows, HEADER), ids)
+    assert (spans, begins) == ([(1, 3), (6, 7)], 8)

@@ -9,11 +9,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
-from transformers import LogitsProcessor, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import MistralConfig, MistralForCausalLM
 
 from s1_hf import Budget, LoopGuard, ThinkingFormat, embedded, generate, sweep
 from s1_hf.embedded.problems import held_out_sample
 from s1_hf.generation.grids import curve
+from sweep_models import Pushed, random_model
 from toys import toy_tokenizer
 
 FAMILIES = ("s1", "think", "opened", "harmony", "magistral", "seed")
@@ -21,33 +22,6 @@ common = {"deadline": None, "derandomize": True, "database": None, "suppress_hea
 
 
 CUTS = ("cut_text", "cut_window", "cut_at")  # what has no effect without a cap
-
-
-class Pushed(LogitsProcessor):
-    """Makes ends likely after some contexts, so that a random model ends, is ignored, and ends again."""
-
-    def __init__(self, ends: tuple[int, ...], strength: float) -> None:
-        self.ends, self.strength = list(ends), strength
-
-    def __call__(self, input_ids, scores):
-        push = input_ids[:, -1] % 4 == 0  # of the last token alone: further back may be padding
-        push = push.to(scores.dtype) * self.strength
-        scores = scores.clone()
-        scores[:, self.ends] += push[:, None]
-        return scores
-
-
-@functools.cache
-def random_model(family: str, seed: int) -> tuple[Qwen2ForCausalLM, object, ThinkingFormat]:
-    """A tiny random transformer with a real KV cache, in float64, so that no two tokens are equally likely."""
-    tokenizer = toy_tokenizer(family)
-    torch.manual_seed(seed)
-    config = Qwen2Config(
-        vocab_size=len(tokenizer) + 3, hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, initializer_range=1.0, eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id, bos_token_id=None, max_position_embeddings=512,
-    )  # fmt: skip
-    return Qwen2ForCausalLM(config).double().eval(), tokenizer, ThinkingFormat.from_tokenizer(tokenizer)
 
 
 def options_of(rng: random.Random, fmt: ThinkingFormat) -> dict:
