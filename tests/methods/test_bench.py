@@ -126,7 +126,7 @@ def test_one_setting_is_run_and_several_are_swept(monkeypatch):
         ({"min_p": -1}, "`min_p` has to be a number from 0 to 1"),
         ({"max_new_tokens": 500}, "have to fit into the model's context of 512"),
         ({"temperature": "hot"}, "`temperature` has to be a number above 0, but is 'hot'"),
-        ({"engine": 5}, "Either `model` and `tokenizer` have to be given, or `engine` alone"),
+        ({"engine": 5}, "Either `model` and `tokenizer` have to be given, or only `engine`"),
         ({"loop_guard": 5}, "`loop_guard` has to be a LoopGuard or None"),
         ({"format": "none"}, "`format` has to be one of"),
     ],
