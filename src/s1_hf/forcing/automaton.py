@@ -11,19 +11,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from s1_hf.forcing.search import DelimiterSearch, Pattern
-from s1_hf.forcing.tables import Cell, Effect, State, Tables, after_effect
-from s1_hf.forcing.vocabulary import Vocabulary, encode
+from s1_hf.forcing.tables import OTHERS, Cell, Effect, State, Tables, after_effect, classified
+from s1_hf.forcing.vocabulary import Vocabulary, encode, ends_line, ends_sentence
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from s1_hf.forcing.budget import Budget
     from s1_hf.forcing.formats import ThinkingFormat
-
-OTHERS = -1
-"""In a cell's effects: every token that has no effect of its own there."""
-
-SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
 
 
 class Automaton:
@@ -184,7 +179,7 @@ class Automaton:
         self._set(self.think + part, cell, effects)
 
     def _cut_after_message(self, cut_after_line: int, cut_after_text: int) -> int:
-        if self.message_ids and (self.vocabulary.texts[self.message_ids[-1]] or "").endswith("\n"):
+        if self.message_ids and ends_line(self.vocabulary.texts[self.message_ids[-1]] or ""):
             return cut_after_line
         return cut_after_text
 
@@ -249,7 +244,7 @@ class Automaton:
     def tables(self) -> Tables:
         """The automaton as tensors, on the CPU."""
         texts = self.vocabulary.texts
-        classes, effects = self._classified_effects()
+        classes, effects = classified(self.effects, len(texts))
         banned = sorted(set().union(*self.ban_rows))
         bans = torch.zeros(len(self.ban_rows), len(banned), dtype=torch.bool)
         for r, row in enumerate(self.ban_rows):
@@ -262,7 +257,7 @@ class Automaton:
             cells=torch.tensor(self.cells),
             ends=torch.tensor(self.format.ends, dtype=torch.long),
             is_end=is_end,
-            ends_line=self._marked(lambda text: text.endswith("\n")),
+            ends_line=self._marked(ends_line),
             soft_end=self._marked(self._is_soft_end),
             banned_ids=torch.tensor(banned, dtype=torch.long),
             bans=bans,
@@ -283,30 +278,4 @@ class Automaton:
 
     def _is_soft_end(self, text: str) -> bool:
         """Whether a soft cut may follow a token with this text."""
-        if text.endswith("\n") or self.cut_at == "line":
-            return text.endswith("\n")
-        return text.rstrip().rstrip("\"')]}»”’").endswith(SENTENCE_ENDS)
-
-    def _classified_effects(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """`Tables.classes` and `Tables.effects`: tokens that act alike in every cell are one class."""
-        # 1. Only cells that tell tokens apart matter; forced runs do not.
-        telling = [of_cell for of_cell in self.effects if len(of_cell) > 1]
-        tokens: set[int] = set()
-        for of_cell in telling:
-            tokens.update(of_cell)
-        # 2. A class is what its tokens do in each of these cells; class 0 is all tokens without effects of their own.
-        kinds: dict[tuple[Effect | None, ...], int] = {(None,) * len(telling): 0}
-        classes = torch.zeros(len(self.vocabulary.texts) + 1, dtype=torch.long)
-        for token in sorted(tokens - {OTHERS}):
-            acts = tuple(of_cell.get(token) for of_cell in telling)
-            classes[token] = kinds.setdefault(acts, len(kinds))
-        # 3. The effect of each class in each cell, (C, K, 8).
-        column_of = {id(of_cell): r for r, of_cell in enumerate(telling)}
-        effects = []
-        for of_cell in self.effects:
-            column, others = column_of.get(id(of_cell)), of_cell[OTHERS]
-            if column is None:
-                effects.append([others] * len(kinds))
-            else:
-                effects.append([acts[column] or others for acts in kinds])
-        return classes, torch.tensor(effects)
+        return ends_line(text) or (self.cut_at == "sentence" and ends_sentence(text))

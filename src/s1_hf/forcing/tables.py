@@ -15,6 +15,9 @@ import torch
 
 from s1_hf.forcing.report import Ended
 
+OTHERS = -1
+"""In a cell's effects: every token that has no effect of its own there."""
+
 
 class State(NamedTuple):
     """Where a row stands: integers, or tensors of shape `(batch_size,)` for a whole batch. Counts are in tokens."""
@@ -118,3 +121,32 @@ class Tables:
     def thinking(self, cell: torch.Tensor) -> torch.Tensor:
         """Whether each cell is free and thinking, `int64`; `cell` may have any shape."""
         return self.cells[:, Cell._fields.index("thinking")][cell]
+
+
+def classified(effects: list[dict[int, Effect]], num_ids: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """`Tables.classes` and `Tables.effects`: tokens that act alike in every cell are one class.
+
+    Args:
+        effects (`list[dict[int, Effect]]`): of each cell, by token; see [`OTHERS`].
+    """
+    # 1. Only cells that tell tokens apart matter; forced runs do not.
+    telling = [of_cell for of_cell in effects if len(of_cell) > 1]
+    tokens: set[int] = set()
+    for of_cell in telling:
+        tokens.update(of_cell)
+    # 2. A class is what its tokens do in each of these cells; class 0 is all tokens without effects of their own.
+    kinds: dict[tuple[Effect | None, ...], int] = {(None,) * len(telling): 0}
+    classes = torch.zeros(num_ids + 1, dtype=torch.long)
+    for token in sorted(tokens - {OTHERS}):
+        acts = tuple(of_cell.get(token) for of_cell in telling)
+        classes[token] = kinds.setdefault(acts, len(kinds))
+    # 3. The effect of each class in each cell, (C, K, 8).
+    column_of = {id(of_cell): r for r, of_cell in enumerate(telling)}
+    table = []
+    for of_cell in effects:
+        column, others = column_of.get(id(of_cell)), of_cell[OTHERS]
+        if column is None:
+            table.append([others] * len(kinds))
+        else:
+            table.append([acts[column] or others for acts in kinds])
+    return classes, torch.tensor(table)

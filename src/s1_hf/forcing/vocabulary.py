@@ -64,3 +64,13 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
             if both[: len(head)] == head:
                 return both[len(head) :]
     return ids
+
+
+def ends_line(text: str) -> bool:
+    """Whether a line ends with a token of this text."""
+    return text.endswith("\n")
+
+
+def ends_sentence(text: str) -> bool:
+    """Whether a sentence ends with a token of this text, closing quotes and brackets and white space aside."""
+    return text.rstrip().rstrip("\"')]}»”’").endswith((".", "!", "?", "…", "。", "！", "？"))
