@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, GenerationConfig, T5Config, T5ForConditionalGeneration
 
-from misuse import IDS, MODEL, S1, forcing, generated, generating, processor
+from misuse import IDS, MODEL, PLAIN, S1, forcing, generated, generating, processor
 from s1_hf import BudgetForcingLogitsProcessor, budget_forcing, generate
 from s1_hf.forcing.vocabulary import encode
 from toys import ToyModel, tiny_qwen2, toy_model
@@ -168,3 +168,21 @@ def test_two_threads_in_one_processor_are_noticed():
     thread.join()
     with pytest.raises(RuntimeError, match="one call of `generate` at a time"):
         processor(torch.cat([mine, mine[:, -1:]], 1), scores)
+
+
+@pytest.mark.parametrize("name", ["num_ignores", "min_thinking_tokens"])
+@pytest.mark.parametrize("value", [1, [0, 2]])
+def test_plain_delimiters_can_be_capped_and_nothing_else(name, value):
+    """That the model has ended is known too late to ignore it; zeros are fine."""
+    with pytest.raises(ValueError, match="have to be 0 with the closing delimiter '</think>', which is 3 plain tokens"):
+        BudgetForcingLogitsProcessor(PLAIN, **{name: value})
+    BudgetForcingLogitsProcessor(PLAIN, **{name: [0, 0], "max_thinking_tokens": 4})
+
+
+@pytest.mark.parametrize("caps", [1, [9, 1], [None, 1]], ids=str)
+def test_a_cap_smaller_than_the_stop_message_is_refused(caps):
+    """Its tokens are thinking tokens, so that no row could keep its cap; a cap of just its length can."""
+    match = "has to be at least the length of `cut_text`, 2 tokens, whose tokens are thinking tokens, but is 1"
+    with pytest.raises(ValueError, match=match):
+        processor(max_thinking_tokens=caps, cut_text="ab")
+    processor(max_thinking_tokens=[None, 2], cut_text="ab")
