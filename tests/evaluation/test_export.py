@@ -12,7 +12,15 @@ pytest.importorskip("lighteval")
 from documents import lamps
 from lighteval.models.model_input import GenerationParameters
 
-from s1_hf import LoopGuard, ThinkingFormat, embedded, export_custom_generate, generate
+from s1_hf import (
+    LoopGuard,
+    ThinkingFormat,
+    budget_forcing,
+    embedded,
+    export_custom_generate,
+    generate,
+    sweep,
+)
 from s1_hf.evaluation import BudgetForcingModel
 
 
@@ -116,3 +124,19 @@ def test_bad_settings_write_nothing(folder, settings, message):
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(ValueError, match="has no config.json"):
         export_custom_generate(tmp_path)
+
+
+def test_a_call_with_a_budget_of_its_own_is_not_overridden_by_the_folders(folder):
+    export_custom_generate(folder, max_thinking_tokens=20)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True), embedded.load()[1]
+    plain = embedded.load()[0]
+    question = embedded.Problem(2, 7, 3, 8).question
+    options = {"num_ignores": 1, "max_new_tokens": 300}
+    assert generate(model, tokenizer, question, **options) == generate(plain, tokenizer, question, **options)
+    grid = {"max_thinking_tokens": [16, None], "max_new_tokens": 300}
+    one, other = (sweep(each, tokenizer, question, **grid).completions for each in (model, plain))
+    assert one == other
+    chat = [{"role": "user", "content": question}]
+    inputs = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    outputs = [each.generate(**inputs, **budget_forcing(each, tokenizer, **options)) for each in (model, plain)]
+    assert outputs[0].equal(outputs[1])

@@ -1,18 +1,14 @@
 """The settings: what they are called, what travels with them, what has no effect."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from misuse import EVERYWHERE
-from s1_hf.forcing.budget import NAMES, PER_PROMPT, Budget, BudgetKeywords, SharedKeywords, check_effect, without_idle
+from s1_hf.forcing.budget import Budget, check_effect, without_idle
 from s1_hf.forcing.loops import LoopGuard
-
-
-def test_the_keywords_are_the_fields():
-    """Type checkers read the one, everything else the other."""
-    assert set(BudgetKeywords.__annotations__) | set(SharedKeywords.__annotations__) == set(NAMES)
-    assert set(SharedKeywords.__annotations__) == set(NAMES) - set(PER_PROMPT)
 
 
 @pytest.mark.parametrize(
@@ -191,3 +187,20 @@ def test_changing_the_callers_list_does_not_change_a_checked_budget():
     budget = Budget(max_thinking_tokens=caps)
     caps[0] = -7
     assert budget.column("max_thinking_tokens", 2) == [3, 4]
+
+
+def test_integers_of_numpy_become_plain_ones():
+    budget = Budget(max_thinking_tokens=np.int64(30), num_ignores=[np.int32(1), 2], cut_window=np.int8(4))
+    assert json.loads(json.dumps(budget.to_dict())) == budget.to_dict()
+    assert budget == Budget(max_thinking_tokens=30, num_ignores=(1, 2), cut_window=4)
+
+
+def test_a_list_without_any_cap_is_no_cap():
+    with pytest.raises(ValueError, match="`cut_text` has no effect without `max_thinking_tokens`"):
+        check_effect([Budget(max_thinking_tokens=[None, None], cut_text="x")])
+
+
+def test_what_has_no_effect_is_not_in_the_name():
+    shared = {"cut_text": "Enough.", "cut_window": 8, "cut_at": "sentence"}
+    assert Budget(num_ignores=1, **shared).name == "1 ignore"
+    assert Budget(max_thinking_tokens=32, cut_window=8).name == "cap 32, cut_window 8"

@@ -41,7 +41,7 @@ Tasks = Annotated[str, typer.Option(help="Task names, separated by commas: s1:ai
 MaxSamples = Annotated[int | None, typer.Option(help="Problems per task, for a trial.", min=1)]
 CustomTasks = Annotated[str, typer.Option(help="A module or file with tasks.")]
 DataFolder = Annotated[str | None, typer.Option(help="Local data for the tasks s1:...")]
-MaxNewTokens = Annotated[int | None, typer.Option(help="Instead of the tasks' own limits.", **_DECODING)]
+MaxNewTokens = Annotated[int | None, typer.Option(help="Instead of the tasks' own limits.", min=1, **_DECODING)]
 BatchSize = Annotated[int, typer.Option(help="Rows per batch.", **_DECODING)]
 MaxModelLen = Annotated[int | None, typer.Option(help="Context in tokens; the model's own by default.", **_DECODING)]
 OutputDir = Annotated[Path, typer.Option(help="Folder for all results.", **_SAVING)]

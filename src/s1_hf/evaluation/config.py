@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -86,7 +87,12 @@ class BudgetForcingConfig(ModelConfig):
     @classmethod
     def _collect_budget(cls, given: Any) -> Any:
         """Single fields of the budget go into it."""
-        if not isinstance(given, dict) or not given.keys() & set(NAMES):
+        if not isinstance(given, dict):
+            return given
+        for name in given.keys() - cls.model_fields.keys() - set(NAMES):
+            if close := difflib.get_close_matches(name, NAMES, 1, cutoff=0.8):
+                raise ValueError(f"`{name}` is not an argument. Did you mean `{close[0]}`?")
+        if not given.keys() & set(NAMES):
             return given
         given = dict(given)
         single = {name: given.pop(name) for name in NAMES if name in given}

@@ -9,31 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 from s1_hf.forcing.loops import LoopGuard, is_count
 
 NO_LIMIT = 2**40  # tokens; stands for "no cap"
-
-
-class SharedKeywords(TypedDict, total=False):
-    """The fields of [`Budget`] that are the same for all rows of a batch, as keywords for type checkers and editors."""
-
-    wait_text: str | Sequence[str] | None
-    cut_text: str | None
-    cut_window: int
-    cut_at: Literal["line", "sentence"]
-    answer_prefix: str | None
-    answer_reserve: int
-    loop_guard: LoopGuard | None
-
-
-class BudgetKeywords(SharedKeywords, total=False):
-    """All fields of [`Budget`], as keywords for type checkers and editors."""
-
-    max_thinking_tokens: int | Literal["auto"] | None | Sequence[int | None]
-    min_thinking_tokens: int | Sequence[int]
-    num_ignores: int | Sequence[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +81,10 @@ class Budget:
             raise ValueError(" ".join(bad))
         for one in fields(self):
             value = getattr(self, one.name)
-            if _is_many(value):
-                object.__setattr__(self, one.name, tuple(value))  # hashable, and the caller's list may change later
+            if _is_many(value):  # hashable, and the caller's list may change later
+                object.__setattr__(self, one.name, tuple(map(_plain, value)))
+            else:
+                object.__setattr__(self, one.name, _plain(value))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Budget:
@@ -132,8 +114,9 @@ class Budget:
     def name(self) -> str:
         """Such as `"cap 500, 2 ignores"` or `"no intervention"`; fields other than these two only if they are set."""
         said = []
+        (acting,) = without_idle([self])
         for one in fields(self):
-            value = getattr(self, one.name)
+            value = getattr(acting, one.name)
             if one.name == "max_thinking_tokens" and value is not None:
                 said.append(f"cap {value}")
             elif one.name == "num_ignores" and value == 1:
@@ -152,6 +135,11 @@ class Budget:
         if isinstance(self.wait_text, str):
             return (self.wait_text,)
         return tuple(self.wait_text)
+
+    @property
+    def has_cap(self) -> bool:
+        """Whether any thinking could be cut."""
+        return self.max_thinking_tokens == "auto" or min(self.column("max_thinking_tokens", 1)) < NO_LIMIT
 
     @property
     def ignores_ends(self) -> bool:
@@ -266,8 +254,8 @@ def _idle(budgets: Sequence[Budget]) -> dict[str, str]:
 
 
 _NEEDS: tuple[tuple[str, str, Callable[[Budget], bool]], ...] = (
-    ("cut_text", "`max_thinking_tokens`", lambda budget: budget.max_thinking_tokens is not None),
-    ("cut_window", "`max_thinking_tokens`", lambda budget: budget.max_thinking_tokens is not None),
+    ("cut_text", "`max_thinking_tokens`", lambda budget: budget.has_cap),
+    ("cut_window", "`max_thinking_tokens`", lambda budget: budget.has_cap),
     ("cut_at", "`cut_window`", lambda budget: budget.cut_window > 0),
     ("answer_reserve", '`max_thinking_tokens="auto"`', lambda budget: budget.max_thinking_tokens == "auto"),
 )
@@ -291,6 +279,11 @@ def _default(name: str) -> Any:
 def _with_defaults(budget: Budget, names: Iterable[str]) -> Budget:
     """The same with the defaults of some fields."""
     return replace(budget, **{name: _default(name) for name in names})
+
+
+def _plain(value: Any) -> Any:
+    """Integers of any kind (numpy's, for example) as `int`."""
+    return int(value) if is_count(value) else value
 
 
 def _is_many(value: object) -> bool:

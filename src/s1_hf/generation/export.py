@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
     from typing_extensions import Unpack
 
-    from s1_hf.forcing.budget import BudgetKeywords
+    from s1_hf.forcing.keywords import BudgetKeywords
 
 FILE = Path("custom_generate") / "generate.py"
 _SOURCE = '''\
@@ -123,12 +123,18 @@ def generate_with(
 ) -> Any:
     """What an exported file calls: `model.generate(...)` under `settings`, unless `kwargs` say otherwise.
 
-    A `budget` among `kwargs` replaces the folder's; single fields, such as `max_thinking_tokens`, replace its fields.
+    A `budget` among `kwargs` replaces the folder's; single fields, such as `max_thinking_tokens`, replace its fields. A
+    [`BudgetForcingLogitsProcessor`] among the processors (so in `s1_hf.generate`, `sweep`, and with the arguments of
+    `budget_forcing`) has its own budget, and the folder's does not apply.
     The tokenizer is `kwargs["tokenizer"]`, or the one in the model's own folder, read once per model.
 
     Raises:
         ValueError, TypeError: as [`budget_forcing`].
     """
+    stock: Any = type(model).generate  # type: ignore[attr-defined]  # the model's own attribute is the exported one
+    processors = kwargs.get("logits_processor") or []
+    if any(isinstance(one, BudgetForcingLogitsProcessor) for one in processors):
+        return stock(model, inputs, generation_config=generation_config, **kwargs)  # this call brings its own budget
     chosen = {"format": settings["format"], "max_answer_tokens": settings["max_answer_tokens"]}
     if isinstance(chosen["format"], Mapping):
         chosen["format"] = ThinkingFormat(**chosen["format"])
@@ -144,7 +150,6 @@ def generate_with(
     arguments = budget_forcing(model, tokenizer, **chosen, **given)
     if arguments.get("stop_strings"):
         arguments.setdefault("tokenizer", tokenizer)
-    stock: Any = type(model).generate  # type: ignore[attr-defined]  # the model's own attribute is the exported one
     return stock(model, inputs, **arguments)
 
 

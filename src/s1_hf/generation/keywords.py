@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 from transformers import LogitsProcessor, PreTrainedModel, StoppingCriteria
 
-from s1_hf.forcing.budget import BudgetKeywords, SharedKeywords
+from s1_hf.forcing.keywords import BudgetKeywords, SharedKeywords
 
 
 class DecodingKeywords(TypedDict, total=False):

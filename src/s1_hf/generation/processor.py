@@ -9,11 +9,12 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, PreTrainedTokenizerBase
 
 from s1_hf.forcing.automaton import Automaton
-from s1_hf.forcing.budget import Budget, BudgetKeywords, check_effect
+from s1_hf.forcing.budget import Budget, check_effect
 from s1_hf.forcing.collect import collect_budget
 from s1_hf.forcing.decisions import Field, Limits, advance, decide, first_state, limits_for
 from s1_hf.forcing.draws import Draws, SharedDraws
 from s1_hf.forcing.formats import ThinkingFormat, check_format, resolve_format
+from s1_hf.forcing.keywords import BudgetKeywords
 from s1_hf.forcing.prompts import start_of
 from s1_hf.forcing.report import Report
 from s1_hf.forcing.tables import Tables

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from s1_hf.engines.request import Request
-    from s1_hf.forcing.budget import BudgetKeywords
     from s1_hf.forcing.formats import ThinkingFormat
+    from s1_hf.forcing.keywords import BudgetKeywords
     from s1_hf.generation.chats import Completion, Prompt
 
 TASK = "traces"
