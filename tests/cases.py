@@ -182,7 +182,10 @@ def run_case(case: dict, processor: BudgetForcingLogitsProcessor) -> torch.Tenso
 def one_row(seed: int) -> dict:
     """A random case with a single prompt, for the modes that take no batch."""
     case = case_of(seed)
-    return case | {name: case[name][:1] for name in ("prompts", "most", "least", "ignores")}
+    case |= {name: case[name][:1] for name in ("prompts", "most", "least", "ignores")}
+    if case["most"] == [UNLIMITED]:
+        case |= {"message": None, "window": 0}  # which have no effect without a cap
+    return case
 
 
 def options_of(case: dict) -> dict:
