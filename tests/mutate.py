@@ -1,4 +1,4 @@
-"""Changes the decisions and the loop guard in one place at a time, and prints what none of their tests notices.
+"""Changes decisions, loop guard and tables in one place at a time, and prints what none of their tests notices.
 
 Run with `python tests/mutate.py` (not on Windows, which has no `os.fork`); `--only 180` mutates a single line.
 Each mutant runs in a process of its own, in memory: no file is written. Changes that make no difference are listed in
@@ -22,7 +22,9 @@ from typing import NamedTuple
 import pytest
 from _pytest.runner import runtestprotocol
 
-MODULES = ("decisions", "loops")
+import placed_rows
+
+MODULES = ("decisions", "loops", "tables")
 """Of `s1_hf.forcing`; the tests of each are in `tests/forcing`."""
 SECONDS = 60
 """A mutant that runs longer than this has been noticed: it hangs."""
@@ -71,6 +73,9 @@ RENAMED = {
 TWO_DIMENSIONS = "the tensor has two dimensions, so that 1 is the last"
 ALIKE = "a tensor of integers and booleans is one of integers"
 OUTSIDE = "what is compared there lies outside every stretch that thinking could fill"
+NO_CLASS = "a token with effects of its own is never told apart by cells in which all tokens do the same"
+NOT_READ = "only what a thinking cell says of closing is read, and each of those says all of it"
+NOT_A_TOKEN = "any number does that is no token with an effect of its own"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
         "first_state",
@@ -111,9 +116,22 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("looping", "min=0", "min=-1"): OUTSIDE,
     ("_ban", "if len(tables.unused_ids):", "if True:"): "filling in no place changes nothing; asking saves a kernel",
     ("_ban_ends", "if keep is not None:", "if True:"): "no id is None",
+    ("_ban_ends", "keep is not None", "True"): "no id is None",
     ("_force", "scores.gather(1, token)", "scores"): "rows that are not forced write back their first score",
+    ("after_effect", "Ended.UNFINISHED * effect.opens", "effect.opens"): "`Ended.UNFINISHED` is 1",
+    ("classified", "len(of_cell) > 1", "len(of_cell) >= 1"): NO_CLASS,
+    ("classified", "len(of_cell) > 1", "len(of_cell) > 0"): NO_CLASS,
+    ("classified", "len(of_cell) > 1", "True"): NO_CLASS,
+    ("classified", "{(None,) * len(telling): 0}", "{(None,) * len(telling): 1}"): "only its length is read",
+    ("classified", "{(None,) * len(telling): 0}", "{(None,) * len(telling): -1}"): "only its length is read",
+    ("classified", "sorted(tokens - {OTHERS})", "tokens - {OTHERS}"): "classes are numbered in another order",
 }
 """Changes that make no difference, by function, before and after as they are printed, with the reason."""
+for _other in ("pass", "OTHERS = 1", "OTHERS = -2", "OTHERS = -0"):
+    EQUIVALENT["module", "OTHERS = -1", _other] = NOT_A_TOKEN
+for _name in ("natural", "cut_after_line", "cut_after_text", "stop_message"):
+    for _number in ("1", "-2", "-0"):
+        EQUIVALENT["Cell", f"{_name}: Any = -1", f"{_name}: Any = {_number}"] = NOT_READ
 
 
 class Mutant(NamedTuple):
@@ -131,6 +149,11 @@ def variants(node: ast.AST) -> Iterator[ast.AST | None]:
         texts = any(isinstance(c, ast.Constant) and isinstance(c.value, str) for c in node.comparators)
         for operator in COMPARED.get(type(node.ops[0]), [])[: 1 if texts else None]:
             yield ast.Compare(node.left, [operator()], node.comparators)
+        yield ast.Constant(True)
+        yield ast.Constant(False)
+    elif isinstance(node, ast.BoolOp):
+        yield ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values)
+        yield from node.values
     elif isinstance(node, ast.BinOp):
         for calculated in CALCULATED.get(type(node.op), []):
             yield ast.BinOp(node.left, calculated(), node.right)
@@ -175,8 +198,11 @@ def _other_calls(node: ast.Call) -> Iterator[ast.AST]:
         yield node.func.value  # `x.clone()` becomes `x`
     if len(node.args) == 1:
         yield node.args[0]  # `tables.clamp(x)` becomes `x`
-    if len(node.args) == 3 and ast.unparse(node.func) == "torch.where":
-        yield ast.Call(node.func, [node.args[0], node.args[2], node.args[1]], node.keywords)
+    if ast.unparse(node.func) not in ("max", "min"):
+        for i in range(len(node.args) - 1):
+            yield ast.Call(
+                node.func, [*node.args[:i], node.args[i + 1], node.args[i], *node.args[i + 2 :]], node.keywords
+            )
 
 
 Path_ = tuple[tuple[str, int | None], ...]
@@ -253,10 +279,13 @@ def replace_module(mutant: Mutant) -> None:
     before = dict(names)
     exec(compile(mutant.tree, mutant.module, "exec"), names)
     for module in list(sys.modules.values()):
-        if getattr(module, "__name__", "").split(".")[0] in ("s1_hf", "tests", "placed_rows", "test_decisions"):
+        if getattr(module, "__name__", "").split(".")[0] in ("s1_hf", "tests", "placed_rows"):
             for name, value in list(vars(module).items()):
                 if name in before and name[:2] != "__" and value is before[name]:
                     vars(module)[name] = names[name]
+    if mutant.module.endswith("tables"):  # those that were built without the change
+        placed_rows.automaton_of.cache_clear()
+        placed_rows.tables_of.cache_clear()
 
 
 class Mutation:

@@ -9,14 +9,13 @@ import pytest
 
 TESTS = Path(__file__).parent
 SOURCE = TESTS.parent / "src" / "s1_hf"
-ELSEWHERE = {"export": "evaluation/test_export.py"}
 
 
 @pytest.mark.parametrize("room", ["forcing", "generation"])
 def test_every_module_of_the_core_has_its_tests(room):
     missing = []
     for module in sorted((SOURCE / room).glob("[a-z]*.py")):
-        place = ELSEWHERE.get(module.stem, f"{room}/test_{module.stem}.py")
+        place = f"{room}/test_{module.stem}.py"
         if not (TESTS / place).is_file():
             missing.append(place)
     assert missing == []

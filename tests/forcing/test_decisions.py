@@ -85,15 +85,6 @@ def test_advancing_counts_every_row_by_its_own_cell():
     assert after[Field.CELL].tolist() == [rows.automaton.think, rows.automaton.answer, rows.automaton.think]
 
 
-def test_an_id_beyond_the_tokenizer_is_a_token_like_others():
-    """Another processor, or an assistant model, may have drafted it."""
-    rows = PlacedRows("think", cut_window=2)
-    after = advance(rows.tables, first_state([rows.placed(thinking_tokens=4)] * 2), rows.ids(["#0", "#2"]))
-    assert after[Field.THINKING].tolist() == [5, 5]
-    judged = [rows.judge(token, thinking_tokens=4, last=token) for token in ("#0", "#2")]
-    assert {(row.thinking_tokens, row.forced) for row in judged} == {(4, "")}
-
-
 # -- rule 2: the minimum ------------------------------------------------------------------------------------------
 
 
@@ -172,6 +163,13 @@ def test_rule_3_without_a_wait_the_next_best_token_is_taken():
     (row,) = rows.decide(rows.scores("</think>", "<|im_end|>", "b"))
     assert (row.stand.forced, row.stand.ignores_used, row.stand.ends_ignored) == ("", 1, 1)
     assert row.scores.argmax() == rows.id("b") and row.pick == "</think>"
+
+
+def test_rule_3_an_end_that_a_wait_replaces_is_not_skipped():
+    """A host that is told so would look for the next-best token."""
+    for wait_text, skips in (("Wait", False), (None, True)):
+        rows = PlacedRows("think", num_ignores=1, wait_text=wait_text)
+        assert rows.verdict([rows.placed()], ["</think>"], ["a"]).skips.tolist() == [skips]
 
 
 def test_rule_3_without_a_wait_there_is_room_up_to_the_cap():
@@ -686,6 +684,15 @@ def test_rule_9_holes_in_the_vocabulary_are_never_possible():
     (row,) = rows.decide(rows.scores("b", "d", "c"))
     assert (row.pick, {"b", "d"} & set(row.possible)) == ("c", set())
     assert "a" in row.possible
+
+
+def test_rule_9_an_id_beyond_the_tokenizer_is_a_token_like_others():
+    """Once it stands there: another processor, or an assistant model, may have chosen it."""
+    rows = PlacedRows("think", cut_window=2)
+    after = advance(rows.tables, first_state([rows.placed(thinking_tokens=4)] * 2), rows.ids(["#0", "#2"]))
+    assert after[Field.THINKING].tolist() == [5, 5]
+    judged = [rows.judge(token, thinking_tokens=4, last=token) for token in ("#0", "#2")]
+    assert {(row.thinking_tokens, row.forced) for row in judged} == {(4, "")}
 
 
 # -- rule 12: forced tokens ---------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import torch
 
 from placed_rows import PlacedRows
 from s1_hf.forcing.report import Ended
-from s1_hf.forcing.tables import Cell, Effect, State, Tables, after_effect
+from s1_hf.forcing.tables import OTHERS, Cell, Effect, State, Tables, after_effect, classified
 
 THINKING = State(cell=1, thinking_tokens=5, ended=Ended.UNFINISHED)
 
@@ -65,6 +65,28 @@ def test_ids_beyond_the_tokenizer_are_looked_up_as_one_classless_token():
     last = len(tables.classes) - 1
     assert tables.clamp(torch.tensor([0, last - 1, last, last + 99])).tolist() == [0, last - 1, last, last]
     assert (int(tables.classes[last]), bool(tables.is_end[last]), bool(tables.ends_line[last])) == (0, False, False)
+
+
+def test_tokens_that_act_alike_in_every_cell_are_one_class():
+    """Tokens 1 and 3 act alike, 2 differs from them in the second cell alone; 0 and 4 have no effects of their own."""
+    first = {OTHERS: Effect(0), 1: Effect(1), 2: Effect(1), 3: Effect(1)}
+    second = {OTHERS: Effect(1), 2: Effect(2)}
+    classes, effects = classified([first, second, {OTHERS: Effect(0, thinks=1)}], num_ids=5)
+    assert classes.dtype == torch.long
+    assert classes.tolist() == [0, 1, 2, 1, 0, 0]
+    assert effects.shape == (3, 3, 8)
+
+
+def test_a_class_does_in_each_cell_what_its_tokens_do():
+    """In the cell of a forced run, the last one, every token does the same."""
+    cells = [{OTHERS: Effect(0), 1: Effect(1), 2: Effect(2)}, {OTHERS: Effect(1), 2: Effect(0)}, {OTHERS: Effect(2)}]
+    classes, effects = classified(cells, num_ids=3)
+    found = [[Effect(*row) for row in of_cell] for of_cell in effects[:, classes].tolist()]  # by cell and token
+    assert found == [
+        [Effect(0), Effect(1), Effect(2), Effect(0)],
+        [Effect(1), Effect(1), Effect(0), Effect(1)],
+        [Effect(2)] * 4,
+    ]
 
 
 def test_columns_of_cells_have_names():

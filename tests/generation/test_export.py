@@ -1,4 +1,4 @@
-"""A budget in the model's folder: stock `generate`, pipelines and lighteval keep it."""
+"""A budget in the model's folder: stock `generate` and pipelines keep it; `tests/evaluation` tests lighteval."""
 
 from __future__ import annotations
 
@@ -7,21 +7,10 @@ import shutil
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
-pytest.importorskip("lighteval")
+from s1_hf import LoopGuard, ThinkingFormat, budget_forcing, embedded, export_custom_generate, generate, sweep
+from s1_hf.embedded.problems import held_out_sample
 
-from documents import lamps
-from lighteval.models.model_input import GenerationParameters
-
-from s1_hf import (
-    LoopGuard,
-    ThinkingFormat,
-    budget_forcing,
-    embedded,
-    export_custom_generate,
-    generate,
-    sweep,
-)
-from s1_hf.evaluation import BudgetForcingModel
+(QUESTION,) = (problem.question for problem in held_out_sample(1, seed=5))
 
 
 @pytest.fixture
@@ -40,27 +29,27 @@ def ask(tokenizer, question: str) -> dict:
 
 def test_stock_generate_has_the_budget(folder):
     export_custom_generate(folder, max_thinking_tokens=20, num_ignores=1)
-    model, tokenizer, question = load(folder), AutoTokenizer.from_pretrained(folder), lamps(1)[0].query
-    inputs = ask(tokenizer, question)
+    model, tokenizer = load(folder), AutoTokenizer.from_pretrained(folder)
+    inputs = ask(tokenizer, QUESTION)
     out = model.generate(**inputs, max_new_tokens=200)[0, inputs["input_ids"].shape[1] :]
-    (expected,) = generate(*embedded.load(), question, max_thinking_tokens=20, num_ignores=1, max_new_tokens=200)
+    (expected,) = generate(*embedded.load(), QUESTION, max_thinking_tokens=20, num_ignores=1, max_new_tokens=200)
     assert out.tolist() == list(expected.token_ids)
     assert "Final Answer:" in tokenizer.decode(out)
 
 
 def test_a_call_may_say_otherwise(folder):
     export_custom_generate(folder, max_thinking_tokens=20)
-    model, tokenizer, question = load(folder), AutoTokenizer.from_pretrained(folder), lamps(1)[0].query
-    inputs = ask(tokenizer, question)
+    model, tokenizer = load(folder), AutoTokenizer.from_pretrained(folder)
+    inputs = ask(tokenizer, QUESTION)
     out = model.generate(inputs["input_ids"], max_thinking_tokens=None, num_ignores=1, max_new_tokens=300)
-    (expected,) = generate(*embedded.load(), question, num_ignores=1, max_new_tokens=300)
+    (expected,) = generate(*embedded.load(), QUESTION, num_ignores=1, max_new_tokens=300)
     assert out[0, inputs["input_ids"].shape[1] :].tolist() == list(expected.token_ids)
 
 
 def test_a_model_that_did_not_trust_the_folder_can_name_it(folder):
     export_custom_generate(folder, max_thinking_tokens=20)
     model, tokenizer = embedded.load()
-    inputs = ask(tokenizer, lamps(1)[0].query)
+    inputs = ask(tokenizer, QUESTION)
     out = model.generate(**inputs, custom_generate=str(folder), trust_remote_code=True, max_new_tokens=200)
     assert "Final Answer:" in tokenizer.decode(out[0])
     assert "Final Answer:" not in tokenizer.decode(model.generate(**inputs, max_new_tokens=200)[0])
@@ -69,40 +58,15 @@ def test_a_model_that_did_not_trust_the_folder_can_name_it(folder):
 def test_pipelines_have_the_budget(folder):
     export_custom_generate(folder, max_thinking_tokens=20)
     pipe = pipeline("text-generation", str(folder), trust_remote_code=True, dtype="float32", device="cpu")
-    (out,) = pipe([{"role": "user", "content": lamps(1)[0].query}], max_new_tokens=200)
+    (out,) = pipe([{"role": "user", "content": QUESTION}], max_new_tokens=200)
     assert "Final Answer:" in out["generated_text"][-1]["content"]
-
-
-@pytest.mark.parametrize("budget", [{"num_ignores": 2}, {"max_thinking_tokens": 30}, {"num_ignores": 0}])
-def test_stock_lighteval_gives_the_answers_of_our_own_model_class(folder, config, tmp_path, budget):
-    models = pytest.importorskip("lighteval.models.transformers.transformers_model")
-    export_custom_generate(folder, **budget)
-    settings = {"model_name": str(folder), "dtype": "float32", "batch_size": 3, "cache_dir": str(tmp_path / "cache")}
-    stock = models.TransformersModel(
-        models.TransformersModelConfig(**settings, trust_remote_code=True, generation_parameters=GenerationParameters())
-    )
-    stock._cache = None
-    docs = lamps(5)
-    theirs = stock.greedy_until(docs)
-    ours = BudgetForcingModel(config(**budget, batch_size=3)).greedy_until(docs)
-    for one, other in zip(theirs, ours, strict=True):
-        ids, expected = one.output_tokens[0].tolist(), other.output_tokens[0]
-        assert ids[: len(expected)] == expected
-        assert set(ids[len(expected) :]) <= {431}  # padded with the end of sequence
-        assert one.text[0].endswith(other.text[0])
-
-
-def test_our_model_class_is_not_budgeted_twice(folder, config):
-    export_custom_generate(folder, max_thinking_tokens=5)
-    settings = config(model_name=str(folder), trust_remote_code=True)
-    assert BudgetForcingModel(settings).greedy_until(lamps(1))[0].samples[0].completion.report.ended == "natural"
 
 
 def test_formats_and_guards_are_written_down(folder):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     own = ThinkingFormat.from_delimiters(tokenizer, start="<|im_start|>think", close="<|im_start|>answer")
     export_custom_generate(folder, format=own, loop_guard=LoopGuard(max_period=4), max_thinking_tokens="auto")
-    model, inputs = load(folder), ask(tokenizer, lamps(1)[0].query)
+    model, inputs = load(folder), ask(tokenizer, QUESTION)
     assert "<|im_start|>answer" in tokenizer.decode(model.generate(**inputs, max_new_tokens=300)[0])
 
 
