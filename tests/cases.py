@@ -152,20 +152,8 @@ def check_case(case: dict, processor: BudgetForcingLogitsProcessor, out: torch.T
 
 
 def processor_for(case: dict, **options) -> BudgetForcingLogitsProcessor:
-    tokenizer, fmt, _ = setting(case["family"])
-    return BudgetForcingLogitsProcessor(
-        tokenizer,
-        format=fmt,
-        max_thinking_tokens=[None if m == UNLIMITED else m for m in case["most"]],
-        min_thinking_tokens=case["least"],
-        num_ignores=case["ignores"],
-        wait_text=case["waits"] or None,
-        answer_prefix=case["prefix"],
-        cut_text=case["message"],
-        cut_window=case["window"],
-        cut_at="sentence" if case["sentence"] and case["window"] else "line",
-        **options,
-    )
+    tokenizer, _, _ = setting(case["family"])
+    return BudgetForcingLogitsProcessor(tokenizer, **budgets_of(case), **options)
 
 
 def run_case(case: dict, processor: BudgetForcingLogitsProcessor) -> torch.Tensor:
@@ -201,7 +189,7 @@ def budgets_of(case: dict) -> dict:
     _, fmt, _ = setting(case["family"])
     return {
         "format": fmt,
-        "max_thinking_tokens": [None if m == 10**9 else m for m in case["most"]],
+        "max_thinking_tokens": [None if m == UNLIMITED else m for m in case["most"]],
         "min_thinking_tokens": case["least"],
         "num_ignores": case["ignores"],
         "wait_text": case["waits"] or None,

@@ -40,7 +40,7 @@ def automaton_of(family: str, budget: Budget, interleaved: bool = False) -> Auto
 
 @functools.cache
 def tables_of(family: str, budget: Budget, interleaved: bool = False) -> Tables:
-    return automaton_of(family, budget, interleaved).tables()
+    return automaton_of(family, budget, interleaved).tables
 
 
 @dataclass(frozen=True)

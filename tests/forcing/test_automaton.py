@@ -179,3 +179,33 @@ def test_soft_ends_are_ends_of_lines_or_of_sentences(text, line, sentence):
     """Spaces, closing quotes and brackets aside; 」 is none of those that are known."""
     found = [PlacedRows("think", cut_window=2, cut_at=at).automaton._is_soft_end(text) for at in ("line", "sentence")]
     assert found == [line, sentence]
+
+
+# -- one for every batch ------------------------------------------------------------------------------------------
+
+
+def test_the_same_texts_share_an_automaton_whatever_the_budgets_and_others_do_not():
+    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"])
+    fmt = ThinkingFormat.from_tokenizer(tokenizer, "s1")
+    one = Automaton.of(tokenizer, fmt, Budget(max_thinking_tokens=3), [5])
+    assert Automaton.of(tokenizer, fmt, Budget(max_thinking_tokens=[9, 1]), (5,)) is one
+    assert Automaton.of(tokenizer, fmt, Budget(wait_text="Hm", num_ignores=1), [5]) is not one
+    assert Automaton.of(tokenizer, fmt, None, [5]) is not one
+    assert Automaton.of(tokenizer, fmt, Budget(max_thinking_tokens=3)) is not one
+
+
+def test_a_tokenizer_that_has_grown_gets_a_new_automaton():
+    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"])
+    fmt = ThinkingFormat.from_tokenizer(tokenizer, "s1")
+    before = Automaton.of(tokenizer, fmt).tables
+    tokenizer.add_tokens(["new\n"])
+    after = Automaton.of(tokenizer, fmt).tables
+    assert after.num_ids == before.num_ids + 1
+    assert after.ends_line[before.num_ids]
+
+
+def test_tables_first_made_in_inference_mode_serve_gradients_later():
+    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"])
+    with torch.inference_mode():
+        tables = Automaton.of(tokenizer, ThinkingFormat.from_tokenizer(tokenizer, "s1")).tables
+    assert not any(value.is_inference() for value in vars(tables).values() if isinstance(value, torch.Tensor))

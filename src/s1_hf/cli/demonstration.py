@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.embedded.problems import held_out, held_out_sample
-from s1_hf.generation.grids import NO_INTERVENTION, curve
+from s1_hf.forcing.budget import NO_INTERVENTION
+from s1_hf.generation.grids import curve
 from s1_hf.methods import Bench, BudgetForcing, Method, Parallel, RejectionSampling, TokenConditional
 from s1_hf.results.rows import Problem, Row
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Protocol
 
-from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.budget import NO_INTERVENTION, Budget
 from s1_hf.forcing.loops import is_count
 
 if TYPE_CHECKING:
@@ -66,9 +66,6 @@ class Steering(Protocol):
         """The completion of the batch's `row`-th row, with what the processor did to it."""
 
 
-_NO_INTERVENTION = Budget()
-
-
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """One answer that is wanted, and everything that decides about it except for the model.
@@ -88,7 +85,7 @@ class Request:
 
     prompt: tuple[int, ...]
     max_new_tokens: int
-    budget: Budget = _NO_INTERVENTION
+    budget: Budget = NO_INTERVENTION
     max_answer_tokens: int | None = None
     give_up_after: int | None = None
     sampling: Sampling | None = None

@@ -1,4 +1,4 @@
-"""Whether a budget leaves room for an answer."""
+"""How many tokens there are, and whether a budget leaves room for an answer."""
 
 from __future__ import annotations
 
@@ -71,3 +71,16 @@ def check_room(
         f"{what}: {said}, {delimiters} tokens of delimiters and answer prefix, and {reserve} for the answer are "
         f"{excess:,} more than the {max_new_tokens:,} tokens that {allowed}.{fits}"
     )
+
+
+def wanted_context(own: int | None, max_length: int | None) -> int:
+    """Tokens of prompt and output together: the model's `own`, or as many of them as are wanted.
+
+    Raises:
+        ValueError: `max_length` is more than the model's context, or neither is known.
+    """
+    if own is None and max_length is None:
+        raise ValueError("`max_length` has to be given: the model's configuration does not say its context size.")
+    if own is not None and max_length is not None and max_length > own:
+        raise ValueError(f"`max_length` has to be at most the model's context of {own} tokens, but is {max_length}.")
+    return int(max_length or own or 0)

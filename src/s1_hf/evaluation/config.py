@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +18,7 @@ from pydantic import (
 
 from s1_hf.engines.request import Sampling
 from s1_hf.forcing.budget import NAMES, Budget
+from s1_hf.forcing.collect import check_spelling
 
 # Of lighteval's generation parameters, those that transformers' greedy decoding and sampling know.
 _KNOWN = {"temperature", "top_k", "top_p", "min_p", "repetition_penalty", "max_new_tokens", "seed"}
@@ -89,9 +89,7 @@ class BudgetForcingConfig(ModelConfig):
         """Single fields of the budget go into it."""
         if not isinstance(given, dict):
             return given
-        for name in given.keys() - cls.model_fields.keys() - set(NAMES):
-            if close := difflib.get_close_matches(name, NAMES, 1, cutoff=0.8):
-                raise ValueError(f"`{name}` is not an argument. Did you mean `{close[0]}`?")
+        check_spelling(given.keys() - cls.model_fields.keys() - set(NAMES))
         if not given.keys() & set(NAMES):
             return given
         given = dict(given)

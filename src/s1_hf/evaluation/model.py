@@ -24,11 +24,11 @@ from s1_hf.engines.engine import Finished, Recorded
 from s1_hf.engines.ledger import Ledger
 from s1_hf.engines.progress import Progress, Watch
 from s1_hf.engines.request import Request, digest, seed_of
-from s1_hf.engines.room import check_room
+from s1_hf.engines.room import check_room, wanted_context
 from s1_hf.engines.transformers_engine import TransformersEngine
 from s1_hf.evaluation.config import BudgetForcingConfig
 from s1_hf.evaluation.statistics import Response
-from s1_hf.forcing.formats import ThinkingFormat, resolve_format
+from s1_hf.forcing.formats import format_of_settings
 from s1_hf.generation.chats import prompt_ids
 from s1_hf.generation.guards import check_can_ignore
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
@@ -88,12 +88,12 @@ class BudgetForcingModel(LightevalModel):
         self.checkpoint = Checkpoint.find(
             config.model_name, revision=config.revision, trust_remote_code=config.trust_remote_code
         )
-        self._context = _context(self.checkpoint.context, config.max_length)
+        self._context = wanted_context(self.checkpoint.context, config.max_length)
         self._watch = Watch(progress if self._accelerator.is_main_process else None)
         self._cache = _NoCache()
         self.engine = TransformersEngine.from_checkpoint(
             self.checkpoint,
-            format=_format(self.tokenizer, config),
+            format=format_of_settings(self.tokenizer, config.format),
             batch_size=config.batch_size,
             share=(self._accelerator.process_index, self._accelerator.num_processes),
             loading={
@@ -177,13 +177,14 @@ class BudgetForcingModel(LightevalModel):
 
     # -- what is wanted -----------------------------------------------------------------------------------------
 
+    def check(self, docs: list[Doc]) -> None:
+        """Refuse what [`greedy_until`] refuses."""
+        for _ in self._by_task(docs):
+            pass
+
     def requests(self, docs: list[Doc]) -> Iterator[tuple[Doc, list[Request]]]:
         """What has to be generated for each doc; see [`greedy_until`] for what is refused."""
-        for task, group in groupby(docs, lambda doc: doc.task_name):
-            of_task = list(group)
-            self._check_samples(task, max(doc.num_samples for doc in of_task))
-            prompts = [self._prompt(doc) for doc in of_task]
-            limit = self._max_new_tokens(task, of_task, max(prompts, key=len))
+        for task, of_task, prompts, limit in self._by_task(docs):
             plain = task.removesuffix("|0")
             one = Request(
                 prompt=(),
@@ -200,6 +201,14 @@ class BudgetForcingModel(LightevalModel):
                     seed = seed_of(self.config.seed, plain, doc.id, i)
                     of_doc.append(replace(one, prompt=prompt, problem=doc.id, sample=i, seed=seed))
                 yield doc, of_doc
+
+    def _by_task(self, docs: list[Doc]) -> Iterator[tuple[str, list[Doc], list[tuple[int, ...]], int]]:
+        """Each task with its docs, their prompts, and what may be generated for each of them; checked."""
+        for task, group in groupby(docs, lambda doc: doc.task_name):
+            of_task = list(group)
+            self._check_samples(task, max(doc.num_samples for doc in of_task))
+            prompts = [self._prompt(doc) for doc in of_task]
+            yield task, of_task, prompts, self._max_new_tokens(task, of_task, max(prompts, key=len))
 
     def _prompt(self, doc: Doc) -> tuple[int, ...]:
         if id(doc) not in self._prompts:
@@ -301,18 +310,3 @@ class _NoCache:
 
     def _init_registry(self, registry: Any) -> None:
         pass
-
-
-def _format(tokenizer: PreTrainedTokenizerBase, config: BudgetForcingConfig) -> ThinkingFormat:
-    if isinstance(config.format, dict):
-        return ThinkingFormat.from_delimiters(tokenizer, **config.format)
-    return resolve_format(tokenizer, config.format)
-
-
-def _context(own: int | None, wanted: int | None) -> int:
-    """Tokens of prompt and output together, of the model's `own` as many as are `wanted`."""
-    if own is None and wanted is None:
-        raise ValueError("`max_length` has to be given: the model's configuration does not say its context size.")
-    if own is not None and wanted is not None and wanted > own:
-        raise ValueError(f"`max_length` has to be at most the model's context of {own} tokens, but is {wanted}.")
-    return int(wanted or own or 0)

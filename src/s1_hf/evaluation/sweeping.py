@@ -85,11 +85,9 @@ def sweep(
     chosen = _chosen(config, settings, max_thinking_tokens, num_ignores)
     base = config.model_copy(update={"budget": chosen[0].shared()})
     model, pipeline = run.prepare(base, tasks, **options)
-    models = [model.under(setting) for setting in chosen]
     docs = pipeline.sampling_docs[SamplingMethod.GENERATIVE]
-    for one in models:
-        for _ in one.requests(docs):
-            pass  # refuses what does not fit, for every setting, before the weights are read
+    for setting in chosen:
+        model.under(setting).check(docs)  # before the weights are read
     is_main = pipeline.is_main_process()
     tracker = {name: value for name, value in options.items() if name not in _OF_TASKS}
     rows: list[Row] = []

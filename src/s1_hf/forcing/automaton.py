@@ -6,7 +6,8 @@ The words (cells, forced runs, effects) are those of `tables`. Budgets are the b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -53,6 +54,17 @@ class Automaton:
         self.effects: list[dict[int, Effect]] = []  # of each cell, by token; see `OTHERS`
         self.ban_rows: list[set[int]] = [set(), set(format.ends)]  # 0: nothing, 1: no empty rounds (rule 4)
         self._build()
+
+    @classmethod
+    def of(
+        cls,
+        tokenizer: PreTrainedTokenizerBase,
+        format: ThinkingFormat,
+        budget: Budget | None = None,
+        eos: Sequence[int] = (),
+    ) -> Automaton:
+        """The automaton for these texts; the last few are kept, as every batch asks for the same one."""
+        return _kept(len(tokenizer), tokenizer, format, None if budget is None else budget.shared(), tuple(eos))
 
     @property
     def largest_id(self) -> int:
@@ -241,8 +253,13 @@ class Automaton:
 
     # -- tables -------------------------------------------------------------------------------------------------
 
+    @cached_property
     def tables(self) -> Tables:
-        """The automaton as tensors, on the CPU."""
+        """The automaton as tensors, on the CPU and for gradients too, wherever it is asked for first."""
+        with torch.inference_mode(False), torch.device("cpu"):
+            return self._tables()
+
+    def _tables(self) -> Tables:
         texts = self.vocabulary.texts
         classes, effects = classified(self.effects, len(texts))
         banned = sorted(set().union(*self.ban_rows))
@@ -279,3 +296,9 @@ class Automaton:
     def _is_soft_end(self, text: str) -> bool:
         """Whether a soft cut may follow a token with this text."""
         return ends_line(text) or (self.cut_at == "sentence" and ends_sentence(text))
+
+
+@lru_cache(maxsize=8)
+def _kept(num_tokens: int, *arguments: Any) -> Automaton:
+    """For one size of the tokenizer, which may grow."""
+    return Automaton(*arguments)

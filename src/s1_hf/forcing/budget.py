@@ -288,3 +288,7 @@ def _plain(value: Any) -> Any:
 
 def _is_many(value: object) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
+NO_INTERVENTION = Budget()
+"""The model decides how long it thinks."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,9 +21,7 @@ def collect_budget(budget: Budget | None, keywords: dict[str, Any], nothing_else
             of range, or a keyword looks like a misspelt field.
     """
     single = {name: keywords.pop(name) for name in NAMES if name in keywords}
-    for name in keywords:
-        if close := difflib.get_close_matches(name, NAMES, 1, cutoff=0.8):
-            raise ValueError(f"`{name}` is not an argument. Did you mean `{close[0]}`?")
+    check_spelling(keywords)
     if nothing_else is not None and keywords:
         raise TypeError(f"{nothing_else}() got an unexpected keyword argument {next(iter(keywords))!r}")
     if budget is None:
@@ -36,6 +34,13 @@ def collect_budget(budget: Budget | None, keywords: dict[str, Any], nothing_else
             "settings into the Budget (`dataclasses.replace` changes one), or give all of them as keywords."
         )
     return budget
+
+
+def check_spelling(unknown: Iterable[str]) -> None:
+    """Raises a `ValueError` for a name that looks like a misspelt field of a budget."""
+    for name in unknown:
+        if close := difflib.get_close_matches(name, NAMES, 1, cutoff=0.8):
+            raise ValueError(f"`{name}` is not an argument. Did you mean `{close[0]}`?")
 
 
 def stacked(budgets: Sequence[Budget]) -> Budget:

@@ -7,7 +7,7 @@ the models themselves for the others.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s1_hf.forcing.vocabulary import Vocabulary, encode
 
@@ -202,6 +202,13 @@ def resolve_format(tokenizer: PreTrainedTokenizerBase, format: ThinkingFormat | 
     if format is None or isinstance(format, str):
         return ThinkingFormat.from_tokenizer(tokenizer, format)
     raise TypeError(f"`format` has to be a ThinkingFormat, its name or None, but is {format!r}.")
+
+
+def format_of_settings(tokenizer: PreTrainedTokenizerBase, given: Any) -> ThinkingFormat:
+    """The format that settings name: as for [`resolve_format`], or the arguments of `from_delimiters` in a `dict`."""
+    if isinstance(given, dict):
+        return ThinkingFormat.from_delimiters(tokenizer, **given)
+    return resolve_format(tokenizer, given)
 
 
 def check_format(format: ThinkingFormat, tokenizer: PreTrainedTokenizerBase, eos: list[int]) -> None:

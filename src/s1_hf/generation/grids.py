@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from s1_hf.forcing.budget import Budget, check_effect
-
-NO_INTERVENTION = Budget()
+from s1_hf.forcing.budget import NO_INTERVENTION, Budget, check_effect
 
 
 def grid(

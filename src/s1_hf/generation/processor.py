@@ -105,9 +105,9 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         # The format with every end of sequence, and its tables on each device that is met.
         self.format = replace(format, ends=tuple(dict.fromkeys((*format.ends, *self.eos_token_ids))))
         check_format(self.format, tokenizer, self.eos_token_ids)
-        self.automaton = Automaton(tokenizer, self.format, self.budget, self.eos_token_ids)
+        self.automaton = Automaton.of(tokenizer, self.format, self.budget, self.eos_token_ids)
         check_message_fits(self.budget, len(self.automaton.message_ids))
-        self.tables = self.automaton.tables()
+        self.tables = self.automaton.tables
         self._tables_on: dict[torch.device, Tables] = {torch.device("cpu"): self.tables}
         self._auto = None
         if self.budget.max_thinking_tokens == "auto":

@@ -12,13 +12,12 @@ from s1_hf.engines.progress import Progress, Watch
 from s1_hf.engines.request import Request, Sampling, seed_of
 from s1_hf.engines.transformers_engine import TransformersEngine
 from s1_hf.forcing.automaton import Automaton
-from s1_hf.forcing.budget import PER_PROMPT, Budget, without_idle
+from s1_hf.forcing.budget import NO_INTERVENTION, PER_PROMPT, Budget, without_idle
 from s1_hf.forcing.collect import collect_budget
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.forcing.loops import is_count
 from s1_hf.generation.chats import Completion, Prompt, prompt_ids
 from s1_hf.generation.config import eos_ids
-from s1_hf.generation.grids import NO_INTERVENTION
 from s1_hf.grading.equality import checked_gold
 from s1_hf.results.rows import Problem
 
@@ -140,7 +139,7 @@ class Bench(_Fields):
     def automaton(self) -> Automaton:
         """Reads what the model has written."""
         tokenizer = self.runner.tokenizer
-        return Automaton(tokenizer, self.thinking_format, eos=eos_ids(None, tokenizer))
+        return Automaton.of(tokenizer, self.thinking_format, eos=eos_ids(None, tokenizer))
 
     @cached_property
     def sampling(self) -> Sampling:

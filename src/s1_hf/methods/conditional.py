@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.forcing.budget import Budget
-from s1_hf.generation.grids import NO_INTERVENTION
+from s1_hf.forcing.budget import NO_INTERVENTION, Budget
 from s1_hf.methods.method import Method, check_counts
 from s1_hf.methods.steps import DELIMITER, Countdown, OwnSteps, check_delimiter, step_format
 from s1_hf.results.rows import row_of

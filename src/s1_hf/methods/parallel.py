@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.budget import NO_INTERVENTION, Budget
 from s1_hf.forcing.loops import is_count
-from s1_hf.generation.grids import NO_INTERVENTION, grid
+from s1_hf.generation.grids import grid
 from s1_hf.grading import group_equivalent
 from s1_hf.methods.forcing import OF_THE_BENCH, Cue, with_cue
 from s1_hf.methods.method import Method, check_counts

@@ -151,13 +151,13 @@ class StepCountdown(LogitsProcessor):
         self, tokenizer: PreTrainedTokenizerBase, format: ThinkingFormat, steps: int, delimiter: str = DELIMITER
     ) -> None:
         check_delimiter(tokenizer, format, delimiter)
-        self._automaton = Automaton(tokenizer, format, eos=eos_ids(None, tokenizer))
+        self._automaton = Automaton.of(tokenizer, format, eos=eos_ids(None, tokenizer))
         self._steps = steps
         delimiters = [encode(tokenizer, delimiter.format(steps=n)) for n in range(1, steps + 1)]
         first = delimiters[0][0]
         self._special = first if first in self._automaton.vocabulary.special else -1
         self._closing = format.close[1] if self._special == format.close[0] else -1  # after it, what closes thinking
-        self._tables = self._automaton.tables()
+        self._tables = self._automaton.tables
         self._texts = _texts(self._automaton, delimiters)
         self._record = PrefixRecord(self._read, self._advance, rows_move=False)
         self._length = 0  # of the sequences at the last call

@@ -99,8 +99,9 @@ class LocalModel:
     ) -> None:
         from s1_hf.engines.checkpoint import Checkpoint  # takes seconds, as all that loads transformers
         from s1_hf.engines.request import Request, Sampling
+        from s1_hf.engines.room import wanted_context
         from s1_hf.engines.transformers_engine import TransformersEngine
-        from s1_hf.forcing.formats import ThinkingFormat
+        from s1_hf.forcing.formats import format_of_settings
 
         # 1. What needs no model to be checked.
         self._budget = collect_budget(budget, dict(keywords), nothing_else=type(self).__name__)
@@ -118,17 +119,15 @@ class LocalModel:
 
         # 2. The model, but for its weights.
         self._checkpoint = Checkpoint.find(model, revision=revision, trust_remote_code=trust_remote_code)
-        if isinstance(format, dict):
-            format = ThinkingFormat.from_delimiters(self._checkpoint.tokenizer, **format)
         self._engine = TransformersEngine.from_checkpoint(
             self._checkpoint,
             loading={"dtype": dtype, "device_map": device_map, "attn_implementation": attn_implementation},
-            format=format,
+            format=format_of_settings(self._checkpoint.tokenizer, format),
             batch_size=batch_size,
         )
 
         # 3. How much it may write.
-        self._context = _context(self._engine.context, max_length)
+        self._context = wanted_context(self._engine.context, max_length)
         self._limit: int = self._context // 2 if max_new_tokens is None else max_new_tokens
         if not is_count(self._limit) or not 0 < self._limit < self._context:
             raise ValueError(
@@ -183,7 +182,7 @@ class LocalModel:
         engine = self._engine
         if fitting:
             check_room(
-                Automaton(engine.tokenizer, engine.format, self._budget),
+                Automaton.of(engine.tokenizer, engine.format, self._budget),
                 self._budget,
                 fitting[0].prompt,
                 self._limit,
@@ -258,12 +257,3 @@ def _check_settings(counts: dict[str, Any], budget: Budget, *, dtype: Any, repet
         bad.append(f"`seed` has to be an integer of at least 0, but is {seed!r}.")
     if bad:
         raise ValueError(" ".join(bad))
-
-
-def _context(own: int | None, wanted: int | None) -> int:
-    """Tokens of prompt and output together, of the model's `own` as many as are `wanted`."""
-    if own is None and wanted is None:
-        raise ValueError("`max_length` has to be given: the model's configuration does not say its context size.")
-    if own is not None and wanted is not None and wanted > own:
-        raise ValueError(f"`max_length` has to be at most the model's context of {own} tokens, but is {wanted}.")
-    return int(wanted or own or 0)
