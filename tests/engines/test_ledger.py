@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from lamp_requests import lamp_engine, lamp_requests, run_all
 
+from lamp_requests import lamp_engine, lamp_requests, run_all
 from s1_hf.engines.engine import Recorded, completion_from, completion_to_dict
 from s1_hf.engines.ledger import Ledger
 

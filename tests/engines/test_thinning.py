@@ -6,9 +6,9 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from lamp_requests import lamp_engine, lamp_requests, run_all
 from transformers import Qwen2ForCausalLM
 
+from lamp_requests import lamp_engine, lamp_requests, run_all
 from s1_hf import embedded
 from s1_hf.engines import thinning
 from s1_hf.forcing.budget import Budget

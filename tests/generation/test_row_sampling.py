@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from lamp_requests import lamp_engine, lamp_requests, run_all
 from scipy.stats import chisquare
 
+from lamp_requests import lamp_engine, lamp_requests, run_all
 from s1_hf import budget_forcing
 from s1_hf.engines.plain_config import plain_config
 from s1_hf.forcing.draws import SeededDraws
