@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from oracle import Delimiters, Row, stop_and_reprompt
-from s1_hf import BudgetForcingLogitsProcessor, ThinkingFormat
+from s1_hf import BudgetForcingLogitsProcessor
+from s1_hf.forcing.families import FAMILIES as FAMILY_TABLE
 from s1_hf.forcing.vocabulary import Vocabulary, encode
-from toys import FORMATS, toy_model, toy_tokenizer
+from toys import FORMATS, ends_of_sequence, toy_format, toy_model, toy_tokenizer
 
 UNLIMITED = 10**9
 SEEDS = st.integers(0, 2**63)
@@ -29,19 +30,21 @@ EXAMPLES = {
 @functools.cache
 def setting(family: str):
     tokenizer = toy_tokenizer(family)
-    fmt = ThinkingFormat.from_tokenizer(tokenizer, FORMATS[family])
+    fmt = toy_format(family)
     texts = Vocabulary.of(tokenizer).texts
     d = Delimiters(
-        start=list(encode(tokenizer, fmt.start_text)),
-        close=list(encode(tokenizer, fmt.close_text)),
-        ends=list(fmt.ends),
+        start=list(encode(tokenizer, FAMILY_TABLE[FORMATS[family]].start)),
+        close=list(encode(tokenizer, FAMILY_TABLE[FORMATS[family]].close)),
+        ends=[i for i in fmt.ends if i not in fmt.handovers],
         turn=list(fmt.turn),
-        eos=[tokenizer.eos_token_id],
+        eos=ends_of_sequence(family),
         force_start=family == "s1",
         texts=list(texts),
         plain=family == "plain",
-        start_text=fmt.start_text,
-        close_text=fmt.close_text,
+        whole=Vocabulary.of(tokenizer).special,
+        interleaved=family in ("interleaved", "harmony"),
+        answer_start=list(encode(tokenizer, FAMILY_TABLE[FORMATS[family]].answer_start)),
+        handovers=[i for i in ends_of_sequence(family) if i != tokenizer.eos_token_id],
     )
     return tokenizer, fmt, d
 
@@ -82,9 +85,10 @@ def case_of(seed: int) -> dict:
     ignores = [rng.choice([0, 1, 2, 5]) for _ in most]
     if family == "plain":
         least, ignores = [0] * rows, [0] * rows
-    pool = ["a", "b", "\n", "Wait", "W", "Hm", " ", "think", "answer", "x", "</", ">", ">\n", "ab", ".", "?) "]
-    only = sorted({*itertools.chain(*(encode(tokenizer, t) for t in pool)), *fmt.start, *fmt.close, *fmt.ends})
-    likely = {i: rng.choice([-30.0, -1.0, 0.0, 1.0, 2.5]) for i in dict.fromkeys([*fmt.start, *fmt.close, *fmt.ends])}
+    pool = ["a", "b", "\n", "Wait", "W", "Hm", " ", "think", "answer", "x", "</", ">", ">\n", "ab", ".", "?) ", "\n\n"]
+    structure = [*fmt.start, *fmt.close, *fmt.ends, *fmt.answer_start, *fmt.handovers]
+    only = sorted({*itertools.chain(*(encode(tokenizer, t) for t in pool)), *structure})
+    likely = {i: rng.choice([-30.0, -1.0, 0.0, 1.0, 2.5]) for i in dict.fromkeys(structure)}
     likely[tokenizer.eos_token_id] = rng.choice([-30.0, -2.0, 0.0, 1.0])
     size = len(Vocabulary.of(tokenizer).texts)
     extra = rng.randint(0, 6)  # embedding rows beyond the tokenizer, which the model likes

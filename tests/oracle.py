@@ -5,6 +5,7 @@ It shares no code with the package: delimiters are found by looking at the whole
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -23,9 +24,10 @@ class Delimiters:
     force_start: bool
     texts: list[str]  # of every id
     plain: bool = False
-    start_text: str = ""
-    close_text: str = ""
-    first_special: bool = True
+    whole: frozenset[int] = frozenset()  # ids that nothing but themselves can spell
+    interleaved: bool = False
+    answer_start: list[int] = field(default_factory=list)
+    handovers: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -49,51 +51,65 @@ class Row:
         return self.ids[self.prompt_length :]
 
 
-def find_last(ids: Sequence[int], part: Sequence[int], end: int | None = None) -> int:
-    end = len(ids) if end is None else end
-    for i in range(end - len(part), -1, -1):
-        if list(ids[i : i + len(part)]) == list(part):
-            return i
-    return -1
+def letters(ids: Sequence[int], d: Delimiters) -> str:
+    """The row as text, in which every token that is whole is one letter of its own."""
+    return "".join(chr(0xE000 + i) if i in d.whole else d.texts[i] for i in ids)
 
 
 def last_turn(ids: list[int], d: Delimiters) -> int:
     """Index behind the header of the last assistant turn; a header inside a closing delimiter opens no turn."""
-    if not d.turn:
-        return 0
-    at = len(ids)
-    while (at := find_last(ids, d.turn, at + len(d.turn) - 1 if at < len(ids) else None)) >= 0:
+    for end in range(len(ids), 0, -1):
+        at = end - len(d.turn)
+        if not d.turn or at < 0 or ids[at:end] != d.turn:
+            continue
         inside = any(
             ids[at - k : at - k + len(d.close)] == d.close
             for k in range(1, len(d.close))
             if at >= k and k + len(d.turn) <= len(d.close)
         )
         if not inside:
-            return at + len(d.turn)
-    return 0
+            return end
+    return max((i + 1 for i, token in enumerate(ids) if token in d.eos), default=0)
 
 
-def text_of(ids: Sequence[int], d: Delimiters) -> str:
-    return "".join(d.texts[i] for i in ids)
+def completed(ids: list[int], delimiter: list[int], d: Delimiters) -> bool:
+    """Whether the last token of `ids` completes the delimiter, however it is spelled."""
+    text, before, wanted = letters(ids, d), letters(ids[:-1], d), letters(delimiter, d)
+    at = text.rfind(wanted)
+    if at < 0 or at + len(wanted) <= len(before):
+        return False
+    tail = text[at + len(wanted) :]
+    return not (delimiter[0] in d.whole and wanted[-1].isalnum() and tail[:1].isalnum())
 
 
-def delimiter_tokens(ids: list[int], text: str, d: Delimiters) -> int:
-    """How many of the last tokens of `ids` lie wholly inside the last occurrence of `text` (or begin in it)."""
-    whole = text_of(ids, d)
-    begin = whole.rindex(text)
+def begun(ids: Sequence[int], delimiter: list[int], d: Delimiters) -> str:
+    """The longest beginning of a delimiter with which `ids` end."""
+    text, wanted = letters(ids, d), letters(delimiter, d)
+    return next(wanted[:k] for k in range(min(len(wanted) - 1, len(text)), -1, -1) if text.endswith(wanted[:k]))
+
+
+def rest_of(delimiter: list[int], have: str, d: Delimiters, encode: Callable[[str], list[int]]) -> list[int]:
+    """The tokens that complete a delimiter of which `have` stands there."""
+    for k in range(len(delimiter)):
+        if letters(delimiter[:k], d) == have:
+            return delimiter[k:]
+    rest: list[int] = []
+    for part in re.split("([\ue000-\uf8ff])", letters(delimiter, d)[len(have) :]):
+        rest += [ord(part) - 0xE000] if re.fullmatch("[\ue000-\uf8ff]", part) else encode(part) if part else []
+    return rest
+
+
+def tokens_of(ids: list[int], have: str, d: Delimiters) -> int:
+    """How many of the last tokens of `ids` lie wholly inside (or begin in) the last occurrence of `have`."""
+    whole = letters(ids, d)
+    begin = whole.rindex(have)
     count, at = 0, len(whole)
     for i in reversed(ids):
-        at -= len(d.texts[i])
+        at -= len(letters([i], d))
         if at < begin:
             break
         count += 1
     return count
-
-
-def begun(ids: list[int], text: str, d: Delimiters) -> str:
-    """The longest beginning of `text` with which `ids` end."""
-    whole = text_of(ids, d)
-    return next(text[:k] for k in range(min(len(text) - 1, len(whole)), -1, -1) if whole.endswith(text[:k]))
 
 
 def stop_and_reprompt(
@@ -131,43 +147,35 @@ def stop_and_reprompt(
         return result
 
     where = last_turn(row.ids, d)
-    state = "before"
-    # What the prompt's own turn has done so far.
+    state, opened = "before", 0
+    # What the prompt's own turn has done so far: its last delimiter decides.
     for i in range(where, len(prompt)):
         seen = row.ids[where : i + 1]
-        if row.ids[i] in d.eos and state != "closed":
-            state = "before"
-            where = len(prompt)
-            break
-        if state == "before" and closes_here(seen, d.start, d.start_text, d):
+        if completed(seen, d.start, d):
             state, opened = "thinking", i + 1
-            row.thinking_tokens, row.ended = 0, "unfinished"
+            row.thinking_tokens, row.ended, row.answer_from = 0, "unfinished", -1
+        elif completed(seen, d.close, d):
+            state = "closed"
+            row.thinking_tokens, row.ended, row.answer_from = 0, "never_started", len(prompt)
         elif state == "thinking":
             blank = row.thinking_tokens == 0 and d.texts[row.ids[i]].strip() == "" and d.texts[row.ids[i]] != ""
             row.thinking_tokens += 0 if blank else 1
-            if closes_here(row.ids[opened : i + 1], d.close, d.close_text, d):
-                state = "closed"
-                row.thinking_tokens, row.ended = 0, "never_started"
-                row.answer_from = i + 1
     if state == "before" and d.force_start:
-        have = next(
-            k for k in range(len(d.start) - 1, -1, -1) if row.ids[max(where, len(row.ids) - k) :] == d.start[:k]
-        )
-        for token in d.start[have:]:
+        missing = rest_of(d.start, begun(row.ids[where:], d.start, d), d, encode)
+        for token in missing:
             emit(token, True)
-        if full() and row.new[-len(d.start[have:]) :] != d.start[have:]:
+        if len(row.new) < len(missing):
             return row
         state, row.ended = "thinking", "unfinished"
         opened = len(row.ids)
-    if state == "thinking" and not d.plain and len(d.close) > 1 and where < len(prompt):
-        have = next(k for k in range(len(d.close) - 1, -1, -1) if row.ids[len(row.ids) - k :] == d.close[:k])
-        if have and len(row.ids) - have >= opened:
-            row.thinking_tokens -= have
-            row.ended = "natural"
-            for token in d.close[have:]:
-                emit(token, True)
-            state = "closed"
-            row.answer_from = len(prompt) + len(d.close) - have
+    if state == "thinking" and not d.plain and (have := begun(row.ids[opened:], d.close, d)):
+        row.thinking_tokens -= tokens_of(row.ids[opened:], have, d)
+        row.ended = "natural"
+        missing = rest_of(d.close, have, d, encode)
+        for token in missing:
+            emit(token, True)
+        state = "closed"
+        row.answer_from = len(prompt) + len(missing)
     if state == "before":
         row.answer_from = len(prompt)
 
@@ -177,7 +185,7 @@ def stop_and_reprompt(
             emit(token, False)
             if token in d.eos:
                 return row
-            if closes_here(row.ids[where:], d.start, d.start_text, d):
+            if completed(row.ids[where:], d.start, d):
                 state, opened = "thinking", len(row.ids)
                 row.ended, row.answer_from = "unfinished", -1
         elif state == "thinking":
@@ -190,24 +198,28 @@ def stop_and_reprompt(
             )
             if soft or row.thinking_tokens == stop_at or row.thinking_tokens >= cap:
                 row.ended = "cut"
-                if row.thinking_tokens <= stop_at and not (d.plain and begun(row.ids[opened:], d.close_text, d)):
+                if row.thinking_tokens <= stop_at and not (d.plain and begun(row.ids[opened:], d.close, d)):
                     before = len(row.ids)
                     for token in stop_message:
                         emit(token, True)
                     row.thinking_tokens += len(row.ids) - before
                 close(row, d, encode, emit, opened)
-                for token in encode("\n" + prefix) if prefix is not None else []:
+                for token in [*d.answer_start, *(encode("\n" + prefix) if prefix is not None else [])]:
                     emit(token, True)
                 state = "closed"
                 continue
             banned = d.ends if row.waited else []
             token = choose(scores(banned))
             row.waited = False
+            if token in d.handovers and token in d.eos:
+                emit(token, False)
+                row.ended = "handed_over"
+                return row
             if token not in d.ends:
                 emit(token, False)
                 row.thinking_tokens += 1
-                if d.plain and closes_here(row.ids[opened:], d.close, d.close_text, d):
-                    row.thinking_tokens -= delimiter_tokens(row.ids[opened:], d.close_text, d)
+                if d.plain and completed(row.ids[opened:], d.close, d):
+                    row.thinking_tokens -= tokens_of(row.ids[opened:], letters(d.close, d), d)
                     row.ended, state, row.answer_from = "natural", "closed", len(row.ids)
                 continue
             wait = encode(waits[row.ends_ignored % len(waits)]) if waits else []
@@ -230,22 +242,15 @@ def stop_and_reprompt(
             close(row, d, encode, emit, opened, newline=False)
             state = "closed"
         else:
-            if d.plain:
-                banned = [i for i, t in enumerate(d.texts) if t and completes(row.ids[where:], i, d)]
-            else:
-                banned = [i for i in (d.start[0], d.close[0]) if i not in d.eos]
+            banned = [] if d.interleaved else [i for i in range(len(d.texts)) if completes(row.ids[where:], i, d)]
             token = choose(scores(banned))
             emit(token, False)
             if token in d.eos:
                 return row
+            if d.interleaved and completed(row.ids[row.answer_from :], d.start, d):
+                state, opened = "thinking", len(row.ids)
+                row.ended, row.answer_from = "unfinished", -1
     return row
-
-
-def closes_here(ids: list[int], delimiter: list[int], text: str, d: Delimiters) -> bool:
-    """Whether the last token of `ids` completes the delimiter."""
-    if not d.plain:
-        return ids[len(ids) - len(delimiter) :] == delimiter and len(ids) >= len(delimiter)
-    return text in text_of(ids, d) and text not in text_of(ids[:-1], d)
 
 
 def ends_softly(text: str, sentence: bool) -> bool:
@@ -259,15 +264,16 @@ def ends_softly(text: str, sentence: bool) -> bool:
 
 
 def completes(ids: list[int], token: int, d: Delimiters) -> bool:
-    before = text_of(ids[-12:], d)  # the delimiters have fewer letters than that
-    return any((before + d.texts[token]).count(t) > before.count(t) for t in (d.start_text, d.close_text))
+    """Whether a token would complete a delimiter; ends of sequence may."""
+    row = [*ids[-20:], token]  # the delimiters have fewer tokens than that
+    return token not in d.eos and any(completed(row, delimiter, d) for delimiter in (d.start, d.close))
 
 
 def close(row: Row, d: Delimiters, encode, emit, opened: int, newline: bool = True) -> None:
     """Force the closing delimiter, going on where the model has begun it."""
-    if d.plain and (have := begun(row.ids[opened:], d.close_text, d)):
-        row.thinking_tokens -= delimiter_tokens(row.ids[opened:], have, d)
-        tokens = encode(d.close_text[len(have) :])
+    if d.plain and (have := begun(row.ids[opened:], d.close, d)):
+        row.thinking_tokens -= tokens_of(row.ids[opened:], have, d)
+        tokens = rest_of(d.close, have, d, encode)
     else:
         tokens = d.close
         if newline and not d.texts[row.ids[-1]].endswith("\n"):

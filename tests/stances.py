@@ -10,6 +10,8 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from s1_hf import BudgetForcingLogitsProcessor, ThinkingFormat
+from s1_hf.forcing.automaton import Automaton
+from s1_hf.forcing.prompts import read_prompt
 from s1_hf.forcing.vocabulary import encode
 from toys import FAMILIES, byte_tokenizer
 
@@ -37,13 +39,12 @@ def forced_texts(tokenizer: Any, fmt: ThinkingFormat, texts: Sequence[str], **bu
 
 
 def stances(tokenizer: Any, fmt: ThinkingFormat, texts: Sequence[str]) -> list[str]:
-    """Where each prompt stands, by what is forced under a cap of 0, now and if it had the opening delimiter."""
-    forced = forced_texts(tokenizer, fmt, [*texts, *(text + fmt.start_text for text in texts)])
-    names = {(True, True): "thinking", (False, True): "before", (False, False): "closed"}
+    """Where each prompt stands: before, in or after thinking."""
+    automaton = Automaton(tokenizer, fmt, eos=[tokenizer.eos_token_id])
     found = []
-    for now, opened in zip(forced[: len(texts)], forced[len(texts) :], strict=True):
-        closes = fmt.close_text in now and fmt.start_text not in now  # s1 opens thinking and closes it at once
-        found.append(names[closes, fmt.close_text in opened])
+    for text in texts:
+        cell = read_prompt(automaton, encode(tokenizer, text)).cell
+        found.append("before" if cell < automaton.think else "thinking" if cell < automaton.hold else "closed")
     return found
 
 
@@ -72,7 +73,7 @@ SHIPPED = [  # family of toys, format, start, close, ends, turn, force_start, pl
         "harmony",
         "harmony",
         "<|channel|>analysis<|message|>",
-        "<|end|><|start|>assistant<|channel|>final<|message|>",
+        "<|end|>",
         "<|end|><|return|>",
         "<|start|>assistant",
         0,

@@ -19,6 +19,9 @@ from transformers import (
 )
 from transformers.modeling_outputs import CausalLMOutput
 
+from s1_hf import ThinkingFormat
+from s1_hf.forcing.families import SIGN
+
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}"
     "{% if not (loop.last and continue_final_message) %}<|im_end|>\n{% endif %}{% endfor %}"
@@ -33,6 +36,16 @@ MAGISTRAL = (
     "{% for m in messages %}{% if m['role'] == 'user' %}[INST]{{ m['content'] }}[/INST]"
     "{% else %}{{ m['content'] }}</s>{% endif %}{% endfor %}"
 )
+GEMMA = (
+    "{% for m in messages %}<|turn>{{ 'model' if m['role'] == 'assistant' else m['role'] }}\n{{ m['content'] }}"
+    "{% if not (loop.last and continue_final_message) %}<turn|>\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|turn>model\n{% if not enable_thinking | default(true) %}"
+    "<|channel>thought\n<channel|>{% endif %}{% endif %}"
+)
+KIMI = (
+    "{% for m in messages %}<|open|>{{ m['role'] }}<|sep|>{{ m['content'] }}<|end_of_msg|>{% endfor %}"
+    "{% if add_generation_prompt %}<|open|>assistant<|sep|>{% endif %}"
+)
 # Every word is a token of its own, every byte is one too; "Wait" and the role names must be single tokens.
 WORDS = [
     "Wait",
@@ -45,6 +58,7 @@ WORDS = [
     "Hmm",
     "analysis",
     "final",
+    "thought",
     "</",
     "ĊĊ",
     ">Ċ",
@@ -65,10 +79,31 @@ FAMILIES: dict[str, dict] = {
     "magistral": {"special": ["[INST]", "[/INST]", "[THINK]", "[/THINK]", "</s>"], "eos": "</s>"}
     | {"template": MAGISTRAL},
     "seed": {"special": ["<seed:think>", "</seed:think>", "<eos>"], "eos": "<eos>", "template": None},
+    "gemma4": {
+        "special": ["<|turn>", "<turn|>", "<|channel>", "<channel|>", "<|tool_response>", "<tool_response|>"],
+        "eos": "<turn|>",
+        "template": GEMMA,
+    },
+    "kimi_k3": {"special": ["<|open|>", "<|close|>", "<|sep|>", "<|end_of_msg|>"], "eos": "<|end_of_msg|>"}
+    | {"template": KIMI},
+    "interleaved": {"special": ["<|im_start|>", "<|im_end|>"], "added": ["<think>", "</think>", "<|observation|>"]}
+    | {"eos": "<|im_end|>", "template": CHATML},
 }
 
-FORMATS = {family: family for family in FAMILIES} | {"opened": "think", "plain": "think"}
+FORMATS = {family: family for family in FAMILIES} | dict.fromkeys(["opened", "plain", "interleaved"], "think")
 """Names of thinking formats, by family."""
+
+
+def toy_format(family: str, **overrides: Any) -> ThinkingFormat:
+    """The format of a family on its toy tokenizer."""
+    if family == "interleaved":
+        overrides = {"interleaved": True} | overrides
+    return ThinkingFormat.from_tokenizer(toy_tokenizer(family), FORMATS[family], **overrides)
+
+
+def ends_of_sequence(family: str) -> list[int]:
+    """All ids at which `generate` stops a family's model: its own, and its handovers."""
+    return [toy_tokenizer(family).eos_token_id, *toy_format(family).handovers]
 
 
 def byte_tokenizer(
@@ -104,7 +139,10 @@ def byte_tokenizer(
 def toy_tokenizer(family: str) -> PreTrainedTokenizerFast:
     """A byte-level tokenizer with the special tokens and the kind of chat template of `family`."""
     spec = FAMILIES[family]
-    return byte_tokenizer(spec["special"], added=spec.get("added", []), eos=spec["eos"], template=spec["template"])
+    options = {SIGN: "s1"} if family == "s1" else {}  # which is never guessed
+    return byte_tokenizer(
+        spec["special"], added=spec.get("added", []), eos=spec["eos"], template=spec["template"], **options
+    )
 
 
 class ToyConfig(PretrainedConfig):

@@ -121,9 +121,10 @@ def test_an_end_of_sequence_in_the_answer_ends_the_row():
     assert rows.after("ab", rows.placed("done")).answer_tokens == 0
 
 
-def test_the_longest_closing_is_a_newline_the_delimiter_and_the_prefix():
+def test_the_longest_closing_is_a_newline_the_delimiter_the_answer_block_and_the_prefix():
     harmony = PlacedRows("harmony", answer_prefix="So:").automaton
-    assert harmony.max_closing == 1 + len(harmony.format.close) + len("\nSo:")
+    assert harmony.max_closing == 1 + len(harmony.format.close) + len(harmony.format.answer_start) + len("\nSo:")
+    assert len(harmony.format.answer_start) == 7
     assert PlacedRows("think", answer_prefix=None).automaton.max_closing == 1 + 1
 
 

@@ -215,7 +215,8 @@ def test_rule_4_nothing_is_drawn_from_ends_after_a_wait():
         ("think", "<|im_end|>", "</think>"),
         ("s1", "<|im_start|>", "<|im_start|>answer"),
         ("s1", "<|im_end|>", "<|im_start|>answer"),
-        ("harmony", "<|return|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+        ("harmony", "<|return|>", "<|end|>"),
+        ("kimi_k3", "<|end_of_msg|>", "<|close|>think<|sep|>"),
     ],
 )
 def test_rule_5_an_honoured_end_emits_the_closing_delimiter_in_full(family, end, close):
@@ -491,7 +492,8 @@ def test_the_guard_counts_thinking_tokens():
     ("family", "banned", "allowed"),
     [
         ("think", ["<think>", "</think>"], ["<|im_end|>"]),
-        ("s1", ["<|im_start|>"], ["<|im_end|>"]),
+        ("s1", [], ["<|im_end|>", "<|im_start|>"]),
+        ("kimi_k3", [], ["<|open|>", "<|close|>", "<|sep|>"]),
         ("seed", ["<seed:think>", "</seed:think>"], ["<eos>"]),
     ],
 )
@@ -510,6 +512,25 @@ def test_rule_7_only_the_token_that_completes_a_plain_delimiter_is_banned():
     assert {"</", ">", ">\n"} <= set(fresh.possible)
     assert not {">", ">\n"} & set(begun.possible)
     assert "x" in begun.possible
+
+
+@pytest.mark.parametrize(
+    ("family", "begun", "banned", "allowed"),
+    [
+        ("s1", "<|im_start|>", ["think", "answer"], ["assistant", "<|im_start|>", "thought"]),
+        ("kimi_k3", "<|open|>think", ["<|sep|>"], ["<|open|>", "b"]),
+        ("kimi_k3", "<|close|>think", ["<|sep|>"], ["<|close|>"]),
+        ("kimi_k3", "<|open|>answer", [], ["<|sep|>"]),
+        ("gemma4", "<|channel>thought", ["\n", "\n\n"], ["<channel|>", "<|channel>"]),
+    ],
+)
+def test_rule_7_structural_tokens_stay_allowed_where_they_complete_no_delimiter(family, begun, banned, allowed):
+    """`<|open|>`, `<|close|>` and the like belong to the answer as well (Kimi-K3)."""
+    rows = PlacedRows(family)
+    allowed = [token for token in allowed if not (family == "gemma4" and token == "<channel|>")]
+    (row,) = rows.decide(rows.scores(*banned, "b"), [rows.after(begun, rows.placed("answer", ended=Ended.NATURAL))])
+    assert not set(banned) & set(row.possible)
+    assert {*allowed, "b"} <= set(row.possible)
 
 
 def test_rule_7_interleaved_thinking_may_open_again():

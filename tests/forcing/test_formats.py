@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from misuse import MODEL, S1, forcing, generating, processor
 from s1_hf import (
@@ -18,6 +18,7 @@ from s1_hf import (
     budget_forcing,
     generate,
 )
+from s1_hf.forcing.families import SIGN
 from s1_hf.forcing.vocabulary import Vocabulary, encode
 from shared_data import needs_shared, qwen
 from stances import BY_FAMILY
@@ -36,7 +37,7 @@ def test_a_shipped_format_has_its_delimiters_whether_named_or_detected(row, name
     assert fmt.name == name
     assert [tokenizer.decode(ids) for ids in (fmt.start, fmt.close, fmt.ends, fmt.turn)] == [start, close, ends, turn]
     assert (fmt.start_text, fmt.close_text) == (start, close)
-    assert (fmt.force_start, fmt.plain, fmt.interleaved) == (bool(force_start), bool(plain), False)
+    assert (fmt.force_start, fmt.plain, fmt.interleaved) == (bool(force_start), bool(plain), name == "harmony")
 
 
 # -- custom delimiters --------------------------------------------------------------------------------------------
@@ -87,10 +88,72 @@ def test_a_tokenizer_with_two_families_is_not_guessed():
 
 
 def test_think_wins_over_the_chatml_vocabulary_it_stands_in():
-    """A ChatML tokenizer is s1's only if it has no delimiters of another family (Qwen3, gpt-oss in ChatML)."""
+    """A ChatML vocabulary says nothing by itself: `s1`, which forces tokens, is never guessed."""
     both = byte_tokenizer(["<|im_start|>", "<|im_end|>"], added=["<think>", "</think>"])
     half = byte_tokenizer(["<|im_start|>", "<|im_end|>"], added=["<think>"])
-    assert [ThinkingFormat.from_tokenizer(t).name for t in (both, half)] == ["think", "s1"]
+    assert ThinkingFormat.from_tokenizer(both).name == "think"
+    for tokenizer in (half, byte_tokenizer(["<|im_start|>", "<|im_end|>"])):
+        with pytest.raises(ValueError, match="has the delimiters of none.*has to be named: `format='s1'`"):
+            ThinkingFormat.from_tokenizer(tokenizer)
+        assert ThinkingFormat.from_tokenizer(tokenizer, "s1").force_start
+
+
+def test_s1_is_known_by_the_sign_of_its_folder_or_its_name():
+    """What s1-hf saves says it in tokenizer_config.json; simplescaling's own models by their names."""
+    assert ThinkingFormat.from_tokenizer(toy_tokenizer("s1")).name == "s1"
+    names = ["simplescaling/s1.1-32B", "/cache/models--simplescaling--s1-32B/snapshots/a", "models/s1.1-7B"]
+    for name in names:
+        tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"])
+        tokenizer.name_or_path = name
+        assert ThinkingFormat.from_tokenizer(tokenizer).name == "s1"
+
+
+def test_a_folder_may_name_delimiters_of_its_own(tmp_path):
+    """The sign holds a family's name or the arguments of `from_delimiters`, and survives being saved."""
+    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"])
+    tokenizer.init_kwargs[SIGN] = {"start": "<r>", "close": "</r>", "force_start": True}
+    tokenizer.save_pretrained(tmp_path)
+    fmt = ThinkingFormat.from_tokenizer(AutoTokenizer.from_pretrained(tmp_path), interleaved=True)
+    assert (fmt.start_text, fmt.close_text, fmt.force_start, fmt.interleaved) == ("<r>", "</r>", True, True)
+
+
+@pytest.mark.parametrize("tag", ["mm:think", "longcat_think"])
+def test_a_tag_that_ends_like_another_is_not_that_one(tag):
+    """`<mm:think>` holds `think>` and is not `<think>`."""
+    template = "{{ messages[0].content }}{% if add_generation_prompt %}<a><" + tag + ">{% endif %}{# </" + tag + "> #}"
+    for added in ([f"<{tag}>", f"</{tag}>"], []):
+        tokenizer = byte_tokenizer(["<a>", "<eos>"], added=added, eos="<eos>", template=template)
+        assert ThinkingFormat.from_tokenizer(tokenizer).start_text == f"<{tag}>"
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("<reasoning>", "</reasoning>"),
+        ("<|think_start|>", "<|think_end|>"),
+        ("[REASON]", "[/REASON]"),
+        ("<|begin_of_cot|>", "<|end_of_cot|>"),
+    ],
+)
+@pytest.mark.parametrize("added", [[], ["<think>", "</think>"]], ids=["no tags", "think in the vocabulary"])
+def test_unknown_tags_of_a_template_are_named(pair, added):
+    """Also where the vocabulary has a family's tokens that the template never uses."""
+    template = CHATML + "{# " + " ".join(pair) + " #}"
+    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"], added=added, template=template)
+    with pytest.raises(ValueError) as error:
+        ThinkingFormat.from_tokenizer(tokenizer)
+    assert f"start={pair[0]!r}, close={pair[1]!r}" in str(error.value)
+
+
+def test_every_field_can_be_overridden():
+    """A family is a beginning: turn, interleaving, forced start, answer block and handovers are the caller's."""
+    tokenizer = toy_tokenizer("think")
+    fmt = ThinkingFormat.from_tokenizer(
+        tokenizer, turn="A:", interleaved=True, force_start=True, answer_start="so", handovers=["<|im_end|>"]
+    )
+    assert (fmt.turn_text, fmt.interleaved, fmt.force_start, fmt.answer_start_text) == ("A:", True, True, "so")
+    assert fmt.handovers == (tokenizer.eos_token_id,)
+    assert fmt.ends == fmt.close
 
 
 def test_a_template_that_names_the_tags_does_not_outweigh_the_vocabulary():
@@ -103,7 +166,6 @@ def test_a_template_that_names_the_tags_does_not_outweigh_the_vocabulary():
 def test_a_template_that_names_the_tags_is_enough_for_think():
     """Plain tags are detected by the chat template, be it one text or several by name."""
     tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"])
-    assert ThinkingFormat.from_tokenizer(tokenizer).name == "s1"
     tokenizer.chat_template = {"default": CHATML_OPENED, "tool_use": CHATML}
     fmt = ThinkingFormat.from_tokenizer(tokenizer)
     assert (fmt.name, fmt.plain, tokenizer.decode(fmt.turn)) == ("think", True, "<|im_start|>assistant")
@@ -175,7 +237,7 @@ def test_a_format_of_another_tokenizer_with_ids_that_exist_is_refused():
 def test_qwen2_5_is_s1():
     """The ids that s1's own harness uses."""
     tokenizer = qwen("qwen2.5-instruct")
-    fmt = ThinkingFormat.from_tokenizer(tokenizer)
+    fmt = ThinkingFormat.from_tokenizer(tokenizer, "s1")
     assert (fmt.name, fmt.start, fmt.close) == ("s1", (151644, 26865), (151644, 9217))
     assert (fmt.ends, fmt.turn) == ((151644, 151645), (151644, 77091))
     assert (encode(tokenizer, "Wait"), len(Vocabulary.of(tokenizer).texts)) == ((14190,), 151665)
@@ -240,7 +302,9 @@ def test_a_format_of_another_type_is_refused(build, value):
 
 @TAKES_FORMAT
 def test_a_format_that_the_tokenizer_lacks_is_refused(build):
-    with pytest.raises(ValueError, match=r"'harmony' needs '<\|start\|>' and .* as single tokens, .*303|.*306 tokens"):
+    with pytest.raises(
+        ValueError, match=rf"'harmony' needs '<\|start\|>' and .* as single tokens, .* \({len(S1)} tokens\)"
+    ):
         build(format="harmony")
 
 

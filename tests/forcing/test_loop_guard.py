@@ -192,10 +192,10 @@ def test_closing_sequence_and_answer_prefix_follow_a_loop(family, prefix):
     guard = LoopGuard(max_period=2, repeats=4, min_tokens=4)
     options = {"format": fmt, "loop_guard": guard, "answer_prefix": prefix, "max_new_tokens": 60}
     (completion,) = generate(model, tokenizer, "q", **options)
-    closing = f"\n{fmt.close_text}" + ("" if prefix is None else f"\n{prefix}")
+    closing = f"\n{fmt.close_text}{fmt.answer_start_text}" + ("" if prefix is None else f"\n{prefix}")
     assert completion.text.startswith(f"{start}abababab{closing}")
     assert completion.report.ended == "looped"
-    forced = len(encode(tokenizer, "\n")) + len(fmt.close)
+    forced = len(encode(tokenizer, "\n")) + len(fmt.close) + len(fmt.answer_start)
     forced += 0 if prefix is None else len(encode(tokenizer, f"\n{prefix}"))
     forced += len(fmt.start) if fmt.force_start else 0
     assert sum(completion.forced) == forced

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from known_bugs import bug
 from placed_rows import PlacedRows
 from s1_hf import BudgetForcingLogitsProcessor, ThinkingFormat, generate
+from s1_hf.forcing.automaton import Automaton
+from s1_hf.forcing.families import TOOL_RESULTS
 from s1_hf.forcing.prompts import read_prompt, split_output, start_of, turn_of
 from s1_hf.forcing.report import Ended
 from s1_hf.forcing.tables import State
@@ -59,7 +60,8 @@ def test_the_own_turn_says_whether_thinking_was_opened_or_closed(row, own, want)
         ("s1", "", "<|im_start|>think\n<|im_start|>answer"),
         ("s1", "<|im_start|>", "think\n<|im_start|>answer"),
         ("s1", "<|im_start|>think\nab<|im_start|>", "answer"),
-        ("harmony", "<|channel|>analysis<|message|>ab<|end|>", "<|start|>assistant<|channel|>final<|message|>"),
+        ("harmony", "<|channel|>analysis<|message|>ab<|end|>", ""),
+        ("kimi_k3", "<|open|>think<|sep|>ab<|close|>thi", "nk<|sep|>"),
         ("opened", "ab</", "\n</think>"),  # half of one token's text is text
         ("opened", "ab\n", "</think>"),
         ("plain", "ab</", "think>"),
@@ -85,7 +87,6 @@ def test_an_own_turn_that_has_ended_opens_no_thinking(family, forced):
     assert forced_texts(tokenizer, fmt, [text]) == [forced]
 
 
-@bug("a closing delimiter is looked for behind an opening one alone")
 @pytest.mark.parametrize("family", ["think", "plain"])
 def test_a_closing_delimiter_alone_in_the_own_turn_has_closed_thinking(family):
     """DeepSeek-V3.1 asks for no thinking by `</think>` behind its header, without any `<think>`."""
@@ -258,7 +259,7 @@ def test_tags_elsewhere_mean_nothing_with_r1_templates_on_its_own_vocabulary(tem
 def test_trl_templates_are_read_for_what_they_are(name, template, fmt_name, want):
     """Format, turn and where the prompt stands, for templates of many families on Qwen's tokenizers."""
     tokenizer = qwen(name, trl_template(template))
-    fmt = ThinkingFormat.from_tokenizer(tokenizer)
+    fmt = ThinkingFormat.from_tokenizer(tokenizer, fmt_name if fmt_name == "s1" else None)
     assert fmt.name == fmt_name
     assert set(stances(tokenizer, fmt, prompt_texts(tokenizer, fmt))) == {want}
 
@@ -289,12 +290,12 @@ def test_rendered_harmony_conversations_wait_for_the_analysis():
 
 
 @needs_shared
-def test_a_finished_harmony_answer_is_closed():
-    """A conversation that ends with a final message behind its analysis has closed thinking."""
+def test_a_finished_harmony_answer_may_be_thought_about_again():
+    """A final message has a header of its own, so that nothing was thought in its turn, which may interleave."""
     tokenizer = harmony_tokenizer()
     fmt = ThinkingFormat.from_tokenizer(tokenizer)
     text = (SHARED / "chat_templates/harmony/test-data/test_keep_analysis_between_finals.txt").read_text().rstrip()
-    assert stances(tokenizer, fmt, [text.removesuffix("<|end|>")]) == ["closed"]
+    assert stances(tokenizer, fmt, [text.removesuffix("<|end|>")]) == ["before"]
 
 
 # -- the functions by themselves ----------------------------------------------------------------------------------
@@ -315,11 +316,14 @@ def test_the_turn_begins_after_its_last_header():
 
 
 def test_a_header_inside_the_closing_delimiter_opens_no_turn():
-    """Harmony's `<|start|>assistant` stands in the middle of what closes its analysis."""
+    """`<|start|>assistant` stands in the middle of what closes this analysis."""
+    close = "<|end|><|start|>assistant<|channel|>final<|message|>"
     rows = PlacedRows("harmony")
+    fmt = ThinkingFormat.from_delimiters(rows.tokenizer, start="<|channel|>analysis<|message|>", close=close)
+    automaton = Automaton(rows.tokenizer, fmt)
     own = "<|channel|>analysis<|message|>ab<|end|><|start|>assistant<|channel|>final<|message|>c"
     ids = ids_of(rows, "<|start|>user<|message|>x<|end|><|start|>assistant" + own)
-    assert rows.tokenizer.decode(ids[turn_of(rows.automaton, ids) :]) == own
+    assert rows.tokenizer.decode(ids[turn_of(automaton, ids) :]) == own
 
 
 def test_thoughts_in_the_prompt_are_counted_but_for_the_templates_white_space():
@@ -334,10 +338,30 @@ def test_a_prompt_that_has_closed_thinking_has_thought_nothing():
     assert state == State(rows.automaton.answer)
 
 
-def test_interleaved_thoughts_of_a_prompt_stay_counted():
-    rows = PlacedRows("think", interleaved=True)
-    state = read_prompt(rows.automaton, ids_of(rows, HEADER + "<think>ab</think>cd"))
-    assert (state.thinking_tokens, state.ended, state.answer_tokens) == (2, Ended.NATURAL, 0)
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_only_thoughts_since_the_last_opening_count(interleaved):
+    """Earlier blocks of the own turn were thought under budgets of their own."""
+    rows = PlacedRows("think", interleaved=interleaved)
+    assert read_prompt(rows.automaton, ids_of(rows, HEADER + "<think>ab</think>cd")) == State(rows.automaton.answer)
+    state = read_prompt(rows.automaton, ids_of(rows, HEADER + "<think>ab</think>cd<|im_end|>\n<think>\nx"))
+    assert (state.thinking_tokens, state.ended, state.answer_tokens) == (1, Ended.UNFINISHED, 0)
+
+
+@pytest.mark.parametrize(("opening", "closing"), TOOL_RESULTS)
+def test_tags_in_tool_results_mean_nothing(opening, closing):
+    rows = PlacedRows("think")
+    for tags in ("<think>", "</think>", "<think>a</think>"):
+        result = f"{opening}{tags}{closing}"
+        closed = read_prompt(rows.automaton, ids_of(rows, f"{HEADER}<think>ab</think>call{result}"))
+        assert closed == State(rows.automaton.answer)
+        opened = read_prompt(rows.automaton, ids_of(rows, f"{HEADER}<think>ab{result}"))
+        assert (opened.cell, opened.ended) == (rows.automaton.think, Ended.UNFINISHED)
+
+
+def test_a_prompt_that_ends_in_a_users_turn_has_not_begun_to_think():
+    rows = PlacedRows("opened")
+    state = read_prompt(rows.automaton, ids_of(rows, HEADER + "ab<|im_end|>\n<|im_start|>user\n<think>a<|im_end|>\n"))
+    assert state == State(rows.automaton.pre)
 
 
 def test_a_row_starts_in_the_run_that_forces_what_is_missing():
@@ -348,10 +372,10 @@ def test_a_row_starts_in_the_run_that_forces_what_is_missing():
 
 
 def test_a_row_starts_in_the_rest_of_a_closing_delimiter_that_its_prompt_has_begun():
-    rows = PlacedRows("harmony")
-    ids = ids_of(rows, "<|start|>assistant<|channel|>analysis<|message|>ab<|end|><|start|>")
+    rows = PlacedRows("kimi_k3")
+    ids = ids_of(rows, "<|open|>assistant<|sep|><|open|>think<|sep|>ab<|close|>")
     state = start_of(rows.automaton, ids)
-    assert rows.forced_from(state.cell) == "assistant<|channel|>final<|message|>"
+    assert rows.forced_from(state.cell) == "think<|sep|>"
     assert (state.thinking_tokens, state.pending, state.ended) == (2, 0, Ended.NATURAL)
 
 
@@ -366,6 +390,13 @@ def test_a_row_starts_in_the_rest_of_a_closing_delimiter_that_its_prompt_has_beg
         ("plain", HEADER + "<think>\n", "ab</think>cd", ["ab"], "cd"),
         ("s1", HEADER, "<|im_start|>thinkab<|im_start|>answercd", ["ab"], "cd"),
         ("harmony", "<|start|>assistant", "<|channel|>final<|message|>cd", [], "cd"),
+        (
+            "harmony",
+            "<|start|>assistant",
+            "<|channel|>analysis<|message|>ab<|end|><|start|>assistant<|channel|>final<|message|>cd",
+            ["ab"],
+            "cd",
+        ),
     ],
 )
 def test_what_was_generated_is_split_at_the_delimiters(family, prompt, output, thinking, answer):

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from s1_hf.forcing.search import DelimiterSearch, Pattern
-from s1_hf.forcing.vocabulary import Vocabulary
+from s1_hf.forcing.search import DelimiterSearch, find_delimiter
+from s1_hf.forcing.spelling import Spelling
 
 TEXTS = ("<", "/", "t", ">", "</", "a", "t>", ">\n", "</t>", "b<", None, "><")
-VOCABULARY = Vocabulary(texts=TEXTS, single={}, special=frozenset())
+SPELLING = Spelling(TEXTS)
 
 
-def search_for(*patterns: Pattern) -> DelimiterSearch:
-    return DelimiterSearch(list(patterns), VOCABULARY)
+def search_for(*patterns: str) -> DelimiterSearch:
+    return DelimiterSearch(list(patterns), SPELLING)
 
 
 def follow(search: DelimiterSearch, tokens: Sequence[str]) -> list[tuple[bool, int, int, str]]:
@@ -63,15 +63,34 @@ def test_a_tail_may_begin_another_match():
     assert search.after("ab") == search.after("") == 0
 
 
-def test_ids_are_found_in_their_order_alone():
-    search = search_for((7, 8, 7, 9))
-    state = 0
-    for token in (7, 8, 7, 8, 7):  # the second 8 takes the match back to 7, 8
-        state = search.moves_from(state)[token].state
-    assert search.prefixes[state] == (7, 8, 7)
-    assert search.moves_from(state)[9].found
-    assert search.moves_from(state)[9].begins == 4
-    assert 9 not in search.moves_from(0)
+WHOLE = Spelling(("<|a|>", "think", "thi", "nk", "thinking", "think\n", "<", "|a|>", "think."), [0])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "tail"),
+    [(["think"], ""), (["thi", "nk"], ""), (["think\n"], "\n"), (["think."], "."), (["thinking"], None)],
+)
+def test_a_word_behind_a_special_token_is_found_however_it_is_spelled(tokens, tail):
+    """But not where the token goes on with the word."""
+    search = DelimiterSearch([WHOLE.text_of([0, 1])], WHOLE)
+    state, move = search.moves_from(0)[0].state, None
+    for token in tokens:
+        move = search.moves_from(state).get(WHOLE.symbols.index(token))
+        state = move.state if move else 0
+    assert (move.tail if move and move.found else None) == tail
+
+
+def test_a_special_token_is_nothing_but_itself():
+    """Plain tokens that spell its text are not taken for it."""
+    search = DelimiterSearch([WHOLE.text_of([0])], WHOLE)
+    assert list(search.moves_from(0)) == [0]
+    assert find_delimiter(WHOLE.text_of([6, 7, 1]), WHOLE.text_of([0])) == -1
+
+
+@pytest.mark.parametrize(("last", "boundaries", "at"), [(False, (), 9), (True, (), 9), (True, {6}, 9), (False, {6}, 0)])
+def test_a_word_ends_where_its_token_does(last, boundaries, at):
+    text = WHOLE.text_of([0, 1]) + "ing, " + WHOLE.text_of([0, 1])
+    assert find_delimiter(text, WHOLE.text_of([0, 1]), last, boundaries) == at + (2 if at else 0)
 
 
 def test_any_of_several_patterns_is_found():
@@ -81,7 +100,7 @@ def test_any_of_several_patterns_is_found():
 
 def test_without_patterns_nothing_is_found():
     search = search_for()
-    assert (search.size, search.moves) == (1, {})
+    assert (search.size, search.moves_from(0)) == (1, {})
 
 
 @pytest.mark.parametrize(("state", "rest"), [("", "</t>"), ("<", "/t>"), ("</t", ">")])

@@ -74,7 +74,7 @@ def test_tokens_that_act_alike_in_every_cell_are_one_class():
     classes, effects = classified([first, second, {OTHERS: Effect(0, thinks=1)}], num_ids=5)
     assert classes.dtype == torch.long
     assert classes.tolist() == [0, 1, 2, 1, 0, 0]
-    assert effects.shape == (3, 3, 8)
+    assert effects.shape == (3, 3, 9)
 
 
 def test_a_class_does_in_each_cell_what_its_tokens_do():

@@ -59,7 +59,7 @@ def formats(
 
 def _known() -> dict[str, Any]:
     """The formats of the package, by name."""
-    from s1_hf.forcing.formats import FAMILIES
+    from s1_hf.forcing.families import FAMILIES
 
     return {
         name: {"start": family.start, "close": family.close, "force_start": family.force_start}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from s1_hf.curate.stage import Drop, Stage, column, stage
 from s1_hf.curate.text import excerpt, trace_text
-from s1_hf.forcing.formats import FAMILIES
+from s1_hf.forcing.families import FAMILIES
 
 if TYPE_CHECKING:
     from datasets import Dataset

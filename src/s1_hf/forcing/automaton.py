@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from s1_hf.forcing.search import DelimiterSearch, Pattern
+from s1_hf.forcing.families import TOOL_RESULTS
+from s1_hf.forcing.search import DelimiterSearch
+from s1_hf.forcing.spelling import Spelling
 from s1_hf.forcing.tables import OTHERS, Cell, Effect, State, Tables, after_effect, classified
 from s1_hf.forcing.vocabulary import Vocabulary, encode, ends_line, ends_sentence
 
@@ -42,7 +44,10 @@ class Automaton:
     ) -> None:
         self.tokenizer, self.format, self.eos = tokenizer, format, eos
         self.vocabulary = Vocabulary.of(tokenizer)
-        self.start_is_plain = len(format.start) > 1 and format.start[0] not in self.vocabulary.special
+        self.spelling = Spelling.of(tokenizer, [format.start, format.close])
+        self.start, self.close = self.spelling.text_of(format.start), self.spelling.text_of(format.close)
+        self.turn = self.spelling.text_of(format.turn)
+        self.user_turn = self.spelling.text_of(encode(tokenizer, format.user_turn_text))
         self.newline = encode(tokenizer, "\n")
         self.cut_at, self.cuts_softly = "line", False
         self.wait_ids: list[tuple[int, ...]] = []
@@ -66,6 +71,15 @@ class Automaton:
         """The automaton for these texts; the last few are kept, as every batch asks for the same one."""
         return _kept(len(tokenizer), tokenizer, format, None if budget is None else budget.shared(), tuple(eos))
 
+    @cached_property
+    def tool_results(self) -> list[tuple[str, str]]:
+        """What stands around a tool's result, as texts of `spelling`."""
+        pairs = []
+        for opening, closing in TOOL_RESULTS:
+            opens, closes = encode(self.tokenizer, opening), encode(self.tokenizer, closing)
+            pairs.append((self.spelling.text_of(opens), self.spelling.text_of(closes)))
+        return pairs
+
     @property
     def largest_id(self) -> int:
         """The largest id that is forced or looked for."""
@@ -74,8 +88,13 @@ class Automaton:
 
     @property
     def max_closing(self) -> int:
-        """Most tokens that closing thinking can take: newline, delimiter and answer prefix."""
-        return len(self.newline) + len(self.format.close) + len(self.prefix_ids)
+        """Most tokens that closing thinking can take: newline, delimiter, answer block and answer prefix."""
+        return len(self.newline) + len(self.format.close) + len(self.answer_ids)
+
+    @property
+    def answer_ids(self) -> tuple[int, ...]:
+        """What a cut forces behind the closing delimiter."""
+        return (*self.format.answer_start, *self.prefix_ids)
 
     def effect_of(self, token: int, cell: int) -> Effect:
         """What a token does to a row in `cell`."""
@@ -102,9 +121,7 @@ class Automaton:
     def _checked(self, name: str, text: str) -> tuple[int, ...]:
         """The ids of a text that is to be forced."""
         ids = encode(self.tokenizer, text)
-        taken = set(self.format.ends)
-        if not self.start_is_plain:
-            taken.add(self.format.start[0])
+        taken = {*self.format.ends, *self.eos, *self.vocabulary.special.intersection(self.format.start[:1])}
         if taken & set(ids) or self.format.start_text in text or self.format.close_text in text:
             raise ValueError(
                 f"`{name}` has to be free of delimiters and ends of sequence of the {self.format.name!r} format, "
@@ -116,22 +133,13 @@ class Automaton:
 
     def _build(self) -> None:
         fmt = self.format
-        # 1. What is looked for. Plain delimiters are found by their text, others by their ids. An interleaved format
-        #    may open thinking again; otherwise plain delimiters are watched after thinking so that they can be banned.
-        start: Pattern = fmt.start
-        close: Pattern = fmt.close
-        watched: list[Pattern] = []
-        if self.start_is_plain:
-            start = fmt.start_text
-            watched.append(start)
-        if fmt.plain:
-            close = fmt.close_text
-            watched.append(close)
-        find_start = DelimiterSearch([start], self.vocabulary)
-        find_close = DelimiterSearch([close], self.vocabulary)
-        find_again = find_start
+        # 1. What is looked for. An interleaved format may open thinking again after it was closed; otherwise both
+        #    delimiters are watched there so that they are never completed (rule 7).
+        self.find_start = find_start = DelimiterSearch([self.start], self.spelling)
+        self.find_close = find_close = DelimiterSearch([self.close], self.spelling)
+        self.find_again = find_again = find_start
         if not fmt.interleaved:
-            find_again = DelimiterSearch(watched, self.vocabulary)
+            self.find_again = find_again = DelimiterSearch([self.start, self.close], self.spelling)
 
         # 2. The free cells, one for each matched part of a delimiter.
         self.pre = self._reserve(find_start.size)
@@ -143,10 +151,11 @@ class Automaton:
 
         # 3. What each of them does with a token, and the forced runs that leave it.
         stop = dict.fromkeys(self.eos, Effect(self.done))
+        hands_over = dict.fromkeys(set(fmt.handovers).intersection(self.eos), Effect(self.done, hands_over=1))
         for part in range(find_start.size):
             self._add_before_thinking(part, find_start, find_close, stop)
         for part in range(find_close.size):
-            self._add_thinking(part, find_close, find_again, stop)
+            self._add_thinking(part, find_close, find_again, stop | hands_over)
         self._set(self.hold, self.cells[self.think]._replace(bans=1), dict(self.effects[self.think]))
         for part in range(find_again.size):
             self._add_answer(part, find_again, find_close, stop)
@@ -160,12 +169,10 @@ class Automaton:
         for token, move in find_start.moves_from(part).items():
             effects[token] = Effect(self.pre + move.state, answers=1)
             if move.found:
-                effects[token] = self._opening(move.tail, find_close)._replace(forgets=1)
+                effects[token] = self._opening(move.tail, find_close)
         self._set(self.pre + part, Cell(), effects | stop)
         if self.format.force_start:
-            rest = self.format.start
-            if not self.start_is_plain:
-                rest = rest[part:]  # what stands there already is continued
+            rest = self._rest(self.format.start, find_start, part)  # what stands there already is continued
             self.openings[self.pre + part] = self._forced_run(rest, self.think, opens=1)
 
     def _add_thinking(
@@ -178,17 +185,23 @@ class Automaton:
                 then, closes = self.answer + find_again.after(move.tail), 1
             effects[token] = Effect(then, thinks=1, keeps=move.keeps, begins=move.begins, closes=closes)
         # A closing delimiter that the model has begun is continued, not restarted.
-        rest = self.format.close[part:]
-        if self.format.plain and part:
-            rest = encode(self.tokenizer, str(find_close.rest(part)))
+        rest = self._rest(self.format.close, find_close, part)
         natural = self._forced_run(rest, self.answer)
-        cut = self._forced_run(rest, self._forced_run(self.prefix_ids, self.answer, answers=1))
+        cut = self._forced_run(rest, self._forced_run(self.answer_ids, self.answer, answers=1))
         cut_after_text = stop = cut
         if not part:  # what has been begun is continued, without a newline or a message in between
             cut_after_text = self._forced_run(self.newline, cut)
             stop = self._forced_run(self.message_ids, self._cut_after_message(cut, cut_after_text), thinks=1)
         cell = Cell(thinking=1, natural=natural, cut_after_line=cut, cut_after_text=cut_after_text, stop_message=stop)
         self._set(self.think + part, cell, effects)
+
+    def _rest(self, delimiter: tuple[int, ...], search: DelimiterSearch, part: int) -> tuple[int, ...]:
+        """The ids that complete a delimiter of which a part stands there."""
+        begun = search.prefixes[part]
+        for k in range(len(delimiter)):
+            if self.spelling.text_of(delimiter[:k]) == begun:
+                return delimiter[k:]
+        return self.spelling.ids_of(search.rest(part), self.tokenizer)
 
     def _cut_after_message(self, cut_after_line: int, cut_after_text: int) -> int:
         if self.message_ids and ends_line(self.vocabulary.texts[self.message_ids[-1]] or ""):
@@ -199,28 +212,17 @@ class Automaton:
         self, part: int, find_again: DelimiterSearch, find_close: DelimiterSearch, stop: dict[int, Effect]
     ) -> None:
         effects, banned = {OTHERS: Effect(self.answer, answers=1)}, set()
-        if not self.format.interleaved:
-            banned = self._first_tokens_of_delimiters()
         for token, move in find_again.moves_from(part).items():
             effects[token] = Effect(self.answer + move.state, answers=1)
-            if move.found and self.format.interleaved:
+            if move.found and self.format.interleaved:  # the answer is what stands behind the last block
                 effects[token] = self._opening(move.tail, find_close)
             elif move.found:
                 banned.add(token)  # it would complete a delimiter (rule 7)
-        self._set(self.answer + part, Cell(bans=self._ban_row(banned)), effects | stop)
-
-    def _first_tokens_of_delimiters(self) -> set[int]:
-        """Those after which a delimiter has certainly begun, ends of sequence left out."""
-        firsts = set()
-        if not self.start_is_plain:
-            firsts.add(self.format.start[0])
-        if not self.format.plain:
-            firsts.add(self.format.close[0])
-        return firsts - set(self.eos)
+        self._set(self.answer + part, Cell(bans=self._ban_row(banned - set(self.eos))), effects | stop)
 
     def _opening(self, tail: str, find_close: DelimiterSearch) -> Effect:
         """Of a token that completes the opening delimiter; its tail may begin the closing one (`></`)."""
-        return Effect(self.think + find_close.after(tail), opens=1)
+        return Effect(self.think + find_close.after(tail), opens=1, forgets=1)
 
     def _reserve(self, count: int) -> int:
         """New cells, to be set later; returns the first."""

@@ -6,35 +6,29 @@ the models themselves for the others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypedDict
 
+from s1_hf.forcing.detection import detect, is_named
+from s1_hf.forcing.families import FAMILIES
+from s1_hf.forcing.templates import Turns, read_turns, template_of
 from s1_hf.forcing.vocabulary import Vocabulary, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from transformers import PreTrainedTokenizerBase
+    from typing_extensions import Unpack
 
 
-@dataclass(frozen=True)
-class _Family:
-    start: str
-    close: str
-    tokens: tuple[str, ...]  # each must be one token of the vocabulary
-    force_start: bool = False
+class Overrides(TypedDict, total=False):
+    """What a caller may say in place of a family's row or the chat template: see `ThinkingFormat.from_delimiters`."""
 
-
-# Delimiters by name.
-FAMILIES = {
-    "s1": _Family("<|im_start|>think", "<|im_start|>answer", ("<|im_start|>",), force_start=True),
-    "think": _Family("<think>", "</think>", ("<think>", "</think>")),
-    "harmony": _Family(
-        "<|channel|>analysis<|message|>",
-        "<|end|><|start|>assistant<|channel|>final<|message|>",
-        ("<|start|>", "<|channel|>", "<|message|>", "<|end|>"),
-    ),
-    "magistral": _Family("[THINK]", "[/THINK]", ("[THINK]", "[/THINK]")),
-    "seed": _Family("<seed:think>", "</seed:think>", ("<seed:think>", "</seed:think>")),
-}
+    force_start: bool
+    interleaved: bool
+    turn: str
+    answer_start: str
+    handovers: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -44,11 +38,12 @@ class ThinkingFormat:
     Make one with [`ThinkingFormat.from_tokenizer`] or, for delimiters of your own, [`ThinkingFormat.from_delimiters`].
 
     Args:
-        name (`str`): `"s1"`, `"think"`, `"harmony"`, `"magistral"`, `"seed"`, or a name of your choice.
+        name (`str`): that of a family, see `s1_hf.forcing.families`, or a name of your choice.
         start (`tuple[int, ...]`): ids that open thinking.
-        close (`tuple[int, ...]`): ids that end thinking; what is forced when thinking is cut.
+        close (`tuple[int, ...]`): ids that end thinking: what is looked for, and what is forced.
         ends (`tuple[int, ...]`): single ids by which the model shows that it wants to stop thinking: the first id of
-            `close` if that is one token or begins with a special token, then every end-of-sequence id.
+            `close` if that is one token or begins with a special token, then every end-of-sequence id that is no
+            handover.
         turn (`tuple[int, ...]`): ids that open the assistant's turn in a prompt. Thinking is looked for after their
             last occurrence only, so that tags in user text or earlier turns mean nothing. Empty: the prompts have
             no turns, and the whole prompt is the model's own text.
@@ -56,6 +51,12 @@ class ThinkingFormat:
             a model that may answer without thinking.
         interleaved (`bool`): whether thinking may open again after it was closed; all blocks then share one budget.
         start_text, close_text, turn_text (`str`): the same as texts.
+        user_turn_text (`str`): what opens a user's turn, in which tags mean nothing; empty if it is not known.
+        answer_start (`tuple[int, ...]`): ids forced behind `close` on a cut, before the answer prefix: what opens the
+            family's answer block.
+        answer_start_text (`str`): the same as a text.
+        handovers (`tuple[int, ...]`): ends of sequence by which the model hands its turn to a tool. Inside thinking
+            they are let through as they are.
     """
 
     name: str
@@ -68,6 +69,10 @@ class ThinkingFormat:
     start_text: str
     close_text: str
     turn_text: str = ""
+    user_turn_text: str = ""
+    answer_start: tuple[int, ...] = ()
+    answer_start_text: str = ""
+    handovers: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("start", "close", "start_text", "close_text"):
@@ -83,36 +88,48 @@ class ThinkingFormat:
         return self.close[0] not in self.ends
 
     @classmethod
-    def from_tokenizer(cls, tokenizer: PreTrainedTokenizerBase, name: str | None = None) -> ThinkingFormat:
-        """Resolve a shipped format on `tokenizer`; without `name` the family is detected.
+    def from_tokenizer(
+        cls, tokenizer: PreTrainedTokenizerBase, name: str | None = None, **overrides: Unpack[Overrides]
+    ) -> ThinkingFormat:
+        """Resolve a family's format on `tokenizer`; without `name` the family is detected.
 
-        Detected are, by tokens that are whole in the vocabulary: `think` (`<think>` and `</think>`; several plain
-        tokens do if the chat template names them), `harmony`, `magistral`, `seed`; and `s1` for a ChatML vocabulary
-        (`<|im_start|>`) with none of these. Not detected are formats whose delimiters appear in neither.
+        Detected are families by tokens that are whole in the vocabulary, or by the tags that the chat template names;
+        and what a folder says of itself (`thinking_format` in its `tokenizer_config.json`, the name of simplescaling's
+        models). A guess never forces tokens: `s1` on any other ChatML vocabulary has to be named.
+
+        Args:
+            **overrides: as in [`ThinkingFormat.from_delimiters`]; `force_start=True` makes a model think that may.
 
         Raises:
             ValueError: the tokenizer has the delimiters of no family, of more than one, or not those of `name`.
         """
         check_tokenizer(tokenizer)
-        vocabulary = Vocabulary.of(tokenizer)
         if name is None:
-            name = _detect(vocabulary, _chat_template(tokenizer))
+            found = detect(tokenizer)
+            if not isinstance(found, str):
+                return cls.from_delimiters(tokenizer, **{**found, **overrides})
+            name = found
         elif name not in FAMILIES:
             raise ValueError(
                 f"A thinking format's name has to be one of {', '.join(map(repr, FAMILIES))}, but is {name!r}. For "
                 "delimiters of your own use `ThinkingFormat.from_delimiters(tokenizer, start=..., close=...)`."
             )
         family = FAMILIES[name]
-        missing = [token for token in family.tokens if token not in vocabulary.single]
-        if missing and name != "think":
+        missing = [token for token in family.tokens if token not in Vocabulary.of(tokenizer).single]
+        if missing and name != "think" and not is_named(family, template_of(tokenizer)):
             raise ValueError(
                 f"The thinking format {name!r} needs {' and '.join(map(repr, missing))} as single tokens, which this "
                 f"tokenizer ({len(tokenizer)} tokens) does not have. Use the tokenizer of the model itself, another "
                 "format, or `ThinkingFormat.from_delimiters(tokenizer, start=..., close=...)`."
             )
-        return cls.from_delimiters(
-            tokenizer, start=family.start, close=family.close, force_start=family.force_start, name=name
-        )
+        chosen: dict[str, Any] = {
+            "force_start": family.force_start,
+            "interleaved": family.interleaved,
+            "answer_start": family.answer_start,
+            "handovers": family.handovers,
+        }
+        chosen.update(overrides)
+        return cls.from_delimiters(tokenizer, start=family.start, close=family.close, name=name, **chosen)
 
     @classmethod
     def from_delimiters(
@@ -124,13 +141,20 @@ class ThinkingFormat:
         force_start: bool = False,
         interleaved: bool = False,
         turn: str | None = None,
+        answer_start: str = "",
+        handovers: Sequence[str] | None = None,
         name: str = "custom",
     ) -> ThinkingFormat:
         """Resolve delimiters of your own on `tokenizer`.
 
         Args:
             start, close (`str`): the texts that open and close thinking.
+            force_start (`bool`): force `start` where a prompt has not opened thinking.
+            interleaved (`bool`): let thinking open again after it was closed.
             turn (`str`, *optional*): the text that opens the assistant's turn; read off the chat template if absent.
+            answer_start (`str`): what opens the answer; forced behind `close` on a cut.
+            handovers (`Sequence[str]`, *optional*): ends of sequence by which the model hands its turn to a tool, each
+                one token; those of all known families by default.
 
         Raises:
             ValueError: a delimiter is empty, or one of them contains the other.
@@ -155,37 +179,39 @@ class ThinkingFormat:
             if text in other:
                 raise ValueError(f"`start` and `close` have to be told apart, but {text!r} is part of {other!r}.")
         vocabulary = Vocabulary.of(tokenizer)
-        start_ids, close_ids = encode(tokenizer, start), encode(tokenizer, close)
-        for label, text, ids in (("start", start, start_ids), ("close", close, close_ids)):
-            if not ids or (tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids):
-                raise ValueError(f"`{label}` has to be a text that the tokenizer can write, but {text!r} is not.")
-            if "".join(vocabulary.texts[i] or "" for i in ids).strip() != text.strip():
-                raise ValueError(
-                    f"`{label}` has to be a text whose characters this tokenizer keeps whole, so that it can be found "
-                    f"in what the model writes, but of {text!r} it splits one over several tokens. Use a delimiter of "
-                    "ASCII characters, or add it to the tokenizer as one token."
-                )
-        if turn is None:
-            turn = _assistant_turn(tokenizer, start)
-        eos = [i for i in [tokenizer.eos_token_id] if i is not None]
-        known_by_first = len(close_ids) == 1 or close_ids[0] in vocabulary.special
+        start_ids = _checked_ids(tokenizer, "start", start)
+        close_ids = _checked_ids(tokenizer, "close", close)
+        answer_ids = _checked_ids(tokenizer, "answer_start", answer_start) if answer_start else ()
         if interleaved and start_ids[0] == close_ids[0]:
             raise ValueError(
                 f"`interleaved` has to be False when both delimiters begin with the same token, as {start!r} and "
                 f"{close!r} do: a first token does not say which of the two it begins."
             )
+        turns = read_turns(tokenizer, [start, close]) if turn is None else Turns(turn)
+        handed = _handovers(vocabulary, handovers, {*start_ids, *close_ids})
+        eos = [i for i in [tokenizer.eos_token_id] if i is not None and i not in handed]
+        known_by_first = len(close_ids) == 1 or close_ids[0] in vocabulary.special
         return cls(
             name=name,
             start=start_ids,
             close=close_ids,
             ends=tuple(dict.fromkeys((*close_ids[:known_by_first], *eos))),
-            turn=encode(tokenizer, turn) if turn else (),
+            turn=encode(tokenizer, turns.assistant) if turns.assistant else (),
             force_start=force_start,
             interleaved=interleaved,
             start_text=start,
             close_text=close,
-            turn_text=turn,
+            turn_text=turns.assistant,
+            user_turn_text=turns.user,
+            answer_start=answer_ids,
+            answer_start_text=answer_start,
+            handovers=handed,
         )
+
+    def with_ends(self, eos: Sequence[int]) -> ThinkingFormat:
+        """The same where these ids end a sequence as well."""
+        more = [i for i in eos if i not in self.handovers]
+        return replace(self, ends=tuple(dict.fromkeys((*self.ends, *more))))
 
 
 def resolve_format(tokenizer: PreTrainedTokenizerBase, format: ThinkingFormat | str | None) -> ThinkingFormat:
@@ -241,46 +267,25 @@ def check_tokenizer(tokenizer: object) -> None:
         )
 
 
-def _detect(vocabulary: Vocabulary, template: str) -> str:
-    found = []
-    for name, family in FAMILIES.items():
-        has_all = vocabulary.single.keys() >= set(family.tokens)
-        if has_all and name != "s1":
-            found.append(name)
-    if not found and "think>" in template:
-        found = ["think"]
-    if not found and "<|im_start|>" in vocabulary.single:
-        found = ["s1"]
-    if len(found) == 1:
-        return found[0]
-    looked_for = "; ".join(f"{name}: {' '.join(family.tokens)}" for name, family in FAMILIES.items())
-    problem = "has the delimiters of none"
-    if found:
-        problem = f"has the delimiters of several ({', '.join(found)})"
-    raise ValueError(
-        f"The thinking format could not be detected: this tokenizer {problem}. Looked for, in the vocabulary and the "
-        f"chat template: {looked_for}. Say it: `format=ThinkingFormat.from_tokenizer(tokenizer, 'think')`, or "
-        "`format=ThinkingFormat.from_delimiters(tokenizer, start='<think>', close='</think>')`."
-    )
+def _checked_ids(tokenizer: PreTrainedTokenizerBase, label: str, text: str) -> tuple[int, ...]:
+    """The ids of a delimiter, if it can be written and found again."""
+    ids = encode(tokenizer, text)
+    if not ids or (tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids):
+        raise ValueError(f"`{label}` has to be a text that the tokenizer can write, but {text!r} is not.")
+    texts = Vocabulary.of(tokenizer).texts
+    if "".join(texts[i] or "" for i in ids).strip() != text.strip():
+        raise ValueError(
+            f"`{label}` has to be a text whose characters this tokenizer keeps whole, so that it can be found in what "
+            f"the model writes, but of {text!r} it splits one over several tokens. Use a delimiter of ASCII "
+            "characters, or add it to the tokenizer as one token."
+        )
+    return ids
 
 
-def _chat_template(tokenizer: PreTrainedTokenizerBase) -> str:
-    template = tokenizer.chat_template
-    if isinstance(template, dict):
-        return " ".join(template.values())
-    return template or ""
-
-
-def _assistant_turn(tokenizer: PreTrainedTokenizerBase, start: str) -> str:
-    """The text with which the chat template opens the assistant's turn, up to where thinking starts."""
-    if not tokenizer.chat_template:
-        return ""
-    chat = [{"role": "user", "content": "1+1"}]
-    closed = str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=False))
-    opened = str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
-    added = ""
-    if opened.startswith(closed):
-        added = opened[len(closed) :]
-    # Some templates have no generation prompt: what follows the user's text opens the turn ("[/INST]").
-    header = added.split(start)[0] or opened.rsplit("1+1", 1)[-1].split(start)[0]
-    return header.rstrip()  # a newline may merge with what follows it
+def _handovers(vocabulary: Vocabulary, given: Sequence[str] | None, taken: set[int]) -> tuple[int, ...]:
+    """The ids of the handovers that this vocabulary has and that are part of no delimiter."""
+    texts = given
+    if texts is None:
+        texts = [token for family in FAMILIES.values() for token in family.handovers]
+    ids = [vocabulary.single[text] for text in texts if text in vocabulary.single]
+    return tuple(i for i in dict.fromkeys(ids) if i not in taken)

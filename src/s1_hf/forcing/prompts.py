@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.report import Ended
-from s1_hf.forcing.tables import State, after_effect
+from s1_hf.forcing.search import find_delimiter
+from s1_hf.forcing.tables import Effect, State, after_effect
 
 
 def read_prompt(automaton: Automaton, ids: Sequence[int]) -> State:
     """Where a prompt leaves its assistant's turn: before, in or after thinking.
 
-    White space right after the opening delimiter belongs to the template and is not counted. An end of sequence ends
-    the assistant's turn, so that what follows it means nothing.
+    The last delimiter of the own turn decides, tool results and ends of sequence inside the turn notwithstanding; only
+    what was thought since it counts. White space right after an opening delimiter belongs to the template and is not
+    counted.
     """
-    fresh = State(automaton.pre)
-    state, has_closed = fresh, False
-    for token in ids[turn_of(automaton, ids) :]:
-        effect = automaton.effect_of(token, state.cell)
-        if effect.next == automaton.done:
-            state, has_closed = fresh, False
-            break
-        if state.thinking_tokens == 0 and _is_blank(automaton, token) and not effect.closes:
+    ids = ids[turn_of(automaton, ids) :]
+    pieces = automaton.spelling.pieces_of(ids)
+    text = _without_tool_results(automaton, "".join(pieces))
+    boundaries = set(accumulate(map(len, pieces)))
+    opened = find_delimiter(text, automaton.start, True, boundaries)
+    closed = find_delimiter(text, automaton.close, True, boundaries)
+    if opened < 0 and closed < 0:
+        return State(automaton.pre + automaton.find_start.after(text))
+    if closed > opened:
+        return State(automaton.answer + automaton.find_again.after(text[closed + len(automaton.close) :]))
+    following, tail = _after(pieces, opened + len(automaton.start))
+    state = State(automaton.think + automaton.find_close.after(tail), ended=Ended.UNFINISHED)
+    for i in range(following, len(ids)):
+        effect = automaton.effect_of(ids[i], state.cell)
+        if effect.next == automaton.done or effect.closes:  # of a turn handed over, or inside what a tool returned
+            effect = Effect(automaton.think, thinks=1)
+        if state.thinking_tokens == 0 and pieces[i] and not pieces[i].strip():
             effect = effect._replace(thinks=0)
         state = after_effect(state, effect)
-        has_closed = has_closed or bool(effect.closes)
-    state = state._replace(answer_tokens=0)
-    if has_closed and not automaton.format.interleaved:
-        return state._replace(thinking_tokens=0, ended=Ended.NEVER_STARTED)
     return state
 
 
@@ -37,7 +45,7 @@ def start_of(automaton: Automaton, ids: Sequence[int]) -> State:
     state = read_prompt(automaton, ids)
     if state.cell in automaton.openings:
         return state._replace(cell=automaton.openings[state.cell])
-    if state.pending and not automaton.format.plain:
+    if state.pending and state.ended == Ended.UNFINISHED and not automaton.format.plain:
         return state._replace(
             cell=automaton.cells[state.cell].natural,
             thinking_tokens=state.thinking_tokens - state.pending,
@@ -64,61 +72,64 @@ def split_output(automaton: Automaton, prompt: Sequence[int], ids: Sequence[int]
     if begins >= 0:
         spans.append((begins, len(ids)))
         answer = len(ids)
-    if state.ended == Ended.NEVER_STARTED:
-        answer = _delimiter_tail(automaton.format.close, ids) or answer
+    if begins < 0:
+        answer += _delimiter_tail(automaton.format.answer_start, ids[answer:])
     return spans, answer
 
 
 def turn_of(automaton: Automaton, ids: Sequence[int]) -> int:
-    """Index at which the text of the assistant's last turn begins in `ids`."""
-    turn, close = list(automaton.format.turn), list(automaton.format.close)
-    if turn:
-        for i in range(len(ids) - len(turn), -1, -1):
-            if list(ids[i : i + len(turn)]) == turn and not _is_inside(ids, i, turn, close):
-                if automaton.format.turn_text in automaton.format.close_text:
-                    return i + len(turn)
-                # A later one may be spelled in other tokens, merged with what follows it.
-                return max(i + len(turn), _turn_by_text(automaton, ids))
-    return _turn_by_text(automaton, ids)
+    """Index at which the text of the assistant's last turn begins in `ids`.
 
-
-def _turn_by_text(automaton: Automaton, ids: Sequence[int]) -> int:
-    """The same where the header is spelled in other tokens; without any header, after the last end of sequence."""
-    header = automaton.format.turn_text
-    texts = [_text(automaton, token) for token in ids]
-    at = "".join(texts).rfind(header) if header else -1
+    Where the prompt ends in somebody else's turn that is its end; without any header, what follows the last end of
+    sequence.
+    """
+    pieces = automaton.spelling.pieces_of(ids)
+    text = "".join(pieces)
+    at = _last_header(automaton, text)
     if at < 0:
         return max((i + 1 for i, token in enumerate(ids) if token in automaton.eos), default=0)
+    if automaton.user_turn and text.find(automaton.user_turn, at + len(automaton.turn)) >= 0:
+        return len(ids)
+    index, tail = _after(pieces, at + len(automaton.turn))
+    return index - 1 if tail else index  # a token that reaches beyond the header may begin a delimiter
+
+
+def _last_header(automaton: Automaton, text: str) -> int:
+    """Where the last header of an assistant's turn stands; one that is part of a closing delimiter opens no turn."""
+    turn, close = automaton.turn, automaton.close
+    inside = close.find(turn) if turn else -1
+    at = text.rfind(turn) if turn else -1
+    while inside >= 0 and at >= inside and text.startswith(close, at - inside):
+        at = text.rfind(turn, 0, at + len(turn) - 1)
+    return at
+
+
+def _after(pieces: Sequence[str], end: int) -> tuple[int, str]:
+    """The first token that begins at `end` or later, and what the one before it holds behind `end`."""
     passed = 0
-    for i, text in enumerate(texts):
-        passed += len(text)
-        if passed > at + len(header):  # a token that reaches beyond the header may begin a delimiter
-            return i
-    return len(ids)
+    for i, piece in enumerate(pieces):
+        if passed >= end:
+            return i, pieces[i - 1][len(pieces[i - 1]) - (passed - end) :] if passed > end else ""
+        passed += len(piece)
+    return len(pieces), pieces[-1][len(pieces[-1]) - (passed - end) :] if passed > end else ""
 
 
-def _is_inside(ids: Sequence[int], at: int, turn: list[int], close: list[int]) -> bool:
-    """Whether the turn found at `at` is part of a closing delimiter (harmony's opens a message of its own)."""
-    for k in range(1, len(close) - len(turn) + 1):
-        begins = at - k
-        if close[k : k + len(turn)] == turn and begins >= 0 and list(ids[begins : begins + len(close)]) == close:
-            return True
-    return False
+def _without_tool_results(automaton: Automaton, text: str) -> str:
+    """`text`, as long as before, in which nothing that a tool has returned can be taken for a delimiter."""
+    for opening, closing in automaton.tool_results:
+        at = text.find(opening)
+        while at >= 0:
+            end = text.find(closing, at)
+            if end < 0:
+                break
+            text = text[:at] + " " * (end - at) + text[end:]
+            at = text.find(opening, end)
+    return text
 
 
-def _delimiter_tail(close: tuple[int, ...], ids: Sequence[int]) -> int:
-    """How much of the closing delimiter's end opens `ids` (harmony may open its answer with just that); 2 or more."""
-    for k in range(len(close) - 1, 1, -1):
-        if tuple(ids[:k]) == close[-k:]:
+def _delimiter_tail(delimiter: tuple[int, ...], ids: Sequence[int]) -> int:
+    """How much of a delimiter's end opens `ids` (harmony may open its answer with just that); 2 or more."""
+    for k in range(len(delimiter), 1, -1):
+        if tuple(ids[:k]) == delimiter[-k:]:
             return k
     return 0
-
-
-def _is_blank(automaton: Automaton, token: int) -> bool:
-    text = _text(automaton, token)
-    return bool(text) and not text.strip()
-
-
-def _text(automaton: Automaton, token: int) -> str:
-    texts = automaton.vocabulary.texts
-    return (texts[token] or "") if token < len(texts) else ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal, cast, get_args
 
-EndedName = Literal["natural", "cut", "looped", "unfinished", "never_started"]
+EndedName = Literal["natural", "cut", "looped", "handed_over", "unfinished", "never_started"]
 ENDED_NAMES: tuple[EndedName, ...] = get_args(EndedName)
 
 
@@ -18,6 +18,7 @@ class Ended(IntEnum):
     NATURAL = 2
     CUT = 3
     LOOPED = 4
+    HANDED_OVER = 5
 
     @property
     def label(self) -> EndedName:
@@ -34,8 +35,9 @@ class Report:
             those that the prompt itself had already thought. Not counted are the newline that a cut forces before the
             delimiter, and white space right after an opening delimiter that stands in the prompt.
         ended (`str`): `"natural"` (an end attempt was let through), `"cut"` (by the cap), `"looped"` (by the loop
-            guard), `"unfinished"` (generation stopped while thinking) or `"never_started"` (nothing was thought: the
-            model answered at once, or the prompt had closed thinking).
+            guard), `"handed_over"` (the model called a tool while thinking), `"unfinished"` (generation stopped while
+            thinking) or `"never_started"` (nothing was thought: the model answered at once, or the prompt had closed
+            thinking).
         ends_ignored (`int`): end attempts that were not let through, those below the minimum included.
         forced (`tuple[bool, ...]`): for each generated token, up to and including the end of sequence, whether it was
             forced; `False` tokens are the model's own. Not shown when printed.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Container
+from typing import NamedTuple
 
-from s1_hf.forcing.vocabulary import Vocabulary
-
-Pattern = str | tuple[int, ...]
-"""A delimiter, found by its text or by its ids."""
+from s1_hf.forcing.spelling import Spelling, is_whole
 
 
 class Move(NamedTuple):
@@ -21,104 +19,101 @@ class Move(NamedTuple):
 
 
 class DelimiterSearch:
-    """Finds any of some patterns in a stream of tokens (Aho-Corasick): id tuples by ids, strings by token texts.
+    """Finds any of some patterns in a stream of tokens (Aho-Corasick), by what tokens are in a text.
 
     State `s` means that the beginning `prefixes[s]` of a pattern has just been seen; state 0 means nothing has. A
-    string matches however the model spells it in tokens, also where a token reaches beyond the pattern (`>` with the
-    newline after it). A token counts as part of the pattern if none of its text stands before the pattern.
+    pattern matches however the model spells its plain parts, also where a token reaches beyond it (`>` with the newline
+    after it). A token counts as part of the pattern if none of its text stands before the pattern.
 
     Args:
-        patterns (`list[Pattern]`): all strings or all id tuples; an empty list finds nothing.
+        patterns (`list[str]`): what is looked for; an empty list finds nothing.
+        spelling ([`Spelling`]): what tokens are in a text.
     """
 
-    def __init__(self, patterns: list[Pattern], vocabulary: Vocabulary) -> None:
+    def __init__(self, patterns: list[str], spelling: Spelling) -> None:
         self.patterns = patterns
         self.prefixes = _all_beginnings(patterns)
         self.size = len(self.prefixes)
         self._index = {prefix: i for i, prefix in enumerate(self.prefixes)}
-        self.moves: dict[tuple[int, int], Move] = {}  # by (state, token); a token that is not there leads to state 0
-        firsts = {pattern[0] for pattern in patterns}
-        expected = [firsts | self._expected_after(prefix) for prefix in self.prefixes]
-        for token, piece in self._pieces(vocabulary):
-            may_begin = not firsts.isdisjoint(piece)
-            for state in range(self.size):
-                if not may_begin and piece[0] not in expected[state]:
-                    continue  # most tokens, most of the time
-                move = self._move(state, piece)
+        self._moves: list[dict[int, Move]] = []  # of each state, by token; a token that is not there leads to state 0
+        # Most tokens do nothing: only those that may begin a pattern, or go on with one, are looked at.
+        may_begin: dict[int, None] = {}
+        for letter in sorted({pattern[0] for pattern in patterns}):
+            may_begin.update(dict.fromkeys(spelling.holding(letter)))
+        for state, prefix in enumerate(self.prefixes):
+            candidates = dict(may_begin)
+            for letter in sorted(self._expected_after(prefix)):
+                candidates.update(dict.fromkeys(spelling.beginning(letter)))
+            moves = {}
+            for token in candidates:
+                move = self._move(state, spelling.symbols[token] or "")
                 if move.state or move.found:
-                    self.moves[state, token] = move
+                    moves[token] = move
+            self._moves.append(moves)
 
     def moves_from(self, state: int) -> dict[int, Move]:
         """The moves in one state, by token."""
-        return {token: move for (before, token), move in self.moves.items() if before == state}
+        return self._moves[state]
 
-    def rest(self, state: int) -> Pattern:
+    def rest(self, state: int) -> str:
         """What is missing of the pattern in `state` (for a single pattern)."""
         return self.patterns[0][len(self.prefixes[state]) :]
 
     def after(self, tail: str) -> int:
         """The state when `tail` is all that has been seen."""
-        for k in range(len(tail)):
+        longest = max(map(len, self.patterns), default=0)
+        for k in range(max(len(tail) - longest, 0), len(tail)):
             if tail[k:] in self._index:
                 return self._index[tail[k:]]
         return 0
 
-    def _pieces(self, vocabulary: Vocabulary) -> list[tuple[int, Any]]:
-        """Each token that matters, with what it adds to the stream: its text, or its id."""
-        if self.patterns and isinstance(self.patterns[0], str):
-            return [(i, text) for i, text in enumerate(vocabulary.texts) if text]
-        ids: set[int] = set()
-        for pattern in self.patterns:
-            ids.update(pattern)  # type: ignore[arg-type]  # no strings here
-        return [(i, (i,)) for i in sorted(ids)]
-
-    def _expected_after(self, seen: Any) -> set[Any]:
+    def _expected_after(self, seen: str) -> set[str]:
         """What may come next if some tail of `seen` is to be the beginning of a pattern."""
         expected = set()
         for pattern in self.patterns:
             for k in range(len(seen)):
                 tail = seen[k:]
-                if pattern[: len(tail)] == tail:
+                if len(tail) < len(pattern) and pattern.startswith(tail):
                     expected.add(pattern[len(tail)])
         return expected
 
-    def _move(self, state: int, piece: Any) -> Move:
+    def _move(self, state: int, piece: str) -> Move:
         seen = self.prefixes[state]
         stream = seen + piece
         for pattern in self.patterns:
-            at = _find(stream, pattern)
+            at = find_delimiter(stream, pattern)
             if at >= 0:
-                tail = stream[at + len(pattern) :]
-                if not isinstance(tail, str):
-                    tail = ""  # ids have none: a piece is one id
-                return Move(0, True, *self._counted(seen, piece, at), tail)
+                return Move(0, True, *_counted(seen, at), tail=stream[at + len(pattern) :])
         for k in range(len(stream)):
             if stream[k:] in self._index:
-                return Move(self._index[stream[k:]], False, *self._counted(seen, piece, k))
+                return Move(self._index[stream[k:]], False, *_counted(seen, k))
         return Move(0, False, 0, 0)
 
-    def _counted(self, seen: Any, piece: Any, at: int) -> tuple[int, int]:
-        """(keeps, begins) for a match that begins at index `at` of what was seen before and the piece."""
-        if isinstance(piece, tuple):  # ids: one per token, so the length of the match is its number of tokens
-            return 0, len(seen) + len(piece) - at
-        if seen and at == 0:
-            return 1, 1
-        return 0, int(at == len(seen))
 
+def find_delimiter(text: str, pattern: str, last: bool = False, boundaries: Container[int] = ()) -> int:
+    """Where `pattern` stands in `text`, for the first or the last time; -1: nowhere.
 
-def _all_beginnings(patterns: list[Pattern]) -> list[Any]:
-    """Every proper beginning of every pattern, the empty one first."""
-    empty: Any = ()
-    beginnings: set[Any] = set()
-    for pattern in patterns:
-        empty = pattern[:0]
-        for k in range(1, len(pattern)):
-            beginnings.add(pattern[:k])
-    return [empty, *sorted(beginnings, key=lambda beginning: (len(beginning), beginning))]
-
-
-def _find(stream: Any, pattern: Any) -> int:
-    for i in range(len(stream) - len(pattern) + 1):
-        if stream[i : i + len(pattern)] == pattern:
-            return i
+    A word behind a special token has to end there: the token `thinking` completes no `<|im_start|>think`. It ends where
+    a token does, at one of `boundaries`.
+    """
+    of_words = is_whole(pattern[0]) and pattern[-1].isalnum()
+    at = text.rfind(pattern) if last else text.find(pattern)
+    while at >= 0:
+        end = at + len(pattern)
+        if not (of_words and text[end : end + 1].isalnum()) or end in boundaries:
+            return at
+        at = text.rfind(pattern, 0, end - 1) if last else text.find(pattern, at + 1)
     return -1
+
+
+def _counted(seen: str, at: int) -> tuple[int, int]:
+    """(keeps, begins) for a match that begins at index `at` of what was `seen` before and the token."""
+    if seen and at == 0:
+        return 1, 1
+    return 0, int(at == len(seen))
+
+
+def _all_beginnings(patterns: list[str]) -> list[str]:
+    """Every proper beginning of every pattern, the empty one first."""
+    beginnings = {pattern[:k] for pattern in patterns for k in range(1, len(pattern))}
+    return ["", *sorted(beginnings, key=lambda beginning: (len(beginning), beginning))]

@@ -42,6 +42,7 @@ class Effect(NamedTuple):
     opens: Any = 0  # 1: thinking has been opened
     closes: Any = 0  # 1: thinking has been closed; the delimiter's own tokens are not thinking tokens
     forgets: Any = 0  # 1: what came before was not an answer
+    hands_over: Any = 0  # 1: thinking stops here because a tool is waited for
 
 
 class Cell(NamedTuple):
@@ -59,14 +60,15 @@ class Cell(NamedTuple):
 def after_effect(state: State, effect: Effect) -> State:
     """The state after a token with this effect: one formula for a single row and for a whole batch."""
     pending = state.pending * effect.keeps + effect.begins
-    went_on = (1 - effect.opens) * (1 - effect.closes)
+    went_on = (1 - effect.opens) * (1 - effect.closes) * (1 - effect.hands_over)
+    ended = Ended.UNFINISHED * effect.opens + Ended.NATURAL * effect.closes + Ended.HANDED_OVER * effect.hands_over
     return State(
         cell=effect.next,
         thinking_tokens=state.thinking_tokens + effect.thinks - pending * effect.closes,
         pending=pending * (1 - effect.closes),
         ignores_used=state.ignores_used,
         ends_ignored=state.ends_ignored,
-        ended=state.ended * went_on + Ended.UNFINISHED * effect.opens + Ended.NATURAL * effect.closes,
+        ended=state.ended * went_on + ended,
         answer_tokens=(state.answer_tokens + effect.answers) * (1 - effect.forgets),
     )
 
@@ -76,7 +78,7 @@ class Tables:
     """The automaton as tensors on one device; `K` token classes, `S` ids that are ever banned, `C` cells."""
 
     classes: torch.Tensor  # (last id + 2,) int64: class of each token; the last entry is for ids beyond the tokenizer
-    effects: torch.Tensor  # (C, K, 8) int64: the fields of `Effect`
+    effects: torch.Tensor  # (C, K, 9) int64: the fields of `Effect`
     cells: torch.Tensor  # (C, 7) int64: the fields of `Cell`
     ends: torch.Tensor  # (number of ends,) int64
     is_end: torch.Tensor  # like classes, bool
@@ -140,7 +142,7 @@ def classified(effects: list[dict[int, Effect]], num_ids: int) -> tuple[torch.Te
     for token in sorted(tokens - {OTHERS}):
         acts = tuple(of_cell.get(token) for of_cell in telling)
         classes[token] = kinds.setdefault(acts, len(kinds))
-    # 3. The effect of each class in each cell, (C, K, 8).
+    # 3. The effect of each class in each cell, (C, K, 9).
     column_of = {id(of_cell): r for r, of_cell in enumerate(telling)}
     table = []
     for of_cell in effects:

@@ -29,7 +29,7 @@ class _FormatCriteria(StoppingCriteria):
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, format: ThinkingFormat | str | None) -> None:
         self.format = resolve_format(tokenizer, format)
-        self._automaton = Automaton.of(tokenizer, self.format, eos=eos_ids(None, tokenizer))
+        self._automaton = Automaton.of(tokenizer, self.format, eos=[*eos_ids(None, tokenizer), *self.format.handovers])
         tables = self._automaton.tables
         self._tables = {tables.classes.device: tables}
         self._record = PrefixRecord(self._read, self._advance)

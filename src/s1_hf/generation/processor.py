@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -101,9 +100,11 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         self.warpers = Warpers(generation_config)
         self.draws = SharedDraws() if draws is None else draws
         self.eos_token_ids = eos_ids(generation_config, tokenizer)
+        if generation_config is None:  # models that hand over list that token among their ends
+            self.eos_token_ids += format.handovers
         self._row_ends = RowEnds(self.eos_token_ids, pad_id(generation_config, tokenizer))
         # The format with every end of sequence, and its tables on each device that is met.
-        self.format = replace(format, ends=tuple(dict.fromkeys((*format.ends, *self.eos_token_ids))))
+        self.format = format.with_ends(self.eos_token_ids)
         check_format(self.format, tokenizer, self.eos_token_ids)
         self.automaton = Automaton.of(tokenizer, self.format, self.budget, self.eos_token_ids)
         check_message_fits(self.budget, len(self.automaton.message_ids))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
-from s1_hf.forcing.formats import FAMILIES
+from s1_hf.forcing.families import FAMILIES
 
 if TYPE_CHECKING:
     from s1_hf.forcing.formats import ThinkingFormat
@@ -81,15 +81,21 @@ def split_thinking(
 def _delimiters(text: str, format: ThinkingFormat | str | None) -> tuple[str | None, tuple[str, str] | None]:
     """The name of the format and its delimiters, with `None` for what is unknown."""
     if format is None:
-        found = [name for name, family in FAMILIES.items() if family.close in text or family.start in text]
-        format = max(found, key=lambda name: text.rfind(FAMILIES[name].close), default=None)
+        found = [name for name, family in FAMILIES.items() if family.closing in text or family.start in text]
+        format = max(found, key=lambda name: text.rfind(FAMILIES[name].closing), default=None)
         if format is None:
             return next((n for n, pair in _REMAINS.items() if all(p.search(text) for p in pair)), None), None
     if isinstance(format, str):
         if format not in FAMILIES:
             raise ValueError(f"`format` has to be one of {', '.join(map(repr, FAMILIES))}, but is {format!r}.")
-        return format, (FAMILIES[format].start, FAMILIES[format].close)
-    return format.name, (format.start_text, format.close_text)
+        return format, (FAMILIES[format].start, _closing(text, FAMILIES[format].close, FAMILIES[format].closing))
+    whole = format.close_text + format.answer_start_text
+    return format.name, (format.start_text, _closing(text, format.close_text, whole))
+
+
+def _closing(text: str, close: str, whole: str) -> str:
+    """What ends thinking in `text`: the delimiter, with what opens the answer if that stands right behind it."""
+    return whole if whole in text else close
 
 
 def _spans(

@@ -25,7 +25,7 @@ from lighteval.metrics.metrics_sample import SampleLevelComputation, SamplingMet
 from lighteval.metrics.utils.metric_utils import Metric, SampleLevelMetric, SampleLevelMetricGrouping
 from lighteval.tasks.requests import Doc, SamplingMethod
 
-from s1_hf.forcing.formats import FAMILIES
+from s1_hf.forcing.families import FAMILIES
 from s1_hf.grading import Grade, grade, group_equivalent
 
 if TYPE_CHECKING:
@@ -163,6 +163,6 @@ def _written(text: str | None, prompt: object) -> str:
     text = text or ""  # an endpoint may give no content
     if isinstance(prompt, str):
         for family in FAMILIES.values():
-            if prompt.rstrip().endswith(family.start):
+            if prompt.rstrip().endswith(family.start.rstrip()):
                 return family.start + text
     return text

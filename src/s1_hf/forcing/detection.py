@@ -1,0 +1,117 @@
+"""Which family a tokenizer belongs to: by what its folder says, by whole tokens, by its chat template's tags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from s1_hf.forcing.families import FAMILIES, SIGN, Family
+from s1_hf.forcing.templates import template_of
+from s1_hf.forcing.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_S1_NAMES = re.compile(r"simplescaling(/|--)s1|(^|/)s1(\.\d)?-\d+(\.\d+)?B", re.IGNORECASE)
+_WORDS = r"[\w.:-]*(?:think|thought|reason|reflect|scratch|inner|cot|analysis|monolog)[\w.:-]*"
+_PAIRS = (  # what delimiters of thinking look like: opening, and what its closing is
+    (rf"<({_WORDS})>", "</{}>"),
+    (rf"\[({_WORDS})\]", "[/{}]"),
+    (rf"◁({_WORDS})▷", "◁/{}▷"),
+    (rf"<\|({_WORDS})\|>", "<|/{}|>"),
+    (rf"<\|begin_of_({_WORDS})\|>", "<|end_of_{}|>"),
+    (rf"<\|start_({_WORDS})\|>", "<|end_{}|>"),
+    (rf"<\|START_({_WORDS})\|>", "<|END_{}|>"),
+    (rf"<\|({_WORDS})_start\|>", "<|{}_end|>"),
+    (rf"<\|({_WORDS})_begin\|>", "<|{}_end|>"),
+)
+
+
+def detect(tokenizer: PreTrainedTokenizerBase) -> str | dict[str, Any]:
+    """The name of the family, or the delimiters, as arguments of `from_delimiters`, that the folder names itself.
+
+    Raises:
+        ValueError: none was found, or several.
+    """
+    # 1. What the folder says.
+    signed = getattr(tokenizer, "init_kwargs", {}).get(SIGN)
+    if isinstance(signed, dict) or signed in FAMILIES:
+        return signed
+    # 2. Families whose tokens are whole in the vocabulary; if there are several, those that the template names best.
+    vocabulary, template = Vocabulary.of(tokenizer), template_of(tokenizer)
+    whole = [
+        name
+        for name, family in FAMILIES.items()
+        if family.tokens and not family.force_start and vocabulary.single.keys() >= set(family.tokens)
+    ]
+    found = _named_best(whole, template) if len(whole) > 1 else whole
+    # 3. A template that names the tags of another family, or tags that nobody knows, outweighs tokens that it has not.
+    if not any(is_named(FAMILIES[name], template) for name in found):
+        found = _named_fully(template) or found
+        pair = unknown_pair(template)
+        if pair is not None and not any(is_named(FAMILIES[name], template) for name in found):
+            raise _unknown(pair)
+    # 4. Tags of which the template names one only; then simplescaling's own models.
+    if not found:
+        found = [name for name in ("think",) if any(text in template for text in FAMILIES[name].texts)]
+    if not found and _S1_NAMES.search(str(tokenizer.name_or_path)) and "<|im_start|>" in vocabulary.single:
+        return "s1"
+    if len(found) == 1:
+        return found[0]
+    raise _undetected(tokenizer, found)
+
+
+def unknown_pair(template: str) -> tuple[str, str] | None:
+    """Tags of a chat template that look like delimiters of thinking and belong to no family."""
+    known = {text for family in FAMILIES.values() for text in family.texts}
+    for opening, closing in _PAIRS:
+        for match in re.finditer(opening, template, re.IGNORECASE):
+            pair = match.group(0), closing.format(match.group(1))
+            if pair[1] in template and not known.intersection(pair):
+                return pair
+    return None
+
+
+def is_named(family: Family, template: str) -> bool:
+    """Whether a chat template names both delimiters of a family."""
+    return family.start in template and family.close in template
+
+
+def _named_fully(template: str) -> list[str]:
+    """The families all of whose delimiters the template names; of nested ones that with the most."""
+    named = [
+        name
+        for name, family in FAMILIES.items()
+        if not family.force_start and all(text in template for text in family.texts)
+    ]
+    return _named_best(named, template)
+
+
+def _named_best(names: Sequence[str], template: str) -> list[str]:
+    """Those of which the template names the most delimiters."""
+    count = {name: sum(text.strip() in template for text in FAMILIES[name].texts) for name in names}
+    return [name for name in names if count[name] == max(count.values())]
+
+
+def _unknown(pair: tuple[str, str]) -> ValueError:
+    return ValueError(
+        f"The thinking format could not be detected: the chat template names {pair[0]!r} and {pair[1]!r}, which belong "
+        "to no family that is known. If they open and close the model's thinking, say "
+        f"`format=ThinkingFormat.from_delimiters(tokenizer, start={pair[0]!r}, close={pair[1]!r})`, or "
+        f"`--thinking-start {pair[0]!r} --thinking-close {pair[1]!r}` on the command line."
+    )
+
+
+def _undetected(tokenizer: PreTrainedTokenizerBase, found: Sequence[str]) -> ValueError:
+    looked_for = "; ".join(f"{name}: {family.start.strip()} {family.close}" for name, family in FAMILIES.items())
+    problem, hint = "has the delimiters of none", ""
+    if found:
+        problem = f"has the delimiters of several ({', '.join(found)})"
+    elif "<|im_start|>" in Vocabulary.of(tokenizer).single:
+        hint = " A model of s1's kind, whose thinking is opened by force, has to be named: `format='s1'`."
+    return ValueError(
+        f"The thinking format could not be detected: this tokenizer {problem}. Looked for, in the vocabulary and the "
+        f"chat template: {looked_for}.{hint} Say it: `format=ThinkingFormat.from_tokenizer(tokenizer, 'think')`, or "
+        "`format=ThinkingFormat.from_delimiters(tokenizer, start='<think>', close='</think>')`."
+    )
