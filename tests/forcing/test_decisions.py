@@ -517,17 +517,16 @@ def test_rule_7_only_the_token_that_completes_a_plain_delimiter_is_banned():
 @pytest.mark.parametrize(
     ("family", "begun", "banned", "allowed"),
     [
-        ("s1", "<|im_start|>", ["think", "answer"], ["assistant", "<|im_start|>", "thought"]),
+        ("s1", "<|im_start|>", ["think", "answer"], ["assistant", "<|im_start|>", "user"]),
         ("kimi_k3", "<|open|>think", ["<|sep|>"], ["<|open|>", "b"]),
         ("kimi_k3", "<|close|>think", ["<|sep|>"], ["<|close|>"]),
         ("kimi_k3", "<|open|>answer", [], ["<|sep|>"]),
-        ("gemma4", "<|channel>thought", ["\n", "\n\n"], ["<channel|>", "<|channel>"]),
+        ("gemma4", "<|channel>thought", ["\n", "\n\n"], ["<|channel>", "<|turn>"]),
     ],
 )
 def test_rule_7_structural_tokens_stay_allowed_where_they_complete_no_delimiter(family, begun, banned, allowed):
     """`<|open|>`, `<|close|>` and the like belong to the answer as well (Kimi-K3)."""
     rows = PlacedRows(family)
-    allowed = [token for token in allowed if not (family == "gemma4" and token == "<channel|>")]
     (row,) = rows.decide(rows.scores(*banned, "b"), [rows.after(begun, rows.placed("answer", ended=Ended.NATURAL))])
     assert not set(banned) & set(row.possible)
     assert {*allowed, "b"} <= set(row.possible)

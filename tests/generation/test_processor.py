@@ -49,7 +49,7 @@ def test_scores_that_lack_the_formats_tokens_are_refused(missing):
 
 def test_scores_that_lack_a_forced_tokens_column_are_refused():
     """Where delimiters come first in the vocabulary (Mistral), the Wait may be what is missing."""
-    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"], added=["Moreover"])
+    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"], added=["Moreover"], thinking_format="s1")
     p = BudgetForcingLogitsProcessor(tokenizer, wait_text="Moreover", num_ignores=1)
     (wait,) = encode(tokenizer, "Moreover")
     scores = torch.zeros(1, wait)
@@ -151,8 +151,8 @@ def test_no_thinking_at_all_with_a_cap_of_0(family, prefix):
     model = wanting(tokenizer, {prompt_of(tokenizer, "q"): f"{start}xyz"})
     options = {"format": fmt, "max_thinking_tokens": 0, "answer_prefix": prefix, "max_new_tokens": 60}
     (completion,) = generate(model, tokenizer, "q", **options)
-    line = "\n" if start else ""  # the template's `<think>` has its newline already
-    closing = [line, fmt.close_text, ANSWER if prefix else ""]
+    line = "\n" if start and not start.endswith("\n") else ""  # the template's `<think>` has its newline already
+    closing = [line, fmt.close_text, fmt.answer_start_text, ANSWER if prefix else ""]
     assert completion.text.startswith(start + "".join(closing))
     assert (completion.thinking, completion.report.ended, completion.report.thinking_tokens) == ("", "cut", 0)
     own, forced = length(tokenizer, start), sum(length(tokenizer, text) for text in closing)
@@ -283,8 +283,8 @@ def test_no_id_beyond_a_real_tokenizer_is_left_possible(name, rows, mode):
         "sample": GenerationConfig(do_sample=True, top_k=0),
         "beam": GenerationConfig(num_beams=2),
     }[mode]
-    fmt = ThinkingFormat.from_tokenizer(tokenizer)
-    processor = BudgetForcingLogitsProcessor(tokenizer, generation_config=config)
+    fmt = ThinkingFormat.from_tokenizer(tokenizer, "s1" if name == "qwen2.5-instruct" else None)
+    processor = BudgetForcingLogitsProcessor(tokenizer, format=fmt, generation_config=config)
     header = "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n"
     owns = ["", fmt.start_text, fmt.start_text + "\nab", fmt.start_text + "a" + fmt.close_text + "b"]
     ids = [encode(tokenizer, header + own) for own in owns]
@@ -318,7 +318,7 @@ def test_a_model_with_more_rows_than_tokens_generates_tokens_alone(sample):
     model.lm_head.bias.data[151665:] = 5.0
     chat = [[{"role": "user", "content": "a"}], [{"role": "user", "content": "b c d e"}]]
     options = {"max_thinking_tokens": 3, "max_new_tokens": 20, "do_sample": sample}
-    completions = generate(model, tokenizer, chat, **options)
+    completions = generate(model, tokenizer, chat, format="s1", **options)
     assert max(i for c in completions for i in c.token_ids) < 151665
     assert {c.report.ended for c in completions} == {"cut"}
     assert all(c.text.startswith("<|im_start|>think") for c in completions)
