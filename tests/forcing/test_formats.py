@@ -238,6 +238,19 @@ def test_a_tokenizer_that_is_none_is_refused(build, tokenizer):
         build(tokenizer)
 
 
+def test_a_tokenizer_of_mistral_common_is_refused_with_what_to_load_instead():
+    """It never makes control tokens from text: `[THINK]` would be letters that the model never writes."""
+
+    class MistralCommonBackend(type(S1)):
+        pass
+
+    tokenizer = toy_tokenizer("magistral")
+    tokenizer.__class__ = MistralCommonBackend
+    for build in TAKES_TOKENIZER:
+        with pytest.raises(TypeError, match=r"is MistralCommonBackend, .*PreTrainedTokenizerFast.from_pretrained\("):
+            build(tokenizer)
+
+
 def test_a_tokenizer_without_delimiters_is_refused():
     tokenizer = byte_tokenizer(["<eos>"], eos="<eos>", template=None)
     builds: list[Callable] = [

@@ -10,7 +10,6 @@ import pytest
 import torch
 from transformers import StoppingCriteria
 
-from known_bugs import bug
 from misuse import S1, forcing, generating
 from s1_hf import AnswerLengthCriteria, ThinkingEndCriteria, ThinkingFormat, budget_forcing, generate
 from s1_hf.forcing.vocabulary import encode
@@ -211,9 +210,6 @@ def test_with_budget_forcing_the_answer_prefix_is_counted(family, most):
     assert len(natural.token_ids) == len(encode(tokenizer, f"{start}abab{fmt.close_text}")) + most
 
 
-PICKS = "only greedy picks are compared with what was taken"
-
-
 @pytest.mark.parametrize(
     ("most", "mode"),
     [
@@ -222,7 +218,7 @@ PICKS = "only greedy picks are compared with what was taken"
         (1, {"do_sample": True}),
         (1, {"num_beams": 2}),
         (14, {"do_sample": True}),
-        pytest.param(14, {"num_beams": 2}, marks=bug(PICKS)),
+        (14, {"num_beams": 2}),
     ],
     ids=str,
 )

@@ -265,6 +265,12 @@ def check_tokenizer(tokenizer: object) -> None:
             f"`tokenizer` has to be a transformers tokenizer, but is {type(tokenizer).__name__}. Load it with "
             "`AutoTokenizer.from_pretrained(...)`; of a multimodal processor take `.tokenizer`."
         )
+    if type(tokenizer).__name__.startswith("MistralCommon"):
+        raise TypeError(
+            f"`tokenizer` has to make control tokens from text, so that delimiters such as '[THINK]' can be found, but is "
+            f"{type(tokenizer).__name__}, which never does. Load the model's tokenizer.json instead: "
+            "`PreTrainedTokenizerFast.from_pretrained(...)`."
+        )
 
 
 def _checked_ids(tokenizer: PreTrainedTokenizerBase, label: str, text: str) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,7 +32,7 @@ _OFF_WHEN_SAMPLING: dict[str, Any] = {"typical_p": 1.0, "epsilon_cutoff": 0.0, "
 def decoding_rule(config: GenerationConfig | None) -> Rule:
     """How `generate` chooses tokens under `config`; raises a `ValueError` for a mode that is not supported."""
     if config is None:
-        return "greedy"
+        return "unknown"
     off = _OFF | (_OFF_WHEN_SAMPLING if config.do_sample else {})
     bad = []
     for name, value in off.items():
@@ -91,6 +91,26 @@ def check_call(input_ids: torch.Tensor, scores: torch.Tensor) -> None:
         raise ValueError(
             "Budget forcing has to see the prompt's token ids, but `input_ids` is empty. Pass `input_ids` to "
             "`generate`, also beside `inputs_embeds`."
+        )
+
+
+def check_repeated(rows: Sequence[Sequence[int]], prompts: int, rows_per_prompt: int) -> None:
+    """Raises a `ValueError` if budgets for `prompts` prompts do not fit the rows of a batch.
+
+    Trainers repeat prompts themselves, `generate` does it for `num_return_sequences` and `num_beams`: a prompt's rows
+    stand side by side.
+    """
+    copies, left = divmod(len(rows), prompts)
+    fits = left == 0 and copies >= 1
+    if fits and copies > rows_per_prompt:
+        for first in range(0, len(rows), copies):
+            fits = fits and all(row == rows[first] for row in rows[first : first + copies])
+    if not fits or copies % rows_per_prompt:
+        raise ValueError(
+            f"Budgets given per prompt have to fit the batch: {prompts} budgets were given, but the batch has "
+            f"{len(rows)} rows, which are not each prompt repeated side by side. Give one budget for each row, "
+            f"{len(rows)} in all, or one for all of them; `num_return_sequences` and `num_beams` come from "
+            "`generation_config`."
         )
 
 
@@ -164,9 +184,9 @@ def check_followed(
     pick = trace.picks[: len(taken), row]
     thinking = tables.thinking(trace.states[: len(taken), Field.CELL, row]).bool()
     skipped = tables.is_end[tables.clamp(pick)]
-    if rule == "greedy" and bool((thinking & ~skipped & (taken != pick)).any()):
+    if rule in ("greedy", "sample") and bool((thinking & ~skipped & (taken != pick)).any()):
         raise RuntimeError(
-            f"Row {row} was not decoded greedily, so that end attempts were not seen where they happened. Give the "
-            "processor the `generation_config` that `generate` uses, or take all arguments from "
+            f"Row {row} does not have the tokens that were picked, so that end attempts were not seen where they "
+            "happened. Give the processor the `generation_config` that `generate` uses, or take all arguments from "
             "`budget_forcing(model, tokenizer, ...)`; and put it last in `logits_processor`."
         )

@@ -60,7 +60,13 @@ def checked_sequences(given: Any, prompt_length: int) -> torch.Tensor:
 
 
 def finished_rows(
-    record: PrefixRecord, tables: Tables, rule: Rule, ends: RowEnds, ids: torch.Tensor, stops: Sequence[int]
+    record: PrefixRecord,
+    tables: Tables,
+    rule: Rule,
+    ends: RowEnds,
+    ids: torch.Tensor,
+    stops: Sequence[int],
+    most: int | None = None,
 ) -> FinishedRows:
     """Find the steps behind the rows of `ids`.
 
@@ -69,6 +75,7 @@ def finished_rows(
         tables ([`Tables`]): on the CPU.
         ids (`torch.LongTensor` of shape `(rows, length)`): what `generate` returned.
         stops (`Sequence[int]`): the length at which a stopping criterion ended each row; 0: none did.
+        most (`int`, *optional*): answer tokens at which a criterion ends rows whose stops are not known (beams).
 
     Raises:
         RuntimeError: the rows are not what was recorded.
@@ -82,8 +89,9 @@ def finished_rows(
     for r, row in enumerate(rows):
         step = lengths[r] - start - 1  # of the row's last token
         if not stops[r] and step > 0 and row[lengths[r] - 1] in ends.eos and row[lengths[r] - 1] == ends.pad:
-            was_picked = rule != "greedy" or int(trace.picks[step, r]) == ends.pad
-            if bool(forced[step, r] >= 0) or not was_picked:
+            was_picked = rule == "beam" or int(trace.picks[step, r]) == ends.pad
+            is_full = most is not None and int(trace.states[step, Field.ANSWER, r]) >= most
+            if bool(forced[step, r] >= 0) or not was_picked or is_full:
                 lengths[r] -= 1
                 padded = True
     return FinishedRows(ids, lengths, record.trace(ids, lengths) if padded else trace)
