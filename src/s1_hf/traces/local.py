@@ -45,8 +45,8 @@ class LocalModel:
         repetition_penalty (`float`, defaults to 1): as in `generate`.
         seed (`int`, defaults to 0): random seed for sampling.
         batch_size (`int`, defaults to 8): rows of a batch. One that does not fit into a GPU's memory is halved.
-        format ([`ThinkingFormat`], `str` or `dict`, *optional*): the thinking format or its name, or the arguments of
-            [`ThinkingFormat.from_delimiters`]; detected from the tokenizer if absent.
+        format ([`ThinkingFormat`], `str` or `dict`, *optional*): the thinking format or its name, or its settings, see
+            [`s1_hf.forcing.formats.format_of_settings`]; detected from the tokenizer if absent.
         system_prompt (`str`, *optional*): put before each question.
         chat_template_kwargs (`dict`, *optional*): for the chat template, such as `{"enable_thinking": True}`.
         max_length (`int`, *optional*): tokens of prompt and output together; the model's context by default.
