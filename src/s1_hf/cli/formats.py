@@ -71,12 +71,13 @@ def formats(
 
 def _families(known: dict[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("name", "opens", "closes", "answer", "opened by", "models"):
+    for column in ("name", "opens, closes, opens the answer", "models"):
         table.add_column(column, overflow="fold")
     for name, family in known.items():
-        by = "forced tokens" if family["force_start"] else "template or model"
-        texts = [_one_line(family[text]) for text in ("start", "close", "answer_start")]
-        table.add_row(name, *map(Text, texts), by, family["models"])
+        texts = [family[text].replace("\n", "\\n") for text in ("start", "close", "answer_start") if family[text]]
+        if family["force_start"]:
+            texts[0] += " (by force)"
+        table.add_row(name, Text("\n".join(texts)), Text(family["models"]))
     return table
 
 
@@ -145,7 +146,3 @@ def _shown(tokens: dict[str, Any] | None) -> str:
         return "none"
     ids = tokens["ids"]
     return f"{tokens['text']!r}, {len(ids)} token{'s' * (len(ids) != 1)}: {' '.join(map(str, ids))}"
-
-
-def _one_line(text: str) -> str:
-    return text.replace("\n", "\\n")
