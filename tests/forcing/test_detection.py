@@ -130,6 +130,13 @@ def test_a_template_that_names_the_tags_does_not_outweigh_the_vocabulary():
     assert ThinkingFormat.from_tokenizer(tokenizer).name == "magistral"
 
 
+def test_a_delimiter_with_a_line_end_is_named_by_a_template_that_escapes_it():
+    """Gemma-4's opens with a line end, which its template writes as `\\n`; that outweighs tokens it never uses."""
+    template = CHATML + "{% if thinks is defined %}{{ '<|channel>thought\\n<channel|>' }}{% endif %}"
+    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"], added=["<think>", "</think>"], template=template)
+    assert detect_with_reason(tokenizer) == ("gemma4", "delimiters that the chat template names")
+
+
 def test_a_template_that_names_the_tags_is_enough_for_think():
     """Plain tags are detected by the chat template, be it one text or several by name."""
     tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"])
