@@ -6,6 +6,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from s1_hf import ThinkingFormat
+from s1_hf.forcing.detection import detect_with_reason
 from s1_hf.forcing.families import SIGN
 from toys import CHATML, CHATML_OPENED, FAMILIES, byte_tokenizer, toy_tokenizer
 
@@ -58,6 +59,42 @@ def test_a_folder_may_name_delimiters_of_its_own(tmp_path):
     assert (fmt.start_text, fmt.close_text, fmt.force_start, fmt.interleaved) == ("<r>", "</r>", True, True)
 
 
+def test_the_reason_of_a_detection_is_said():
+    """By what a family was found: the folder's sign, whole tokens, the template's tags, simplescaling's names."""
+    signed = byte_tokenizer(["<|im_start|>", "<|im_end|>"])
+    signed.init_kwargs[SIGN] = "s1"
+    tagged = byte_tokenizer(["<|im_start|>", "<|im_end|>"], template=CHATML_OPENED + "{# </think> #}")
+    half = byte_tokenizer(["<|im_start|>", "<|im_end|>"], template=CHATML_OPENED)
+    named = byte_tokenizer(["<|im_start|>", "<|im_end|>"])
+    named.name_or_path = "simplescaling/s1-32B"
+    several = byte_tokenizer(["<|im_start|>"], added=["<think>", "</think>", "[THINK]", "[/THINK]"], eos="<|im_start|>")
+    several.chat_template = CHATML_OPENED + "{# </think> #}"
+    reasons = {
+        "s1: the folder says so: `thinking_format` in its tokenizer_config.json": signed,
+        "magistral: whole tokens of the vocabulary": toy_tokenizer("magistral"),
+        "think: delimiters that the chat template names": tagged,
+        "think: a delimiter that the chat template names": half,
+        "s1: the name of simplescaling's models": named,
+        "think: whole tokens of the vocabulary, and of several families the one whose delimiters the chat template "
+        "names": several,
+    }
+    assert {": ".join(map(str, detect_with_reason(tokenizer))) for tokenizer in reasons.values()} == reasons.keys()
+
+
+@pytest.mark.parametrize("sign", [{}, {"force_start": True}, ["think"], "of a later version", 1, None])
+def test_a_sign_that_names_nothing_is_passed_over(sign):
+    tokenizer = toy_tokenizer("think")
+    tokenizer.init_kwargs[SIGN] = sign
+    assert detect_with_reason(tokenizer) == ("think", "whole tokens of the vocabulary")
+
+
+def test_a_sign_may_name_a_family_and_change_a_part_of_it():
+    tokenizer = toy_tokenizer("think")
+    tokenizer.init_kwargs[SIGN] = {"name": "think", "force_start": True}
+    fmt = ThinkingFormat.from_tokenizer(tokenizer)
+    assert (fmt.name, fmt.force_start) == ("think", True)
+
+
 @pytest.mark.parametrize("tag", ["mm:think", "longcat_think"])
 def test_a_tag_that_ends_like_another_is_not_that_one(tag):
     """`<mm:think>` holds `think>` and is not `<think>`."""
@@ -91,6 +128,13 @@ def test_a_template_that_names_the_tags_does_not_outweigh_the_vocabulary():
     tokenizer = toy_tokenizer("magistral")
     tokenizer.chat_template = "{# not </think> #}" + FAMILIES["magistral"]["template"]
     assert ThinkingFormat.from_tokenizer(tokenizer).name == "magistral"
+
+
+def test_a_delimiter_with_a_line_end_is_named_by_a_template_that_escapes_it():
+    """Gemma-4's opens with a line end, which its template writes as `\\n`; that outweighs tokens it never uses."""
+    template = CHATML + "{% if thinks is defined %}{{ '<|channel>thought\\n<channel|>' }}{% endif %}"
+    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"], added=["<think>", "</think>"], template=template)
+    assert detect_with_reason(tokenizer) == ("gemma4", "delimiters that the chat template names")
 
 
 def test_a_template_that_names_the_tags_is_enough_for_think():
