@@ -324,8 +324,8 @@ def check_tokenizer(tokenizer: object) -> None:
         )
     if type(tokenizer).__name__.startswith("MistralCommon"):
         raise TypeError(
-            f"`tokenizer` has to make control tokens from text, so that delimiters such as '[THINK]' can be found, but is "
-            f"{type(tokenizer).__name__}, which never does. Load the model's tokenizer.json instead: "
+            "`tokenizer` has to make control tokens from text, so that delimiters such as '[THINK]' can be found, but "
+            f"is {type(tokenizer).__name__}, which never does. Load the model's tokenizer.json instead: "
             "`PreTrainedTokenizerFast.from_pretrained(...)`."
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -94,26 +94,6 @@ def check_call(input_ids: torch.Tensor, scores: torch.Tensor) -> None:
         )
 
 
-def check_repeated(rows: Sequence[Sequence[int]], prompts: int, rows_per_prompt: int) -> None:
-    """Raises a `ValueError` if budgets for `prompts` prompts do not fit the rows of a batch.
-
-    Trainers repeat prompts themselves, `generate` does it for `num_return_sequences` and `num_beams`: a prompt's rows
-    stand side by side.
-    """
-    copies, left = divmod(len(rows), prompts)
-    fits = left == 0 and copies >= 1
-    if fits and copies > rows_per_prompt:
-        for first in range(0, len(rows), copies):
-            fits = fits and all(row == rows[first] for row in rows[first : first + copies])
-    if not fits or copies % rows_per_prompt:
-        raise ValueError(
-            f"Budgets given per prompt have to fit the batch: {prompts} budgets were given, but the batch has "
-            f"{len(rows)} rows, which are not each prompt repeated side by side. Give one budget for each row, "
-            f"{len(rows)} in all, or one for all of them; `num_return_sequences` and `num_beams` come from "
-            "`generation_config`."
-        )
-
-
 def check_message_fits(budget: Budget, message_length: int) -> None:
     """Raises a `ValueError` if a cap is too small for the stop message, `message_length` tokens long."""
     caps = budget.column("max_thinking_tokens", budget.num_prompts or 1)
@@ -190,3 +170,9 @@ def check_followed(
             "happened. Give the processor the `generation_config` that `generate` uses, or take all arguments from "
             "`budget_forcing(model, tokenizer, ...)`; and put it last in `logits_processor`."
         )
+
+
+def takes_picks(tables: Tables, state: torch.Tensor, pick: torch.Tensor, tokens: torch.Tensor) -> bool:
+    """Whether all thinking rows that were free to do so took the token that was looked at; waits for the device."""
+    thinking = tables.thinking(state[Field.CELL]).bool()
+    return not bool((thinking & ~tables.is_end[tables.clamp(pick)] & (pick != tokens)).any())

@@ -11,38 +11,33 @@ from transformers import GenerationConfig, LogitsProcessor, PreTrainedTokenizerB
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.budget import Budget, check_effect
 from s1_hf.forcing.collect import collect_budget
-from s1_hf.forcing.decisions import Field, Limits, advance, decide, first_state, limits_for
+from s1_hf.forcing.decisions import Field, Limits, advance, decide, first_state
 from s1_hf.forcing.draws import Draws, SharedDraws
 from s1_hf.forcing.formats import ThinkingFormat, check_format, resolve_format
 from s1_hf.forcing.keywords import BudgetKeywords
 from s1_hf.forcing.prompts import start_of
 from s1_hf.forcing.report import Report
 from s1_hf.forcing.tables import Tables
-from s1_hf.generation.auto import AutomaticCap
-from s1_hf.generation.cautions import (
-    check_room,
-    warn_about_closed_prompts,
-    warn_about_reports,
-    warn_about_sampling,
-)
-from s1_hf.generation.config import (
-    check_generation_config,
-    eos_ids,
-    pad_id,
-    room_after,
-    rows_per_prompt,
-    unannounced_ends,
-)
+from s1_hf.generation.cautions import warn_about_reports, warn_about_sampling
+from s1_hf.generation.config import check_generation_config, eos_ids, pad_id, rows_per_prompt, unannounced_ends
 from s1_hf.generation.guards import (
     ThreadGuard,
     check_call,
     check_can_ignore,
     check_message_fits,
-    check_repeated,
     decoding_rule,
+    takes_picks,
 )
+from s1_hf.generation.limits import RowBudgets
 from s1_hf.generation.record import PrefixRecord, Step
-from s1_hf.generation.reports import FinishedRows, RowEnds, checked_sequences, finished_rows, read_reports
+from s1_hf.generation.reports import (
+    FinishedRows,
+    RowEnds,
+    checked_sequences,
+    finished_rows,
+    read_reports,
+    with_last_token,
+)
 from s1_hf.generation.sampling import Warpers
 
 if TYPE_CHECKING:
@@ -137,9 +132,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         self.tables = self.automaton.tables
         self._may_skip = not self.tables.has_wait or any(self.budget.column("min_thinking_tokens", 1))
         self._tables_on: dict[torch.device, Tables] = {torch.device("cpu"): self.tables}
-        self._auto = None
-        if self.budget.max_thinking_tokens == "auto":
-            self._auto = AutomaticCap(self.automaton, generation_config, self.budget.answer_reserve, context)
+        self._budgets = RowBudgets(self.automaton, self.budget, generation_config, context)
         # What calls of `generate` before the running one have given; see `reports_of_calls`.
         self._past: deque[list[Report] | None] = deque(maxlen=MOST_CALLS)
         # What the running call of `generate` has seen.
@@ -274,7 +267,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         for ids in prompts:
             rows += [ids] * copies
             states += [start_of(self.automaton, ids)] * copies
-        self._limits_for(first_state(states), max(map(len, prompts)), rows)
+        self._budgets.limits(first_state(states), max(map(len, prompts)), rows)
         self._is_checked = True
 
     def check_vocabulary(self, size: int) -> None:
@@ -292,31 +285,13 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         """A new call of `generate` has come with its prompts."""
         self._start = step.state.cpu()
         rows = input_ids.tolist() if self.budget.num_prompts else []
-        self._limits = self._limits_for(self._start, input_ids.shape[1], rows).to(input_ids.device)
+        is_quiet = self._is_checked or self._resumed is not None
+        limits = self._budgets.limits(self._start, input_ids.shape[1], rows, is_quiet)
+        self._limits = limits.to(input_ids.device)
         self.draws.begin()
         self.observed, self.stopped_at = None, None
         self._is_checked, self._has_warned, self._is_followed = False, False, True
         self._run = self._record.runs
-
-    def _limits_for(self, state: torch.Tensor, prompt_length: int, rows: list[list[int]]) -> Limits:
-        """The budget of every row of a batch whose prompts, padded to `prompt_length`, have led to `state`.
-
-        Args:
-            rows (`list[list[int]]`): the prompts, looked at only if budgets were given per prompt.
-
-        Raises:
-            ValueError: the budgets do not fit the batch, a minimum does not fit, or `"auto"` finds too little room.
-        """
-        prompts, count = self.budget.num_prompts or 1, state.shape[1]
-        if self.budget.num_prompts:
-            check_repeated(rows, prompts, rows_per_prompt(self.generation_config))
-        limits = limits_for(self.budget, prompts, count // prompts)
-        if self._auto is not None:
-            return self._auto.limits(limits, self.tables, state, prompt_length)
-        if self._resumed is None and not self._is_checked:
-            check_room(self.automaton, limits, state, room_after(prompt_length, self.generation_config))
-            warn_about_closed_prompts(self.automaton, limits, state)
-        return limits
 
     def _keep_reports(self) -> None:
         """Read the last call's reports before another call takes its place."""
@@ -338,7 +313,8 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             return
         before = self._record.step(input_ids.shape[1] - 1)
         if before.pick is not None and before.state.shape[1] == len(input_ids):
-            self._is_followed = self._takes_picks(before.state, before.pick, input_ids[:, -1])
+            tables = self._on(input_ids.device)
+            self._is_followed = takes_picks(tables, before.state, before.pick, input_ids[:, -1])
             if not self._is_followed:
                 warn_about_sampling()
 
@@ -356,13 +332,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         if bool(((forced >= 0) & (forced != tokens)).any()):
             return False
         is_known = self.rule in ("greedy", "sample") or (self.rule == "unknown" and self._is_followed)
-        return pick is None or not is_known or self._takes_picks(state, pick, tokens)
-
-    def _takes_picks(self, state: torch.Tensor, pick: torch.Tensor, tokens: torch.Tensor) -> bool:
-        """Whether all thinking rows that were free to do so took the token that was looked at."""
-        tables = self._on(state.device)
-        thinking = tables.thinking(state[Field.CELL]).bool()
-        return not bool((thinking & ~tables.is_end[tables.clamp(pick)] & (pick != tokens)).any())
+        return pick is None or not is_known or takes_picks(self._on(state.device), state, pick, tokens)
 
     def _on(self, device: torch.device) -> Tables:
         if device not in self._tables_on:
@@ -377,15 +347,8 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             )
         if given is not None:
             return checked_sequences(given, self._record.prompt_length)
-        if self.rule == "beam":
-            raise RuntimeError("After beam search say which beams were returned: `reports(model.generate(...))`.")
-        if self.observed is not None:
+        if self.observed is not None and self.rule != "beam":
             return self.observed.cpu()
-        if not self._is_followed or not self._record.is_linear:
-            raise RuntimeError(
-                "With assisted decoding, or sampling that was not announced, the last token is not known here: pass "
-                "what `generate` returned, `reports(outputs)`, or take all arguments from "
-                "`budget_forcing(model, tokenizer, ...)`."
-            )
         ids, scores = self._last
-        return torch.cat([ids, scores.argmax(-1)[:, None]], dim=1).cpu()
+        is_known = self._is_followed and self._record.is_linear
+        return with_last_token(ids, scores, self.rule, is_known)

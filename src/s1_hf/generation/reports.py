@@ -59,6 +59,26 @@ def checked_sequences(given: Any, prompt_length: int) -> torch.Tensor:
     return sequences.cpu()
 
 
+def with_last_token(ids: torch.Tensor, scores: torch.Tensor, rule: Rule, is_known: bool) -> torch.Tensor:
+    """The rows of a call with the token that its last scores lead to, on the CPU.
+
+    Args:
+        is_known (`bool`): whether that token is the most likely one.
+
+    Raises:
+        RuntimeError: it is not, or which beams were returned is not known.
+    """
+    if rule == "beam":
+        raise RuntimeError("After beam search say which beams were returned: `reports(model.generate(...))`.")
+    if not is_known:
+        raise RuntimeError(
+            "With assisted decoding, or sampling that was not announced, the last token is not known here: pass what "
+            "`generate` returned, `reports(outputs)`, or take all arguments from "
+            "`budget_forcing(model, tokenizer, ...)`."
+        )
+    return torch.cat([ids, scores.argmax(-1)[:, None]], dim=1).cpu()
+
+
 def finished_rows(
     record: PrefixRecord,
     tables: Tables,
