@@ -41,10 +41,12 @@ def rows_per_prompt(config: GenerationConfig | None) -> int:
 
 def room_after(prompt_length: int, config: GenerationConfig | None) -> int | None:
     """How many tokens may be generated after a prompt of that length, as far as the configuration says."""
-    if config is None or (config.max_new_tokens is None and config.max_length is None):
+    if config is None:
         return None
     if config.max_new_tokens is not None:
         return config.max_new_tokens
+    if config.max_length in (None, 20):  # old models save `generate`'s former default
+        return None
     return config.max_length - prompt_length
 
 
