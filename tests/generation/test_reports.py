@@ -108,7 +108,7 @@ def test_reports_after_assisted_decoding_ask_for_the_sequences():
     inputs = padded(case["prompts"], tokenizer.pad_token_id)
     out = model.generate(**inputs, **options_of(case), logits_processor=[processor], prompt_lookup_num_tokens=4)
     assert len(processor.reports(out)[0].forced) <= 20
-    if not processor._record.is_linear:
+    if not processor._rows.record.is_linear:
         with pytest.raises(RuntimeError, match="pass what `generate` returned"):
             processor.reports()
 

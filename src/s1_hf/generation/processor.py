@@ -11,25 +11,17 @@ from transformers import GenerationConfig, LogitsProcessor, PreTrainedTokenizerB
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.budget import Budget, check_effect
 from s1_hf.forcing.collect import collect_budget
-from s1_hf.forcing.decisions import Field, Limits, advance, decide, first_state
+from s1_hf.forcing.decisions import Limits, decide, first_state
 from s1_hf.forcing.draws import Draws, SharedDraws
 from s1_hf.forcing.formats import ThinkingFormat, check_format, resolve_format
 from s1_hf.forcing.keywords import BudgetKeywords
 from s1_hf.forcing.prompts import start_of
 from s1_hf.forcing.report import Report
-from s1_hf.forcing.tables import Tables
-from s1_hf.generation.cautions import warn_about_reports, warn_about_sampling
+from s1_hf.generation.cautions import warn_about_reports
 from s1_hf.generation.config import check_generation_config, eos_ids, pad_id, rows_per_prompt, unannounced_ends
-from s1_hf.generation.guards import (
-    ThreadGuard,
-    check_call,
-    check_can_ignore,
-    check_message_fits,
-    decoding_rule,
-    takes_picks,
-)
+from s1_hf.generation.guards import check_call, check_can_ignore, check_message_fits, decoding_rule
 from s1_hf.generation.limits import RowBudgets
-from s1_hf.generation.record import PrefixRecord, Step
+from s1_hf.generation.record import Step
 from s1_hf.generation.reports import (
     FinishedRows,
     RowEnds,
@@ -39,6 +31,7 @@ from s1_hf.generation.reports import (
     with_last_token,
 )
 from s1_hf.generation.sampling import Warpers
+from s1_hf.generation.states import RowStates
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -131,24 +124,14 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         check_message_fits(self.budget, len(self.automaton.message_ids))
         self.tables = self.automaton.tables
         self._may_skip = not self.tables.has_wait or any(self.budget.column("min_thinking_tokens", 1))
-        self._tables_on: dict[torch.device, Tables] = {torch.device("cpu"): self.tables}
         self._budgets = RowBudgets(self.automaton, self.budget, generation_config, context)
         # What calls of `generate` before the running one have given; see `reports_of_calls`.
         self._past: deque[list[Report] | None] = deque(maxlen=MOST_CALLS)
         # What the running call of `generate` has seen.
-        self._record = PrefixRecord(
-            self._read,
-            self._advance,
-            rows_move=self.rule == "beam",
-            may_follow=self._may_follow,
-            forgets=self._keep_reports,
-        )
-        self._thread_guard = ThreadGuard()
-        self._run = 0  # the number of the running call
+        self._rows = RowStates(self.automaton, self.rule, before_new=self._keep_reports)
         self._limits: Limits
         self._start: torch.Tensor  # (7, batch_size), on the CPU: where the prompts have led
-        self._is_checked, self._has_warned, self._is_followed = False, False, True
-        self._resumed: torch.Tensor | None = None
+        self._is_checked, self._has_warned = False, False
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
         self.observed: torch.Tensor | None = None  # the sequences so far, if an observer is among the criteria
         self.max_answer_tokens: int | None = None  # at which a criterion beside it ends beams
@@ -163,27 +146,23 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
 
         Returns:
             `torch.FloatTensor` of shape `(batch_size, vocab_size)`: new scores. In a row in which a token is forced
-            it has score 0 and every other one `-inf`; and so where, under sampling, the draw that decides about an
-            end attempt has been made.
+            it has score 0 and every other one `-inf`; and so has, under sampling, the token drawn in every row.
 
         Raises:
             ValueError: the shapes do not fit the budgets or the vocabulary.
         """
         check_call(input_ids, scores)
         self.check_vocabulary(scores.shape[1])
-        self._thread_guard.check(lambda hashes: self._record.continues(hashes, input_ids))
-        step = self._record.follow(input_ids)
-        self._thread_guard.note(step.hashes)
-        if self._run != self._record.runs:
+        step, is_new = self._rows.follow(input_ids)
+        if is_new:
             self._begin(step, input_ids)
-        self._note_taken(step, input_ids)
 
         def draw(allowed: torch.Tensor, again: bool) -> torch.Tensor:
             probabilities = self.warpers.probabilities(input_ids, allowed)
             return self.draws.draw(probabilities, input_ids.shape[1], again)
 
         decision = decide(
-            self._on(input_ids.device),
+            self._rows.tables_on(input_ids.device),
             self._limits,
             step.state,
             input_ids,
@@ -210,8 +189,8 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
                 forced, or drawn, was changed.
         """
         finished = self.finished(sequences)
-        reports = read_reports(finished, self._record.prompt_length, self.tables, self.rule, self._row_ends.pad)
-        if not self._has_warned and self._resumed is None:
+        reports = read_reports(finished, self._rows.record.prompt_length, self.tables, self.rule, self._row_ends.pad)
+        if not self._has_warned and self._rows.resumed is None:
             self._has_warned = True
             warn_about_reports(reports, self.automaton, self._limits, self._start)
         return reports
@@ -236,7 +215,9 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         stops = [0] * len(ids)
         if self.rule != "beam" and self.stopped_at is not None and len(self.stopped_at) == len(ids):
             stops = self.stopped_at.tolist()
-        return finished_rows(self._record, self.tables, self.rule, self._row_ends, ids, stops, self.max_answer_tokens)
+        return finished_rows(
+            self._rows.record, self.tables, self.rule, self._row_ends, ids, stops, self.max_answer_tokens
+        )
 
     def note_sequences(self, input_ids: torch.Tensor, done: torch.Tensor) -> None:
         """What was generated so far, the last token included, and which rows the criteria stop here."""
@@ -247,17 +228,15 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
 
     def state_after(self, input_ids: torch.Tensor) -> torch.Tensor:
         """Where the rows of `input_ids` stand, of which all but the last token have been seen; `(7, batch_size)`."""
-        step = self._record.peek(input_ids)
-        return self._read(input_ids.tolist()).to(input_ids.device) if step is None else step.state
+        return self._rows.after(input_ids)
 
     def forced_at(self, position: int) -> torch.Tensor:
         """Whether the token at index `position` of each row is forced, while it is generated; `(batch_size,)`."""
-        state = self._record.step(position).state
-        return self._on(state.device).forced(state[Field.CELL]) >= 0
+        return self._rows.forced_at(position)
 
     def resume(self, state: torch.Tensor) -> None:
         """The next call of `generate` stands in `state`, of shape `(7, batch_size)`, and its prompts are not read."""
-        self._resumed = state
+        self._rows.resumed = state
 
     def check_prompts(self, prompts: list[list[int]]) -> None:
         """Raises the `ValueError` that a call of `generate` with these prompts, as ids, would raise, and warns as it
@@ -285,13 +264,12 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         """A new call of `generate` has come with its prompts."""
         self._start = step.state.cpu()
         rows = input_ids.tolist() if self.budget.num_prompts else []
-        is_quiet = self._is_checked or self._resumed is not None
+        is_quiet = self._is_checked or self._rows.resumed is not None
         limits = self._budgets.limits(self._start, input_ids.shape[1], rows, is_quiet)
         self._limits = limits.to(input_ids.device)
         self.draws.begin()
         self.observed, self.stopped_at = None, None
-        self._is_checked, self._has_warned, self._is_followed = False, False, True
-        self._run = self._record.runs
+        self._is_checked, self._has_warned = False, False
 
     def _keep_reports(self) -> None:
         """Read the last call's reports before another call takes its place."""
@@ -302,43 +280,6 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         except RuntimeError:
             self._past.append(None)
 
-    def _note_taken(self, step: Step, input_ids: torch.Tensor) -> None:
-        """Warn, once, if a thinking row did not take its pick although `generate` was not said to sample (rule 10).
-
-        Elsewhere than on the CPU a look waits for the device, so that only some steps are looked at.
-        """
-        generated = input_ids.shape[1] - self._record.prompt_length
-        looks = input_ids.device.type == "cpu" or generated & (generated - 1) == 0
-        if self.rule != "unknown" or not self._is_followed or generated < 1 or not looks:
-            return
-        before = self._record.step(input_ids.shape[1] - 1)
-        if before.pick is not None and before.state.shape[1] == len(input_ids):
-            tables = self._on(input_ids.device)
-            self._is_followed = takes_picks(tables, before.state, before.pick, input_ids[:, -1])
-            if not self._is_followed:
-                warn_about_sampling()
-
-    def _read(self, prompts: list[list[int]]) -> torch.Tensor:
-        if self._resumed is not None:
-            return self._resumed
-        return first_state([start_of(self.automaton, ids) for ids in prompts])
-
-    def _advance(self, state: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        return advance(self._on(state.device), state, tokens)
-
-    def _may_follow(self, state: torch.Tensor, pick: torch.Tensor | None, tokens: torch.Tensor) -> bool:
-        """See [`PrefixRecord`]: a forced token was taken, and so was a greedy pick; waits for the device."""
-        forced = self._on(state.device).forced(state[Field.CELL])
-        if bool(((forced >= 0) & (forced != tokens)).any()):
-            return False
-        is_known = self.rule in ("greedy", "sample") or (self.rule == "unknown" and self._is_followed)
-        return pick is None or not is_known or takes_picks(self._on(state.device), state, pick, tokens)
-
-    def _on(self, device: torch.device) -> Tables:
-        if device not in self._tables_on:
-            self._tables_on[device] = self.tables.to(device)
-        return self._tables_on[device]
-
     def _sequences(self, given: Any) -> torch.Tensor:
         """The rows of the last call, on the CPU: those that were `given`, or as far as they are known here."""
         if self._last is None:
@@ -346,9 +287,9 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
                 "There is no report yet: call `model.generate(..., logits_processor=[processor])` first."
             )
         if given is not None:
-            return checked_sequences(given, self._record.prompt_length)
+            return checked_sequences(given, self._rows.record.prompt_length)
         if self.observed is not None and self.rule != "beam":
             return self.observed.cpu()
         ids, scores = self._last
-        is_known = self._is_followed and self._record.is_linear
+        is_known = self._rows.is_followed and self._rows.record.is_linear
         return with_last_token(ids, scores, self.rule, is_known)
