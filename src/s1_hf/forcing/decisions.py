@@ -140,12 +140,12 @@ def decide(
         drawn = free & ~only & ~skips & (probabilities[:, tables.ends].sum(-1) > 0)
         token = torch.where(drawn, pick, token)
         only = only | drawn
-        scores = _ban_ends(tables, scores, skips)
+        scores = _ban_ends(tables, state, scores, skips)
     elif rule == "greedy":
-        scores = _ban_ends(tables, scores, skips)
+        scores = _ban_ends(tables, state, scores, skips)
     else:  # rule 8: a beam has no single next token, so what was not attempted must not happen by the way
-        scores = _ban_ends(tables, scores, free & ~honoured & ignoring)
-        scores = _ban_ends(tables, scores, free & ~ignoring, keep=tables.close_first)
+        scores = _ban_ends(tables, state, scores, free & ~honoured & ignoring)
+        scores = _ban_ends(tables, state, scores, free & ~ignoring, keep=tables.close_first)
     return Decision(_force(scores, token, only), state, pick)
 
 
@@ -186,6 +186,8 @@ def judge(
 
     # Rules 2 and 3: an attempt to end is ignored below the minimum, and as long as ignores are left.
     attempt = free & tables.is_end[tables.clamp(pick)]
+    if tables.knows_calls:  # rule 5: behind a finished tool call an end of sequence is a handover
+        attempt = attempt & ~((row.cell == tables.called) & tables.stops[tables.clamp(pick)])
     wait = row.ends_ignored % len(tables.wait_cells)  # which Wait is next
     has_room = row.thinking_tokens + tables.wait_lengths[wait] < stop_at
     early = row.thinking_tokens < limits.min_thinking_tokens
@@ -229,11 +231,16 @@ def _ban(tables: Tables, scores: torch.Tensor, bans: torch.Tensor) -> torch.Tens
     return scores
 
 
-def _ban_ends(tables: Tables, scores: torch.Tensor, rows: torch.Tensor, keep: int | None = None) -> torch.Tensor:
+def _ban_ends(
+    tables: Tables, state: torch.Tensor, scores: torch.Tensor, rows: torch.Tensor, keep: int | None = None
+) -> torch.Tensor:
     """`scores`, changed in place: without ends (but for `keep`) in the given rows, `bool` of shape `(batch_size,)`."""
     banned = rows[:, None]
     if keep is not None:
         banned = banned & (tables.ends != keep)
+    if tables.knows_calls:
+        handing_over = (state[Field.CELL] == tables.called)[:, None] & tables.stops[tables.ends]
+        banned = banned & ~handing_over
     scores[:, tables.ends] = scores[:, tables.ends].masked_fill(banned, -torch.inf)
     return scores
 
