@@ -100,7 +100,13 @@ def _check_chat(chat: Any) -> None:
             "A prompt has to be a text or a chat, a list of messages such as {'role': 'user', 'content': '...'}, "
             f"but is {chat!r}."
         )
-    asked = [m for m in chat if m["role"] in ("user", "system")] + [chat[-1]]
+    last = chat[-1]
+    if last["role"] == "assistant" and last.get("tool_calls"):
+        raise ValueError(
+            "A chat that ends with `tool_calls` waits for their results: append a message such as {'role': 'tool', "
+            f"'content': '...'}} for each, but the last message is {last!r}."
+        )
+    asked = [m for m in chat if m["role"] in ("user", "system") or (m is last and m["role"] != "tool")]
     if not all(isinstance(m.get("content"), (str, list)) for m in asked):
         raise ValueError(f"Every user and system message has to have a `content`, but the chat is {chat!r}.")
 
