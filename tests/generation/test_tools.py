@@ -1,4 +1,4 @@
-"""Agents: three turns of thinking and calling a tool, in the chat formats of four families, each turn under a budget."""
+"""Agents: turns of thinking and calling a tool, in the chat formats of four families, each turn under a budget."""
 
 from __future__ import annotations
 
@@ -158,8 +158,10 @@ FAMILIES = {
     ),
     "gemma4": Family(
         template=GEMMA,
-        special=["<turn|>", "<|turn>", "<|channel>", "<channel|>"]
-        + ["<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>"],
+        special=[
+            *("<turn|>", "<|turn>", "<|channel>", "<channel|>"),
+            *("<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>"),
+        ],
         added=[],
         eos=["<turn|>", "<|tool_response>"],
         opens="<|channel>thought\n",
