@@ -112,7 +112,7 @@ def case_of(seed: int) -> dict:
         ignores=ignores,
         waits=rng.choice([("Wait",), ("Wait",), ("Hm Wait",), ("Wait", "a b c"), ()]),
         prefix=rng.choice(["Final Answer:", "x", None]),
-        max_new_tokens=rng.choice([rng.randint(1, 10), rng.randint(10, 50)]),
+        max_new_tokens=max(rng.choice([rng.randint(1, 10), rng.randint(10, 50)]), max(least) and max(least) + 9),
         model=toy_model(
             size + extra,
             rng.randrange(2**31),

@@ -42,10 +42,11 @@ class Row:
     used: int = 0
     waited: bool = False  # the last token completed a Wait
     answer_from: int = -1  # index at which the answer begins, if it does
+    answered: int = 0  # tokens between blocks of interleaved thinking
 
     def answer_tokens(self, eos: list[int]) -> int:
         own = self.ids[max(self.answer_from, self.prompt_length) :] if self.answer_from >= 0 else []
-        return len([t for t in own if t not in eos])
+        return self.answered + len([t for t in own if t not in eos])
 
     @property
     def new(self) -> list[int]:
@@ -237,13 +238,13 @@ def stop_and_reprompt(
                         emit(t, True)
                     row.thinking_tokens += len(row.ids) - before
                     row.waited = True
-                else:
-                    token = choose(scores([*banned, *ends]))
-                    emit(token, False)
-                    if token in d.eos:
-                        row.ended = "handed_over"
-                        return row
-                    row.thinking_tokens += 1
+                    continue
+                token = choose(scores([*banned, *ends]))
+                emit(token, False)
+                if token in d.eos:
+                    row.ended = "handed_over"
+                    return row
+                row.thinking_tokens += 1
                 continue
             row.ended = "natural"
             close(row, d, encode, emit, opened, newline=False)
@@ -256,6 +257,7 @@ def stop_and_reprompt(
                 return row
             if d.interleaved and completed(row.ids[row.answer_from :], d.start, d):
                 state, opened = "thinking", len(row.ids)
+                row.answered += len(row.ids) - 1 - max(row.answer_from, len(prompt))
                 row.ended, row.answer_from = "unfinished", -1
     return row
 

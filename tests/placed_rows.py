@@ -169,15 +169,14 @@ class PlacedRows:
         lasts: Sequence[str] = ("a",),
         rule: decisions.Rule = "greedy",
         drawn: Sequence[str] | None = None,
-        probabilities: torch.Tensor | None = None,
         **options: Any,
     ) -> list[Decided]:
         """What `decide` makes of rows with these scores; under sampling `drawn` are the tokens that were drawn."""
         states = [self.placed()] * len(scores) if states is None else states
 
-        def draw(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def draw(scores: torch.Tensor, again: bool) -> torch.Tensor:
             assert drawn is not None
-            return scores.softmax(-1) if probabilities is None else probabilities, self.ids(drawn)
+            return scores.argmax(-1) if again else self.ids(drawn)
 
         options = {"input_ids": self.ids(lasts)[:, None]} | options
         decision = decisions.decide(

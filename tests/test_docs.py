@@ -1,12 +1,16 @@
 """The documentation names what exists."""
 
 import re
+import runpy
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from s1_hf import Budget
+from s1_hf import Budget, ThinkingFormat
+from s1_hf.forcing.families import FAMILIES
+from toys import FAMILIES as TOYS
+from toys import toy_tokenizer
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*.md"), *ROOT.glob("benchmarks/*.md")])
@@ -20,11 +24,11 @@ def test_links_within_the_repository_lead_somewhere(page):
     assert dead == []
 
 
-@pytest.mark.parametrize("page", ["semantics.md", "architecture.md"])
+@pytest.mark.parametrize("page", ["semantics.md", "architecture.md", "families.md"])
 def test_files_that_a_page_names_exist(page):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     named = re.findall(rf"`((?:tests|benchmarks|training|(?:{ROOMS}))/[\w/.]+\.\w+)`", text)
-    assert len(named) > 8
+    assert len(named) > (2 if page == "families.md" else 8)
     gone = [name for name in named if not any((root / name).exists() for root in (ROOT, ROOT / "src" / "s1_hf"))]
     assert gone == []
 
@@ -34,6 +38,19 @@ def test_every_rule_has_its_paragraph():
     assert re.findall(r"\*\*Rule (\d+):", text) == [str(i) for i in range(1, 13)]
     for paragraph in re.split(r"\*\*Rule \d+:", text)[1:]:
         assert "Held by" in paragraph and "inned by" in paragraph
+
+
+def test_the_page_of_families_is_what_the_code_gives():
+    """If not: `python docs/families.py`."""
+    script = runpy.run_path(str(ROOT / "docs" / "families.py"))
+    assert script["PAGE"].read_text(encoding="utf-8") == script["page"]()
+
+
+@pytest.mark.parametrize("name", sorted(TOYS.keys() & FAMILIES.keys()))
+def test_the_page_says_truly_whether_ends_can_be_ignored(name):
+    """As a family's format does on a tokenizer in the shape of the family's own."""
+    script = runpy.run_path(str(ROOT / "docs" / "families.py"))
+    assert script["can_ignore_ends"](FAMILIES[name]) is not ThinkingFormat.from_tokenizer(toy_tokenizer(name)).plain
 
 
 def test_every_setting_is_in_the_readme_and_in_the_contract():

@@ -58,7 +58,6 @@ WORDS = [
     "Hmm",
     "analysis",
     "final",
-    "thought",
     "</",
     "ĊĊ",
     ">Ċ",

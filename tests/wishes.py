@@ -79,9 +79,16 @@ def chat(*contents: str) -> list[dict[str, str]]:
     return [{"role": ("user", "assistant")[i % 2], "content": content} for i, content in enumerate(contents)]
 
 
-def babbler(tokenizer: Any, seed: int = 0, likely: dict[int, float] | None = None, ends: bool = True, **config: Any):
+def babbler(
+    tokenizer: Any,
+    seed: int = 0,
+    likely: dict[int, float] | None = None,
+    ends: bool = True,
+    fmt: ThinkingFormat | None = None,
+    **config: Any,
+):
     """A random model of a few words, which tries to end now and then."""
-    fmt = ThinkingFormat.from_tokenizer(tokenizer)
+    fmt = fmt or ThinkingFormat.from_tokenizer(tokenizer)
     only = [*(encode(tokenizer, t)[0] for t in ("a", "b", "\n", "x", "Wait")), *(fmt.ends if ends else ())]
     model = toy_model(len(Vocabulary.of(tokenizer).texts), seed, likely, only)
     for name, value in config.items():

@@ -14,6 +14,7 @@ _MODULE_OF = {
     "AnswerLengthCriteria": "generation.criteria",
     "Budget": "forcing.budget",
     "BudgetForcingLogitsProcessor": "generation.processor",
+    "BudgetWarning": "forcing.budget",
     "Completion": "generation.chats",
     "LoopGuard": "forcing.loops",
     "Report": "forcing.report",
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors; tests/
     from s1_hf.data.conversation import to_conversation as to_conversation
     from s1_hf.data.s1k import load_s1k as load_s1k
     from s1_hf.forcing.budget import Budget as Budget
+    from s1_hf.forcing.budget import BudgetWarning as BudgetWarning
     from s1_hf.forcing.formats import ThinkingFormat as ThinkingFormat
     from s1_hf.forcing.loops import LoopGuard as LoopGuard
     from s1_hf.forcing.report import Report as Report

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from s1_hf.cli import app
 from s1_hf.forcing.formats import FAMILIES
-from toys import byte_tokenizer, toy_tokenizer
+from toys import CHATML, HARMONY, byte_tokenizer, toy_tokenizer
 
 
 def formats(*arguments: str):
@@ -82,5 +82,98 @@ def test_a_tokenizer_without_delimiters_is_told_its_options(tmp_path):
 def test_without_a_model_all_known_formats_are_listed():
     listed = formats().stdout
     for name, family in FAMILIES.items():
-        assert name in listed and family.close in listed  # a file's lines are not wrapped
-    assert json.loads(formats("--json").stdout).keys() == FAMILIES.keys()
+        assert name in listed and family.close in listed and family.models in listed  # a file's lines are not wrapped
+    known = json.loads(formats("--json").stdout)
+    assert known.keys() == FAMILIES.keys()
+    assert known["gemma4"]["start"] == "<|channel>thought\n" and "Qwen3" in known["think"]["models"]
+
+
+SWITCHED = (
+    "{% if reasoning_effort == 'none' %}{{ raise_exception('no \x1b[31mnone') }}{% endif %}"
+    + CHATML
+    + "{% if add_generation_prompt %}{% if thinking is defined and thinking %}<think>\n"
+    "{% elif thinking is defined %}<think>\n\n</think>\n\n{% endif %}"
+    "{% if messages | length > 1 %}{{ 'So' }}{% endif %}{% endif %}"
+)
+
+
+@pytest.fixture
+def switched(tmp_path) -> str:
+    """A model whose chat template opens thinking, closes it, or refuses, as its arguments ask."""
+    tokenizer = toy_tokenizer("think")
+    tokenizer.chat_template = SWITCHED
+    return saved(tmp_path, tokenizer)
+
+
+def test_each_way_to_call_the_template_has_its_state(switched):
+    """By both turns of a chat, with what the template writes behind the question; or its refusal."""
+    found = json.loads(formats(switched, "--json").stdout)
+    assert found["switches"] == {"thinking": [True, False], "reasoning_effort": ["low", "high", "none"]}
+    said = "<|im_end|>\n<|im_start|>assistant\n"
+    states = [(mode["arguments"], mode["first_turn"], mode["second_turn"]["state"]) for mode in found["modes"][:3]]
+    assert states == [
+        ({}, {"state": "before", "behind_question": said}, "before"),
+        ({"thinking": True}, {"state": "thinking", "behind_question": said + "<think>\n"}, "thinking"),
+        ({"thinking": False}, {"state": "closed", "behind_question": said + "<think>\n\n</think>\n\n"}, "closed"),
+    ]
+    refused = found["modes"][-1]
+    assert refused["arguments"] == {"reasoning_effort": "none"}
+    assert refused["first_turn"] == refused["second_turn"] == {"refused": "TemplateError: no \x1b[31mnone"}
+    assert found["opened_by"] == "the model; with thinking=True the chat template"
+
+
+def test_modes_are_lines_and_no_text_controls_the_terminal(switched):
+    done = formats(switched)
+    assert "\x1b" not in done.stdout and "TemplateError: no ⟨U+001B⟩[31mnone" in done.stdout
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "thinking=True thinking thinking '<|im_end|>\\n<|im_start|>assistant\\n<think>\\n'" in lines
+    assert "2nd: '<|im_end|>\\n<|im_start|>assistant\\n<think>\\nSo'" in lines
+    at = lines.index("nothing before before '<|im_end|>\\n<|im_start|>assistant\\n'")
+    assert lines[at + 1].startswith("reasoning_effort='low' 2nd: ")
+    assert "\x1b" not in formats(switched, "--json").stdout
+
+
+def test_an_errors_text_does_not_control_the_terminal(tmp_path):
+    tokenizer = toy_tokenizer("think")
+    tokenizer.chat_template = "{{ raise_exception('no \x1b[31m') }}"
+    done = formats(saved(tmp_path, tokenizer))
+    assert done.exit_code == 2 and "no ⟨U+001B⟩[31m" in done.stderr and "\x1b" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ([], "whole tokens of the vocabulary"),
+        (["--force-start"], "whole tokens of the vocabulary"),
+        (["--thinking-format", "think"], "named by the caller"),
+        (["--thinking-format", "think", "--force-start"], "named by the caller"),
+        (["--thinking-start", "<r>", "--thinking-close", "</r>"], "delimiters that the caller has named"),
+    ],
+)
+def test_it_is_said_by_what_a_format_was_found(options, reason, tmp_path):
+    found = json.loads(formats(saved(tmp_path, toy_tokenizer("think")), *options, "--json").stdout)
+    assert found["found_by"] == reason
+    assert found["opened_by"] == ("forced tokens" if "--force-start" in options else "the model")
+
+
+def test_turns_answer_blocks_ends_and_handovers_are_shown(tmp_path):
+    """The text and ids of all that the format holds; a handover is no end of thinking."""
+    special = ["<|start|>", "<|end|>", "<|channel|>", "<|message|>", "<|return|>", "<|call|>"]
+    tokenizer = byte_tokenizer(special, eos="<|return|>", template=HARMONY)
+    folder = saved(tmp_path, tokenizer)
+    call, end = tokenizer.convert_tokens_to_ids("<|call|>"), tokenizer.convert_tokens_to_ids("<|return|>")
+    GenerationConfig(eos_token_id=[call, end]).save_pretrained(folder)
+    found = json.loads(formats(folder, "--json").stdout)
+    assert found["answer_start"]["text"] == "<|start|>assistant<|channel|>final<|message|>"
+    assert found["handovers"] == [{"text": "<|call|>", "ids": [call]}]
+    assert [token["text"] for token in found["ends"]] == ["<|end|>", "<|return|>"]
+    assert found["assistant_turn"]["text"] == "<|start|>assistant" and "<|start|>user" in found["user_turn"]
+    assert found["interleaved"] is True
+
+
+def test_a_tokenizer_without_a_template_has_no_modes(tmp_path):
+    tokenizer = byte_tokenizer(["</s>"], added=["<think>", "</think>"], eos="</s>", template=None)
+    folder = saved(tmp_path, tokenizer)
+    found = json.loads(formats(folder, "--json").stdout)
+    assert (found["modes"], found["assistant_turn"], found["user_turn"]) == ([], None, None)
+    assert formats(folder).exit_code == 0

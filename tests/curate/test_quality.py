@@ -20,7 +20,7 @@ MEETS = {
         {"attempt": ""},
         {"attempt": None},
     ],
-    "unclosed": [{"ended": "unfinished"}, {"ended": "never_started"}],
+    "unclosed": [{"ended": "unfinished"}, {"ended": "handed_over"}, {"ended": "never_started"}],
     "cut": [{"ended": "cut"}, {"ended": "looped"}],
     "answer_cut": [{"answer_cut": True}],
     "short": [{"thinking_tokens": 9}],

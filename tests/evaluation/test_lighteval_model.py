@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 pytest.importorskip("lighteval")
 
@@ -19,7 +20,7 @@ from lighteval.tasks.requests import Doc
 from lighteval.utils.cache_management import SampleCache
 from transformers import Qwen2ForCausalLM
 
-from s1_hf import embedded, generate
+from s1_hf import ThinkingFormat, embedded, generate
 from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.evaluation import BudgetForcingConfig, BudgetForcingModel
 from toys import toy_tokenizer
@@ -314,3 +315,26 @@ def test_nothing_is_written_into_the_models_folder(config, tmp_path):
     before = sorted((tmp_path / "folder").rglob("*"))
     BudgetForcingModel(config(model_name=str(tmp_path / "folder"))).greedy_until(lamps(1))
     assert sorted((tmp_path / "folder").rglob("*")) == before
+
+
+def test_a_configuration_file_may_hold_delimiters(config, tmp_path):
+    """In lighteval's own kind of file; what the engine then has is what `from_delimiters` makes of them."""
+    delimiters = {"start": "<r>", "close": "</r>", "force_start": True, "answer_start": "<a>", "turn": "<|im_start|>"}
+    parameters = {**config().model_dump(mode="json"), "generation_parameters": {}, "format": delimiters}
+    (tmp_path / "model.yaml").write_text(yaml.safe_dump({"model_parameters": parameters}))
+    read = BudgetForcingConfig.from_path(str(tmp_path / "model.yaml"))
+    _, tokenizer = embedded.load()
+    assert BudgetForcingModel(read).engine.format == ThinkingFormat.from_delimiters(tokenizer, **delimiters)
+    assert read.model_dump(mode="json")["format"] == delimiters
+
+
+@pytest.mark.parametrize(
+    ("format", "message"),
+    [
+        ({"start": "<r>", "close": "</r>", "forcestart": True}, "'forcestart' is none of .*did you mean 'force_start'"),
+        ({"start": "<r>"}, "'start' needs 'close' beside it"),
+    ],
+)
+def test_a_configuration_with_a_wrong_setting_of_the_format_is_refused(config, format, message):
+    with pytest.raises(ValueError, match=message):
+        config(format=format)

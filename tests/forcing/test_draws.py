@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from s1_hf.forcing.draws import CHUNK, FOR_ENDS, FOR_TOKEN, SeededDraws, SharedDraws, exact_dtype
+from s1_hf.forcing.draws import CHUNK, SeededDraws, SharedDraws, exact_dtype
 
 EVEN = torch.full((1, 1000), 1 / 1000)
 
 
-def drawn(draws: SeededDraws | SharedDraws, rows: int, length: int, which: int = FOR_ENDS) -> list[int]:
-    return draws.draw(EVEN.expand(rows, -1), length, which).tolist()
+def drawn(draws: SeededDraws | SharedDraws, rows: int, length: int, again: bool = False) -> list[int]:
+    return draws.draw(EVEN.expand(rows, -1), length, again).tolist()
 
 
 def test_a_token_is_drawn_where_the_running_sum_passes_the_number():
@@ -83,7 +83,7 @@ def test_numbers_are_drawn_ahead_without_a_seam():
 
 def test_a_step_has_two_numbers_of_its_own():
     draws = SeededDraws(range(5))
-    assert drawn(draws, 5, 7, FOR_ENDS) != drawn(draws, 5, 7, FOR_TOKEN)
+    assert drawn(draws, 5, 7) != drawn(draws, 5, 7, again=True)
 
 
 def test_sums_are_kept_in_double_precision_where_there_is_one():

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from misuse import MODEL, S1, forcing, generating, processor
 from s1_hf import (
@@ -18,11 +18,11 @@ from s1_hf import (
     budget_forcing,
     generate,
 )
-from s1_hf.forcing.families import SIGN
+from s1_hf.forcing.formats import format_of_settings
 from s1_hf.forcing.vocabulary import Vocabulary, encode
 from shared_data import needs_shared, qwen
 from stances import BY_FAMILY
-from toys import CHATML, CHATML_OPENED, FAMILIES, WORDS, ToyModel, byte_tokenizer, toy_tokenizer
+from toys import WORDS, ToyModel, byte_tokenizer, toy_tokenizer
 
 # -- shipped families on toy tokenizers ---------------------------------------------------------------------------
 
@@ -69,82 +69,6 @@ def test_an_end_of_sequence_that_is_the_delimiter_is_one_end():
 # -- refusals -----------------------------------------------------------------------------------------------------
 
 
-def test_a_tokenizer_with_no_delimiters_is_told_what_was_looked_for():
-    """The error names every family's tokens and both ways out."""
-    tokenizer = byte_tokenizer(["<eos>"], eos="<eos>", template=None)
-    with pytest.raises(ValueError, match="has the delimiters of none") as error:
-        ThinkingFormat.from_tokenizer(tokenizer)
-    told = str(error.value)
-    wanted = ["<|im_start|>", "<think> </think>", "<|channel|>", "[THINK]", "<seed:think>", "from_delimiters(tokenizer"]
-    assert [part for part in wanted if part not in told] == []
-
-
-def test_a_tokenizer_with_two_families_is_not_guessed():
-    """Both families are named; naming one of them resolves it."""
-    tokenizer = byte_tokenizer(["<eos>"], added=["<think>", "</think>", "[THINK]", "[/THINK]"], eos="<eos>")
-    with pytest.raises(ValueError, match=r"has the delimiters of several \(think, magistral\)"):
-        ThinkingFormat.from_tokenizer(tokenizer)
-    assert ThinkingFormat.from_tokenizer(tokenizer, "magistral").start_text == "[THINK]"
-
-
-def test_think_wins_over_the_chatml_vocabulary_it_stands_in():
-    """A ChatML vocabulary says nothing by itself: `s1`, which forces tokens, is never guessed."""
-    both = byte_tokenizer(["<|im_start|>", "<|im_end|>"], added=["<think>", "</think>"])
-    half = byte_tokenizer(["<|im_start|>", "<|im_end|>"], added=["<think>"])
-    assert ThinkingFormat.from_tokenizer(both).name == "think"
-    for tokenizer in (half, byte_tokenizer(["<|im_start|>", "<|im_end|>"])):
-        with pytest.raises(ValueError, match="has the delimiters of none.*has to be named: `format='s1'`"):
-            ThinkingFormat.from_tokenizer(tokenizer)
-        assert ThinkingFormat.from_tokenizer(tokenizer, "s1").force_start
-
-
-def test_s1_is_known_by_the_sign_of_its_folder_or_its_name():
-    """What s1-hf saves says it in tokenizer_config.json; simplescaling's own models by their names."""
-    assert ThinkingFormat.from_tokenizer(toy_tokenizer("s1")).name == "s1"
-    names = ["simplescaling/s1.1-32B", "/cache/models--simplescaling--s1-32B/snapshots/a", "models/s1.1-7B"]
-    for name in names:
-        tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"])
-        tokenizer.name_or_path = name
-        assert ThinkingFormat.from_tokenizer(tokenizer).name == "s1"
-
-
-def test_a_folder_may_name_delimiters_of_its_own(tmp_path):
-    """The sign holds a family's name or the arguments of `from_delimiters`, and survives being saved."""
-    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"])
-    tokenizer.init_kwargs[SIGN] = {"start": "<r>", "close": "</r>", "force_start": True}
-    tokenizer.save_pretrained(tmp_path)
-    fmt = ThinkingFormat.from_tokenizer(AutoTokenizer.from_pretrained(tmp_path), interleaved=True)
-    assert (fmt.start_text, fmt.close_text, fmt.force_start, fmt.interleaved) == ("<r>", "</r>", True, True)
-
-
-@pytest.mark.parametrize("tag", ["mm:think", "longcat_think"])
-def test_a_tag_that_ends_like_another_is_not_that_one(tag):
-    """`<mm:think>` holds `think>` and is not `<think>`."""
-    template = "{{ messages[0].content }}{% if add_generation_prompt %}<a><" + tag + ">{% endif %}{# </" + tag + "> #}"
-    for added in ([f"<{tag}>", f"</{tag}>"], []):
-        tokenizer = byte_tokenizer(["<a>", "<eos>"], added=added, eos="<eos>", template=template)
-        assert ThinkingFormat.from_tokenizer(tokenizer).start_text == f"<{tag}>"
-
-
-@pytest.mark.parametrize(
-    "pair",
-    [
-        ("<reasoning>", "</reasoning>"),
-        ("<|think_start|>", "<|think_end|>"),
-        ("[REASON]", "[/REASON]"),
-        ("<|begin_of_cot|>", "<|end_of_cot|>"),
-    ],
-)
-@pytest.mark.parametrize("added", [[], ["<think>", "</think>"]], ids=["no tags", "think in the vocabulary"])
-def test_unknown_tags_of_a_template_are_named(pair, added):
-    """Also where the vocabulary has a family's tokens that the template never uses."""
-    template = CHATML + "{# " + " ".join(pair) + " #}"
-    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"], added=added, template=template)
-    with pytest.raises(ValueError) as error:
-        ThinkingFormat.from_tokenizer(tokenizer)
-    assert f"start={pair[0]!r}, close={pair[1]!r}" in str(error.value)
-
-
 def test_every_field_can_be_overridden():
     """A family is a beginning: turn, interleaving, forced start, answer block and handovers are the caller's."""
     tokenizer = toy_tokenizer("think")
@@ -170,21 +94,6 @@ def test_what_ends_a_tool_call_is_read_off_the_vocabulary_or_said():
 
 def call_ends_of(tokenizer, fmt):
     return tokenizer.convert_ids_to_tokens(list(fmt.call_ends))
-
-
-def test_a_template_that_names_the_tags_does_not_outweigh_the_vocabulary():
-    """Templates strip `<think>` of other models from earlier turns; whole tokens say more than a template's text."""
-    tokenizer = toy_tokenizer("magistral")
-    tokenizer.chat_template = "{# not </think> #}" + FAMILIES["magistral"]["template"]
-    assert ThinkingFormat.from_tokenizer(tokenizer).name == "magistral"
-
-
-def test_a_template_that_names_the_tags_is_enough_for_think():
-    """Plain tags are detected by the chat template, be it one text or several by name."""
-    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"])
-    tokenizer.chat_template = {"default": CHATML_OPENED, "tool_use": CHATML}
-    fmt = ThinkingFormat.from_tokenizer(tokenizer)
-    assert (fmt.name, fmt.plain, tokenizer.decode(fmt.turn)) == ("think", True, "<|im_start|>assistant")
 
 
 @pytest.mark.parametrize("name", ["s1", "harmony", "magistral", "seed"])
@@ -346,6 +255,19 @@ def test_a_tokenizer_that_is_none_is_refused(build, tokenizer):
         build(tokenizer)
 
 
+def test_a_tokenizer_of_mistral_common_is_refused_with_what_to_load_instead():
+    """It never makes control tokens from text: `[THINK]` would be letters that the model never writes."""
+
+    class MistralCommonBackend(type(S1)):
+        pass
+
+    tokenizer = toy_tokenizer("magistral")
+    tokenizer.__class__ = MistralCommonBackend
+    for build in TAKES_TOKENIZER:
+        with pytest.raises(TypeError, match=r"is MistralCommonBackend, .*PreTrainedTokenizerFast.from_pretrained\("):
+            build(tokenizer)
+
+
 def test_a_tokenizer_without_delimiters_is_refused():
     tokenizer = byte_tokenizer(["<eos>"], eos="<eos>", template=None)
     builds: list[Callable] = [
@@ -364,3 +286,31 @@ def test_a_tokenizer_without_delimiters_is_refused():
 def test_a_format_without_a_delimiter_is_refused(change):
     with pytest.raises(ValueError, match=f"`{next(iter(change))}`"):
         processor(format=replace(ThinkingFormat.from_tokenizer(S1), **change))
+
+
+def test_settings_are_a_name_a_familys_changes_or_delimiters():
+    """What a command line or a file says about the format; without a name the family is detected."""
+    tokenizer = toy_tokenizer("think")
+    assert format_of_settings(tokenizer, None) == format_of_settings(tokenizer, "think")
+    for given in ({"force_start": True}, {"name": "think", "force_start": True}):
+        assert format_of_settings(tokenizer, given) == ThinkingFormat.from_tokenizer(tokenizer, force_start=True)
+    given = {"start": "<r>", "close": "</r>", "answer_start": "<a>", "turn": "<|im_start|>"}
+    assert format_of_settings(tokenizer, given) == ThinkingFormat.from_delimiters(tokenizer, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"start": "<r>", "closes": "</r>"}, "'closes' is none of 'start', 'close', .*; did you mean 'close'"),
+        ({"start": "<r>"}, "'start' needs 'close' beside it"),
+        ({"close": "</r>", "force_start": True}, "'close' needs 'start' beside it"),
+        ({"force_start": "yes"}, "'force_start' has to be true or false, but is 'yes'"),
+        ({"start": 1, "close": "</r>"}, "'start' has to be a text, but is 1"),
+        ({"handovers": "<|call|>"}, "'handovers' has to be a list of texts, but is '<|call|>'"),
+        ({1: "a", "turn": 2}, "1 is none of .*; 'turn' has to be a text, but is 2"),
+        ({"name": "thinks"}, "name has to be one of 's1', 'think'"),
+    ],
+)
+def test_settings_that_a_format_has_not_are_named(given, message):
+    with pytest.raises(ValueError, match=message.replace("|", r"\|")):
+        format_of_settings(toy_tokenizer("think"), given)

@@ -146,7 +146,10 @@ def test_chat_template_kwargs_reach_the_template():
 def test_a_beginning_of_sequence_comes_from_the_template_alone():
     """It is not put before the text a second time by the tokenizer."""
     tokenizer = byte_tokenizer(
-        ["<|im_start|>", "<|im_end|>", "<s>"], template="{{ bos_token }}" + CHATML, bos_token="<s>"
+        ["<|im_start|>", "<|im_end|>", "<s>"],
+        template="{{ bos_token }}" + CHATML,
+        bos_token="<s>",
+        thinking_format="s1",
     )
     tokenizer.backend_tokenizer.post_processor = beginning("<s>", tokenizer)
     assert encode(tokenizer, "a") != tuple(tokenizer("a")["input_ids"])  # it does put one before a text
@@ -156,7 +159,9 @@ def test_a_beginning_of_sequence_comes_from_the_template_alone():
 
 def test_a_text_without_a_template_gets_its_beginning_of_sequence():
     """A base model's prompt is what its tokenizer makes of the text."""
-    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>", "<s>"], template=None, bos_token="<s>")
+    tokenizer = byte_tokenizer(
+        ["<|im_start|>", "<|im_end|>", "<s>"], template=None, bos_token="<s>", thinking_format="s1"
+    )
     tokenizer.backend_tokenizer.post_processor = beginning("<s>", tokenizer)
     assert prompts_seen(tokenizer, "ab") == tokenizer("ab")["input_ids"]
 
@@ -197,8 +202,11 @@ def agreed(tokenizer: Any, fmt: ThinkingFormat, completion: Completion, opened: 
             assert completion.thinking == tokenizer.decode(body[begin:]).strip()
         return
     answer = body[end + len(fmt.close) :]
-    assert completion.answer == tokenizer.decode(answer, skip_special_tokens=True).strip()
     assert report.answer_tokens == len(answer)
+    block = fmt.answer_start  # what opens it is no part of its text
+    written = answer[len(block) :] if tuple(answer[: len(block)]) == block else answer
+    if not (block and len(answer) < len(block)):  # generation stopped there
+        assert completion.answer == tokenizer.decode(written, skip_special_tokens=True).strip()
     line = report.ended == "cut" and completion.forced[end - 1] and end > begin + report.thinking_tokens
     assert report.thinking_tokens == end - begin - line
     assert completion.thinking == tokenizer.decode(body[begin:end]).strip()

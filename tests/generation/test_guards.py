@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
+import warnings
 
 import pytest
 import torch
 from transformers import BertConfig, BertModel, GenerationConfig, T5Config, T5ForConditionalGeneration
 
 from misuse import IDS, MODEL, PLAIN, S1, forcing, generated, generating, processor
-from s1_hf import BudgetForcingLogitsProcessor, budget_forcing, generate
+from s1_hf import BudgetForcingLogitsProcessor, BudgetWarning, budget_forcing, generate
 from s1_hf.forcing.vocabulary import encode
 from toys import ToyModel, tiny_qwen2, toy_model
-from wishes import family_of, id_rows, prompt_of
+from wishes import babbler, family_of, id_rows, prompt_of
 
 
 @pytest.mark.parametrize("call", [budget_forcing, lambda m, t: generate(m, t, "a")], ids=["forcing", "generate"])
@@ -130,15 +131,27 @@ def test_transformers_turns_to_continuous_batching_for_the_argument_alone():
     assert completion.text.startswith("<|im_start|>think")
 
 
-def test_sampling_that_was_not_announced_is_noticed():
-    """A processor that takes greedy decoding for granted does not report on a sampled row: 1 in 2,000 would agree."""
-    p = processor(max_thinking_tokens=40)
-    torch.manual_seed(0)
-    out = generated(p, do_sample=True, temperature=3.0, max_new_tokens=60, suppress_tokens=list(p.format.ends))
-    with pytest.raises(
-        RuntimeError, match=r"was not decoded greedily.*`generation_config`.*`budget_forcing\(model, tok"
-    ):
-        p.reports(out)
+@pytest.mark.parametrize("seed", range(5))
+def test_rule_10_sampling_that_was_not_announced_keeps_caps_minimums_and_ignores(seed):
+    """One warning with the remedy; no end while one would be ignored, and no answer is lost to an early end."""
+    p = processor(min_thinking_tokens=10, max_thinking_tokens=20, num_ignores=1)
+    model = babbler(S1, seed, likely=dict.fromkeys(p.format.ends, 1.0))
+    torch.manual_seed(seed)
+    options = {"do_sample": True, "temperature": 2.0, "max_new_tokens": 90, "pad_token_id": S1.pad_token_id}
+    with pytest.warns(BudgetWarning, match=r"does not decode greedily.*`budget_forcing\(model, tokenizer") as caught:
+        out = model.generate(IDS.expand(16, -1), logits_processor=[p], **options)
+    assert len(caught) == 1
+    for report in p.reports(out):
+        assert 10 <= report.thinking_tokens <= 20
+        assert report.ended in ("natural", "cut") and report.ends_ignored > 0
+
+
+def test_rule_10_greedy_decoding_of_a_bare_processor_is_exact_and_silent():
+    p = processor(max_thinking_tokens=9, num_ignores=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        out = generated(p)
+        assert p.reports(out) == p.reports()
 
 
 class Meddler:

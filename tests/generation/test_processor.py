@@ -49,7 +49,7 @@ def test_scores_that_lack_the_formats_tokens_are_refused(missing):
 
 def test_scores_that_lack_a_forced_tokens_column_are_refused():
     """Where delimiters come first in the vocabulary (Mistral), the Wait may be what is missing."""
-    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"], added=["Moreover"])
+    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"], added=["Moreover"], thinking_format="s1")
     p = BudgetForcingLogitsProcessor(tokenizer, wait_text="Moreover", num_ignores=1)
     (wait,) = encode(tokenizer, "Moreover")
     scores = torch.zeros(1, wait)
@@ -62,18 +62,40 @@ def test_scores_that_lack_a_forced_tokens_column_are_refused():
 @pytest.mark.parametrize(
     ("rows", "config", "match"),
     [
-        (1, None, r"2 budgets were given for prompts, but the batch has 1 rows \(num_return_sequences and num_beams"),
-        (3, None, "2 budgets were given for prompts, but the batch has 3 rows"),
-        (4, None, "2 budgets were given for prompts, but the batch has 4 rows"),
-        (2, {"num_beams": 2}, r"2 budgets were given for prompts of 2 rows each, but the batch has 2 rows\."),
-        (5, {"do_sample": True, "num_return_sequences": 3}, "2 budgets were given for prompts of 3 rows each"),
+        (1, None, "2 budgets were given, but the batch has 1 rows, .* Give one budget for each row, 1 in all"),
+        (3, None, "2 budgets were given, but the batch has 3 rows"),
+        (4, None, "2 budgets were given, but the batch has 4 rows, which are not each prompt repeated side by side"),
+        (2, {"num_beams": 2}, "2 budgets were given, but the batch has 2 rows"),
+        (5, {"do_sample": True, "num_return_sequences": 3}, "2 budgets were given, .*`num_return_sequences`"),
     ],
 )
 def test_a_batch_that_does_not_fit_the_budgets_is_refused(rows, config, match):
     config = None if config is None else GenerationConfig(**config)
     p = processor(max_thinking_tokens=[4, 5], generation_config=config)
+    ids = IDS.repeat(rows, 1)
+    ids[1::2, -1] += 1  # the prompts take turns
     with pytest.raises(ValueError, match=match):
-        p(IDS.expand(rows, -1), torch.zeros(rows, 320))
+        p(ids, torch.zeros(rows, 320))
+
+
+@pytest.mark.parametrize("config", [None, {}, {"num_return_sequences": 2, "do_sample": True}], ids=str)
+def test_budgets_per_prompt_fit_where_a_trainer_repeats_prompts(config):
+    """Four rows of each of two prompts, side by side, as GRPO has them: 8 rows, 2 budgets."""
+    tokenizer, fmt = family_of("opened")
+    model = wanting(tokenizer, {prompt_of(tokenizer, user): "ab" * 20 for user in ("q", "rs")})
+    rows = [encode(tokenizer, prompt_of(tokenizer, user)) for user in ("q", "rs") for _ in range(4)]
+    if config is not None:
+        config = GenerationConfig(**config)
+    processor = BudgetForcingLogitsProcessor(
+        tokenizer, format=fmt, max_thinking_tokens=[2, 5], generation_config=config
+    )
+    inputs = padded([list(row) for row in rows], tokenizer.pad_token_id)
+    if config is not None and config.num_return_sequences == 2:
+        inputs = {name: tensor[::2] for name, tensor in inputs.items()}
+    given = {} if config is None else {"generation_config": config}
+    options = {"max_new_tokens": 30, "pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    model.generate(**inputs, **given, **options, logits_processor=[processor])
+    assert [report.thinking_tokens for report in processor.reports()] == [2] * 4 + [5] * 4
 
 
 def steps(processor: BudgetForcingLogitsProcessor, ids: torch.Tensor, model, count: int) -> torch.Tensor:
@@ -151,8 +173,8 @@ def test_no_thinking_at_all_with_a_cap_of_0(family, prefix):
     model = wanting(tokenizer, {prompt_of(tokenizer, "q"): f"{start}xyz"})
     options = {"format": fmt, "max_thinking_tokens": 0, "answer_prefix": prefix, "max_new_tokens": 60}
     (completion,) = generate(model, tokenizer, "q", **options)
-    line = "\n" if start else ""  # the template's `<think>` has its newline already
-    closing = [line, fmt.close_text, ANSWER if prefix else ""]
+    line = "\n" if start and not start.endswith("\n") else ""  # the template's `<think>` has its newline already
+    closing = [line, fmt.close_text, fmt.answer_start_text, ANSWER if prefix else ""]
     assert completion.text.startswith(start + "".join(closing))
     assert (completion.thinking, completion.report.ended, completion.report.thinking_tokens) == ("", "cut", 0)
     own, forced = length(tokenizer, start), sum(length(tokenizer, text) for text in closing)
@@ -283,8 +305,8 @@ def test_no_id_beyond_a_real_tokenizer_is_left_possible(name, rows, mode):
         "sample": GenerationConfig(do_sample=True, top_k=0),
         "beam": GenerationConfig(num_beams=2),
     }[mode]
-    fmt = ThinkingFormat.from_tokenizer(tokenizer)
-    processor = BudgetForcingLogitsProcessor(tokenizer, generation_config=config)
+    fmt = ThinkingFormat.from_tokenizer(tokenizer, "s1" if name == "qwen2.5-instruct" else None)
+    processor = BudgetForcingLogitsProcessor(tokenizer, format=fmt, generation_config=config)
     header = "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n"
     owns = ["", fmt.start_text, fmt.start_text + "\nab", fmt.start_text + "a" + fmt.close_text + "b"]
     ids = [encode(tokenizer, header + own) for own in owns]
@@ -318,7 +340,7 @@ def test_a_model_with_more_rows_than_tokens_generates_tokens_alone(sample):
     model.lm_head.bias.data[151665:] = 5.0
     chat = [[{"role": "user", "content": "a"}], [{"role": "user", "content": "b c d e"}]]
     options = {"max_thinking_tokens": 3, "max_new_tokens": 20, "do_sample": sample}
-    completions = generate(model, tokenizer, chat, **options)
+    completions = generate(model, tokenizer, chat, format="s1", **options)
     assert max(i for c in completions for i in c.token_ids) < 151665
     assert {c.report.ended for c in completions} == {"cut"}
     assert all(c.text.startswith("<|im_start|>think") for c in completions)

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from transformers import GenerationConfig
 
 from cases import EXAMPLES, SEEDS, case_of, check_case, padded, processor_for, run_case, setting
-from known_bugs import bug
 from s1_hf import BudgetForcingLogitsProcessor
 from s1_hf.forcing.vocabulary import encode
 from s1_hf.generation.record import PrefixRecord
@@ -85,7 +84,6 @@ def test_a_prompt_one_token_longer_than_the_last_is_a_new_prompt(family):
     assert results[0] == results[1]
 
 
-@bug("under sampling any token may follow, so that the longer prompt is taken for the last call's next step")
 def test_a_longer_prompt_is_a_new_one_under_sampling_too():
     """The report is about the tokens that this call has generated, and no others."""
     tokenizer, _ = family_of("opened")

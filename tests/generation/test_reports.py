@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import GenerationConfig, StoppingCriteria
+from transformers import GenerationConfig, StoppingCriteria, pipeline
 
 from cases import one_row, options_of, padded, processor_for, qwen2_like, setting
 from misuse import IDS, S1, generated, processor
-from s1_hf import generate
+from s1_hf import BudgetForcingLogitsProcessor, BudgetWarning, budget_forcing, embedded, generate
+from s1_hf.embedded import Problem
 from s1_hf.forcing.vocabulary import encode
 from toys import toy_tokenizer
-from wishes import family_of, prompt_of, wanting
+from wishes import family_of, id_rows, prompt_of, wanting
 
 
 def test_reports_before_generation_are_refused():
@@ -58,12 +59,45 @@ def test_reports_after_beam_search_ask_for_the_beams():
     assert len(p.reports(out)) == 1
 
 
-def test_reports_after_sampling_ask_for_the_sequences():
+def test_reports_after_sampling_need_no_sequences():
+    """The processor has made all draws, so that it knows the last token as well."""
     p = processor(max_thinking_tokens=6, generation_config=GenerationConfig(do_sample=True, top_k=50))
     out = generated(p, do_sample=True)
+    assert p.reports() == p.reports(out)
+    assert p.reports(out)[0].ended in ("natural", "cut")
+
+
+def test_reports_after_sampling_that_was_not_announced_ask_for_the_sequences():
+    p = processor(max_thinking_tokens=6)
+    with pytest.warns(BudgetWarning, match="does not decode greedily"):
+        out = generated(p, do_sample=True, top_k=0, temperature=5.0)
     with pytest.raises(RuntimeError, match="pass what `generate` returned, `reports"):
         p.reports()
     assert p.reports(out)[0].ended in ("natural", "cut")
+
+
+def test_every_call_of_a_processor_has_its_reports():
+    """An unbatched pipeline calls `generate` once for each prompt."""
+    tokenizer, _ = family_of("opened")
+    wants = {prompt_of(tokenizer, user): "ab" * 20 for user in ("q", "rst", "q" * 9)}
+    model = wanting(tokenizer, wants)
+    processor = BudgetForcingLogitsProcessor(tokenizer, max_thinking_tokens=3)
+    expected = []
+    for prompt in wants:
+        model.generate(id_rows(tokenizer, prompt), max_new_tokens=12, logits_processor=[processor])
+        expected.append(processor.reports())
+    assert processor.reports_of_calls() == expected
+    assert [len(reports) for reports in expected] == [1, 1, 1]
+
+
+def test_an_unbatched_pipeline_gives_every_prompts_report():
+    model, tokenizer = embedded.load()
+    kwargs = budget_forcing(model, tokenizer, max_thinking_tokens=8, max_new_tokens=60)
+    chats = [[{"role": "user", "content": Problem(2, 7, 3, steps).question}] for steps in (2, 5, 8)]
+    outputs = pipeline("text-generation", model=model, tokenizer=tokenizer)(chats, **kwargs)
+    reports = kwargs["logits_processor"][-1].reports_of_calls()
+    assert len(outputs) == len(reports) == 3
+    assert {(report.thinking_tokens, report.ended) for (report,) in reports} == {(8, "cut")}
 
 
 def test_reports_after_assisted_decoding_ask_for_the_sequences():

@@ -52,7 +52,10 @@ def test_nothing_after_the_thinking_is_no_answer_even_when_thinking_may_be_grade
 
 @pytest.mark.parametrize(
     ("ended", "correct"),
-    [("natural", True), ("cut", True), ("looped", True), ("never_started", True), ("unfinished", False)],
+    [
+        *(("natural", True), ("cut", True), ("looped", True), ("never_started", True)),
+        *(("unfinished", False), ("handed_over", False)),
+    ],
 )
 def test_a_completion_is_graded_by_its_answer_and_its_report(ended, correct):
     assert grade(completion(ended, r"\boxed{24}", "Final Answer: 25"), "25").correct is correct

@@ -69,8 +69,9 @@ def test_a_text_without_any_sign_of_thinking_is_all_answer():
     assert split_thinking("Answer: 2") == split_thinking("Answer: 2", "think") == ("", "Answer: 2")
 
 
-def test_unfinished_thinking_has_no_answer_even_where_the_text_does_not_show_it():
-    assert split_thinking("so 2. Answer: 2", "think", ended="unfinished") == ("so 2. Answer: 2", None)
+@pytest.mark.parametrize("ended", ["unfinished", "handed_over"])
+def test_open_thinking_has_no_answer_even_where_the_text_does_not_show_it(ended):
+    assert split_thinking("so 2. Answer: 2", "think", ended=ended) == ("so 2. Answer: 2", None)
 
 
 def test_closed_thinking_whose_delimiter_is_lost_has_no_answer():

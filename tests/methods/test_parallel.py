@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 from benches import random_bench
@@ -91,6 +92,13 @@ def test_the_shortest_m_vote_and_the_others_are_stopped(m, said, answer, thinkin
     voters = answered // 3
     assert row.total_tokens == thinking + 7 * voters
     assert (row.method, row.setting, row.tries) == ("short-m@k", f"shortest {m} of 3", 3)
+
+
+def test_a_sample_that_called_a_tool_while_thinking_is_last_too():
+    """It has no answer, however short its thinking was."""
+    rows = samples((None, 10), ("5", 20), ("8", 30))
+    (row,) = shortest_of([replace(rows[0], ended="handed_over"), *rows[1:]], 1, k=3)
+    assert (row.extracted, row.thinking_tokens) == ("5", 50)
 
 
 def test_m_of_k_with_m_equal_to_k_spends_what_a_vote_does():

@@ -83,7 +83,8 @@ def reference(model, tokenizer, fmt: ThinkingFormat, prompt: list[int], steps: i
         emit(fmt.start)
     ended = think()
     while len(out) < limit and tokenizer.eos_token_id not in out:
-        emit([likeliest({fmt.start[0], fmt.close[0]})], by_hand=False)
+        completing = {d[-1] for d in (fmt.start, fmt.close) if out[len(out) - len(d) + 1 :] == list(d[:-1])}
+        emit([likeliest(completing)], by_hand=False)
     return tuple(out[:limit]), tuple(forced[:limit]), ended
 
 

@@ -7,6 +7,8 @@ pytest.importorskip("matplotlib")
 from drawn_axes import axes, legend, rows
 
 from s1_hf.plots import ended, lengths
+from s1_hf.plots.thinking import _ENDINGS
+from s1_hf.results.rows import ENDED
 
 
 def test_bars_of_how_thinking_ended_are_stacked_to_a_hundred_percent():
@@ -16,6 +18,15 @@ def test_bars_of_how_thinking_ended_are_stacked_to_a_hundred_percent():
     assert [bar.get_x() for bar in cut] == [25, 100]
     assert rows(ax) == ["cap", "none"] and legend(ax) == ["natural", "cut"]
     assert {bar.get_hatch() for bar in natural} != {bar.get_hatch() for bar in cut}
+
+
+def test_every_way_of_ending_has_its_own_look():
+    """Those of reports and `not_found`; no two share a colour or a hatch, or a greyscale print is not readable."""
+    assert tuple(_ENDINGS) == ENDED
+    colors, hatches, names = zip(*_ENDINGS.values(), strict=True)
+    assert len(set(colors)) == len(set(hatches)) == len(ENDED)
+    ax = ended({"all": dict.fromkeys(ENDED, 1)}, axes())
+    assert legend(ax) == list(names)
 
 
 def test_an_unknown_way_of_ending_is_refused():

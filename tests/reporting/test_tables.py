@@ -47,3 +47,8 @@ def test_the_tables_have_the_numbers_of_the_rows(tmp_path):
 def test_the_task_is_a_column_where_there_are_several():
     rows = [a_row(), a_row(task="u")]
     assert [row[0] for row in settings_table(summarize_settings(rows)).rows] == ["t", "u"]
+
+
+def test_thinking_that_was_handed_over_has_its_column():
+    table = settings_table(summarize_settings([a_row(), a_row(problem="q", ended="handed_over")]))
+    assert [row[table.columns.index("handed over")] for row in table.rows] == ["50"]

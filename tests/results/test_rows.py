@@ -100,7 +100,7 @@ def test_a_row_is_graded_and_counted_and_its_transcript_is_cut_where_forcing_beg
 
 
 def test_thinking_of_a_row_ends_as_in_reports_or_is_not_found():
-    assert ENDED == ("natural", "cut", "looped", "unfinished", "never_started", "not_found")
+    assert ENDED == ("natural", "cut", "looped", "handed_over", "unfinished", "never_started", "not_found")
 
 
 @pytest.mark.parametrize(

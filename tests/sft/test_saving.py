@@ -1,6 +1,9 @@
 """The saved folder: a complete model, or an adapter and the merged model."""
 
+import json
+import shutil
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,10 +16,20 @@ import peft
 from training_runs import arguments, losses, weights
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from s1_hf import embedded, generate
+from s1_hf import ThinkingFormat, embedded, generate
+from s1_hf.forcing.families import SIGN
 from s1_hf.sft.checking import check
 from s1_hf.sft.recipe import read_recipe
 from s1_hf.sft.run import train
+
+
+def unsigned(model: Path, folder: Path) -> Path:
+    """A copy of a model's folder that does not say which format it has."""
+    shutil.copytree(model, folder, ignore=shutil.ignore_patterns("checkpoint-*"))
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    del settings[SIGN]
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return folder
 
 
 def test_the_folder_is_a_complete_model(unbroken):
@@ -30,6 +43,16 @@ def test_the_folder_is_a_complete_model(unbroken):
     assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
     (completion,) = generate(model, tokenizer, ["Hello"], max_thinking_tokens=4, max_new_tokens=40)
     assert completion.report.thinking_tokens <= 4
+
+
+def test_the_folder_and_its_checkpoints_say_which_format_was_trained(unbroken, tmp_path):
+    """Nothing else tells: a ChatML vocabulary without the sign is refused."""
+    folders = [unbroken, *unbroken.glob("checkpoint-*")]
+    assert len(folders) > 1
+    for folder in folders:
+        assert ThinkingFormat.from_tokenizer(AutoTokenizer.from_pretrained(folder)).name == "s1"
+    with pytest.raises(ValueError, match="has to be named: `format='s1'`"):
+        ThinkingFormat.from_tokenizer(AutoTokenizer.from_pretrained(unsigned(unbroken, tmp_path / "unsigned")))
 
 
 def test_weights_are_saved_in_the_requested_dtype_and_tied_ones_once(tmp_path):
@@ -52,9 +75,12 @@ def test_the_card_says_how_the_model_was_made(unbroken):
 
 @pytest.fixture(scope="module")
 def with_adapter(tmp_path_factory):
-    """Four steps of the embedded recipe with an adapter, and the merged model in `merged`."""
+    """Four steps of the embedded recipe with an adapter, and the merged model in `merged`; the base has no sign."""
     folder = tmp_path_factory.mktemp("lora") / "run"
+    base = unsigned(embedded.BASE_PATH, folder.parent / "base")
     overrides = [
+        "--model_name_or_path",
+        str(base),
         "--use_peft",
         "true",
         "--lora_r",
@@ -83,6 +109,11 @@ def test_only_the_adapter_is_saved_and_it_changes_the_base(with_adapter):
     trained = {name: p for name, p in adapted.named_parameters() if "lora_B" in name}
     assert trained and all(p.abs().sum() > 0 for p in trained.values())
     assert (logits(adapted) - before).abs().max() > 1e-2
+
+
+def test_adapter_and_merged_model_say_which_format_was_trained(with_adapter):
+    for folder in (with_adapter, with_adapter / "merged"):
+        assert ThinkingFormat.from_tokenizer(AutoTokenizer.from_pretrained(folder)).name == "s1"
 
 
 def test_merged_logits_equal_those_of_base_and_adapter(with_adapter):

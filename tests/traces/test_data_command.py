@@ -77,6 +77,10 @@ def test_errors_are_told_with_what_asks_again(server, tmp_path):
             "`--num-ignores` has no meaning with `--endpoint`",
         ),
         (
+            ("m", "--endpoint", "http://x/v1", "--force-start"),
+            "`--force-start` has no meaning with `--endpoint`",
+        ),
+        (
             ("m", "--endpoint", "http://x/v1", "--loop-guard"),
             "`--loop-guard` has no meaning with `--endpoint`",
         ),

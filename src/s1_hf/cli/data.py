@@ -29,8 +29,7 @@ _ENDPOINT = {"rich_help_panel": "Endpoint"}
 
 _BOTH = {"temperature", "top_p", "seed", "max_new_tokens", "system_prompt"}
 _OF_ENDPOINTS = {"concurrency", "requests_per_minute", "timeout_s", "max_retries", "tokenizer"}
-_OF_MODELS = {"max_answer_tokens", "thinking_format", "top_k", "min_p", "dtype", "batch_size", "revision"}
-_OF_MODELS |= {"trust_remote_code"}
+_OF_MODELS = {"max_answer_tokens", "top_k", "min_p", "dtype", "batch_size", "revision", "trust_remote_code"}
 
 
 @takes_budget()
@@ -63,6 +62,9 @@ def traces(
     budget: Budget,
     max_answer_tokens: o.MaxAnswerTokens = None,
     thinking_format: o.ThinkingFormat = None,
+    thinking_start: o.ThinkingStart = None,
+    thinking_close: o.ThinkingClose = None,
+    force_start: o.ForceStart = False,
     temperature: o.Temperature = 0.0,
     top_p: o.TopP = None,
     top_k: o.TopK = None,
@@ -132,7 +134,7 @@ def _source(context: typer.Context, model: str, endpoint: str | None, budget: Bu
 
     options: dict[str, Any] = dict(context.params)
     given = [name for name in options if context.get_parameter_source(name).name != "DEFAULT"]  # type: ignore[union-attr]
-    useless = [name for name in given if name in ({*_OF_MODELS, *NAMES} if endpoint else _OF_ENDPOINTS)]
+    useless = [name for name in given if name in ({*_OF_MODELS, *o.FORMAT, *NAMES} if endpoint else _OF_ENDPOINTS)]
     if useless:
         names = ", ".join(f"`--{name.removesuffix('_s').replace('_', '-')}`" for name in useless)
         rule = "has no meaning with" if endpoint else "needs"
@@ -141,7 +143,7 @@ def _source(context: typer.Context, model: str, endpoint: str | None, budget: Bu
         return Endpoint(endpoint, model, **{name: options[name] for name in given if name in _BOTH | _OF_ENDPOINTS})
     o.check_sampling(*(options[name] for name in ("temperature", "top_p", "top_k", "min_p")))
     settings = {name: options[name] for name in _BOTH | _OF_MODELS}
-    settings["format"] = settings.pop("thinking_format")
+    settings["format"] = o.chosen_format(*(options[name] for name in o.FORMAT))
     return LocalModel(model, budget=budget, **settings)
 
 

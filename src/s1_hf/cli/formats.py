@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 from rich import box
@@ -12,13 +13,10 @@ from rich.text import Text
 
 from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
+from s1_hf.cli.described import arguments_in_words, describe, known_families
 from s1_hf.cli.terminal import plain_errors, print_table
 from s1_hf.forcing.budget import NAMES, Budget
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-    from s1_hf.engines.checkpoint import Checkpoint
+from s1_hf.visible import shortened, visible
 
 
 @takes_budget(without=[name for name in NAMES if name != "wait_text"])
@@ -27,13 +25,19 @@ def formats(
         str | None, typer.Argument(help="A folder, a name on the Hub, or 'embedded'; none: the formats that are known.")
     ] = None,
     thinking_format: o.ThinkingFormat = None,
+    thinking_start: o.ThinkingStart = None,
+    thinking_close: o.ThinkingClose = None,
+    force_start: o.ForceStart = False,
     *,
     budget: Budget,
     revision: o.Revision = "main",
     trust_remote_code: o.TrustRemoteCode = False,
     as_json: o.AsJson = False,
 ) -> None:
-    """Show how a model opens and closes its thinking, in the tokens of its tokenizer. Loads no weights.
+    """Show how a model opens and closes its thinking, and how that was found. Loads no weights.
+
+    Delimiters are shown in the tokens of the model's tokenizer. For each way to call the chat template it is said where
+    a prompt leaves the assistant's turn: before thinking, in it, or with thinking closed.
 
     Examples:
 
@@ -42,106 +46,103 @@ def formats(
     s1-hf formats Qwen/Qwen3-8B
 
     s1-hf formats embedded --wait-text Hmm
+
+    s1-hf formats my-model --thinking-start "<reason>" --thinking-close "</reason>"
     """
     with plain_errors():
+        said = o.chosen_format(thinking_format, thinking_start, thinking_close, force_start)
         if model is None:
-            found = _known()
+            found: dict[str, Any] = known_families()
         else:
             from s1_hf.engines.checkpoint import Checkpoint
 
             checkpoint = Checkpoint.find(model, revision=revision, trust_remote_code=trust_remote_code)
-            found = _resolved(checkpoint, thinking_format, budget)
+            found = describe(checkpoint, said, budget)
     if as_json:
-        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(found, indent=1))  # ASCII: what others have written controls no terminal
+    elif model is None:
+        print_table(_families(found))
     else:
-        print_table(_table(found) if model is None else _lines(found))
+        print_table(_facts(found))
+        if found["modes"]:
+            typer.echo()
+            print_table(_modes(found["modes"]))
 
 
-def _known() -> dict[str, Any]:
-    """The formats of the package, by name."""
-    from s1_hf.forcing.families import FAMILIES
-
-    return {
-        name: {"start": family.start, "close": family.close, "force_start": family.force_start}
-        for name, family in FAMILIES.items()
-    }
-
-
-def _resolved(checkpoint: Checkpoint, name: str | None, budget: Budget) -> dict[str, Any]:
-    """What is found out about a model, as JSON types."""
-    from s1_hf.forcing.automaton import Automaton
-    from s1_hf.forcing.formats import resolve_format
-    from s1_hf.forcing.prompts import read_prompt
-    from s1_hf.forcing.report import Ended
-    from s1_hf.generation.chats import prompt_ids
-
-    tokenizer = checkpoint.tokenizer
-    fmt = resolve_format(tokenizer, name)
-    eos = _ends_of_sequence(checkpoint)
-    automaton = Automaton(tokenizer, fmt, budget, eos)
-    prompt = prompt_ids(tokenizer, fmt, "1+1?", {})
-    opened = read_prompt(automaton, prompt).ended == Ended.UNFINISHED
-    return {
-        "name": fmt.name,
-        "start": _tokens(tokenizer, fmt.start),
-        "close": _tokens(tokenizer, fmt.close),
-        "opened_by": "the chat template" if opened else "forced tokens" if fmt.force_start else "the model",
-        "ends_of_sequence": [_tokens(tokenizer, [i]) for i in eos],
-        "can_ignore_ends": not fmt.plain,
-        "wait": _tokens(tokenizer, automaton.wait_ids[0]) if automaton.wait_ids else None,
-        "interleaved": fmt.interleaved,
-        "prompt": tokenizer.decode(prompt),
-    }
-
-
-def _tokens(tokenizer: PreTrainedTokenizerBase, ids: Any) -> dict[str, Any]:
-    return {"text": str(tokenizer.decode(list(ids))), "ids": list(ids)}
-
-
-def _ends_of_sequence(checkpoint: Checkpoint) -> list[int]:
-    """The model's own ends, of which there may be several, and the tokenizer's."""
-    from transformers import GenerationConfig
-
-    from s1_hf.generation.config import eos_ids
-
-    revision = "main" if checkpoint.adapter else checkpoint.revision
-    try:
-        config = GenerationConfig.from_pretrained(checkpoint.base, revision=revision)
-    except OSError:  # it has none
-        config = None
-    return list(dict.fromkeys([*eos_ids(config, checkpoint.tokenizer), *eos_ids(None, checkpoint.tokenizer)]))
-
-
-def _table(known: dict[str, Any]) -> Table:
+def _families(known: dict[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("name", "opens", "closes", "opened by"):
+    for column in ("name", "opens, closes, opens the answer", "models"):
         table.add_column(column, overflow="fold")
     for name, family in known.items():
-        by = "forced tokens" if family["force_start"] else "template or model"
-        table.add_row(name, Text(family["start"]), Text(family["close"]), by)
+        texts = [family[text].replace("\n", "\\n") for text in ("start", "close", "answer_start") if family[text]]
+        if family["force_start"]:
+            texts[0] += " (by force)"
+        table.add_row(name, Text("\n".join(texts)), Text(family["models"]))
     return table
 
 
-def _lines(found: dict[str, Any]) -> Table:
+def _facts(found: dict[str, Any]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    ends = "yes" if found["can_ignore_ends"] else "no: several plain tokens are known as an end only once they stand"
+    plain = "no: several plain tokens are known as an end only once they stand, so that thinking can only be capped"
     rows = {
-        "format": found["name"],
+        "format": visible(found["name"]),
+        "found by": found["found_by"],
+        "assistant's turn": _shown(found["assistant_turn"]),
+        "user's turn": "unknown" if found["user_turn"] is None else repr(found["user_turn"]),
         "opens": _shown(found["start"]),
         "closes": _shown(found["close"]),
-        "opened by": found["opened_by"],
-        "ends of sequence": "; ".join(map(_shown, found["ends_of_sequence"])) or "none",
-        "ends can be ignored": ends,
-        "wait": "none" if found["wait"] is None else _shown(found["wait"]),
-        "a prompt": found["prompt"],
+        "answer's opening": _shown(found["answer_start"]),
+        "opened by": visible(found["opened_by"]),
+        "ends of thinking": _listed(found["ends"]),
+        "ends of sequence": _listed(found["ends_of_sequence"]),
+        "handovers to tools": _listed(found["handovers"]),
+        "ends can be ignored": "yes" if found["can_ignore_ends"] else plain,
+        "may open again": "yes: blocks share one budget" if found["interleaved"] else "no",
+        "wait": _shown(found["wait"]),
+        "switches": _switches(found["switches"]),
+        "a prompt": visible(found["prompt"].rstrip()),
     }
     for label, value in rows.items():
         table.add_row(Text(label, style="bold"), Text(value))
     return table
 
 
-def _shown(tokens: dict[str, Any]) -> str:
+def _modes(modes: Sequence[dict[str, Any]]) -> Table:
+    """A line for each thing that the chat template makes of its arguments; where the second turn differs, one more."""
+    title = "Where a prompt leaves the assistant's turn"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("chat template with", "1st turn", "2nd turn", "what stands behind the question"):
+        table.add_column(column, overflow="fold")
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for mode in modes:
+        first, second = mode["first_turn"], mode["second_turn"]
+        outcome = (first.get("state", "refused"), second.get("state", "refused"), _behind(first), _behind(second))
+        alike.setdefault(outcome, []).append(arguments_in_words(mode["arguments"]))
+    for (*states, first, second), given in alike.items():
+        table.add_row(Text("\n".join(given)), *states, Text(first if first == second else f"{first}\n2nd: {second}"))
+    return table
+
+
+def _behind(turn: dict[str, str]) -> str:
+    return shortened(turn["refused"], 200) if "refused" in turn else repr(turn["behind_question"])
+
+
+def _switches(switches: dict[str, list[Any]]) -> str:
+    named = []
+    for name, values in switches.items():
+        tried = ", ".join(repr(value) for value in values)
+        named.append(f"{name} ({tried})")
+    return "; ".join(named) or "none that is known"
+
+
+def _listed(every: Sequence[dict[str, Any]]) -> str:
+    return "; ".join(f"{tokens['text']!r}: {tokens['ids'][0]}" for tokens in every) or "none"
+
+
+def _shown(tokens: dict[str, Any] | None) -> str:
+    if tokens is None:
+        return "none"
     ids = tokens["ids"]
     return f"{tokens['text']!r}, {len(ids)} token{'s' * (len(ids) != 1)}: {' '.join(map(str, ids))}"

@@ -21,6 +21,7 @@ from s1_hf.forcing.budget import Budget
 
 if TYPE_CHECKING:
     from s1_hf.engines.checkpoint import Checkpoint
+    from s1_hf.forcing.formats import ThinkingFormat
     from s1_hf.generation.chats import Completion
     from s1_hf.generation.streaming import PieceKind
 
@@ -36,6 +37,9 @@ def generate(
     budget: Budget,
     max_answer_tokens: o.MaxAnswerTokens = None,
     thinking_format: o.ThinkingFormat = None,
+    thinking_start: o.ThinkingStart = None,
+    thinking_close: o.ThinkingClose = None,
+    force_start: o.ForceStart = False,
     temperature: o.Temperature = 0.0,
     top_p: o.TopP = None,
     top_k: o.TopK = None,
@@ -72,8 +76,9 @@ def generate(
         if temperature:
             decoding |= {"do_sample": True, "temperature": temperature, "top_k": top_k or 0, "min_p": min_p}
             decoding |= {} if top_p is None else {"top_p": top_p}
-        forcing = {"budget": budget, "format": thinking_format}
-        checkpoint = _find(model, revision, trust_remote_code, given, forcing, decoding)
+        said = o.chosen_format(thinking_format, thinking_start, thinking_close, force_start)
+        forcing: dict[str, Any] = {"budget": budget, "format": said}
+        checkpoint, forcing["format"] = _find(model, revision, trust_remote_code, given, forcing, decoding)
         answers = {} if max_answer_tokens is None else {"max_answer_tokens": max_answer_tokens}
         loaded = checkpoint.load(dtype=dtype)
         start = time.monotonic()
@@ -81,7 +86,7 @@ def generate(
             completion = _generate(loaded, checkpoint, given, write, seed, **forcing, **decoding, **answers)
         seconds = time.monotonic() - start
     if as_json:
-        settings = {"model": model, "revision": revision, "dtype": dtype, "seed": seed, "format": thinking_format}
+        settings = {"model": model, "revision": revision, "dtype": dtype, "seed": seed, "format": said}
         settings |= budget.to_dict() | decoding | answers
         typer.echo(json.dumps(_as_json(given, completion, settings, seconds), ensure_ascii=False))
     messages.print(_summary(completion, seconds), highlight=False, soft_wrap=True)
@@ -110,11 +115,12 @@ def _prompt(question: str | None, chat: Path | None, system_prompt: str | None) 
 
 def _find(
     model: str, revision: str, trust: bool, prompt: Any, forcing: dict[str, Any], decoding: dict[str, Any]
-) -> Checkpoint:
-    """Configuration and tokenizer; whatever is wrong with the settings is said before the weights are read."""
+) -> tuple[Checkpoint, ThinkingFormat]:
+    """Configuration, tokenizer and format; whatever is wrong with the settings is said before the weights are read."""
     from transformers import GenerationConfig
 
     from s1_hf.engines.checkpoint import Checkpoint
+    from s1_hf.forcing.formats import format_of_settings
     from s1_hf.generation.chats import prompt_ids
     from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 
@@ -123,7 +129,10 @@ def _find(
     context, wanted = checkpoint.context, decoding.get("max_new_tokens")
     limits = {"max_length": context} if wanted is None else {}
     processor = BudgetForcingLogitsProcessor(
-        checkpoint.tokenizer, generation_config=GenerationConfig(**decoding, **limits), **forcing
+        checkpoint.tokenizer,
+        generation_config=GenerationConfig(**decoding, **limits),
+        budget=forcing["budget"],
+        format=format_of_settings(checkpoint.tokenizer, forcing["format"]),
     )
     processor.check_vocabulary(checkpoint.config.get_text_config().vocab_size)
     length = len(prompt_ids(checkpoint.tokenizer, processor.format, prompt, {}))
@@ -132,7 +141,7 @@ def _find(
             f"The prompt of {length:,} tokens and `--max-new-tokens` of {wanted or 1:,} have to fit into the model's "
             f"context of {context:,}."
         )
-    return checkpoint
+    return checkpoint, processor.format
 
 
 def _generate(

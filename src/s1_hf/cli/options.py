@@ -20,7 +20,22 @@ Model = Annotated[
 ]
 
 MaxAnswerTokens = Annotated[int | None, typer.Option(help="Maximum answer tokens.", min=1, **_BUDGET)]
-ThinkingFormat = Annotated[str | None, typer.Option(help="s1, think, harmony, ...; detected by default.", **_BUDGET)]
+ThinkingFormat = Annotated[
+    str | None,
+    typer.Option(help="s1, think, harmony, ...; detected by default. `s1-hf formats` lists all.", **_BUDGET),
+]
+ThinkingStart = Annotated[
+    str | None, typer.Option(help="Instead of a format: what opens thinking; with --thinking-close.", **_BUDGET)
+]
+ThinkingClose = Annotated[
+    str | None, typer.Option(help="Instead of a format: what closes thinking; with --thinking-start.", **_BUDGET)
+]
+ForceStart = Annotated[
+    bool,
+    typer.Option("--force-start", help="Open thinking by force where the prompt has not opened it.", **_BUDGET),
+]
+FORMAT = ("thinking_format", "thinking_start", "thinking_close", "force_start")
+"""The parameters of a command that say what its thinking format is, in the order of [`chosen_format`]."""
 
 Temperature = Annotated[float, typer.Option(help="Sampling temperature; 0 decodes greedily.", min=0, **_DECODING)]
 TopP = Annotated[float | None, typer.Option(help="Top-p; 1 by default.", min=0, max=1, **_DECODING)]
@@ -60,6 +75,37 @@ def check_sampling(temperature: float, top_p: float | None, top_k: int | None, m
         raise ValueError(f"{' and '.join(idle)} need `--temperature` above 0: at 0 decoding is greedy.")
 
 
+def chosen_format(
+    thinking_format: str | None, thinking_start: str | None, thinking_close: str | None, force_start: bool
+) -> str | dict[str, Any] | None:
+    """What the options say about the thinking format, as [`format_of_settings`] takes it.
+
+    Raises:
+        ValueError: one delimiter was given without the other, or both with a format's name.
+    """
+    delimiters = {"--thinking-start": thinking_start, "--thinking-close": thinking_close}
+    given = [name for name, text in delimiters.items() if text is not None]
+    if given and thinking_format is not None:
+        names = " and ".join(f"`{name}`" for name in given)
+        raise ValueError(
+            f"`--thinking-format` names a format, which has its own delimiters, but {names} came with it. Leave one "
+            "of them out."
+        )
+    if len(given) == 1:
+        (missing,) = delimiters.keys() - set(given)
+        raise ValueError(f"`{given[0]}` needs `{missing}`: thinking has to be opened and closed by a text each.")
+    if not given and not force_start:
+        return thinking_format
+    chosen: dict[str, Any] = {}
+    if given:
+        chosen |= {"start": thinking_start, "close": thinking_close}
+    if thinking_format is not None:
+        chosen["name"] = thinking_format
+    if force_start:
+        chosen["force_start"] = True
+    return chosen
+
+
 def evaluation_config(given: Mapping[str, Any]) -> "BudgetForcingConfig":
     """The settings of an evaluation, from all options of a command that has those above, its `budget` among them.
 
@@ -80,7 +126,7 @@ def evaluation_config(given: Mapping[str, Any]) -> "BudgetForcingConfig":
         model_name=given["model"],
         **{name: given[name] for name in (*as_they_are, "system_prompt")},
         max_length=given["max_model_len"],
-        format=given["thinking_format"],
+        format=chosen_format(*(given[name] for name in FORMAT)),
         generation_parameters=drawing,
         cache_dir=str(output_dir / "generations"),
     )

@@ -16,6 +16,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from s1_hf.visible import visible
+
 console = Console()
 """For results: stdout."""
 
@@ -40,7 +42,8 @@ def plain_errors(
     except BrokenPipeError:  # `| head` has read enough; typer ends the command without a word
         raise
     except bad_input as error:
-        messages.print(Text("Error: ", style="red").append(_message(error), style="default"), soft_wrap=True)
+        said = visible(_message(error))  # messages quote what others have written
+        messages.print(Text("Error: ", style="red").append(said, style="default"), soft_wrap=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         kept = " What is finished is kept: rerun the same command to resume." if resumes else ""

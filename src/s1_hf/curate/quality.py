@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from s1_hf.curate.stage import Drop, Stage, column, stage
 from s1_hf.curate.text import excerpt, trace_text
 from s1_hf.forcing.families import FAMILIES
+from s1_hf.forcing.report import UNCLOSED
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -40,8 +41,8 @@ def empty(row: Row, options: Quality) -> str | None:
 
 
 def unclosed(row: Row, options: Quality) -> str | None:
-    """Thinking never closed, or never began: `ended` is `"unfinished"` or `"never_started"`."""
-    return f"ended: {row['ended']}" if row.get("ended") in ("unfinished", "never_started") else None
+    """Thinking never closed, or never began: `ended` is `"unfinished"`, `"handed_over"` or `"never_started"`."""
+    return f"ended: {row['ended']}" if row.get("ended") in (*UNCLOSED, "never_started") else None
 
 
 def cut(row: Row, options: Quality) -> str | None:

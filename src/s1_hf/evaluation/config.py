@@ -19,6 +19,7 @@ from pydantic import (
 from s1_hf.engines.request import Sampling
 from s1_hf.forcing.budget import NAMES, Budget
 from s1_hf.forcing.collect import check_spelling
+from s1_hf.forcing.formats import check_settings
 
 # Of lighteval's generation parameters, those that transformers' greedy decoding and sampling know.
 _KNOWN = {"temperature", "top_k", "top_p", "min_p", "repetition_penalty", "max_new_tokens", "seed"}
@@ -48,8 +49,9 @@ class BudgetForcingConfig(ModelConfig):
         batch_size (`int`, defaults to 8): rows of a batch; each sample of a problem is a row. A batch that does not
             fit into a GPU's memory is halved.
         max_length (`int`, *optional*): tokens of prompt and output together; the model's context by default.
-        format (`str` or `dict`, *optional*): the thinking format's name, or the arguments of
-            [`ThinkingFormat.from_delimiters`]; detected from the tokenizer if absent.
+        format (`str` or `dict`, *optional*): the thinking format's name, or its settings, see
+            [`s1_hf.forcing.formats.format_of_settings`]: `{"start": "<r>", "close": "</r>"}`, `{"force_start": True}`;
+            detected from the tokenizer if absent.
         budget ([`Budget`] or `dict`): how long the model thinks; its fields may also be given as single keywords.
         max_answer_tokens (`int`, *optional*): see [`AnswerLengthCriteria`].
         chat_template_kwargs (`dict`): for the chat template, such as `{"enable_thinking": True}`.
@@ -82,6 +84,13 @@ class BudgetForcingConfig(ModelConfig):
     def _no_parent_folder(cls, name: str) -> str:
         """A relative path through `..` is made absolute: lighteval puts its results under that name."""
         return str(Path(name).resolve()) if ".." in Path(name).parts else name
+
+    @field_validator("format")
+    @classmethod
+    def _known_settings(cls, format: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+        if isinstance(format, dict):
+            check_settings(format)
+        return format
 
     @model_validator(mode="before")
     @classmethod

@@ -29,6 +29,7 @@ from s1_hf.engines.transformers_engine import TransformersEngine
 from s1_hf.evaluation.config import BudgetForcingConfig
 from s1_hf.evaluation.statistics import Response
 from s1_hf.forcing.formats import format_of_settings
+from s1_hf.forcing.report import UNCLOSED
 from s1_hf.generation.chats import prompt_ids
 from s1_hf.generation.guards import check_can_ignore
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
@@ -300,7 +301,7 @@ class BudgetForcingModel(LightevalModel):
 
     def _answer(self, doc: Doc, completion: Completion) -> str:
         """Empty if thinking never closed; without a chat template up to a stop sequence, which ends only answers."""
-        answer = "" if completion.report.ended == "unfinished" else completion.answer
+        answer = "" if completion.report.ended in UNCLOSED else completion.answer
         stops = () if self.tokenizer.chat_template else doc.stop_sequences or ()
         return min((answer.split(stop)[0] for stop in stops if stop), key=len, default=answer)
 

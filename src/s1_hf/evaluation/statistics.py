@@ -50,7 +50,7 @@ def summary(reports: Sequence[Reported]) -> dict[str, float]:
         `dict`: over all samples of all problems, `thinking_tokens` (mean), `_median` and `_max` of it, and its
         `_stderr` (of the mean over problems, as lighteval's own metrics have it; absent for one problem);
         `answer_tokens` and `ends_ignored` (means); and what share of the samples ended how: `ended_natural`,
-        `ended_cut`, `ended_looped`, `ended_unfinished`, `ended_never_started`.
+        `ended_cut`, `ended_looped`, `ended_handed_over`, `ended_unfinished`, `ended_never_started`.
 
     Example:
 

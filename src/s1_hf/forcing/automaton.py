@@ -173,7 +173,7 @@ class Automaton:
         for token, move in find_start.moves_from(part).items():
             effects[token] = Effect(self.pre + move.state, answers=1)
             if move.found:
-                effects[token] = self._opening(move.tail, find_close)
+                effects[token] = self._opening(move.tail, find_close)._replace(forgets=1)
         self._set(self.pre + part, Cell(), effects | stop)
         if self.format.force_start:
             rest = self._rest(self.format.start, find_start, part)  # what stands there already is continued
@@ -236,7 +236,7 @@ class Automaton:
         effects, banned = {OTHERS: Effect(self.answer, answers=1)}, set()
         for token, move in find_again.moves_from(part).items():
             effects[token] = Effect(self.answer + move.state, answers=1)
-            if move.found and self.format.interleaved:  # the answer is what stands behind the last block
+            if move.found and self.format.interleaved:
                 effects[token] = self._opening(move.tail, find_close)
             elif move.found:
                 banned.add(token)  # it would complete a delimiter (rule 7)
@@ -244,7 +244,7 @@ class Automaton:
 
     def _opening(self, tail: str, find_close: DelimiterSearch) -> Effect:
         """Of a token that completes the opening delimiter; its tail may begin the closing one (`></`)."""
-        return Effect(self.think + find_close.after(tail), opens=1, forgets=1)
+        return Effect(self.think + find_close.after(tail), opens=1)
 
     def _reserve(self, count: int) -> int:
         """New cells, to be set later; returns the first."""

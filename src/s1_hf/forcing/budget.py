@@ -16,6 +16,10 @@ from s1_hf.forcing.loops import LoopGuard, is_count
 NO_LIMIT = 2**40  # tokens; stands for "no cap"
 
 
+class BudgetWarning(UserWarning):
+    """A budget that has no effect, or not the one that was probably meant; once a call."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Budget:
     """How long a model thinks. The three budgets take one value, or one per prompt; all lengths are in tokens.

@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from s1_hf.forcing.budget import Budget
     from s1_hf.forcing.loops import LoopGuard
 
-Rule = Literal["greedy", "sample", "beam"]
-Draw = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-"""From scores to the final probabilities, both of shape `(batch_size, vocab_size)`, and one token drawn per row."""
+Rule = Literal["greedy", "unknown", "sample", "beam"]
+"""How a host chooses tokens; `"unknown"`: it did not say, so that greedy decoding is assumed and not relied on."""
+
+Draw = Callable[[torch.Tensor, bool], torch.Tensor]
+"""From scores, of shape `(batch_size, vocab_size)`, to one token per row; `True`: a second draw in the same step."""
 
 
 class Field(IntEnum):
@@ -107,6 +109,7 @@ def decide(
     rule: Rule = "greedy",
     draw: Draw | None = None,
     loop_guard: LoopGuard | None = None,
+    may_skip: bool = True,
 ) -> Decision:
     """Apply the contract's rules to the next token of every row.
 
@@ -117,6 +120,7 @@ def decide(
         scores (`torch.FloatTensor` of shape `(batch_size, vocab_size)`): of the next token; not modified.
         rule (`str`): how the next token will be chosen, see the contract's "End attempt" and rule 8.
         draw (`Callable`, *optional*): for `"sample"`, see [`Draw`].
+        may_skip (`bool`): whether an ignored end may have no Wait in its place; `False` saves work when sampling.
     """
     # 1. What is never allowed in a row's cell (rules 4, 7 and 9).
     bans = tables.bans[tables.cell(state[Field.CELL]).bans]  # (batch_size, S)
@@ -125,7 +129,7 @@ def decide(
     # 2. What the model wants, and what the rules make of it.
     if rule == "sample":
         assert draw is not None
-        probabilities, pick = draw(scores)
+        pick = draw(scores, False)
     else:
         pick = scores.argmax(-1)
     looped = looping(input_ids, state[Field.THINKING], loop_guard) if loop_guard else None
@@ -134,16 +138,15 @@ def decide(
     # 3. Scores that leave nothing else possible.
     token = tables.forced(state[Field.CELL])  # (batch_size,), -1: the model chooses
     only = token >= 0
-    if rule == "sample":
-        # The draw has been made: a row in which an end was possible takes the token drawn, so that the law is that of
-        # drawing first and asking afterwards. Where no end was possible the scores can pass as they are.
-        drawn = free & ~only & ~skips & (probabilities[:, tables.ends].sum(-1) > 0)
-        token = torch.where(drawn, pick, token)
-        only = only | drawn
-        scores = _ban_ends(tables, state, scores, skips)
+    if rule == "sample":  # the draw has been made, so that only the token drawn is possible
+        assert draw is not None
+        own = pick
+        if may_skip:  # the next-best token is a draw without ends
+            own = torch.where(skips, draw(_ban_ends(tables, state, scores, skips), True), pick)
+        token, only = torch.where(only, token, own), torch.ones_like(only)
     elif rule == "greedy":
         scores = _ban_ends(tables, state, scores, skips)
-    else:  # rule 8: a beam has no single next token, so what was not attempted must not happen by the way
+    else:  # rules 8 and 10: any token may be taken, so what was not attempted must not happen by the way
         scores = _ban_ends(tables, state, scores, free & ~honoured & ignoring)
         scores = _ban_ends(tables, state, scores, free & ~ignoring, keep=tables.close_first)
     return Decision(_force(scores, token, only), state, pick)

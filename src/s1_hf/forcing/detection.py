@@ -29,15 +29,20 @@ _PAIRS = (  # what delimiters of thinking look like: opening, and what its closi
 
 
 def detect(tokenizer: PreTrainedTokenizerBase) -> str | dict[str, Any]:
-    """The name of the family, or the delimiters, as arguments of `from_delimiters`, that the folder names itself.
+    """The name of the family, or the settings of a format that the folder names itself (see `format_of_settings`).
 
     Raises:
         ValueError: none was found, or several.
     """
+    return detect_with_reason(tokenizer)[0]
+
+
+def detect_with_reason(tokenizer: PreTrainedTokenizerBase) -> tuple[str | dict[str, Any], str]:
+    """What [`detect`] finds, and by what, in words; raises the same."""
     # 1. What the folder says.
-    signed = getattr(tokenizer, "init_kwargs", {}).get(SIGN)
-    if isinstance(signed, dict) or signed in FAMILIES:
-        return signed
+    signed: Any = getattr(tokenizer, "init_kwargs", {}).get(SIGN)
+    if _is_sign(signed):
+        return signed, f"the folder says so: `{SIGN}` in its tokenizer_config.json"
     # 2. Families whose tokens are whole in the vocabulary; if there are several, those that the template names best.
     vocabulary, template = Vocabulary.of(tokenizer), template_of(tokenizer)
     whole = [
@@ -46,19 +51,25 @@ def detect(tokenizer: PreTrainedTokenizerBase) -> str | dict[str, Any]:
         if family.tokens and not family.force_start and vocabulary.single.keys() >= set(family.tokens)
     ]
     found = _named_best(whole, template) if len(whole) > 1 else whole
+    reason = "whole tokens of the vocabulary"
+    if len(whole) > 1:
+        reason += ", and of several families the one whose delimiters the chat template names"
     # 3. A template that names the tags of another family, or tags that nobody knows, outweighs tokens that it has not.
     if not any(is_named(FAMILIES[name], template) for name in found):
-        found = _named_fully(template) or found
+        named = _named_fully(template)
+        if named:
+            found, reason = named, "delimiters that the chat template names"
         pair = unknown_pair(template)
         if pair is not None and not any(is_named(FAMILIES[name], template) for name in found):
             raise _unknown(pair)
     # 4. Tags of which the template names one only; then simplescaling's own models.
     if not found:
         found = [name for name in ("think",) if any(text in template for text in FAMILIES[name].texts)]
+        reason = "a delimiter that the chat template names"
     if not found and _S1_NAMES.search(str(tokenizer.name_or_path)) and "<|im_start|>" in vocabulary.single:
-        return "s1"
+        return "s1", "the name of simplescaling's models"
     if len(found) == 1:
-        return found[0]
+        return found[0], reason
     raise _undetected(tokenizer, found)
 
 
@@ -74,8 +85,15 @@ def unknown_pair(template: str) -> tuple[str, str] | None:
 
 
 def is_named(family: Family, template: str) -> bool:
-    """Whether a chat template names both delimiters of a family."""
-    return family.start in template and family.close in template
+    """Whether a chat template names both delimiters of a family, a line end (written as `\\n` there) aside."""
+    return family.start.strip() in template and family.close.strip() in template
+
+
+def _is_sign(signed: object) -> bool:
+    """Whether it names a family, or delimiters; a name that nobody knows (of a later version) says nothing."""
+    if isinstance(signed, dict):
+        return any(key in signed for key in ("start", "close", "name"))
+    return isinstance(signed, str) and signed in FAMILIES
 
 
 def _named_fully(template: str) -> list[str]:
@@ -83,7 +101,7 @@ def _named_fully(template: str) -> list[str]:
     named = [
         name
         for name, family in FAMILIES.items()
-        if not family.force_start and all(text in template for text in family.texts)
+        if not family.force_start and all(text.strip() in template for text in family.texts)
     ]
     return _named_best(named, template)
 

@@ -10,9 +10,6 @@ import torch
 CHUNK = 256
 """Steps for which random numbers are drawn ahead, so that no step waits for the CPU."""
 
-FOR_ENDS, FOR_TOKEN = 0, 1
-"""A row's two numbers at each step: for the draw that decides about an end, and for the token itself."""
-
 
 class Draws(Protocol):
     """Draws tokens for the rows of one call of a host at a time."""
@@ -20,33 +17,33 @@ class Draws(Protocol):
     def begin(self) -> None:
         """The next draw is the first of a new call."""
 
-    def draw(self, probabilities: torch.Tensor, length: int, which: int = FOR_ENDS) -> torch.Tensor:
+    def draw(self, probabilities: torch.Tensor, length: int, again: bool = False) -> torch.Tensor:
         """One token per row, of shape `(batch_size,)`, the same whenever the same length comes again.
 
         Args:
             probabilities (`torch.FloatTensor` of shape `(batch_size, vocab_size)`): what is drawn from.
             length (`int`): of the sequences so far.
-            which (`int`): which of the step's numbers.
+            again (`bool`): whether this is the second draw of a step, behind an end that was skipped.
         """
 
 
 class SharedDraws:
-    """Draws from torch's global generator on the device, as `generate` itself does."""
+    """Draws from torch's global generator on the device, as `generate` itself does, though not the same tokens."""
 
     def __init__(self) -> None:
-        self._uniforms: dict[int, torch.Tensor] = {}  # by length; (batch_size, 1)
+        self._uniforms: dict[tuple[int, bool], torch.Tensor] = {}  # by length and draw; (batch_size, 1)
 
     def begin(self) -> None:
         """See [`Draws`]."""
         self._uniforms = {}
 
-    def draw(self, probabilities: torch.Tensor, length: int, which: int = FOR_ENDS) -> torch.Tensor:
+    def draw(self, probabilities: torch.Tensor, length: int, again: bool = False) -> torch.Tensor:
         """See [`Draws`]."""
-        uniform = self._uniforms.get(length)
+        uniform = self._uniforms.get((length, again))
         if uniform is None or uniform.device != probabilities.device:
             exact = exact_dtype(probabilities.device)
             uniform = torch.rand(len(probabilities), 1, dtype=exact, device=probabilities.device)
-            self._uniforms[length] = uniform
+            self._uniforms[length, again] = uniform
         return _inverse(probabilities, uniform)
 
 
@@ -72,9 +69,9 @@ class SeededDraws:
         """See [`Draws`]."""
         self._first_length = -1
 
-    def draw(self, probabilities: torch.Tensor, length: int, which: int = FOR_ENDS) -> torch.Tensor:
+    def draw(self, probabilities: torch.Tensor, length: int, again: bool = False) -> torch.Tensor:
         """See [`Draws`]."""
-        return _inverse(probabilities, self._uniform(length, probabilities.device)[:, which, None])
+        return _inverse(probabilities, self._uniform(length, probabilities.device)[:, int(again), None])
 
     def _uniform(self, length: int, device: torch.device) -> torch.Tensor:
         """The numbers of the step at `length`, of shape `(batch_size, 2)`."""

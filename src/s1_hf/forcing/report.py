@@ -8,6 +8,8 @@ from typing import Literal, cast, get_args
 
 EndedName = Literal["natural", "cut", "looped", "handed_over", "unfinished", "never_started"]
 ENDED_NAMES: tuple[EndedName, ...] = get_args(EndedName)
+UNCLOSED: tuple[EndedName, ...] = ("unfinished", "handed_over")
+"""Ways of ending that leave thinking open, so that there is no answer."""
 
 
 class Ended(IntEnum):

@@ -38,8 +38,9 @@ class Spelling:
     def of(cls, tokenizer: PreTrainedTokenizerBase, delimiters: Sequence[Sequence[int]] = ()) -> Spelling:
         """That of a tokenizer; a delimiter that is a single id is found as that id only."""
         vocabulary = Vocabulary.of(tokenizer)
-        alone = [ids[0] for ids in delimiters if len(ids) == 1]
-        return cls(vocabulary.texts, vocabulary.special.union(alone))
+        whole = {i for i in vocabulary.special if (vocabulary.texts[i] or "").strip()}  # added white space is text
+        whole.update(ids[0] for ids in delimiters if len(ids) == 1)
+        return cls(vocabulary.texts, whole)
 
     def text_of(self, ids: Iterable[int]) -> str:
         """The text that tokens make; one that does not exist (padded embedding rows) is none."""

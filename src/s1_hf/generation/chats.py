@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from s1_hf.forcing.budget import BudgetWarning
 from s1_hf.forcing.prompts import split_output
 from s1_hf.forcing.report import Report
 
@@ -106,7 +108,9 @@ def _check_chat(chat: Any) -> None:
             "A chat that ends with `tool_calls` waits for their results: append a message such as {'role': 'tool', "
             f"'content': '...'}} for each, but the last message is {last!r}."
         )
-    asked = [m for m in chat if m["role"] in ("user", "system") or (m is last and m["role"] != "tool")]
+    asked = [m for m in chat if m["role"] in ("user", "system")]
+    if last not in asked and last["role"] != "tool" and _begun_field(last) in (None, "content"):
+        asked.append(last)
     if not all(isinstance(m.get("content"), (str, list)) for m in asked):
         raise ValueError(f"Every user and system message has to have a `content`, but the chat is {chat!r}.")
 
@@ -114,17 +118,80 @@ def _check_chat(chat: Any) -> None:
 def _render(
     tokenizer: PreTrainedTokenizerBase, fmt: ThinkingFormat, chat: Sequence[Message], options: Mapping[str, Any]
 ) -> str:
-    """The chat as text, up to where the model continues; what the assistant has begun stays as it is written.
+    """The chat as text, up to where the model continues.
 
-    Templates rewrite assistant messages (Qwen3's closes thinking before them), so that a begun one is put after the
-    generation prompt instead.
+    What the assistant has begun is continued as `apply_chat_template(..., continue_final_message=True)` does it:
+    thinking if it opens thinking, else an answer. Where a template rewrites such a message, so that transformers
+    refuses it, it is put behind the generation prompt as it is written.
     """
-    own = chat[-1]["content"] if chat[-1]["role"] == "assistant" and len(chat) > 1 else ""
-    messages = [dict(m) for m in (chat[:-1] if own else chat)]
-    text = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options))
-    if own and str(own).lstrip().startswith(fmt.start_text) and text.rstrip().endswith(fmt.start_text):
+    messages = [dict(message) for message in chat]
+    field = _begun_field(messages[-1]) if len(messages) > 1 else None
+    if field is None:
+        return _render_as_wanted(tokenizer, messages, {**options, "add_generation_prompt": True})
+    try:
+        return _render_as_wanted(tokenizer, messages, {**options, "continue_final_message": field})
+    except ValueError:
+        own = messages.pop()["content"]
+        if not isinstance(own, str):
+            raise
+    text = _render_as_wanted(tokenizer, messages, {**options, "add_generation_prompt": True})
+    if own.lstrip().startswith(fmt.start_text) and text.rstrip().endswith(fmt.start_text):
         text = text.rstrip()[: -len(fmt.start_text)]
-    return text + str(own)
+    return text + own
+
+
+def _begun_field(message: Message) -> str | None:
+    """The field of an assistant's message that the model is to continue; `None` if there is none."""
+    if message["role"] == "assistant":
+        for field in ("content", "reasoning_content", "reasoning", "thinking"):
+            if message.get(field):
+                return field
+    return None
+
+
+def _render_as_wanted(tokenizer: PreTrainedTokenizerBase, chat: list[dict[str, Any]], options: dict[str, Any]) -> str:
+    """The chat as text, with contents as the template wants them: texts, or lists of parts.
+
+    Templates of models that see images go through a list of parts, and lose a text without a word.
+    """
+    question = next((_text_of(message) for message in reversed(chat) if message["role"] == "user"), "").strip()
+    renderings, errors = [], []
+    for messages in (chat, [_other_form(message) for message in chat]):
+        try:
+            text = str(tokenizer.apply_chat_template(messages, tokenize=False, **options))
+        except Exception as error:  # templates raise whatever they like
+            errors.append(error)
+            continue
+        if question in text:
+            return text
+        renderings.append(text)
+    if not renderings:
+        raise errors[0]
+    warnings.warn(
+        f"The chat template leaves out, or changes, the last user message, {question[:60]!r}: the prompt is "
+        f"{renderings[0][-200:]!r}.",
+        BudgetWarning,
+        stacklevel=5,
+    )
+    return renderings[0]
+
+
+def _text_of(message: Message) -> str:
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = [part["text"] for part in content or () if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
+    return parts[-1] if parts else ""
+
+
+def _other_form(message: dict[str, Any]) -> dict[str, Any]:
+    """The same message with its text as a list of parts, or its parts, if all are texts, as one text."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return {**message, "content": [{"type": "text", "text": content}]}
+    if isinstance(content, Sequence) and all(isinstance(part, Mapping) and "text" in part for part in content):
+        return {**message, "content": "".join(part["text"] for part in content)}
+    return message
 
 
 def left_padded(rows: list[list[int]], pad: int) -> dict[str, torch.Tensor]:

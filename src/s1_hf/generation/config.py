@@ -13,6 +13,8 @@ from s1_hf.forcing.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from s1_hf.forcing.formats import ThinkingFormat
+
 
 def check_generation_config(config: object) -> None:
     """Raises a `TypeError` unless it is a generation config, or `None`."""
@@ -37,12 +39,27 @@ def rows_per_prompt(config: GenerationConfig | None) -> int:
     return max(config.num_beams or 1, config.num_return_sequences or 1) if config else 1
 
 
+def room_after(prompt_length: int, config: GenerationConfig | None) -> int | None:
+    """How many tokens may be generated after a prompt of that length, as far as the configuration says."""
+    if config is None or (config.max_new_tokens is None and config.max_length is None):
+        return None
+    if config.max_new_tokens is not None:
+        return config.max_new_tokens
+    return config.max_length - prompt_length
+
+
 def eos_ids(config: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Ids at which `generate` stops a row."""
     eos = config.eos_token_id if config and config.eos_token_id is not None else tokenizer.eos_token_id
     known = range(len(Vocabulary.of(tokenizer).texts))
     ids = eos if isinstance(eos, (list, tuple)) else [eos]
     return [int(i) for i in ids if i is not None and i in known]
+
+
+def unannounced_ends(tokenizer: PreTrainedTokenizerBase, format: ThinkingFormat) -> list[int]:
+    """Ids at which `generate` probably stops a row, where nobody said how it will be called."""
+    ids = [tokenizer.eos_token_id, tokenizer.pad_token_id, *format.handovers]
+    return list(dict.fromkeys(i for i in ids if i is not None and i != tokenizer.unk_token_id))
 
 
 def pad_id(config: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase) -> int | None:

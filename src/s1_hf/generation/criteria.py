@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import StoppingCriteria
+from transformers import StoppingCriteria, StopStringCriteria
 
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.decisions import Field, advance, first_state
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from s1_hf.forcing.formats import ThinkingFormat
+
+
+NO_ID = 2**31
+"""Beyond every vocabulary: transformers takes such ids for tokens without text."""
 
 
 class _FormatCriteria(StoppingCriteria):
@@ -140,6 +144,46 @@ class BudgetedAnswerLength(StoppingCriteria):
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
         """As [`AnswerLengthCriteria`]."""
         return _is_long(self._processor.state_after(input_ids), self._processor.automaton, self._most)
+
+
+class AnswerStopStrings(StoppingCriteria):
+    """Stops a row where its own answer holds one of some texts; thinking and forced tokens are not looked at.
+
+    Args:
+        stop_strings (`str` or `Sequence[str]`): as in `generate`.
+        tokenizer ([`PreTrainedTokenizerBase`]): the model's.
+        processor ([`BudgetForcingLogitsProcessor`]): beside which it stands.
+
+    Raises:
+        ValueError: `stop_strings` is no text and no sequence of texts.
+    """
+
+    def __init__(
+        self,
+        stop_strings: str | Sequence[str],
+        tokenizer: PreTrainedTokenizerBase,
+        processor: BudgetForcingLogitsProcessor,
+    ) -> None:
+        texts = [stop_strings] if isinstance(stop_strings, str) else list(stop_strings)
+        if not texts or not all(isinstance(text, str) and text for text in texts):
+            raise ValueError(
+                f"`answer_stop_strings` has to be a text, or a sequence of texts, but is {stop_strings!r}."
+            )
+        self._found, self._processor = StopStringCriteria(tokenizer, texts), processor
+        self._forced = len(processor.automaton.answer_ids)  # which open an answer behind a cut
+
+    def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
+        """Which rows of `input_ids`, of shape `(batch_size, sequence_length)`, are done: bool, `(batch_size,)`."""
+        state, automaton = self._processor.state_after(input_ids), self._processor.automaton
+        # 1. How many tokens at each row's end are its own answer's: none while it thinks or is forced.
+        is_cut = (state[Field.ENDED] == Ended.CUT) | (state[Field.ENDED] == Ended.LOOPED)
+        own = state[Field.ANSWER] - is_cut * self._forced  # (batch_size,)
+        own = torch.where(state[Field.CELL] < automaton.answer, 0, own)
+        # 2. The others are made ids that no text holds.
+        tail = input_ids[:, -self._found.maximum_token_len :]  # (batch_size, T)
+        from_end = torch.arange(tail.shape[1], 0, -1, device=tail.device)  # 1 is the last token
+        seen = torch.where(from_end <= own[:, None], tail, NO_ID)
+        return self._found(seen, None)
 
 
 def _check_answer_length(max_answer_tokens: object) -> None:

@@ -11,6 +11,7 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 from s1_hf.forcing.budget import Budget, check_effect
 from s1_hf.forcing.collect import collect_budget
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
+from s1_hf.generation.cautions import warn_about_arguments
 from s1_hf.generation.chats import Completion, Prompt, as_list, completion_of, left_padded, prompt_ids
 from s1_hf.generation.config import (
     check_generation_config,
@@ -20,10 +21,14 @@ from s1_hf.generation.config import (
     merged_config,
     rows_per_prompt,
 )
-from s1_hf.generation.criteria import AnswerLengthCriteria, BudgetedAnswerLength, SequenceObserver
+from s1_hf.generation.criteria import (
+    AnswerLengthCriteria,
+    AnswerStopStrings,
+    BudgetedAnswerLength,
+    SequenceObserver,
+)
 from s1_hf.generation.guards import check_generate_arguments, check_model
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
-from s1_hf.generation.sampling import RowSampler
 from s1_hf.generation.streaming import ThinkingStreamer
 
 if TYPE_CHECKING:
@@ -47,6 +52,7 @@ def budget_forcing(
     budget: Budget | None = None,
     format: ThinkingFormat | str | None = None,
     max_answer_tokens: int | None = None,
+    answer_stop_strings: str | Sequence[str] | None = None,
     generation_config: GenerationConfig | None = None,
     draws: SeededDraws | None = None,
     **keywords: Unpack[GenerateKeywords],
@@ -59,14 +65,16 @@ def budget_forcing(
             `max_thinking_tokens=500`.
         format ([`ThinkingFormat`] or `str`, *optional*): the delimiters; detected from the tokenizer if absent.
         max_answer_tokens (`int`, *optional*): see [`AnswerLengthCriteria`].
+        answer_stop_strings (`str` or `Sequence[str]`, *optional*): like `stop_strings`, but only what the model itself
+            writes as its answer is looked at; `stop_strings` can also end thinking. Not in beam search.
         generation_config ([`GenerationConfig`], *optional*) and **keywords: what `generate` takes. Processors and
             criteria of your own are kept, and come before ours. Without any length limit generation may fill the
             model's context, instead of `generate`'s default of 20 tokens.
         draws ([`SeededDraws`], *optional*): for sampling: draw each row by its own seed.
 
     Returns:
-        `dict`: for `model.generate(**inputs, **kwargs)`. The processor is the last of `kwargs["logits_processor"]`
-        (with `draws` the one before); its `reports()` needs the outputs of `generate` only for beam search.
+        `dict`: for `model.generate(**inputs, **kwargs)`. The processor is the last of `kwargs["logits_processor"]`;
+        its `reports()` needs the outputs of `generate` only for beam search.
 
     Raises:
         ValueError: a setting is out of range, the tokenizer lacks the delimiters, or the model or decoding mode is not
@@ -95,6 +103,7 @@ def budget_forcing(
         budget,
         format=format,
         max_answer_tokens=max_answer_tokens,
+        answer_stop_strings=answer_stop_strings,
         generation_config=generation_config,
         draws=draws,
         **kwargs,
@@ -108,6 +117,7 @@ def forcing_arguments(
     *,
     format: ThinkingFormat | str | None = None,
     max_answer_tokens: int | None = None,
+    answer_stop_strings: str | Sequence[str] | None = None,
     generation_config: GenerationConfig | None = None,
     draws: SeededDraws | None = None,
     **kwargs: Any,
@@ -138,15 +148,19 @@ def forcing_arguments(
     )
     processor.check_vocabulary(model.config.get_text_config().vocab_size)
     processors = [*(kwargs.get("logits_processor") or []), processor]
-    if draws is not None:
-        if processor.rule != "sample":
-            raise ValueError("`seeds` are for sampling. Set `do_sample=True`, or leave them out.")
-        processors.append(RowSampler(processor.warpers, draws))
+    if draws is not None and processor.rule != "sample":
+        raise ValueError("`seeds` are for sampling. Set `do_sample=True`, or leave them out.")
     criteria = list(kwargs.get("stopping_criteria") or [])
     if max_answer_tokens is not None and processor.rule == "beam":
         criteria.append(AnswerLengthCriteria(max_answer_tokens, tokenizer, format=processor.format))
+        processor.max_answer_tokens = max_answer_tokens
     elif max_answer_tokens is not None:
         criteria.append(BudgetedAnswerLength(max_answer_tokens, processor))
+    if answer_stop_strings is not None and processor.rule == "beam":
+        raise ValueError("`answer_stop_strings` does not work with beam search. Leave it out, or use `stop_strings`.")
+    if answer_stop_strings is not None:
+        criteria.append(AnswerStopStrings(answer_stop_strings, tokenizer, processor))
+    warn_about_arguments({**config.to_dict(), **kwargs}, budget)
     kwargs["logits_processor"] = LogitsProcessorList(processors)
     kwargs["stopping_criteria"] = StoppingCriteriaList([SequenceObserver(processor, criteria)])
     return kwargs
@@ -166,6 +180,7 @@ def generate(
     budget: Budget | None = None,
     format: ThinkingFormat | str | None = None,
     max_answer_tokens: int | None = None,
+    answer_stop_strings: str | Sequence[str] | None = None,
     generation_config: GenerationConfig | None = None,
     streamer: BaseStreamer | None = None,
     chat_template_kwargs: Mapping[str, Any] | None = None,
@@ -176,7 +191,7 @@ def generate(
     Args:
         prompts: a text, a chat (a list of messages with `role` and `content`), or a list of these. A text becomes a
             user message if the tokenizer has a chat template. A chat that ends with an assistant message is continued.
-        budget, format, max_answer_tokens, generation_config, **keywords: see [`budget_forcing`].
+        budget, format, max_answer_tokens, answer_stop_strings, generation_config, **keywords: see [`budget_forcing`].
         streamer ([`BaseStreamer`], *optional*): for a single prompt; an ignored end never reaches it.
             A [`s1_hf.generation.streaming.ThinkingStreamer`] tells thinking, forced text and answer apart.
         chat_template_kwargs (`dict`, *optional*): for the chat template, such as `{"enable_thinking": False}`.
@@ -207,6 +222,7 @@ def generate(
         budget=budget,
         format=fmt,
         max_answer_tokens=max_answer_tokens,
+        answer_stop_strings=answer_stop_strings,
         generation_config=generation_config,
         **keywords,
     )

@@ -32,7 +32,7 @@ _OFF_WHEN_SAMPLING: dict[str, Any] = {"typical_p": 1.0, "epsilon_cutoff": 0.0, "
 def decoding_rule(config: GenerationConfig | None) -> Rule:
     """How `generate` chooses tokens under `config`; raises a `ValueError` for a mode that is not supported."""
     if config is None:
-        return "greedy"
+        return "unknown"
     off = _OFF | (_OFF_WHEN_SAMPLING if config.do_sample else {})
     bad = []
     for name, value in off.items():
@@ -164,9 +164,15 @@ def check_followed(
     pick = trace.picks[: len(taken), row]
     thinking = tables.thinking(trace.states[: len(taken), Field.CELL, row]).bool()
     skipped = tables.is_end[tables.clamp(pick)]
-    if rule == "greedy" and bool((thinking & ~skipped & (taken != pick)).any()):
+    if rule in ("greedy", "sample") and bool((thinking & ~skipped & (taken != pick)).any()):
         raise RuntimeError(
-            f"Row {row} was not decoded greedily, so that end attempts were not seen where they happened. Give the "
-            "processor the `generation_config` that `generate` uses, or take all arguments from "
+            f"Row {row} does not have the tokens that were picked, so that end attempts were not seen where they "
+            "happened. Give the processor the `generation_config` that `generate` uses, or take all arguments from "
             "`budget_forcing(model, tokenizer, ...)`; and put it last in `logits_processor`."
         )
+
+
+def takes_picks(tables: Tables, state: torch.Tensor, pick: torch.Tensor, tokens: torch.Tensor) -> bool:
+    """Whether all thinking rows that were free to do so took the token that was looked at; waits for the device."""
+    thinking = tables.thinking(state[Field.CELL]).bool()
+    return not bool((thinking & ~tables.is_end[tables.clamp(pick)] & (pick != tokens)).any())

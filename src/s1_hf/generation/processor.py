@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,22 +11,41 @@ from transformers import GenerationConfig, LogitsProcessor, PreTrainedTokenizerB
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.budget import Budget, check_effect
 from s1_hf.forcing.collect import collect_budget
-from s1_hf.forcing.decisions import Field, Limits, advance, decide, first_state, limits_for
+from s1_hf.forcing.decisions import Field, Limits, advance, decide, first_state
 from s1_hf.forcing.draws import Draws, SharedDraws
 from s1_hf.forcing.formats import ThinkingFormat, check_format, resolve_format
 from s1_hf.forcing.keywords import BudgetKeywords
 from s1_hf.forcing.prompts import start_of
 from s1_hf.forcing.report import Report
 from s1_hf.forcing.tables import Tables
-from s1_hf.generation.auto import AutomaticCap
-from s1_hf.generation.config import check_generation_config, eos_ids, pad_id, rows_per_prompt
-from s1_hf.generation.guards import ThreadGuard, check_call, check_can_ignore, check_message_fits, decoding_rule
+from s1_hf.generation.cautions import warn_about_reports, warn_about_sampling
+from s1_hf.generation.config import check_generation_config, eos_ids, pad_id, rows_per_prompt, unannounced_ends
+from s1_hf.generation.guards import (
+    ThreadGuard,
+    check_call,
+    check_can_ignore,
+    check_message_fits,
+    decoding_rule,
+    takes_picks,
+)
+from s1_hf.generation.limits import RowBudgets
 from s1_hf.generation.record import PrefixRecord, Step
-from s1_hf.generation.reports import FinishedRows, RowEnds, checked_sequences, finished_rows, read_reports
+from s1_hf.generation.reports import (
+    FinishedRows,
+    RowEnds,
+    checked_sequences,
+    finished_rows,
+    read_reports,
+    with_last_token,
+)
 from s1_hf.generation.sampling import Warpers
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+
+MOST_CALLS = 1000
+"""How many calls' reports a processor keeps."""
 
 
 class BudgetForcingLogitsProcessor(LogitsProcessor):
@@ -46,8 +66,9 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             share its value.
         format ([`ThinkingFormat`] or `str`, *optional*): the delimiters; detected from the tokenizer if absent.
         generation_config ([`GenerationConfig`], *optional*): the settings that `generate` will use. Needed for
-            sampling, beam search, `num_return_sequences` and `"auto"`; fields left `None` stand for `generate`'s own
-            defaults (`top_k=50`). Without it greedy decoding is assumed. [`budget_forcing`] fills it in.
+            exact sampling, beam search, `num_return_sequences` and `"auto"`; fields left `None` stand for `generate`'s
+            own defaults (`top_k=50`). Without it the processor decides as for greedy decoding; should `generate`
+            sample, caps, minimums and ignores still hold, and one warning says so. [`budget_forcing`] fills it in.
         context (`int`, *optional*): how many positions the model has, which `"auto"` respects.
         draws ([`SeededDraws`], *optional*): for sampling, random numbers that belong to rows; torch's global generator
             by default.
@@ -100,8 +121,8 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         self.warpers = Warpers(generation_config)
         self.draws = SharedDraws() if draws is None else draws
         self.eos_token_ids = eos_ids(generation_config, tokenizer)
-        if generation_config is None:  # models that hand over list that token among their ends
-            self.eos_token_ids += format.handovers
+        if generation_config is None:  # chat models list their handovers and their padding among their ends
+            self.eos_token_ids = unannounced_ends(tokenizer, format)
         self._row_ends = RowEnds(self.eos_token_ids, pad_id(generation_config, tokenizer))
         # The format with every end of sequence, and its tables on each device that is met.
         self.format = format.with_ends(self.eos_token_ids)
@@ -109,20 +130,28 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         self.automaton = Automaton.of(tokenizer, self.format, self.budget, self.eos_token_ids)
         check_message_fits(self.budget, len(self.automaton.message_ids))
         self.tables = self.automaton.tables
+        self._may_skip = not self.tables.has_wait or any(self.budget.column("min_thinking_tokens", 1))
         self._tables_on: dict[torch.device, Tables] = {torch.device("cpu"): self.tables}
-        self._auto = None
-        if self.budget.max_thinking_tokens == "auto":
-            self._auto = AutomaticCap(self.automaton, generation_config, self.budget.answer_reserve, context)
+        self._budgets = RowBudgets(self.automaton, self.budget, generation_config, context)
+        # What calls of `generate` before the running one have given; see `reports_of_calls`.
+        self._past: deque[list[Report] | None] = deque(maxlen=MOST_CALLS)
         # What the running call of `generate` has seen.
         self._record = PrefixRecord(
-            self._read, self._advance, rows_move=self.rule == "beam", may_follow=self._may_follow
+            self._read,
+            self._advance,
+            rows_move=self.rule == "beam",
+            may_follow=self._may_follow,
+            forgets=self._keep_reports,
         )
         self._thread_guard = ThreadGuard()
         self._run = 0  # the number of the running call
         self._limits: Limits
+        self._start: torch.Tensor  # (7, batch_size), on the CPU: where the prompts have led
+        self._is_checked, self._has_warned, self._is_followed = False, False, True
         self._resumed: torch.Tensor | None = None
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
         self.observed: torch.Tensor | None = None  # the sequences so far, if an observer is among the criteria
+        self.max_answer_tokens: int | None = None  # at which a criterion beside it ends beams
         self.stopped_at: torch.Tensor | None = None  # the length at which its criteria stopped each row; 0: not yet
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
@@ -147,10 +176,11 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         self._thread_guard.note(step.hashes)
         if self._run != self._record.runs:
             self._begin(step, input_ids)
+        self._note_taken(step, input_ids)
 
-        def draw(allowed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def draw(allowed: torch.Tensor, again: bool) -> torch.Tensor:
             probabilities = self.warpers.probabilities(input_ids, allowed)
-            return probabilities, self.draws.draw(probabilities, input_ids.shape[1])
+            return self.draws.draw(probabilities, input_ids.shape[1], again)
 
         decision = decide(
             self._on(input_ids.device),
@@ -161,9 +191,10 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             self.rule,
             draw,
             self.budget.loop_guard,
+            self._may_skip,
         )
         step.state, step.pick = decision.state, decision.pick
-        self._last = (input_ids, decision.scores) if self.rule == "greedy" else (input_ids, input_ids)
+        self._last = (input_ids, decision.scores)
         return decision.scores  # type: ignore[return-value]
 
     def reports(self, sequences: Any = None) -> list[Report]:
@@ -171,15 +202,33 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
 
         Args:
             sequences (`torch.LongTensor` of shape `(rows, length)`, or what `generate` returned, *optional*): needed
-                where the processor cannot know the last token: sampling, beam search and assisted decoding. With
-                the arguments of [`budget_forcing`] it is needed only for beam search.
+                where the processor cannot know the last token: sampling without a `generation_config`, beam search
+                and assisted decoding. With the arguments of [`budget_forcing`] it is needed only for beam search.
 
         Raises:
-            RuntimeError: nothing has been generated, the sequences are not what was generated, a forced token was
-                changed, or decoding was not greedy although no `generation_config` said so.
+            RuntimeError: nothing has been generated, the sequences are not what was generated, or a token that was
+                forced, or drawn, was changed.
         """
         finished = self.finished(sequences)
-        return read_reports(finished, self._record.prompt_length, self.tables, self.rule, self._row_ends.pad)
+        reports = read_reports(finished, self._record.prompt_length, self.tables, self.rule, self._row_ends.pad)
+        if not self._has_warned and self._resumed is None:
+            self._has_warned = True
+            warn_about_reports(reports, self.automaton, self._limits, self._start)
+        return reports
+
+    def reports_of_calls(self) -> list[list[Report]]:
+        """The reports of every call of `generate` that this processor has been used for, such as those that an
+        unbatched `pipeline` makes, one for each prompt; of the last 1,000 calls.
+
+        Raises:
+            RuntimeError: nothing has been generated, or the reports of a call are not known, see [`reports`].
+        """
+        if None in self._past:
+            raise RuntimeError(
+                "The reports of an earlier call are not known: its sequences were not seen here to their ends. Take "
+                "all arguments from `budget_forcing(model, tokenizer, ...)`, or use a new processor for each call."
+            )
+        return [*(reports for reports in self._past if reports is not None), self.reports()]
 
     def finished(self, sequences: Any = None) -> FinishedRows:
         """The last call's rows and the steps that led to them; arguments and errors as for [`reports`]."""
@@ -187,7 +236,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         stops = [0] * len(ids)
         if self.rule != "beam" and self.stopped_at is not None and len(self.stopped_at) == len(ids):
             stops = self.stopped_at.tolist()
-        return finished_rows(self._record, self.tables, self.rule, self._row_ends, ids, stops)
+        return finished_rows(self._record, self.tables, self.rule, self._row_ends, ids, stops, self.max_answer_tokens)
 
     def note_sequences(self, input_ids: torch.Tensor, done: torch.Tensor) -> None:
         """What was generated so far, the last token included, and which rows the criteria stop here."""
@@ -211,12 +260,15 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         self._resumed = state
 
     def check_prompts(self, prompts: list[list[int]]) -> None:
-        """Raises the `ValueError` that a call of `generate` with these prompts, as ids, would raise."""
+        """Raises the `ValueError` that a call of `generate` with these prompts, as ids, would raise, and warns as it
+        would; the next call does not warn again."""
         copies = rows_per_prompt(self.generation_config)
-        states = []
+        rows, states = [], []
         for ids in prompts:
+            rows += [ids] * copies
             states += [start_of(self.automaton, ids)] * copies
-        self._limits_for(first_state(states), max(map(len, prompts)))
+        self._budgets.limits(first_state(states), max(map(len, prompts)), rows)
+        self._is_checked = True
 
     def check_vocabulary(self, size: int) -> None:
         """Raises a `ValueError` if a model with `size` scores lacks a token that is forced or looked for."""
@@ -231,30 +283,40 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
 
     def _begin(self, step: Step, input_ids: torch.Tensor) -> None:
         """A new call of `generate` has come with its prompts."""
-        self._limits = self._limits_for(step.state.cpu(), input_ids.shape[1]).to(input_ids.device)
+        self._start = step.state.cpu()
+        rows = input_ids.tolist() if self.budget.num_prompts else []
+        is_quiet = self._is_checked or self._resumed is not None
+        limits = self._budgets.limits(self._start, input_ids.shape[1], rows, is_quiet)
+        self._limits = limits.to(input_ids.device)
         self.draws.begin()
         self.observed, self.stopped_at = None, None
+        self._is_checked, self._has_warned, self._is_followed = False, False, True
         self._run = self._record.runs
 
-    def _limits_for(self, state: torch.Tensor, prompt_length: int) -> Limits:
-        """The budget of every row of a batch whose prompts, padded to `prompt_length`, have led to `state`.
+    def _keep_reports(self) -> None:
+        """Read the last call's reports before another call takes its place."""
+        if self._last is None:
+            return
+        try:
+            self._past.append(self.reports())
+        except RuntimeError:
+            self._past.append(None)
 
-        Raises:
-            ValueError: the budgets do not fit the batch, or `"auto"` finds too little room.
+    def _note_taken(self, step: Step, input_ids: torch.Tensor) -> None:
+        """Warn, once, if a thinking row did not take its pick although `generate` was not said to sample (rule 10).
+
+        Elsewhere than on the CPU a look waits for the device, so that only some steps are looked at.
         """
-        rows, per_prompt = state.shape[1], rows_per_prompt(self.generation_config)
-        prompts = self.budget.num_prompts or 1
-        if self.budget.num_prompts and prompts * per_prompt != rows:
-            each = "" if per_prompt == 1 else f" of {per_prompt} rows each"
-            hint = (
-                "" if self.generation_config else " (num_return_sequences and num_beams come from `generation_config`)"
-            )
-            raise ValueError(
-                f"Budgets given per prompt have to fit the batch: {prompts} budgets were given for prompts{each}, but "
-                f"the batch has {rows} rows{hint}."
-            )
-        limits = limits_for(self.budget, prompts, rows // prompts)
-        return limits if self._auto is None else self._auto.limits(limits, self.tables, state, prompt_length)
+        generated = input_ids.shape[1] - self._record.prompt_length
+        looks = input_ids.device.type == "cpu" or generated & (generated - 1) == 0
+        if self.rule != "unknown" or not self._is_followed or generated < 1 or not looks:
+            return
+        before = self._record.step(input_ids.shape[1] - 1)
+        if before.pick is not None and before.state.shape[1] == len(input_ids):
+            tables = self._on(input_ids.device)
+            self._is_followed = takes_picks(tables, before.state, before.pick, input_ids[:, -1])
+            if not self._is_followed:
+                warn_about_sampling()
 
     def _read(self, prompts: list[list[int]]) -> torch.Tensor:
         if self._resumed is not None:
@@ -266,12 +328,11 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
 
     def _may_follow(self, state: torch.Tensor, pick: torch.Tensor | None, tokens: torch.Tensor) -> bool:
         """See [`PrefixRecord`]: a forced token was taken, and so was a greedy pick; waits for the device."""
-        tables = self._on(state.device)
-        forced, thinking = tables.forced(state[Field.CELL]), tables.thinking(state[Field.CELL]).bool()
-        differs = (forced >= 0) & (forced != tokens)
-        if self.rule == "greedy" and pick is not None:
-            differs = differs | (thinking & ~tables.is_end[tables.clamp(pick)] & (pick != tokens))
-        return not bool(differs.any())
+        forced = self._on(state.device).forced(state[Field.CELL])
+        if bool(((forced >= 0) & (forced != tokens)).any()):
+            return False
+        is_known = self.rule in ("greedy", "sample") or (self.rule == "unknown" and self._is_followed)
+        return pick is None or not is_known or takes_picks(self._on(state.device), state, pick, tokens)
 
     def _on(self, device: torch.device) -> Tables:
         if device not in self._tables_on:
@@ -286,14 +347,8 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             )
         if given is not None:
             return checked_sequences(given, self._record.prompt_length)
-        if self.rule == "beam":
-            raise RuntimeError("After beam search say which beams were returned: `reports(model.generate(...))`.")
-        if self.observed is not None:
+        if self.observed is not None and self.rule != "beam":
             return self.observed.cpu()
-        if self.rule == "sample" or not self._record.is_linear:
-            raise RuntimeError(
-                "With sampling or assisted decoding the last token is not known here: pass what `generate` returned, "
-                "`reports(outputs)`, or take all arguments from `budget_forcing(model, tokenizer, ...)`."
-            )
         ids, scores = self._last
-        return torch.cat([ids, scores.argmax(-1)[:, None]], dim=1).cpu()
+        is_known = self._is_followed and self._record.is_linear
+        return with_last_token(ids, scores, self.rule, is_known)

@@ -45,6 +45,7 @@ class PrefixRecord:
         rows_move (`bool`): whether rows may change places, as in beam search.
         may_follow (`Callable`): `(state, pick, tokens)` to whether `tokens` can have been generated after this state,
             whose decision looked at `pick`; asked where a length comes again, to tell a retry from another prompt.
+        forgets (`Callable`): told before what was recorded is forgotten for a new call.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class PrefixRecord:
         advance: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
         rows_move: bool = True,
         may_follow: Callable[[torch.Tensor, torch.Tensor | None, torch.Tensor], bool] = lambda *_: True,
+        forgets: Callable[[], None] = lambda: None,
     ) -> None:
         self._read, self._advance, self._rows_move, self._may_follow = read, advance, rows_move, may_follow
+        self._forgets = forgets
         self._steps: dict[int, Step] = {}
         self._factors = _odd_numbers(1024)
         self._last_length = -1
@@ -68,6 +71,7 @@ class PrefixRecord:
         length = input_ids.shape[1]
         step = self._grow(input_ids)
         if step is None:
+            self._forgets()
             _, hashes = self._hashes(input_ids)
             self._steps = {}
             self.prompt_length, self.runs, self.is_linear, self.lost = length, self.runs + 1, True, None

@@ -59,8 +59,34 @@ def checked_sequences(given: Any, prompt_length: int) -> torch.Tensor:
     return sequences.cpu()
 
 
+def with_last_token(ids: torch.Tensor, scores: torch.Tensor, rule: Rule, is_known: bool) -> torch.Tensor:
+    """The rows of a call with the token that its last scores lead to, on the CPU.
+
+    Args:
+        is_known (`bool`): whether that token is the most likely one.
+
+    Raises:
+        RuntimeError: it is not, or which beams were returned is not known.
+    """
+    if rule == "beam":
+        raise RuntimeError("After beam search say which beams were returned: `reports(model.generate(...))`.")
+    if not is_known:
+        raise RuntimeError(
+            "With assisted decoding, or sampling that was not announced, the last token is not known here: pass what "
+            "`generate` returned, `reports(outputs)`, or take all arguments from "
+            "`budget_forcing(model, tokenizer, ...)`."
+        )
+    return torch.cat([ids, scores.argmax(-1)[:, None]], dim=1).cpu()
+
+
 def finished_rows(
-    record: PrefixRecord, tables: Tables, rule: Rule, ends: RowEnds, ids: torch.Tensor, stops: Sequence[int]
+    record: PrefixRecord,
+    tables: Tables,
+    rule: Rule,
+    ends: RowEnds,
+    ids: torch.Tensor,
+    stops: Sequence[int],
+    most: int | None = None,
 ) -> FinishedRows:
     """Find the steps behind the rows of `ids`.
 
@@ -69,6 +95,7 @@ def finished_rows(
         tables ([`Tables`]): on the CPU.
         ids (`torch.LongTensor` of shape `(rows, length)`): what `generate` returned.
         stops (`Sequence[int]`): the length at which a stopping criterion ended each row; 0: none did.
+        most (`int`, *optional*): answer tokens at which a criterion ends rows whose stops are not known (beams).
 
     Raises:
         RuntimeError: the rows are not what was recorded.
@@ -82,8 +109,9 @@ def finished_rows(
     for r, row in enumerate(rows):
         step = lengths[r] - start - 1  # of the row's last token
         if not stops[r] and step > 0 and row[lengths[r] - 1] in ends.eos and row[lengths[r] - 1] == ends.pad:
-            was_picked = rule != "greedy" or int(trace.picks[step, r]) == ends.pad
-            if bool(forced[step, r] >= 0) or not was_picked:
+            was_picked = rule == "beam" or int(trace.picks[step, r]) == ends.pad
+            is_full = most is not None and int(trace.states[step, Field.ANSWER, r]) >= most
+            if bool(forced[step, r] >= 0) or not was_picked or is_full:
                 lengths[r] -= 1
                 padded = True
     return FinishedRows(ids, lengths, record.trace(ids, lengths) if padded else trace)

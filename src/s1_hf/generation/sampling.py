@@ -1,8 +1,6 @@
-"""How `generate` samples: its warpers, and rows that are drawn by seeds of their own."""
+"""How `generate` samples: its warpers."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 from transformers import (
@@ -13,11 +11,6 @@ from transformers import (
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
-
-from s1_hf.forcing.draws import FOR_TOKEN
-
-if TYPE_CHECKING:
-    from s1_hf.forcing.draws import SeededDraws
 
 
 class Warpers:
@@ -42,29 +35,3 @@ class Warpers:
         for warper in self._warpers:
             scores = warper(input_ids, scores)
         return scores.softmax(-1)
-
-
-class RowSampler(LogitsProcessor):
-    """Draws the next token of each row with the row's own numbers; has to stand after budget forcing.
-
-    `generate` draws all rows from one global stream, so that what a sample becomes would depend on the rows beside
-    it. The law here is that of `generate`: the same warpers, then one draw; only the token drawn stays possible.
-
-    Args:
-        draws ([`SeededDraws`]): the same that budget forcing asks about ends.
-    """
-
-    def __init__(self, warpers: Warpers, draws: SeededDraws) -> None:
-        self._warpers, self._draws = warpers, draws
-
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """
-        Args:
-            scores (`torch.FloatTensor` of shape `(batch_size, vocab_size)`): of the next token; not modified.
-
-        Returns:
-            `torch.FloatTensor` of the same shape: 0 for the token drawn in each row, `-inf` for all others.
-        """
-        probabilities = self._warpers.probabilities(input_ids, scores)
-        tokens = self._draws.draw(probabilities, input_ids.shape[1], FOR_TOKEN)
-        return torch.full_like(scores, -torch.inf).scatter_(1, tokens[:, None], 0.0)  # type: ignore[return-value]

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from s1_hf.forcing.report import UNCLOSED, EndedName
 from s1_hf.grading.equality import Comparison, SettledBy, checked_gold, compare, group_equivalent, is_equal
 from s1_hf.grading.extraction import AnswerKind, Method, extract_answer, find_answer
 from s1_hf.grading.judge import Judge
-from s1_hf.grading.splitting import Ended, split_thinking
+from s1_hf.grading.splitting import split_thinking
 
 if TYPE_CHECKING:
     from s1_hf.forcing.formats import ThinkingFormat
@@ -47,7 +48,7 @@ def grade(
     kind: AnswerKind = "math",
     *,
     format: ThinkingFormat | str | None = None,
-    ended: Ended | None = None,
+    ended: EndedName | None = None,
     grade_thinking: bool = False,
     judge: Judge | None = None,
     question: str | None = None,
@@ -104,13 +105,13 @@ def grade(
 
 
 def _parts(
-    output: str | Completion, format: ThinkingFormat | str | None, ended: Ended | None
+    output: str | Completion, format: ThinkingFormat | str | None, ended: EndedName | None
 ) -> tuple[str, str | None]:
     if isinstance(output, str):
         return split_thinking(output, format, ended=ended)
     if format is not None or ended is not None:
         raise ValueError("`format` and `ended` have to be left out with a Completion, which has its own.")
-    return output.thinking, None if output.report.ended == "unfinished" else output.answer
+    return output.thinking, None if output.report.ended in UNCLOSED else output.answer
 
 
 def _judged(verdict: bool | None, judge: Judge) -> Comparison:

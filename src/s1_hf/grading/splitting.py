@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from s1_hf.forcing.families import FAMILIES
+from s1_hf.forcing.report import ENDED_NAMES, UNCLOSED, EndedName
 
 if TYPE_CHECKING:
     from s1_hf.forcing.formats import ThinkingFormat
 
-Ended = Literal["natural", "cut", "looped", "unfinished", "never_started"]
-ENDS = ("natural", "cut", "looped", "unfinished", "never_started")
 
 # What `skip_special_tokens=True` leaves of a format's delimiters, if anything: (opening, closing).
 _REMAINS = {
@@ -22,7 +21,7 @@ _END_OF_TURN = re.compile(r"<[|｜][^|｜<>\s]{1,40}[|｜]>|</s>")
 
 
 def split_thinking(
-    text: str, format: ThinkingFormat | str | None = None, *, ended: Ended | None = None
+    text: str, format: ThinkingFormat | str | None = None, *, ended: EndedName | None = None
 ) -> tuple[str, str | None]:
     """The thinking and the answer part of what a model wrote; the answer is `None` if thinking was never closed.
 
@@ -43,8 +42,9 @@ def split_thinking(
     Args:
         text (`str`): the generated text, without the prompt.
         format ([`ThinkingFormat`] or `str`, *optional*): the format, or the name of a shipped one.
-        ended (`str`, *optional*): how thinking ended, as in [`Report`]. With `"unfinished"` there is no answer, with
-            `"never_started"` all is answer; otherwise there is an answer only if the closing delimiter is found.
+        ended (`str`, *optional*): how thinking ended, as in [`Report`]. With `"unfinished"` and `"handed_over"` there
+            is no answer, with `"never_started"` all is answer; otherwise there is an answer only if the closing
+            delimiter is found.
 
     Raises:
         ValueError: `format` or `ended` is not a known name.
@@ -62,14 +62,14 @@ def split_thinking(
 
     ```
     """
-    if ended is not None and ended not in ENDS:
-        raise ValueError(f"`ended` has to be one of {', '.join(map(repr, ENDS))}, but is {ended!r}.")
+    if ended is not None and ended not in ENDED_NAMES:
+        raise ValueError(f"`ended` has to be one of {', '.join(map(repr, ENDED_NAMES))}, but is {ended!r}.")
     name, delimiters = _delimiters(text, format)
     if ended == "never_started":
         return "", _until_end_of_turn(text)
     opens, closes = _spans(text, name, delimiters)
     begin = min(opens, default=(0, 0))[1]
-    if ended == "unfinished" or not closes:
+    if ended in UNCLOSED or not closes:
         thought = opens or ended is not None
         return (text[begin:].strip(), None) if thought else ("", _until_end_of_turn(text))
     close = max(closes)

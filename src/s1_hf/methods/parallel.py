@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from s1_hf.forcing.budget import NO_INTERVENTION, Budget
 from s1_hf.forcing.loops import is_count
+from s1_hf.forcing.report import UNCLOSED
 from s1_hf.generation.grids import grid
 from s1_hf.grading import group_equivalent
 from s1_hf.methods.forcing import OF_THE_BENCH, Cue, with_cue
@@ -194,10 +195,10 @@ def shortest_of(samples: Sequence[Row], m: int, k: int, kind: AnswerKind = "math
     _check_pairs([(m, k)])
     rows = []
     for number, group in _groups(samples, k):
-        ordered = sorted(group, key=lambda row: (row.ended == "unfinished", row.thinking_tokens))
+        ordered = sorted(group, key=lambda row: (row.ended in UNCLOSED, row.thinking_tokens))
         first, others = ordered[:m], ordered[m:]
         spent = [min(row.thinking_tokens, first[-1].thinking_tokens) for row in others]
-        if first[-1].ended == "unfinished":
+        if first[-1].ended in UNCLOSED:
             first, others, spent = ordered, [], []  # fewer than m finish: all run to their ends
         rows.append(
             replace(

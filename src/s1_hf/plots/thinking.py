@@ -18,6 +18,7 @@ _ENDINGS = {
     "natural": (style.SKY, "", "natural"),
     "cut": (style.ORANGE, "//", "cut"),
     "looped": (style.PURPLE, "xx", "looped"),
+    "handed_over": (style.GREEN, "\\\\", "handed over"),
     "unfinished": (style.VERMILION, "..", "unfinished"),
     "never_started": (style.YELLOW, "--", "never started"),
     "not_found": (style.GREY, "++", "not found"),

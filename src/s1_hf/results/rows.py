@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from s1_hf._lazy import require
-from s1_hf.forcing.report import ENDED_NAMES
+from s1_hf.forcing.report import ENDED_NAMES, UNCLOSED
 from s1_hf.grading import grade
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def row_of(
         ended=report.ended,
         ends_ignored=report.ends_ignored,
         question=problem.question,
-        answer="" if report.ended == "unfinished" else completion.answer,
+        answer="" if report.ended in UNCLOSED else completion.answer,
         extracted=extracted,
         gold=problem.gold,
         transcript=pieces(tokenizer, completion.token_ids, completion.forced) if with_transcript else (),

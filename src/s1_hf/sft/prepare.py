@@ -14,6 +14,7 @@ from trl import ModelConfig, SFTConfig, get_peft_config
 
 from s1_hf.data.conversation import LengthSummary, check_delimiters, check_rows
 from s1_hf.data.s1k import describe_source, load_s1k
+from s1_hf.forcing.families import SIGN
 from s1_hf.forcing.formats import ThinkingFormat
 from s1_hf.memory import checkpoint_bytes
 from s1_hf.sft import guards
@@ -108,7 +109,11 @@ def disk_needed(config: PreTrainedConfig, data: DataArguments, args: SFTConfig, 
 
 
 def _set_tokens(tokenizer: PreTrainedTokenizerBase, data: DataArguments, args: SFTConfig) -> None:
-    """Set padding token, end of turn and chat template as the recipe asks, before the rows are made."""
+    """Set padding token, end of turn and chat template as the recipe asks, before the rows are made.
+
+    And the sign by which whatever is saved with this tokenizer, checkpoints included, is known as of this format.
+    """
+    tokenizer.init_kwargs[SIGN] = data.thinking_format
     template = args.chat_template_path
     if template is not None:
         if not Path(template).is_file():

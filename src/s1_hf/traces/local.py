@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.collect import collect_budget
 from s1_hf.forcing.loops import is_count
+from s1_hf.forcing.report import UNCLOSED
 from s1_hf.traces.trace import Ask, Trace
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ class LocalModel:
         repetition_penalty (`float`, defaults to 1): as in `generate`.
         seed (`int`, defaults to 0): random seed for sampling.
         batch_size (`int`, defaults to 8): rows of a batch. One that does not fit into a GPU's memory is halved.
-        format ([`ThinkingFormat`], `str` or `dict`, *optional*): the thinking format or its name, or the arguments of
-            [`ThinkingFormat.from_delimiters`]; detected from the tokenizer if absent.
+        format ([`ThinkingFormat`], `str` or `dict`, *optional*): the thinking format or its name, or its settings, see
+            [`s1_hf.forcing.formats.format_of_settings`]; detected from the tokenizer if absent.
         system_prompt (`str`, *optional*): put before each question.
         chat_template_kwargs (`dict`, *optional*): for the chat template, such as `{"enable_thinking": True}`.
         max_length (`int`, *optional*): tokens of prompt and output together; the model's context by default.
@@ -221,14 +222,14 @@ class LocalModel:
 
     def _trace(self, completion: Completion) -> Trace:
         report = completion.report
-        unfinished = report.ended == "unfinished"
+        unclosed = report.ended in UNCLOSED
         return Trace(
             thinking=completion.thinking,
-            attempt="" if unfinished else completion.answer,
+            attempt="" if unclosed else completion.answer,
             thinking_tokens=report.thinking_tokens,
             answer_tokens=report.answer_tokens,
             ended=report.ended,
-            answer_cut=not unfinished and completion.token_ids[-1] not in self._engine.ends,
+            answer_cut=not unclosed and completion.token_ids[-1] not in self._engine.ends,
         )
 
     def _too_long(self, length: int) -> Trace:

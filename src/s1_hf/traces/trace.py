@@ -21,8 +21,8 @@ class Trace:
         thinking (`str`): the trace, without delimiters.
         attempt (`str`): what stands after it; empty if thinking never ended.
         thinking_tokens, answer_tokens (`int`, *optional*): `None` if an endpoint does not tell.
-        ended (`str`): how thinking ended, as in [`Report`]: `"natural"`, `"cut"`, `"looped"`, `"unfinished"` or
-            `"never_started"`; or `"error"`.
+        ended (`str`): how thinking ended, as in [`Report`]: `"natural"`, `"cut"`, `"looped"`, `"handed_over"`,
+            `"unfinished"` or `"never_started"`; or `"error"`.
         error (`str`, *optional*): what went wrong, in words.
         answer_cut (`bool`): whether a limit on the length ended the answer.
     """

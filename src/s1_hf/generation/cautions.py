@@ -1,0 +1,130 @@
+"""Budgets that are about to have no effect, or had none: an error or one warning a call (contract, rule 11)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from s1_hf.forcing.budget import NO_LIMIT, BudgetWarning
+from s1_hf.forcing.decisions import Field, Limits
+from s1_hf.forcing.report import Ended, Report
+
+if TYPE_CHECKING:
+    from s1_hf.forcing.automaton import Automaton
+    from s1_hf.forcing.budget import Budget
+
+_MAKE_IT_THINK = (
+    "If the model should think, open thinking in the prompt (for many chat templates: "
+    "`chat_template_kwargs={'enable_thinking': True}`), or have it forced: "
+    "`format=ThinkingFormat.from_tokenizer(tokenizer, force_start=True)`, on the command line `--force-start`."
+)
+# Arguments of `generate` that can stop or bend thinking, and what to do about each.
+_REACHES_INTO_THINKING = {
+    "stop_strings": "give them as `answer_stop_strings` to limit them to the answer",
+    "prefix_allowed_tokens_fn": "let it allow everything until thinking has been closed",
+    "forced_eos_token_id": "leave it out: it ends the row at the length limit, in the midst of thinking",
+}
+
+
+def warn(text: str) -> None:
+    """One warning, blamed on the caller of this package as far as that can be told."""
+    warnings.warn(text, BudgetWarning, stacklevel=4)
+
+
+def warn_about_arguments(kwargs: Mapping[str, Any], budget: Budget) -> None:
+    """For arguments of `generate` that can fire inside thinking that has a budget."""
+    for name, remedy in _REACHES_INTO_THINKING.items():
+        if kwargs.get(name) and (budget.has_cap or budget.ignores_ends):
+            warn(
+                f"`{name}` can fire inside thinking, which then ends without an answer. If that is not meant, {remedy}."
+            )
+
+
+def check_room(automaton: Automaton, limits: Limits, state: torch.Tensor, room: int | None) -> None:
+    """What fits into `room` new tokens, for rows that stand in `state`, `(7, batch_size)` on the CPU.
+
+    Raises:
+        ValueError: a minimum does not fit. A cap that leaves no room for an answer is warned about.
+    """
+    if room is None:
+        return
+    is_open, thinks = _thinks(automaton, state)
+    opening = torch.where(is_open, 0, len(automaton.format.start))  # what has to be written before thinking
+    most = state[Field.THINKING] + room - opening  # thinking tokens, if nothing else is written
+    least = limits.min_thinking_tokens
+    short = thinks & (least > 0) & (least > most)
+    if bool(short.any()):
+        row = int(short.int().argmax())
+        raise ValueError(
+            f"`min_thinking_tokens` has to fit into what may be generated, but is "
+            f"{int(least[row])}, and only {max(int(most[row]), 0)} thinking tokens fit into "
+            f"{room} new tokens. Raise `max_new_tokens`, or lower the minimum."
+        )
+    capped = thinks & (limits.max_thinking_tokens < NO_LIMIT)
+    full = capped & (limits.max_thinking_tokens + automaton.max_closing >= most)
+    if bool(full.any()):
+        row = int(full.int().argmax())
+        needed = (
+            int(limits.max_thinking_tokens[row] + opening[row] - state[Field.THINKING, row]) + automaton.max_closing
+        )
+        warn(
+            f"`max_thinking_tokens` leaves no room for an answer: thinking up to it and closing take "
+            f"{needed} of {room} new tokens. Raise `max_new_tokens`, or lower the cap."
+        )
+
+
+def warn_about_closed_prompts(automaton: Automaton, limits: Limits, state: torch.Tensor) -> None:
+    """For budgeted rows whose prompts have closed thinking; `state` is `(7, batch_size)` on the CPU."""
+    _, thinks = _thinks(automaton, state)
+    if bool((~thinks & (state[Field.ENDED] == Ended.NEVER_STARTED) & has_budget(limits)).any()):
+        warn(
+            "A thinking budget has no effect on a prompt that has closed thinking already, as chat templates do where "
+            f"thinking is switched off. {_MAKE_IT_THINK}"
+        )
+
+
+def warn_about_reports(reports: Sequence[Report], automaton: Automaton, limits: Limits, state: torch.Tensor) -> None:
+    """For budgeted rows that never thought, and rows that have no answer.
+
+    Args:
+        state (`torch.LongTensor` of shape `(7, rows)`): where the prompts had led, on the CPU.
+    """
+    budgeted = has_budget(limits).cpu()
+    if len(reports) != len(budgeted):  # beam search may return some of its rows only
+        return
+    _, thinks = _thinks(automaton, state)  # of the others a warning was given before
+    idle = torch.tensor([report.ended == "never_started" and len(report.forced) > 0 for report in reports])
+    if bool((idle & budgeted & thinks).any()):
+        warn(f"A thinking budget had no effect: a row was answered without thinking. {_MAKE_IT_THINK}")
+    empty = [report.ended in ("natural", "cut", "looped") and report.answer_tokens == 0 for report in reports]
+    if any(empty):
+        warn(
+            "A row has no answer: the model ended it right behind its thinking. Give an `answer_prefix` if there is "
+            "none, or check that the prompt asks for an answer."
+        )
+
+
+def warn_about_sampling() -> None:
+    """For a processor that was not said how `generate` decodes, at the first token that was not its pick."""
+    warn(
+        "`generate` does not decode greedily, which the processor was not told: caps, minimums and ignores hold, but "
+        "what is sampled is not exactly what stopping and prompting again would give. Take all arguments from "
+        "`budget_forcing(model, tokenizer, ...)`, or give the processor `generation_config=model.generation_config`."
+    )
+
+
+def has_budget(limits: Limits) -> torch.Tensor:
+    """Which rows have any budget; `bool` of shape `(batch_size,)`."""
+    capped = limits.max_thinking_tokens < NO_LIMIT
+    return capped | (limits.min_thinking_tokens > 0) | (limits.num_ignores > 0)
+
+
+def _thinks(automaton: Automaton, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of rows behind their prompts: which think, and which think or may begin to; `bool` of shape `(batch_size,)`."""
+    cell = state[Field.CELL]
+    is_open = (cell >= automaton.think) & (cell < automaton.answer)
+    is_opening = (cell > automaton.done) & (state[Field.ENDED] == Ended.NEVER_STARTED)  # by force
+    return is_open, is_open | is_opening | (cell < automaton.think)
