@@ -45,6 +45,7 @@ def setting(family: str):
         interleaved=family in ("interleaved", "harmony"),
         answer_start=list(encode(tokenizer, FAMILY_TABLE[FORMATS[family]].answer_start)),
         handovers=[i for i in ends_of_sequence(family) if i != tokenizer.eos_token_id],
+        call_ends=[tokenizer.convert_tokens_to_ids("</tool_call>")] if family == "tools" else [],
     )
     return tokenizer, fmt, d
 
@@ -71,6 +72,8 @@ def prompt_ids(rng: random.Random, family: str) -> list[int]:
             own, part = rng.choice(["", "ab"]), rng.choice(["", "", "start"])
     elif family == "plain":
         part = ""
+    if family == "tools" and rng.random() < 0.3:
+        own += "</tool_call>" + rng.choice(["", "\n", "a"])
     return [*encode(tokenizer, text), *encode(tokenizer, own), *begun[part]]
 
 
@@ -86,10 +89,14 @@ def case_of(seed: int) -> dict:
     if family == "plain":
         least, ignores = [0] * rows, [0] * rows
     pool = ["a", "b", "\n", "Wait", "W", "Hm", " ", "think", "answer", "x", "</", ">", ">\n", "ab", ".", "?) ", "\n\n"]
-    structure = [*fmt.start, *fmt.close, *fmt.ends, *fmt.answer_start, *fmt.handovers]
+    structure = [*fmt.start, *fmt.close, *fmt.ends, *fmt.answer_start, *fmt.handovers, *fmt.call_ends]
     only = sorted({*itertools.chain(*(encode(tokenizer, t) for t in pool)), *structure})
     likely = {i: rng.choice([-30.0, -1.0, 0.0, 1.0, 2.5]) for i in dict.fromkeys(structure)}
     likely[tokenizer.eos_token_id] = rng.choice([-30.0, -2.0, 0.0, 1.0])
+    if fmt.call_ends:
+        likely |= dict.fromkeys(fmt.call_ends, rng.choice([0.0, 2.5])) | {
+            tokenizer.eos_token_id: rng.choice([0.0, 2.5])
+        }
     size = len(Vocabulary.of(tokenizer).texts)
     extra = rng.randint(0, 6)  # embedding rows beyond the tokenizer, which the model likes
     message = rng.choice([None, None, "ab", "x\n", "a b\nx"])

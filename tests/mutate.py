@@ -96,6 +96,13 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("judge", "row.thinking_tokens < stop_at", "row.thinking_tokens <= stop_at"): "at `stop_at` thinking is cut anyhow",
     ("judge", "if tables.message_length:", "if True:"): "a message of no tokens changes nothing; asking saves kernels",
     ("judge", "if tables.cuts_softly:", "if True:"): "a window of no tokens changes nothing; asking saves kernels",
+    ("judge", "if tables.knows_calls:", "if True:"): "no row stands in cell -1; asking saves kernels",
+    ("_ban_ends", "if tables.knows_calls:", "if True:"): "no row stands in cell -1; asking saves kernels",
+    (
+        "_ban_ends",
+        "state[Field.CELL] == tables.called",
+        "state[Field.CELL] >= tables.called",
+    ): "in the thinking cell behind it ends are banned anyhow, and outside thinking none is",
     ("judge", "torch.zeros_like(full)", "full"): "where both say so, it is a cut",
     ("judge", "free & looped & ~full", "free & looped"): "where both say so, it is a cut",
     ("judge", "(ignored & ~early).long()", "ignored & ~early"): ALIKE,

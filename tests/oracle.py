@@ -28,6 +28,7 @@ class Delimiters:
     interleaved: bool = False
     answer_start: list[int] = field(default_factory=list)
     handovers: list[int] = field(default_factory=list)
+    call_ends: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -209,14 +210,16 @@ def stop_and_reprompt(
                     emit(token, True)
                 state = "closed"
                 continue
-            banned = d.ends if row.waited else []
+            called = not row.waited and has_called(row.ids[opened:], d)
+            ends = [i for i in d.ends if i not in d.eos] if called else d.ends
+            banned = ends if row.waited else []
             token = choose(scores(banned))
             row.waited = False
-            if token in d.handovers and token in d.eos:
+            if token in d.eos and token not in ends:
                 emit(token, False)
                 row.ended = "handed_over"
                 return row
-            if token not in d.ends:
+            if token not in ends:
                 emit(token, False)
                 row.thinking_tokens += 1
                 if d.plain and completed(row.ids[opened:], d.close, d):
@@ -236,9 +239,9 @@ def stop_and_reprompt(
                     row.thinking_tokens += len(row.ids) - before
                     row.waited = True
                     continue
-                token = choose(scores([*banned, *d.ends]))
+                token = choose(scores([*banned, *ends]))
                 emit(token, False)
-                if token in d.handovers and token in d.eos:
+                if token in d.eos:
                     row.ended = "handed_over"
                     return row
                 row.thinking_tokens += 1
@@ -257,6 +260,12 @@ def stop_and_reprompt(
                 row.answered += len(row.ids) - 1 - max(row.answer_from, len(prompt))
                 row.ended, row.answer_from = "unfinished", -1
     return row
+
+
+def has_called(ids: list[int], d: Delimiters) -> bool:
+    """Whether `ids` end with a finished tool call, white space behind it aside."""
+    told = [i for i in ids if d.texts[i] == "" or d.texts[i].strip()]
+    return bool(told) and told[-1] in d.call_ends
 
 
 def ends_softly(text: str, sentence: bool) -> bool:

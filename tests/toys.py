@@ -87,9 +87,11 @@ FAMILIES: dict[str, dict] = {
     | {"template": KIMI},
     "interleaved": {"special": ["<|im_start|>", "<|im_end|>"], "added": ["<think>", "</think>", "<|observation|>"]}
     | {"eos": "<|im_end|>", "template": CHATML},
+    "tools": {"special": ["<|im_start|>", "<|im_end|>"], "added": ["<think>", "</think>", "</tool_call>"]}
+    | {"eos": "<|im_end|>", "template": CHATML},
 }
 
-FORMATS = {family: family for family in FAMILIES} | dict.fromkeys(["opened", "plain", "interleaved"], "think")
+FORMATS = {family: family for family in FAMILIES} | dict.fromkeys(["opened", "plain", "interleaved", "tools"], "think")
 """Names of thinking formats, by family."""
 
 

@@ -245,6 +245,99 @@ def test_rule_5_what_was_begun_of_the_delimiter_is_not_thinking_when_an_end_is_h
     assert (row.forced, row.ended, row.thinking_tokens, row.pending) == ("think>", "natural", 2, 0)
 
 
+# -- rule 5: behind a finished tool call --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("budget", [{}, {"num_ignores": 3}, {"min_thinking_tokens": 50}], ids=str)
+@pytest.mark.parametrize("space", ["", "\n", " \n\n"], ids=repr)
+def test_rule_5_an_end_of_sequence_behind_a_finished_tool_call_hands_over(budget, space):
+    """It is let through as it is, uses up no ignore and is no thinking; white space may stand in between."""
+    rows = PlacedRows("tools", max_thinking_tokens=90, **budget)
+    called = rows.after("ab</tool_call>" + space)
+    row = rows.judge("<|im_end|>", called)
+    assert (row.forced, row.ends_ignored, row.ignores_used, row.ended) == ("", 0, 0, "unfinished")
+    over = rows.after("<|im_end|>", called)
+    assert (over.ended, over.thinking_tokens) == (Ended.HANDED_OVER, called.thinking_tokens)
+    assert over.cell == rows.automaton.done
+
+
+@pytest.mark.parametrize("text", ["</tool_call>a", "</tool_call>\na", "</tool_call>Wait", "\n"], ids=repr)
+def test_rule_5_behind_anything_else_an_end_of_sequence_is_an_attempt_to_end(text):
+    rows = PlacedRows("tools", num_ignores=1)
+    assert rows.judge("<|im_end|>", rows.after("ab" + text)).forced == "Wait"
+
+
+def test_rule_5_an_end_of_sequence_right_behind_a_wait_is_banned_whatever_stood_before_it():
+    rows = PlacedRows("tools", num_ignores=2)
+    waited = rows.after("Wait", rows.after("ab</tool_call>")._replace(cell=rows.automaton.wait_cells[0]))
+    (row,) = rows.decide(rows.scores("<|im_end|>", "b"), [waited])
+    assert "<|im_end|>" not in row.possible
+    assert rows.judge("<|im_end|>", waited).forced == "Wait"
+
+
+def test_rule_5_the_closing_delimiter_behind_a_finished_tool_call_is_an_attempt_to_end():
+    rows = PlacedRows("tools", num_ignores=1)
+    called = rows.after("ab</tool_call>")
+    assert rows.judge("</think>", called).forced == "Wait"
+    ended = rows.judge("</think>", called._replace(ignores_used=1))
+    assert (ended.forced, ended.ended) == ("</think>", "natural")
+
+
+def test_rule_5_the_cap_holds_behind_a_finished_tool_call():
+    rows = PlacedRows("tools", max_thinking_tokens=3)
+    row = rows.judge("<|im_end|>", rows.after("ab</tool_call>"), last="</tool_call>")
+    assert (row.forced, row.ended, row.thinking_tokens) == (CLOSED, "cut", 3)
+
+
+def test_rule_5_a_tool_call_right_behind_a_wait_or_another_call_is_a_finished_one():
+    rows = PlacedRows("tools")
+    for place in ("hold", "called"):
+        state = rows.after("</tool_call>", rows.placed(place))
+        assert (state.cell, state.thinking_tokens) == (rows.automaton.called, 1)
+
+
+@pytest.mark.parametrize("rule", ["greedy", "beam"])
+def test_rule_5_the_next_best_token_behind_a_finished_tool_call_may_be_an_end_of_sequence(rule):
+    """There it is no end: of the ends only the closing delimiter is taken away."""
+    rows = PlacedRows("tools", num_ignores=1, wait_text=None)
+    (row,) = rows.decide(rows.scores("</think>", "<|im_end|>"), [rows.after("ab</tool_call>")], rule=rule)
+    assert "</think>" not in row.possible and "<|im_end|>" in row.possible
+    (row,) = rows.decide(rows.scores("</think>", "<|im_end|>"), [rows.after("ab</tool_call>a")], rule=rule)
+    assert not {"</think>", "<|im_end|>"} & set(row.possible)
+
+
+@pytest.mark.parametrize("budget", [{}, {"num_ignores": 1}], ids=str)
+def test_rule_5_a_beam_may_hand_over_behind_a_finished_tool_call_only(budget):
+    rows = PlacedRows("tools", **budget)
+    for text, may in (("ab</tool_call>", True), ("ab</tool_call>a", False)):
+        (row,) = rows.decide(rows.scores("b"), [rows.after(text)], rule="beam")
+        assert ("<|im_end|>" in row.possible) is may
+
+
+def test_rule_5_where_nothing_is_skipped_every_end_stays_possible():
+    rows = PlacedRows("tools")
+    for state in (rows.after("ab</tool_call>"), rows.after("ab")):
+        (row,) = rows.decide(rows.scores("b"), [state])
+        assert {"</think>", "<|im_end|>"} <= set(row.possible)
+
+
+def test_rule_5_an_id_beyond_the_tokenizer_behind_a_finished_tool_call_is_no_end():
+    rows = PlacedRows("tools")
+    assert rows.judge("#2", rows.after("ab</tool_call>")).ended == "unfinished"
+
+
+def test_rule_5_the_draw_of_an_end_of_sequence_behind_a_finished_tool_call_is_taken():
+    rows = PlacedRows("tools", num_ignores=1)
+    called = rows.after("ab</tool_call>")
+    (row,) = rows.decide(rows.scores("b", "<|im_end|>"), [called], rule="sample", drawn=["<|im_end|>"])
+    assert (row.only, row.stand.forced, row.stand.ends_ignored) == ("<|im_end|>", "", 0)
+
+
+def test_a_vocabulary_without_tool_calls_has_no_cell_for_them():
+    assert PlacedRows("think").tables.called == -1
+    assert PlacedRows("tools").tables.called == PlacedRows("tools").automaton.called > 0
+
+
 # -- rule 6: the cap ----------------------------------------------------------------------------------------------
 
 

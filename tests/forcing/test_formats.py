@@ -80,6 +80,22 @@ def test_every_field_can_be_overridden():
     assert fmt.ends == fmt.close
 
 
+def test_what_ends_a_tool_call_is_read_off_the_vocabulary_or_said():
+    """Known ends of calls that are one token and no delimiter; a caller's own instead, or none."""
+    tokenizer = byte_tokenizer(
+        ["<|im_start|>", "<|im_end|>", "<|tool_calls_section_end|>"], added=["<think>", "</think>", "</done>"]
+    )
+    assert ThinkingFormat.from_tokenizer(toy_tokenizer("think")).call_ends == ()
+    assert call_ends_of(tokenizer, ThinkingFormat.from_tokenizer(tokenizer)) == ["<|tool_calls_section_end|>"]
+    own = ThinkingFormat.from_tokenizer(tokenizer, call_ends=["</done>", "</think>", "</tool_call>"])
+    assert call_ends_of(tokenizer, own) == ["</done>"]
+    assert ThinkingFormat.from_tokenizer(tokenizer, call_ends=()).call_ends == ()
+
+
+def call_ends_of(tokenizer, fmt):
+    return tokenizer.convert_ids_to_tokens(list(fmt.call_ends))
+
+
 @pytest.mark.parametrize("name", ["s1", "harmony", "magistral", "seed"])
 def test_a_named_format_needs_its_tokens(name):
     """The tokens that are missing are named; only `think` may be several plain tokens."""

@@ -91,16 +91,18 @@ def chi_square(counts: Counter, law: dict[tuple, float], draws: int) -> float:
     return float(chi2.sf(statistic, max(len(pairs) - 1, 1)))
 
 
-def scene(seed: int, law: dict, budget: dict, new_tokens: int, other=None) -> tuple:
-    """A model with four words and two ends, its prompt, and the exact law of its stop-and-reprompt."""
-    tokenizer, fmt, d = setting("opened")
-    only = [encode(tokenizer, t)[0] for t in ("a", "\n", "Wait")] + list(fmt.ends)
+def scene(
+    seed: int, law: dict, budget: dict, new_tokens: int, other=None, family: str = "opened", own: str = ""
+) -> tuple:
+    """A model with few words and two ends, its prompt, and the exact law of its stop-and-reprompt."""
+    tokenizer, fmt, d = setting(family)
+    only = [encode(tokenizer, t)[0] for t in ("a", "\n", "Wait")] + [*fmt.ends, *fmt.call_ends]
     model = toy_model(len(d.texts) + 2, seed, {i: 0.5 for i in fmt.ends}, only)
     model.bias.data -= 1e4
     model.bias.data[only] += 1e4
     model = model if other is None else other
     chat = tokenizer.apply_chat_template([{"role": "user", "content": "b"}], tokenize=False, add_generation_prompt=True)
-    prompt = list(encode(tokenizer, chat))
+    prompt = list(encode(tokenizer, chat + own))
 
     known = functools.cache(lambda ids: model.next_logits(list(ids)))  # one prompt has few continuations
 
@@ -114,9 +116,11 @@ def scene(seed: int, law: dict, budget: dict, new_tokens: int, other=None) -> tu
     return model, prompt, d, run
 
 
-def draws(model, prompts: list[list[int]], law: dict, budgets: dict, new_tokens: int, each: int) -> list[Counter]:
+def draws(
+    model, prompts: list[list[int]], law: dict, budgets: dict, new_tokens: int, each: int, family: str = "opened"
+) -> list[Counter]:
     """Outcomes drawn by budget forcing, counted, one count a prompt."""
-    tokenizer, fmt, d = setting("opened")
+    tokenizer, fmt, d = setting(family)
     kwargs = budget_forcing(
         model,
         tokenizer,
@@ -163,6 +167,19 @@ def test_every_budget_has_the_law_of_stop_and_reprompt(budget):
     want = exact_law(run, LAWS["all"])
     torch.manual_seed(6)
     (counts,) = draws(model, [prompt], LAWS["all"], arguments(BUDGETS[budget]), 6, DRAWS)
+    assert chi_square(counts, want, DRAWS) > FALSE_ALARM
+
+
+@pytest.mark.parametrize("budget", ["natural", "two ignores, cap", "without string"])
+def test_ends_behind_finished_tool_calls_have_the_law_of_stop_and_reprompt(budget):
+    """Thinking begins behind a finished call, where an end of sequence hands over, and may finish more of them."""
+    options = {"family": "tools", "own": "<think>a</tool_call>"}
+    model, prompt, _, run = scene(13, LAWS["top_k"], BUDGETS[budget], 5, **options)
+    want = exact_law(run, LAWS["top_k"])
+    over = sum(p for (_, _, ended, _, _), p in want.items() if ended == "handed_over")
+    assert 0.1 < over < 0.9
+    torch.manual_seed(12)
+    (counts,) = draws(model, [prompt], LAWS["top_k"], arguments(BUDGETS[budget]), 5, DRAWS, family="tools")
     assert chi_square(counts, want, DRAWS) > FALSE_ALARM
 
 

@@ -144,6 +144,8 @@ class Automaton:
         # 2. The free cells, one for each matched part of a delimiter.
         self.pre = self._reserve(find_start.size)
         self.think = self._reserve(find_close.size)
+        self.call_ends = set(fmt.call_ends).difference(self.eos)
+        self.called = self._reserve(1) if self.call_ends else -1
         self.hold = self._reserve(1)
         self.answer = self._reserve(find_again.size)
         self.done = self._reserve(1)
@@ -156,6 +158,8 @@ class Automaton:
             self._add_before_thinking(part, find_start, find_close, stop)
         for part in range(find_close.size):
             self._add_thinking(part, find_close, find_again, stop | hands_over)
+        if self.call_ends:
+            self._add_called()
         self._set(self.hold, self.cells[self.think]._replace(bans=1), dict(self.effects[self.think]))
         for part in range(find_again.size):
             self._add_answer(part, find_again, find_close, stop)
@@ -184,6 +188,10 @@ class Automaton:
             if move.found:
                 then, closes = self.answer + find_again.after(move.tail), 1
             effects[token] = Effect(then, thinks=1, keeps=move.keeps, begins=move.begins, closes=closes)
+        for token in self.call_ends:
+            effect = effects.get(token, effects[OTHERS])
+            if effect.next == self.think:  # else its text is part of a closing delimiter
+                effects[token] = effect._replace(next=self.called)
         # A closing delimiter that the model has begun is continued, not restarted.
         rest = self._rest(self.format.close, find_close, part)
         natural = self._forced_run(rest, self.answer)
@@ -194,6 +202,20 @@ class Automaton:
             stop = self._forced_run(self.message_ids, self._cut_after_message(cut, cut_after_text), thinks=1)
         cell = Cell(thinking=1, natural=natural, cut_after_line=cut, cut_after_text=cut_after_text, stop_message=stop)
         self._set(self.think + part, cell, effects)
+
+    def _add_called(self) -> None:
+        """Right behind a finished tool call: as elsewhere in thinking, but an end of sequence hands over."""
+        effects = dict(self.effects[self.think])
+        for token, text in enumerate(self.vocabulary.texts):
+            if text and text.isspace():
+                effects.setdefault(token, Effect(self.called, thinks=1))
+        effects |= dict.fromkeys(self.stops, Effect(self.done, hands_over=1))
+        self._set(self.called, self.cells[self.think], effects)
+
+    @property
+    def stops(self) -> list[int]:
+        """Ends of sequence that are no handovers."""
+        return [i for i in dict.fromkeys(self.eos) if i not in self.format.handovers]
 
     def _rest(self, delimiter: tuple[int, ...], search: DelimiterSearch, part: int) -> tuple[int, ...]:
         """The ids that complete a delimiter of which a part stands there."""
@@ -270,12 +292,15 @@ class Automaton:
             bans[r, [banned.index(i) for i in row]] = True
         is_end = torch.zeros(len(texts) + 1, dtype=torch.bool)
         is_end[torch.tensor(self.format.ends, dtype=torch.long)] = True
+        stops = torch.zeros_like(is_end)
+        stops[torch.tensor(self.stops, dtype=torch.long)] = True
         return Tables(
             classes=classes,
             effects=effects,
             cells=torch.tensor(self.cells),
             ends=torch.tensor(self.format.ends, dtype=torch.long),
             is_end=is_end,
+            stops=stops,
             ends_line=self._marked(ends_line),
             soft_end=self._marked(self._is_soft_end),
             banned_ids=torch.tensor(banned, dtype=torch.long),
@@ -285,6 +310,8 @@ class Automaton:
             wait_lengths=torch.tensor([len(ids) for ids in self.wait_ids] or [0]),
             num_ids=len(texts),
             close_first=self.format.close[0],
+            called=self.called,
+            knows_calls=bool(self.call_ends),
             message_length=len(self.message_ids),
             cuts_softly=self.cuts_softly,
             has_wait=bool(self.wait_ids),

@@ -142,13 +142,13 @@ def decide(
         assert draw is not None
         own = pick
         if may_skip:  # the next-best token is a draw without ends
-            own = torch.where(skips, draw(_ban_ends(tables, scores, skips), True), pick)
+            own = torch.where(skips, draw(_ban_ends(tables, state, scores, skips), True), pick)
         token, only = torch.where(only, token, own), torch.ones_like(only)
     elif rule == "greedy":
-        scores = _ban_ends(tables, scores, skips)
+        scores = _ban_ends(tables, state, scores, skips)
     else:  # rules 8 and 10: any token may be taken, so what was not attempted must not happen by the way
-        scores = _ban_ends(tables, scores, free & ~honoured & ignoring)
-        scores = _ban_ends(tables, scores, free & ~ignoring, keep=tables.close_first)
+        scores = _ban_ends(tables, state, scores, free & ~honoured & ignoring)
+        scores = _ban_ends(tables, state, scores, free & ~ignoring, keep=tables.close_first)
     return Decision(_force(scores, token, only), state, pick)
 
 
@@ -189,6 +189,8 @@ def judge(
 
     # Rules 2 and 3: an attempt to end is ignored below the minimum, and as long as ignores are left.
     attempt = free & tables.is_end[tables.clamp(pick)]
+    if tables.knows_calls:  # rule 5: behind a finished tool call an end of sequence is a handover
+        attempt = attempt & ~((row.cell == tables.called) & tables.stops[tables.clamp(pick)])
     wait = row.ends_ignored % len(tables.wait_cells)  # which Wait is next
     has_room = row.thinking_tokens + tables.wait_lengths[wait] < stop_at
     early = row.thinking_tokens < limits.min_thinking_tokens
@@ -232,11 +234,16 @@ def _ban(tables: Tables, scores: torch.Tensor, bans: torch.Tensor) -> torch.Tens
     return scores
 
 
-def _ban_ends(tables: Tables, scores: torch.Tensor, rows: torch.Tensor, keep: int | None = None) -> torch.Tensor:
+def _ban_ends(
+    tables: Tables, state: torch.Tensor, scores: torch.Tensor, rows: torch.Tensor, keep: int | None = None
+) -> torch.Tensor:
     """`scores`, changed in place: without ends (but for `keep`) in the given rows, `bool` of shape `(batch_size,)`."""
     banned = rows[:, None]
     if keep is not None:
         banned = banned & (tables.ends != keep)
+    if tables.knows_calls:
+        handing_over = (state[Field.CELL] == tables.called)[:, None] & tables.stops[tables.ends]
+        banned = banned & ~handing_over
     scores[:, tables.ends] = scores[:, tables.ends].masked_fill(banned, -torch.inf)
     return scores
 

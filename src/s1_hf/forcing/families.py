@@ -183,6 +183,19 @@ TOOL_RESULTS = (
 )
 """What stands around a tool's result inside an assistant's turn; tags in between are not the model's."""
 
+CALL_ENDS = (
+    "</tool_call>",
+    "</seed:tool_call>",
+    "</minimax:tool_call>",
+    "</longcat_tool_call>",
+    "<tool_call|>",
+    "<|tool_call_end|>",
+    "<|tool_calls_section_end|>",
+    "<｜tool▁call▁end｜>",
+    "<｜tool▁calls▁end｜>",
+)
+"""What ends a tool call, where it is one token. An end of sequence right behind it, inside thinking, hands over."""
+
 SWITCHES: dict[str, tuple[object, ...]] = {
     "enable_thinking": (True, False),
     "thinking": (True, False),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from s1_hf.forcing.detection import detect, is_named
-from s1_hf.forcing.families import FAMILIES
+from s1_hf.forcing.families import CALL_ENDS, FAMILIES
 from s1_hf.forcing.templates import Turns, read_turns, template_of
 from s1_hf.forcing.vocabulary import Vocabulary, encode
 
@@ -30,6 +30,7 @@ class Overrides(TypedDict, total=False):
     turn: str
     answer_start: str
     handovers: Sequence[str]
+    call_ends: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class ThinkingFormat:
         answer_start_text (`str`): the same as a text.
         handovers (`tuple[int, ...]`): ends of sequence by which the model hands its turn to a tool. Inside thinking
             they are let through as they are.
+        call_ends (`tuple[int, ...]`): ids that end a tool call. Right behind one, white space aside, every end of
+            sequence inside thinking is a handover.
     """
 
     name: str
@@ -74,6 +77,7 @@ class ThinkingFormat:
     answer_start: tuple[int, ...] = ()
     answer_start_text: str = ""
     handovers: tuple[int, ...] = ()
+    call_ends: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("start", "close", "start_text", "close_text"):
@@ -144,6 +148,7 @@ class ThinkingFormat:
         turn: str | None = None,
         answer_start: str = "",
         handovers: Sequence[str] | None = None,
+        call_ends: Sequence[str] | None = None,
         name: str = "custom",
     ) -> ThinkingFormat:
         """Resolve delimiters of your own on `tokenizer`.
@@ -156,6 +161,8 @@ class ThinkingFormat:
             answer_start (`str`): what opens the answer; forced behind `close` on a cut.
             handovers (`Sequence[str]`, *optional*): ends of sequence by which the model hands its turn to a tool, each
                 one token; those of all known families by default.
+            call_ends (`Sequence[str]`, *optional*): what ends a tool call, each one token; `CALL_ENDS` of
+                `s1_hf.forcing.families` by default.
 
         Raises:
             ValueError: a delimiter is empty, or one of them contains the other.
@@ -189,7 +196,10 @@ class ThinkingFormat:
                 f"{close!r} do: a first token does not say which of the two it begins."
             )
         turns = read_turns(tokenizer, [start, close]) if turn is None else Turns(turn)
-        handed = _handovers(vocabulary, handovers, {*start_ids, *close_ids})
+        delimiters = {*start_ids, *close_ids}
+        if handovers is None:
+            handovers = [token for family in FAMILIES.values() for token in family.handovers]
+        handed = _single(vocabulary, handovers, delimiters)
         eos = [i for i in [tokenizer.eos_token_id] if i is not None and i not in handed]
         known_by_first = len(close_ids) == 1 or close_ids[0] in vocabulary.special
         return cls(
@@ -207,6 +217,7 @@ class ThinkingFormat:
             answer_start=answer_ids,
             answer_start_text=answer_start,
             handovers=handed,
+            call_ends=_single(vocabulary, CALL_ENDS if call_ends is None else call_ends, delimiters),
         )
 
     def with_ends(self, eos: Sequence[int]) -> ThinkingFormat:
@@ -345,10 +356,7 @@ def _checked_ids(tokenizer: PreTrainedTokenizerBase, label: str, text: str) -> t
     return ids
 
 
-def _handovers(vocabulary: Vocabulary, given: Sequence[str] | None, taken: set[int]) -> tuple[int, ...]:
-    """The ids of the handovers that this vocabulary has and that are part of no delimiter."""
-    texts = given
-    if texts is None:
-        texts = [token for family in FAMILIES.values() for token in family.handovers]
+def _single(vocabulary: Vocabulary, texts: Sequence[str], taken: set[int]) -> tuple[int, ...]:
+    """The ids of those of these tokens that the vocabulary has and that are part of no delimiter."""
     ids = [vocabulary.single[text] for text in texts if text in vocabulary.single]
     return tuple(i for i in dict.fromkeys(ids) if i not in taken)

@@ -1,9 +1,9 @@
 """The thinking format as a finite automaton, as tables: cells, what a token does in one, and where a row stands.
 
 Each row of a batch stands in one cell. *Free* cells let the model choose the next token: before thinking (`pre`),
-thinking (`think`), thinking right after a Wait (`hold`), after thinking (`answer`) and after the end of sequence
-(`done`); `pre`, `think` and `answer` have one cell for each matched part of a delimiter. The cells of a *forced run*
-force one token each. `automaton` builds the tables, `decisions` reads them.
+thinking (`think`), thinking right after a tool call (`called`) or a Wait (`hold`), after thinking (`answer`) and after
+the end of sequence (`done`); `pre`, `think` and `answer` have one cell for each matched part of a delimiter. The cells
+of a *forced run* force one token each. `automaton` builds the tables, `decisions` reads them.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ class Tables:
     cells: torch.Tensor  # (C, 7) int64: the fields of `Cell`
     ends: torch.Tensor  # (number of ends,) int64
     is_end: torch.Tensor  # like classes, bool
+    stops: torch.Tensor  # like classes, bool: the token ends the sequence and is no handover
     ends_line: torch.Tensor  # like classes, bool: the token's text ends in a newline
     soft_end: torch.Tensor  # like classes, bool: a soft cut may follow the token
     banned_ids: torch.Tensor  # (S,) int64
@@ -91,6 +92,8 @@ class Tables:
     wait_lengths: torch.Tensor  # (number of waits,) int64: tokens of each, or one 0
     num_ids: int
     close_first: int
+    called: int  # the cell right behind a finished tool call, in which `stops` are no ends
+    knows_calls: bool  # whether there is such a cell; else `called` is -1
     message_length: int  # tokens of the stop message; 0: there is none
     cuts_softly: bool  # whether any row may be cut before its cap
     has_wait: bool

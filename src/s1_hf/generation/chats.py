@@ -102,9 +102,15 @@ def _check_chat(chat: Any) -> None:
             "A prompt has to be a text or a chat, a list of messages such as {'role': 'user', 'content': '...'}, "
             f"but is {chat!r}."
         )
+    last = chat[-1]
+    if last["role"] == "assistant" and last.get("tool_calls"):
+        raise ValueError(
+            "A chat that ends with `tool_calls` waits for their results: append a message such as {'role': 'tool', "
+            f"'content': '...'}} for each, but the last message is {last!r}."
+        )
     asked = [m for m in chat if m["role"] in ("user", "system")]
-    if chat[-1] not in asked and not chat[-1].get("tool_calls") and _begun_field(chat[-1]) in (None, "content"):
-        asked.append(chat[-1])
+    if last not in asked and last["role"] != "tool" and _begun_field(last) in (None, "content"):
+        asked.append(last)
     if not all(isinstance(m.get("content"), (str, list)) for m in asked):
         raise ValueError(f"Every user and system message has to have a `content`, but the chat is {chat!r}.")
 
