@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from cases import delimiters_of
 from s1_hf import ThinkingFormat
-from s1_hf.forcing.families import FAMILIES, SIGN
+from s1_hf.forcing.families import FAMILIES, SIGN, Family
 from s1_hf.forcing.vocabulary import encode
 from toys import WORDS, byte_tokenizer
 
@@ -32,6 +32,7 @@ class Row:
         turn, user (`str`): what opens the assistant's and the user's turn.
         modes (`tuple[Mode, ...]`): what the template can be told, the default first.
         tools (`bool`): whether the template renders calls and results of tools.
+        invented (`Family`, *optional*): one that the package does not know, in place of `format`.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Row:
     user: str
     modes: tuple[Mode, ...]
     tools: bool = True
+    invented: Family | None = None
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -64,28 +66,42 @@ class Row:
             **options,
         )
 
-    @cache
     def setting(self) -> Any:
         """Tokenizer, format and the oracle's delimiters."""
+        return _setting(self)
+
+    def _resolved(self) -> Any:
         tokenizer = self.tokenizer()
-        fmt = ThinkingFormat.from_tokenizer(tokenizer)
+        if self.invented is None:
+            fmt = ThinkingFormat.from_tokenizer(tokenizer)
+        else:
+            fmt = ThinkingFormat.from_delimiters(tokenizer, start=self.family.start, close=self.family.close)
         ids = tokenizer.convert_tokens_to_ids
         d = delimiters_of(
             tokenizer,
-            FAMILIES[self.format],
+            self.family,
             turn=encode(tokenizer, self.turn),
             eos=[ids(token) for token in self.eos],
             handovers=[ids(token) for token in self.handovers],
             plain=self.plain,
-            interleaved=FAMILIES[self.format].interleaved,
+            interleaved=self.family.interleaved,
         )
         return tokenizer, fmt, d
 
     @property
+    def family(self) -> Family:
+        return self.invented or FAMILIES[self.format]
+
+    @property
     def plain(self) -> bool:
         """Whether the closing delimiter begins with no token of its own."""
-        first = FAMILIES[self.format].close
+        first = self.family.close
         return not any(first.startswith(token) for token in (*self.special, *self.added))
+
+
+@cache
+def _setting(row: Row) -> Any:
+    return row._resolved()
 
 
 BOS = {"<s>", "<bos>", "<｜begin▁of▁sentence｜>", "<seed:bos>", "<BOS_TOKEN>"}
@@ -102,8 +118,7 @@ def chat_template(
 ) -> str:
     """A template that writes each message by its role, and what lets the assistant begin.
 
-    `X` stands for a message's content, `R[..R..]` for what is written around its reasoning if it has any, `C[...]` for
-    a call if it calls a tool, and `?name[..]` for what is written if the variable `name` is true.
+    What is written around an assistant's thoughts is `reasons(...)`, a call of a tool `calls(...)`.
     """
     roles = []
     for role, text in (("user", user), ("assistant", assistant), ("tool", tool), ("system", system or user)):
@@ -163,8 +178,14 @@ TOOL_TAGS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>
 DEEPSEEK = {
     "format": "think",
     "special": ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"),
-    "added": (*THINK_TAGS, "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>")
-    + ("<｜tool▁output▁begin｜>", "<｜tool▁output▁end｜>", "｜DSML｜"),
+    "added": (
+        *THINK_TAGS,
+        "<｜tool▁calls▁begin｜>",
+        "<｜tool▁calls▁end｜>",
+        "<｜tool▁output▁begin｜>",
+        "<｜tool▁output▁end｜>",
+        "｜DSML｜",
+    ),
     "eos": ("<｜end▁of▁sentence｜>",),
     "turn": "<｜Assistant｜>",
     "user": "<｜User｜>",
@@ -179,16 +200,38 @@ GLM = {
     "user": "<|user|>",
 }
 MISTRAL = {
-    "special": ("<s>", "</s>", "[INST]", "[/INST]", "[THINK]", "[/THINK]")
-    + ("[TOOL_CALLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"),
+    "special": (
+        "<s>",
+        "</s>",
+        "[INST]",
+        "[/INST]",
+        "[THINK]",
+        "[/THINK]",
+        "[TOOL_CALLS]",
+        "[TOOL_RESULTS]",
+        "[/TOOL_RESULTS]",
+        "[SYSTEM_PROMPT]",
+        "[/SYSTEM_PROMPT]",
+    ),
     "eos": ("</s>",),
     "turn": "[/INST]",
     "user": "[INST]",
 }
 GEMMA = {
     "format": "gemma4",
-    "special": ("<bos>", "<eos>", "<|turn>", "<turn|>", "<|channel>", "<channel|>", "<|think|>")
-    + ("<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>"),
+    "special": (
+        "<bos>",
+        "<eos>",
+        "<|turn>",
+        "<turn|>",
+        "<|channel>",
+        "<channel|>",
+        "<|think|>",
+        "<|tool_call>",
+        "<tool_call|>",
+        "<|tool_response>",
+        "<tool_response|>",
+    ),
     "eos": ("<turn|>", "<eos>", "<|tool_response>"),
     "handovers": ("<|tool_response>",),
     "turn": "<|turn>model",
@@ -196,9 +239,20 @@ GEMMA = {
 }
 MINIMAX = {"special": ("]~!b[", "]~b]", "[e~["), "eos": ("[e~[",), "turn": "]~b]ai", "user": "]~b]user"}
 COHERE = {
-    "special": ("<BOS_TOKEN>", "<|START_OF_TURN_TOKEN|>", "<|END_OF_TURN_TOKEN|>", "<|CHATBOT_TOKEN|>")
-    + ("<|USER_TOKEN|>", "<|SYSTEM_TOKEN|>", "<|START_THINKING|>", "<|END_THINKING|>", "<|START_ACTION|>")
-    + ("<|END_ACTION|>", "<|START_TOOL_RESULT|>", "<|END_TOOL_RESULT|>"),
+    "special": (
+        "<BOS_TOKEN>",
+        "<|START_OF_TURN_TOKEN|>",
+        "<|END_OF_TURN_TOKEN|>",
+        "<|CHATBOT_TOKEN|>",
+        "<|USER_TOKEN|>",
+        "<|SYSTEM_TOKEN|>",
+        "<|START_THINKING|>",
+        "<|END_THINKING|>",
+        "<|START_ACTION|>",
+        "<|END_ACTION|>",
+        "<|START_TOOL_RESULT|>",
+        "<|END_TOOL_RESULT|>",
+    ),
     "eos": ("<|END_OF_TURN_TOKEN|>",),
     "turn": "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>",
 }
@@ -600,9 +654,20 @@ ROWS = [
     Row(
         name="apertus",
         format="apertus",
-        special=("<s>", "</s>", "<|system_start|>", "<|system_end|>", "<|user_start|>", "<|user_end|>")
-        + ("<|assistant_start|>", "<|assistant_end|>", "<|inner_prefix|>", "<|inner_suffix|>")
-        + ("<|tools_prefix|>", "<|tools_suffix|>"),
+        special=(
+            "<s>",
+            "</s>",
+            "<|system_start|>",
+            "<|system_end|>",
+            "<|user_start|>",
+            "<|user_end|>",
+            "<|assistant_start|>",
+            "<|assistant_end|>",
+            "<|inner_prefix|>",
+            "<|inner_suffix|>",
+            "<|tools_prefix|>",
+            "<|tools_suffix|>",
+        ),
         eos=("<|assistant_end|>", "<|tools_suffix|>"),
         handovers=("<|tools_suffix|>",),
         template=chat_template(
@@ -722,3 +787,26 @@ ROWS = [
     ),
 ]
 """Every family that the package knows, and every way of writing prompts that its models have."""
+
+
+def invented(start: str, close: str, *, whole: bool) -> Row:
+    """A family that nobody knows, on ChatML; `whole`: its delimiters are single tokens."""
+    return Row(
+        name=start,
+        format="custom",
+        added=(start, close) if whole else (),
+        template=chatml(when("enable_thinking", start), f"{start}R{close}") + f"{{# {start} {close} #}}",
+        modes=modes("before", think=(THINK, "thinking")),
+        invented=Family(start=start, close=close, models="none", source="this test"),
+        **CHATML,
+    )
+
+
+INVENTED = [
+    invented("<reason>", "</reason>", whole=False),
+    invented("<|think_start|>", "<|think_end|>", whole=True),
+    invented("[THOUGHTS]", "[/THOUGHTS]", whole=True),
+    invented("<|begin_of_reasoning|>", "<|end_of_reasoning|>", whole=True),
+    invented("<scratchpad>", "</scratchpad>", whole=False),
+]
+"""Families that the package does not know, and that are exact all the same once their delimiters are said."""

@@ -7,6 +7,10 @@ from typing import Any
 from family_rows import Row
 
 from s1_hf import ThinkingFormat
+from stances import stances
+
+Prompts = dict[tuple[str, str], tuple[str, str]]
+"""By mode and chat: a prompt's text, and where it has to stand."""
 
 ASK = {"role": "user", "content": "ab"}
 CALL = {"id": "abcdefghi", "type": "function", "function": {"name": "look", "arguments": {"at": "x"}}}
@@ -77,3 +81,41 @@ def own_texts(fmt: ThinkingFormat, stands: str) -> list[tuple[str, str]]:
 
 def row_ids(rows: list[Row]) -> list[str]:
     return [row.name for row in rows]
+
+
+def asked_prompts(row: Row, left_out: tuple[str, ...] = ()) -> Prompts:
+    """Prompts that end in a question."""
+    tokenizer, fmt, _ = row.setting()
+    prompts = {}
+    for mode, options, stands, _ in row.modes:
+        for name, chat in asked(fmt).items():
+            if name not in left_out:
+                prompts[mode, name] = rendered(tokenizer, chat, options), stands
+    return prompts
+
+
+def told_prompts(row: Row) -> Prompts:
+    """Prompts that end in a tool's result."""
+    tokenizer, fmt, _ = row.setting()
+    prompts = {}
+    for mode, options, _, stands in row.modes:
+        for name, chat in tool_results(fmt).items():
+            prompts[mode, name] = rendered(tokenizer, chat, options), stands
+    return prompts
+
+
+def begun_prompts(row: Row) -> Prompts:
+    """Prompts of a second turn that the caller has gone on with."""
+    tokenizer, fmt, _ = row.setting()
+    prompts = {}
+    for mode, options, stands, _ in row.modes:
+        prompt = rendered(tokenizer, asked(fmt)["thoughts beside an earlier turn"], options)
+        for own, leads in own_texts(fmt, stands):
+            prompts[mode, own] = prompt + own, leads
+    return prompts
+
+
+def assert_stands(row: Row, prompts: Prompts) -> None:
+    tokenizer, fmt, _ = row.setting()
+    found = stances(tokenizer, fmt, [text for text, _ in prompts.values()])
+    assert dict(zip(prompts, found, strict=True)) == {name: stands for name, (_, stands) in prompts.items()}

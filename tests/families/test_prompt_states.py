@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from family_rows import ROWS, Row
-from rendered import asked, own_texts, rendered, row_ids, tool_results
+from family_rows import INVENTED, ROWS, Row
+from rendered import asked_prompts, assert_stands, begun_prompts, row_ids, told_prompts
 
 from s1_hf import ThinkingFormat
 from s1_hf.forcing.families import FAMILIES
-from stances import stances
 
 BY_ROW = pytest.mark.parametrize("row", ROWS, ids=row_ids(ROWS))
 TOOLS = [row for row in ROWS if row.tools]
@@ -32,44 +31,28 @@ def test_a_family_is_detected_with_its_delimiters_and_headers(row: Row):
 @BY_ROW
 def test_tags_that_are_not_the_turns_own_mean_nothing(row: Row):
     """First and later turns stand where the template leaves them, whatever was said before."""
-    tokenizer, fmt, _ = row.setting()
-    assert_stands(
-        row,
-        {
-            (mode[0], name): (rendered(tokenizer, chat, mode[1]), mode[2])
-            for mode in row.modes
-            for name, chat in asked(fmt).items()
-        },
-    )
+    assert_stands(row, asked_prompts(row))
 
 
 @pytest.mark.parametrize("row", TOOLS, ids=row_ids(TOOLS))
 def test_after_a_tools_result_the_template_says_where_the_turn_stands(row: Row):
-    tokenizer, fmt, _ = row.setting()
-    assert_stands(
-        row,
-        {
-            (mode[0], name): (rendered(tokenizer, chat, mode[1]), mode[3])
-            for mode in row.modes
-            for name, chat in tool_results(fmt).items()
-        },
-    )
+    assert_stands(row, told_prompts(row))
 
 
 @BY_ROW
 def test_what_the_caller_has_begun_moves_the_prompt(row: Row):
     """An empty block, a closing tag alone, begun thoughts, a begun answer, in a second turn."""
-    tokenizer, fmt, _ = row.setting()
-    wanted = {}
-    for mode, options, stands, _ in row.modes:
-        prompt = rendered(tokenizer, asked(fmt)["thoughts beside an earlier turn"], options)
-        for own, leads in own_texts(fmt, stands):
-            wanted[mode, own] = prompt + own, leads
-    assert_stands(row, wanted)
+    assert_stands(row, begun_prompts(row))
 
 
-def assert_stands(row: Row, wanted: dict[tuple[str, str], tuple[str, str]]) -> None:
-    """Of prompts by mode and chat: their texts, and where they have to stand."""
-    tokenizer, fmt, _ = row.setting()
-    found = stances(tokenizer, fmt, [text for text, _ in wanted.values()])
-    assert dict(zip(wanted, found, strict=True)) == {name: stands for name, (_, stands) in wanted.items()}
+@pytest.mark.parametrize("row", INVENTED, ids=row_ids(INVENTED))
+def test_a_family_that_nobody_knows_is_refused_by_the_names_of_its_tags(row: Row):
+    with pytest.raises(ValueError, match="could not be detected") as error:
+        ThinkingFormat.from_tokenizer(row.tokenizer())
+    assert f"start={row.family.start!r}, close={row.family.close!r}" in str(error.value)
+
+
+@pytest.mark.parametrize("row", INVENTED, ids=row_ids(INVENTED))
+def test_once_its_tags_are_said_its_prompts_stand_where_they_do(row: Row):
+    assert_stands(row, asked_prompts(row) | told_prompts(row))
+    assert_stands(row, begun_prompts(row))
