@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import itertools
 import random
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from hypothesis import HealthCheck
@@ -13,6 +15,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from oracle import Delimiters, Row, stop_and_reprompt
 from s1_hf import BudgetForcingLogitsProcessor
+from s1_hf.forcing.families import CALL_ENDS, TOOL_RESULTS, Family
 from s1_hf.forcing.families import FAMILIES as FAMILY_TABLE
 from s1_hf.forcing.vocabulary import Vocabulary, encode
 from toys import FORMATS, ends_of_sequence, toy_format, toy_model, toy_tokenizer
@@ -28,26 +31,57 @@ EXAMPLES = {
 
 
 @functools.cache
-def setting(family: str):
+def setting(family: Any):
+    """Tokenizer, format and the oracle's delimiters of a family of toys, by name, or of whoever says them itself."""
+    if not isinstance(family, str):
+        return family.setting()
     tokenizer = toy_tokenizer(family)
     fmt = toy_format(family)
-    texts = Vocabulary.of(tokenizer).texts
-    d = Delimiters(
-        start=list(encode(tokenizer, FAMILY_TABLE[FORMATS[family]].start)),
-        close=list(encode(tokenizer, FAMILY_TABLE[FORMATS[family]].close)),
-        ends=[i for i in fmt.ends if i not in fmt.handovers],
+    d = delimiters_of(
+        tokenizer,
+        FAMILY_TABLE[FORMATS[family]],
         turn=list(fmt.turn),
         eos=ends_of_sequence(family),
-        force_start=family == "s1",
-        texts=list(texts),
-        plain=family == "plain",
-        whole=Vocabulary.of(tokenizer).special,
-        interleaved=family in ("interleaved", "harmony"),
-        answer_start=list(encode(tokenizer, FAMILY_TABLE[FORMATS[family]].answer_start)),
         handovers=[i for i in ends_of_sequence(family) if i != tokenizer.eos_token_id],
-        call_ends=[tokenizer.convert_tokens_to_ids("</tool_call>")] if family == "tools" else [],
+        plain=family == "plain",
+        interleaved=family in ("interleaved", "harmony"),
     )
     return tokenizer, fmt, d
+
+
+def delimiters_of(
+    tokenizer: Any,
+    family: Family,
+    *,
+    turn: Sequence[int],
+    eos: Sequence[int],
+    handovers: Sequence[int],
+    plain: bool,
+    interleaved: bool,
+) -> Delimiters:
+    """The contract's words for a family on a tokenizer, without what the package resolves."""
+    start, close, answer = (
+        list(encode(tokenizer, t)) if t else [] for t in (family.start, family.close, family.answer_start)
+    )
+    results = []
+    for pair in TOOL_RESULTS:
+        results.append(tuple(list(encode(tokenizer, text)) for text in pair))
+    return Delimiters(
+        start=start,
+        close=close,
+        ends=[*([] if plain else close[:1]), *(i for i in eos if i not in handovers)],
+        turn=list(turn),
+        eos=list(eos),
+        force_start=family.force_start,
+        texts=list(Vocabulary.of(tokenizer).texts),
+        plain=plain,
+        whole=Vocabulary.of(tokenizer).special,
+        interleaved=interleaved,
+        call_ends=[i for text, i in Vocabulary.of(tokenizer).single.items() if text in CALL_ENDS],
+        answer_start=answer,
+        handovers=list(handovers),
+        results=results,
+    )
 
 
 def prompt_ids(rng: random.Random, family: str) -> list[int]:

@@ -29,6 +29,7 @@ class Delimiters:
     answer_start: list[int] = field(default_factory=list)
     handovers: list[int] = field(default_factory=list)
     call_ends: list[int] = field(default_factory=list)
+    results: list[tuple[list[int], list[int]]] = field(default_factory=list)  # what stands around a tool's result
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Row:
 
 def letters(ids: Sequence[int], d: Delimiters) -> str:
     """The row as text, in which every token that is whole is one letter of its own."""
-    return "".join(chr(0xE000 + i) if i in d.whole else d.texts[i] for i in ids)
+    return "".join("?" if i < 0 else chr(0xE000 + i) if i in d.whole else d.texts[i] for i in ids)
 
 
 def last_turn(ids: list[int], d: Delimiters) -> int:
@@ -72,6 +73,20 @@ def last_turn(ids: list[int], d: Delimiters) -> int:
         if not inside:
             return end
     return max((i + 1 for i, token in enumerate(ids) if token in d.eos), default=0)
+
+
+def own_turn(ids: list[int], d: Delimiters) -> list[int]:
+    """The ids of an own turn, with nothing between the tags that stand around a tool's result."""
+    for opening, closing in d.results:
+        for begin in range(len(ids)):
+            if not letters(ids[begin:], d).startswith(letters(opening, d)):
+                continue
+            inside = letters(ids[begin:], d).find(letters(closing, d))
+            end = begin
+            while inside >= 0 and len(letters(ids[begin:end], d)) < inside:
+                end += 1
+            ids = [*ids[:begin], *[-1] * (end - begin), *ids[end:]]
+    return ids
 
 
 def completed(ids: list[int], delimiter: list[int], d: Delimiters) -> bool:
@@ -151,8 +166,9 @@ def stop_and_reprompt(
     where = last_turn(row.ids, d)
     state, opened = "before", 0
     # What the prompt's own turn has done so far: its last delimiter decides.
+    own = own_turn(row.ids[where:], d)
     for i in range(where, len(prompt)):
-        seen = row.ids[where : i + 1]
+        seen = own[: i + 1 - where]
         if completed(seen, d.start, d):
             state, opened = "thinking", i + 1
             row.thinking_tokens, row.ended, row.answer_from = 0, "unfinished", -1
@@ -280,8 +296,13 @@ def ends_softly(text: str, sentence: bool) -> bool:
 
 def completes(ids: list[int], token: int, d: Delimiters) -> bool:
     """Whether a token would complete a delimiter; ends of sequence may."""
+    if token in d.eos or d.texts[token] is None:
+        return False
     row = [*ids[-20:], token]  # the delimiters have fewer tokens than that
-    return token not in d.eos and any(completed(row, delimiter, d) for delimiter in (d.start, d.close))
+    for delimiter in (d.start, d.close):
+        if letters(delimiter, d)[-1] in letters([token], d) and completed(row, delimiter, d):
+            return True
+    return False
 
 
 def close(row: Row, d: Delimiters, encode, emit, opened: int, newline: bool = True) -> None:

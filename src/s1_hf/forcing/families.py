@@ -124,6 +124,7 @@ FAMILIES: dict[str, Family] = {
     "apertus": Family(
         start="<|inner_prefix|>",
         close="<|inner_suffix|>",
+        handovers=("<|tools_suffix|>",),
         tokens=("<|inner_prefix|>", "<|inner_suffix|>"),
         models="Apertus",
         source="the model's chat template",

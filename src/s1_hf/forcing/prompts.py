@@ -117,13 +117,13 @@ def _after(pieces: Sequence[str], end: int) -> tuple[int, str]:
 def _without_tool_results(automaton: Automaton, text: str) -> str:
     """`text`, as long as before, in which nothing that a tool has returned can be taken for a delimiter."""
     for opening, closing in automaton.tool_results:
+        kept, seen = [], 0
         at = text.find(opening)
-        while at >= 0:
-            end = text.find(closing, at)
-            if end < 0:
-                break
-            text = text[:at] + " " * (end - at) + text[end:]
+        while at >= 0 and (end := text.find(closing, at)) >= 0:
+            kept += [text[seen:at], " " * (end - at)]
+            seen = end
             at = text.find(opening, end)
+        text = "".join([*kept, text[seen:]])
     return text
 
 

@@ -112,8 +112,8 @@ def _read_turns(tokenizer: PreTrainedTokenizerBase, template: str, delimiters: t
     turn = spelling.written(shared)
     if not turn.strip():
         turn = next((opening for opening in openings if opening), "")
-    # 3. What stands in front of both questions of a chat.
-    return Turns(turn.rstrip(), _user_turn(tokenizer, spelling, spelled))
+    # 3. What stands in front of both questions of a chat, behind the end of the turn before.
+    return Turns(turn.rstrip(), _user_turn(tokenizer, turn.rstrip(), spelling, spelled))
 
 
 def _ways(tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[str, dict[str, Any], list[dict[str, Any]]]]:
@@ -133,9 +133,11 @@ def _opening(
     closed = render(tokenizer, chat, prompt=False, **options)
     opened = render(tokenizer, chat, **options)
     added = opened[len(closed) :] if opened.startswith(closed) else ""
-    # Some templates have no generation prompt: what follows the user's text opens the turn ("[/INST]").
+    # Some templates have no generation prompt: what follows the user's text opens the turn ("[/INST]"), or ends the
+    # user's and opens it (Command-R7B).
     added = _before(added, delimiters)
-    return added or _before(opened.rsplit(chat[-1]["content"], 1)[-1], delimiters)
+    following = opened.rsplit(chat[-1]["content"], 1)[-1].removeprefix(str(tokenizer.eos_token))
+    return added or _before(following, delimiters)
 
 
 def _before(text: str, delimiters: Sequence[str]) -> str:
@@ -144,15 +146,19 @@ def _before(text: str, delimiters: Sequence[str]) -> str:
     return text
 
 
-def _user_turn(tokenizer: PreTrainedTokenizerBase, spelling: Spelling, spelled: Callable[[str], str]) -> str:
+def _user_turn(
+    tokenizer: PreTrainedTokenizerBase, assistant: str, spelling: Spelling, spelled: Callable[[str], str]
+) -> str:
     try:
         one, two = (render(tokenizer, chat) for chat in _CHATS.values())
     except Exception:
         return ""
     first = spelled(one.split(_ASKED)[0])
     second = spelled(two.rsplit(_ANSWERED, 1)[-1].split(_ASKED_AGAIN)[0])
-    shared = _shared_beginning([first[::-1], second[::-1]])[::-1].strip()
-    return spelling.written(shared)
+    shared = _shared_beginning([first[::-1], second[::-1]])[::-1]
+    # Turns of the system, the user and the assistant end alike; the end that is known is what the assistant's follows.
+    end = spelled(one.rsplit(_ASKED, 1)[-1].split(assistant)[0])
+    return spelling.written(shared.removeprefix(end).strip())
 
 
 def _shared_beginning(texts: Sequence[str]) -> str:

@@ -37,22 +37,37 @@ class Vocabulary:
 
     @classmethod
     def _read(cls, tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
-        ids = sorted(set(tokenizer.get_vocab().values()))
+        single = dict(tokenizer.get_vocab())
+        ids = sorted(set(single.values()))
         # A token by itself may lose its leading space when decoded; after another token it cannot.
         lead = tokenizer.encode("a", add_special_tokens=False)
         skip = len(tokenizer.decode(lead))
-        options = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
         texts: list[str | None] = [None] * (ids[-1] + 1)
-        for i, text in zip(ids, tokenizer.batch_decode([[*lead, i] for i in ids], **options), strict=True):
+        for i, text in zip(ids, _decoded(tokenizer, [[*lead, i] for i in ids]), strict=True):
             texts[i] = text[skip:]
         return cls(
             texts=tuple(texts),
-            single=dict(tokenizer.get_vocab()),
+            single=single,
             special=frozenset(tokenizer.all_special_ids) | frozenset(tokenizer.get_added_vocab().values()),
         )
 
 
 _known: weakref.WeakKeyDictionary[PreTrainedTokenizerBase, tuple[int, Vocabulary]] = weakref.WeakKeyDictionary()
+
+
+def _decoded(tokenizer: PreTrainedTokenizerBase, rows: list[list[int]]) -> list[str]:
+    """The text of each row of ids; by the backend, which is much faster, where transformers does no more than that."""
+    from transformers import PreTrainedTokenizerFast
+
+    own = type(tokenizer)
+    if (
+        own.decode is PreTrainedTokenizerFast.decode
+        and getattr(own, "_decode", None) is PreTrainedTokenizerFast._decode
+    ):
+        backend = tokenizer.backend_tokenizer  # its `decode_batch` starts threads, which a fork would warn about
+        return [backend.decode(row, skip_special_tokens=False) for row in rows]
+    options = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
+    return list(tokenizer.batch_decode(rows, **options))
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
