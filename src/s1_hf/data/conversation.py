@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.forcing.families import FAMILIES
-from s1_hf.forcing.formats import check_tokenizer
+from s1_hf.forcing.vocabulary import check_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

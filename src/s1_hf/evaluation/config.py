@@ -19,7 +19,7 @@ from pydantic import (
 from s1_hf.engines.request import Sampling
 from s1_hf.forcing.budget import NAMES, Budget
 from s1_hf.forcing.collect import check_spelling
-from s1_hf.forcing.formats import check_settings
+from s1_hf.forcing.format_settings import check_settings
 
 # Of lighteval's generation parameters, those that transformers' greedy decoding and sampling know.
 _KNOWN = {"temperature", "top_k", "top_p", "min_p", "repetition_penalty", "max_new_tokens", "seed"}

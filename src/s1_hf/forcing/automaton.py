@@ -5,7 +5,7 @@ The words (cells, forced runs, effects) are those of `tables`. Budgets are the b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,9 @@ import torch
 from s1_hf.forcing.families import TOOL_RESULTS
 from s1_hf.forcing.search import DelimiterSearch
 from s1_hf.forcing.spelling import Spelling
-from s1_hf.forcing.tables import OTHERS, Cell, Effect, State, Tables, after_effect, classified
-from s1_hf.forcing.vocabulary import Vocabulary, encode, ends_line, ends_sentence
+from s1_hf.forcing.tables import OTHERS, Cell, Effect, State, Tables, after_effect
+from s1_hf.forcing.tabulate import tables_of
+from s1_hf.forcing.vocabulary import Vocabulary, encode, ends_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -281,50 +282,7 @@ class Automaton:
     def tables(self) -> Tables:
         """The automaton as tensors, on the CPU and for gradients too, wherever it is asked for first."""
         with torch.inference_mode(False), torch.device("cpu"):
-            return self._tables()
-
-    def _tables(self) -> Tables:
-        texts = self.vocabulary.texts
-        classes, effects = classified(self.effects, len(texts))
-        banned = sorted(set().union(*self.ban_rows))
-        bans = torch.zeros(len(self.ban_rows), len(banned), dtype=torch.bool)
-        for r, row in enumerate(self.ban_rows):
-            bans[r, [banned.index(i) for i in row]] = True
-        is_end = torch.zeros(len(texts) + 1, dtype=torch.bool)
-        is_end[torch.tensor(self.format.ends, dtype=torch.long)] = True
-        stops = torch.zeros_like(is_end)
-        stops[torch.tensor(self.stops, dtype=torch.long)] = True
-        return Tables(
-            classes=classes,
-            effects=effects,
-            cells=torch.tensor(self.cells),
-            ends=torch.tensor(self.format.ends, dtype=torch.long),
-            is_end=is_end,
-            stops=stops,
-            ends_line=self._marked(ends_line),
-            soft_end=self._marked(self._is_soft_end),
-            banned_ids=torch.tensor(banned, dtype=torch.long),
-            bans=bans,
-            unused_ids=torch.tensor(self.vocabulary.unused, dtype=torch.long),
-            wait_cells=torch.tensor(self.wait_cells or [0]),
-            wait_lengths=torch.tensor([len(ids) for ids in self.wait_ids] or [0]),
-            num_ids=len(texts),
-            close_first=self.format.close[0],
-            called=self.called,
-            knows_calls=bool(self.call_ends),
-            message_length=len(self.message_ids),
-            cuts_softly=self.cuts_softly,
-            has_wait=bool(self.wait_ids),
-        )
-
-    def _marked(self, holds: Callable[[str], bool]) -> torch.Tensor:
-        """Of each token whether something holds of its text, `bool` in the shape of `Tables.classes`."""
-        marks = [holds(text or "") for text in self.vocabulary.texts]
-        return torch.tensor([*marks, False])
-
-    def _is_soft_end(self, text: str) -> bool:
-        """Whether a soft cut may follow a token with this text."""
-        return ends_line(text) or (self.cut_at == "sentence" and ends_sentence(text))
+            return tables_of(self)
 
 
 @lru_cache(maxsize=8)

@@ -6,17 +6,17 @@ the models themselves for the others.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from s1_hf.forcing.detection import detect, is_named
 from s1_hf.forcing.families import CALL_ENDS, FAMILIES
+from s1_hf.forcing.format_settings import check_settings
 from s1_hf.forcing.templates import Turns, read_turns, template_of
-from s1_hf.forcing.vocabulary import Vocabulary, encode
+from s1_hf.forcing.vocabulary import Vocabulary, check_tokenizer, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from transformers import PreTrainedTokenizerBase
     from typing_extensions import Unpack
@@ -259,52 +259,6 @@ def format_of_settings(tokenizer: PreTrainedTokenizerBase, given: Any) -> Thinki
     return ThinkingFormat.from_tokenizer(tokenizer, **given)
 
 
-def check_settings(given: dict[str, Any]) -> None:
-    """Raises a `ValueError` if a dictionary of settings, such as that of a file, is none for [`format_of_settings`]."""
-    faults = []
-    for name, value in given.items():
-        if name not in _SETTINGS:
-            nearest = difflib.get_close_matches(str(name), _SETTINGS, 1)
-            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            faults.append(f"{name!r} is none of {', '.join(map(repr, _SETTINGS))}{hint}")
-        elif not _SETTINGS[name][1](value):
-            faults.append(f"{name!r} has to be {_SETTINGS[name][0]}, but is {value!r}")
-    for name, other in (("start", "close"), ("close", "start")):
-        if name in given and other not in given:
-            faults.append(f"{name!r} needs {other!r} beside it")
-    if faults:
-        raise ValueError(f"`format` has to be made of settings that a thinking format has, but {'; '.join(faults)}.")
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_text_or_none(value: object) -> bool:
-    return value is None or isinstance(value, str)
-
-
-def _is_flag(value: object) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_texts(value: object) -> bool:
-    return value is None or (isinstance(value, (list, tuple)) and all(isinstance(text, str) for text in value))
-
-
-# Each with what its value has to be, in words and as a check.
-_SETTINGS: dict[str, tuple[str, Callable[[object], bool]]] = {
-    "start": ("a text", _is_text),
-    "close": ("a text", _is_text),
-    "name": ("a text", _is_text),
-    "force_start": ("true or false", _is_flag),
-    "interleaved": ("true or false", _is_flag),
-    "turn": ("a text", _is_text_or_none),
-    "answer_start": ("a text", _is_text),
-    "handovers": ("a list of texts", _is_texts),
-}
-
-
 def check_format(format: ThinkingFormat, tokenizer: PreTrainedTokenizerBase, eos: list[int]) -> None:
     """Raises a `ValueError` if a format was resolved on another tokenizer, or holds an end of sequence."""
     texts = Vocabulary.of(tokenizer).texts
@@ -322,23 +276,6 @@ def check_format(format: ThinkingFormat, tokenizer: PreTrainedTokenizerBase, eos
                 f"`{name}` of the thinking format has to be free of ends of sequence, at which `generate` stops, but "
                 f"{text!r} contains one of {eos}. Leave it out of `eos_token_id`."
             )
-
-
-def check_tokenizer(tokenizer: object) -> None:
-    """Raises a `TypeError` if `tokenizer` is not a transformers tokenizer."""
-    from transformers import PreTrainedTokenizerBase
-
-    if not isinstance(tokenizer, PreTrainedTokenizerBase):
-        raise TypeError(
-            f"`tokenizer` has to be a transformers tokenizer, but is {type(tokenizer).__name__}. Load it with "
-            "`AutoTokenizer.from_pretrained(...)`; of a multimodal processor take `.tokenizer`."
-        )
-    if type(tokenizer).__name__.startswith("MistralCommon"):
-        raise TypeError(
-            "`tokenizer` has to make control tokens from text, so that delimiters such as '[THINK]' can be found, but "
-            f"is {type(tokenizer).__name__}, which never does. Load the model's tokenizer.json instead: "
-            "`PreTrainedTokenizerFast.from_pretrained(...)`."
-        )
 
 
 def _checked_ids(tokenizer: PreTrainedTokenizerBase, label: str, text: str) -> tuple[int, ...]:

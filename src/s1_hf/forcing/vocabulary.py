@@ -89,3 +89,20 @@ def ends_line(text: str) -> bool:
 def ends_sentence(text: str) -> bool:
     """Whether a sentence ends with a token of this text, closing quotes and brackets and white space aside."""
     return text.rstrip().rstrip("\"')]}»”’").endswith((".", "!", "?", "…", "。", "！", "？"))
+
+
+def check_tokenizer(tokenizer: object) -> None:
+    """Raises a `TypeError` if `tokenizer` is not a transformers tokenizer."""
+    from transformers import PreTrainedTokenizerBase
+
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        raise TypeError(
+            f"`tokenizer` has to be a transformers tokenizer, but is {type(tokenizer).__name__}. Load it with "
+            "`AutoTokenizer.from_pretrained(...)`; of a multimodal processor take `.tokenizer`."
+        )
+    if type(tokenizer).__name__.startswith("MistralCommon"):
+        raise TypeError(
+            "`tokenizer` has to make control tokens from text, so that delimiters such as '[THINK]' can be found, but "
+            f"is {type(tokenizer).__name__}, which never does. Load the model's tokenizer.json instead: "
+            "`PreTrainedTokenizerFast.from_pretrained(...)`."
+        )
