@@ -163,6 +163,8 @@ def stop_and_reprompt(
         result[list(banned)] = -torch.inf
         return result
 
+    lasts = {letters(delimiter, d)[-1] for delimiter in (d.start, d.close)}
+    completing = [i for i, text in enumerate(d.texts) if text is not None and lasts & set(letters([i], d))]
     where = last_turn(row.ids, d)
     state, opened = "before", 0
     # What the prompt's own turn has done so far: its last delimiter decides.
@@ -266,7 +268,7 @@ def stop_and_reprompt(
             close(row, d, encode, emit, opened, newline=False)
             state = "closed"
         else:
-            banned = [] if d.interleaved else [i for i in range(len(d.texts)) if completes(row.ids[where:], i, d)]
+            banned = [] if d.interleaved else [i for i in completing if completes(row.ids[where:], i, d)]
             token = choose(scores(banned))
             emit(token, False)
             if token in d.eos:
@@ -296,13 +298,8 @@ def ends_softly(text: str, sentence: bool) -> bool:
 
 def completes(ids: list[int], token: int, d: Delimiters) -> bool:
     """Whether a token would complete a delimiter; ends of sequence may."""
-    if token in d.eos or d.texts[token] is None:
-        return False
     row = [*ids[-20:], token]  # the delimiters have fewer tokens than that
-    for delimiter in (d.start, d.close):
-        if letters(delimiter, d)[-1] in letters([token], d) and completed(row, delimiter, d):
-            return True
-    return False
+    return token not in d.eos and any(completed(row, delimiter, d) for delimiter in (d.start, d.close))
 
 
 def close(row: Row, d: Delimiters, encode, emit, opened: int, newline: bool = True) -> None:
