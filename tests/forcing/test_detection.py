@@ -143,3 +143,27 @@ def test_a_template_that_names_the_tags_is_enough_for_think():
     tokenizer.chat_template = {"default": CHATML_OPENED, "tool_use": CHATML}
     fmt = ThinkingFormat.from_tokenizer(tokenizer)
     assert (fmt.name, fmt.plain, tokenizer.decode(fmt.turn)) == ("think", True, "<|im_start|>assistant")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "opening"),
+    [
+        (["<|open|>", "<|close|>", "<|sep|>"], "<|open|>reflect<|sep|>"),
+        (["<|start|>", "<|channel|>", "<|message|>", "<|end|>"], "<|channel|>thinking<|message|>"),
+        (["<|channel>", "<channel|>"], "<|channel>reasoning"),
+        (["<think>", "</think>"], "<<think>>"),
+        ([], "<think effort=high>x</think>"),
+    ],
+)
+def test_tokens_of_a_family_with_other_words_are_not_that_family(tokens, opening):
+    """`<|channel|>` and the like belong to messages; what stands behind them says whether it is thinking."""
+    template = CHATML.replace("assistant\n{% endif %}", "assistant\n" + opening + "{% endif %}")
+    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>", *tokens], template=template)
+    with pytest.raises(ValueError, match="where that family opens thinking by"):
+        ThinkingFormat.from_tokenizer(tokenizer)
+
+
+def test_a_tag_without_a_pair_is_shown():
+    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"], template=CHATML + "{# <|reasoning|> and <|response|> #}")
+    with pytest.raises(ValueError, match=r"though its chat template names '<\|reasoning\|>'"):
+        ThinkingFormat.from_tokenizer(tokenizer)

@@ -86,7 +86,7 @@ def test_what_ends_a_tool_call_is_read_off_the_vocabulary_or_said():
     )
     assert ThinkingFormat.from_tokenizer(toy_tokenizer("think")).call_ends == ()
     assert call_ends_of(tokenizer, ThinkingFormat.from_tokenizer(tokenizer)) == ["<|tool_calls_section_end|>"]
-    own = ThinkingFormat.from_tokenizer(tokenizer, call_ends=["</done>", "</think>", "</tool_call>"])
+    own = ThinkingFormat.from_tokenizer(tokenizer, call_ends=["</done>", "</think>"])
     assert call_ends_of(tokenizer, own) == ["</done>"]
     assert ThinkingFormat.from_tokenizer(tokenizer, call_ends=()).call_ends == ()
 
@@ -285,3 +285,20 @@ def test_a_tokenizer_without_delimiters_is_refused():
 def test_a_format_without_a_delimiter_is_refused(change):
     with pytest.raises(ValueError, match=f"`{next(iter(change))}`"):
         processor(format=replace(ThinkingFormat.from_tokenizer(S1), **change))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"handovers": ["nosuch"]}, "`handovers` have to be single tokens of this tokenizer, which ['nosuch'] are not"),
+        ({"call_ends": "x"}, "'call_ends' has to be a list of texts, but is 'x'"),
+        ({"force_start": "yes"}, "'force_start' has to be true or false"),
+        ({"turn": 5}, "'turn' has to be a text, but is 5"),
+        ({"interleave": True}, "'interleave' is none of .*; did you mean 'interleaved'"),
+        ({"tool_results": ["<a>"]}, "'tool_results' has to be a list of pairs of texts"),
+    ],
+    ids=str,
+)
+def test_overrides_are_checked(given, message):
+    with pytest.raises(ValueError, match=message.replace("[", r"\[")):
+        ThinkingFormat.from_tokenizer(toy_tokenizer("think"), **given)

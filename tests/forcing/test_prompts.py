@@ -358,6 +358,44 @@ def test_tags_in_tool_results_mean_nothing(opening, closing):
         assert (opened.cell, opened.ended) == (rows.automaton.think, Ended.UNFINISHED)
 
 
+@pytest.mark.parametrize("header", ["<|im_start|>assistant\n", "<|im_start|>user\n"])
+@pytest.mark.parametrize("tag", ["<think>", "</think>", ""])
+def test_headers_in_tool_results_mean_nothing(header, tag):
+    rows = PlacedRows("think")
+    result = f"<tool_response>{header}{tag}a</tool_response>"
+    closed = read_prompt(rows.automaton, ids_of(rows, f"{HEADER}<think>ab</think>call{result}"))
+    assert closed == State(rows.automaton.answer)
+    opened = read_prompt(rows.automaton, ids_of(rows, f"{HEADER}<think>ab</think>call{result}<think>\nxy"))
+    assert (opened.cell, opened.thinking_tokens) == (rows.automaton.think, 2)
+
+
+def test_what_was_only_spoken_of_opens_no_tool_result():
+    rows = PlacedRows("think")
+    text = f"<|im_start|>user\nWhat is <tool_response>?<|im_end|>\n{HEADER}<think>a<tool_response>b</tool_response>"
+    assert read_prompt(rows.automaton, ids_of(rows, text)).ended == Ended.UNFINISHED
+
+
+def test_a_wrapper_of_tool_results_can_be_named():
+    tokenizer = toy_tokenizer("think")
+    fmt = ThinkingFormat.from_tokenizer(tokenizer, tool_results=[("[[", "]]")])
+    automaton = Automaton(tokenizer, fmt)
+    assert read_prompt(automaton, encode(tokenizer, HEADER + "<think>a</think>b[[<think>]]c")) == State(
+        automaton.answer
+    )
+
+
+@pytest.mark.parametrize("own", ["ab User: says", "a Assistant: b", "a\nb User:"])
+def test_a_speakers_name_in_begun_thinking_opens_no_turn(own):
+    """Where headers are plain words, those in the midst of a line are the model's."""
+    template = "{% for m in messages %}{{ m.role | capitalize }}: {{ m.content }}\n{% endfor %}"
+    template += "{% if add_generation_prompt %}Assistant: <r>{% endif %}"
+    tokenizer = byte_tokenizer(["<eos>"], added=["<r>", "</r>"], eos="<eos>", template=template)
+    fmt = ThinkingFormat.from_delimiters(tokenizer, start="<r>", close="</r>")
+    chat = [{"role": "user", "content": "x <r>"}]
+    prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    assert stances(tokenizer, fmt, [prompt + own, prompt]) == ["thinking", "thinking"]
+
+
 def test_a_prompt_that_ends_in_a_users_turn_has_not_begun_to_think():
     rows = PlacedRows("opened")
     state = read_prompt(rows.automaton, ids_of(rows, HEADER + "ab<|im_end|>\n<|im_start|>user\n<think>a<|im_end|>\n"))

@@ -65,3 +65,11 @@ def test_switches_are_the_variables_that_the_template_names():
     assert switches_of(tokenizer) == {"enable_thinking": (True, False)}
     assert modes_of(tokenizer) == [{}, {"enable_thinking": True}, {"enable_thinking": False}]
     assert switches_of(toy_tokenizer("s1")) == {}
+
+
+def test_a_switch_that_nobody_knows_is_no_part_of_the_header():
+    """Variables that the template asks about are tried, whatever they are called."""
+    prompt = "<|im_start|>assistant{% if deep_mode %}<|im_end|>\n<think>{% else %}<|im_start|>{% endif %}"
+    assert turns_of(prompt).assistant == "<|im_start|>assistant"
+    prompt = "<|im_start|>{% if persona %}{{ persona }}{% else %}assistant{% endif %}\n"
+    assert turns_of(prompt).assistant == "<|im_start|>assistant"  # a variable about something else

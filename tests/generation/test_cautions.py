@@ -105,7 +105,7 @@ def test_stop_strings_can_be_limited_to_the_models_own_answer(cap, stop, want):
     assert completion.report.ended == ("natural" if cap == 9 else "cut")
 
 
-@pytest.mark.parametrize("bad", ["", [], [3], [""]], ids=str)
+@pytest.mark.parametrize("bad", ["", [], [3], [""], 5], ids=str)
 def test_stop_strings_that_are_none_are_refused(bad):
     model, tokenizer = opened()
     with pytest.raises(ValueError, match="`answer_stop_strings` has to be a text"):
@@ -132,21 +132,29 @@ def test_a_budgeted_row_that_never_thinks_is_warned_about():
     tokenizer, _ = family_of("think")
     model = wanting(tokenizer, {prompt_of(tokenizer, "q"): "xyz<|im_end|>"})
     options = {"max_thinking_tokens": 4, "max_new_tokens": 40}
-    with pytest.warns(BudgetWarning, match="answered without thinking.*force_start=True") as caught:
+    with pytest.warns(BudgetWarning, match="no thinking was seen .opened by '<think>'.*force_start=True") as caught:
         generate(model, tokenizer, "q", **options)
     assert len(caught) == 1
     with silence():
         generate(model, tokenizer, "q", max_new_tokens=40)  # no budget, so no promise
-        forced = ThinkingFormat.from_tokenizer(tokenizer, force_start=True)
-        (completion,) = generate(model, tokenizer, "q", format=forced, max_thinking_tokens=0, max_new_tokens=30)
+    forced = ThinkingFormat.from_tokenizer(tokenizer, force_start=True)
+    (completion,) = generate(model, tokenizer, "q", format=forced, max_thinking_tokens=0, max_new_tokens=30)
     assert completion.report.ended == "cut"
     assert completion.text.startswith("<think>\n</think>")
 
 
 def test_an_empty_answer_is_warned_about():
     model, tokenizer = opened("ab</think><|im_end|>")
-    with pytest.warns(BudgetWarning, match="A row has no answer: the model ended it right behind its thinking"):
+    with pytest.warns(BudgetWarning, match="A row has no answer: the model stopped right after its thinking"):
         generate(model, tokenizer, "q", max_thinking_tokens=9, max_new_tokens=40)
+
+
+def test_an_answer_that_is_only_the_forced_prefix_is_empty():
+    tokenizer, _ = family_of("opened")
+    prompt = prompt_of(tokenizer, "q")
+    model = wanting(tokenizer, {prompt: "abcdef", prompt + "ab\n</think>\nFinal Answer:": "<|im_end|>"})
+    with pytest.warns(BudgetWarning, match="A row has no answer"):
+        generate(model, tokenizer, "q", max_thinking_tokens=2, max_new_tokens=40)
 
 
 def test_a_warning_comes_once_a_call_however_often_reports_are_read():

@@ -9,8 +9,12 @@ import pytest
 import torch
 
 from misuse import MODEL, S1
-from s1_hf import Completion, ThinkingFormat, generate
+from s1_hf import BudgetWarning, Completion, ThinkingFormat, generate
+from s1_hf.forcing.automaton import Automaton
+from s1_hf.forcing.prompts import read_prompt
+from s1_hf.forcing.report import Ended
 from s1_hf.forcing.vocabulary import encode
+from s1_hf.generation import prompt_ids
 from shared_data import needs_shared, qwen
 from toys import CHATML, byte_tokenizer, tiny_qwen2, toy_model, toy_tokenizer
 from wishes import babbler, chat, family_of, length, prompt_of, wanting
@@ -298,3 +302,77 @@ def test_interleaved_thoughts_are_all_in_the_completion():
     assert completion.report.thinking_tokens == 5
     assert "ab" in completion.thinking and "cde" in completion.thinking
     assert completion.report.answer_tokens == 4
+
+
+PARTS = "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+PARTS += "{% for c in m.content %}{% if c.type == 'text' %}{{ c.text }}{% endif %}{% endfor %}"
+PARTS += "{% if not (loop.last and continue_final_message) %}<|im_end|>\n{% endif %}{% endfor %}"
+PARTS += "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+
+
+def rendered(tokenizer: Any, prompt: Any, **options: Any) -> str:
+    fmt = ThinkingFormat.from_tokenizer(tokenizer)
+    return tokenizer.decode(prompt_ids(tokenizer, fmt, prompt, options))
+
+
+@pytest.mark.parametrize("template", [CHATML, PARTS], ids=["texts", "parts"])
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [("user", "How many?")],
+        [("user", ["How ", "many?"])],
+        [("system", ["Be brief."]), ("user", "How many?")],
+        [("user", "How many?"), ("assistant", "I look."), ("tool", ["42"])],
+        [("user", "How many?"), ("assistant", ["The answer is"])],
+    ],
+    ids=str,
+)
+def test_contents_are_given_as_the_template_wants_them(template, messages):
+    """As texts or as lists of parts, whatever the caller has; nothing is lost and nothing is written as Python does."""
+    tokenizer = byte_tokenizer(["<|im_start|>", "<|im_end|>"], added=["<think>", "</think>"], template=template)
+    given = []
+    for role, content in messages:
+        parts = content if isinstance(content, str) else [{"type": "text", "text": part} for part in content]
+        given.append({"role": role, "content": parts})
+    text = rendered(tokenizer, given)
+    assert "{'type'" not in text
+    for _, content in messages:
+        assert "".join(content) in text or all(part in text for part in content)
+
+
+def test_a_template_that_loses_the_question_is_warned_about():
+    tokenizer = toy_tokenizer("think")
+    tokenizer.chat_template = "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    with pytest.warns(BudgetWarning, match="The chat template leaves out, or changes, a part of the chat"):
+        rendered(tokenizer, "How many?")
+
+
+@pytest.mark.parametrize("own", ["The answer is", "<think>\nLet me", "<think>a</think>b"])
+@pytest.mark.parametrize("family", ["think", "opened", "gemma4", "kimi_k3", "magistral", "harmony"])
+def test_a_prefilled_message_is_continued_as_transformers_does_it(family, own):
+    tokenizer, messages = toy_tokenizer(family), chat("Hi", own)
+    text = tokenizer.apply_chat_template(messages, tokenize=False, continue_final_message=True)
+    fmt = ThinkingFormat.from_tokenizer(tokenizer)
+    assert prompt_ids(tokenizer, fmt, messages, {}) == list(encode(tokenizer, text))
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    "name", ["Qwen-Qwen3-0.6B", "deepseek-ai-DeepSeek-V3.1", "GLM-4.7-Flash", "HuggingFaceTB-SmolLM3-3B"]
+)
+@pytest.mark.parametrize("field", ["content", "reasoning_content"])
+def test_begun_thinking_is_never_lost(name, field):
+    """Real templates; where one leaves the field out, it is put behind the generation prompt."""
+    tokenizer = qwen("qwen3", f"chat_templates/families/{name}.jinja")
+    begun = "<think>\nLet me see" if field == "content" else "Let me see"
+    messages = [*chat("Hi"), {"role": "assistant", "content": "", field: begun}]
+    fmt = ThinkingFormat.from_tokenizer(tokenizer)
+    ids = prompt_ids(tokenizer, fmt, messages, {})
+    assert tokenizer.decode(ids).endswith("Let me see")
+    assert read_prompt(Automaton(tokenizer, fmt), ids).ended == Ended.UNFINISHED
+
+
+@pytest.mark.parametrize("name", ["tokenize", "add_generation_prompt", "continue_final_message"])
+def test_arguments_of_the_template_that_are_ours_are_refused(name):
+    with pytest.raises(ValueError, match=f"`chat_template_kwargs` has to be without {name}"):
+        rendered(toy_tokenizer("think"), "a", **{name: True})

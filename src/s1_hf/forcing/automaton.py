@@ -76,7 +76,7 @@ class Automaton:
     def tool_results(self) -> list[tuple[str, str]]:
         """What stands around a tool's result, as texts of `spelling`."""
         pairs = []
-        for opening, closing in TOOL_RESULTS:
+        for opening, closing in (*TOOL_RESULTS, *self.format.tool_results):
             opens, closes = encode(self.tokenizer, opening), encode(self.tokenizer, closing)
             pairs.append((self.spelling.text_of(opens), self.spelling.text_of(closes)))
         return pairs

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _S1_NAMES = re.compile(r"simplescaling(/|--)s1|(^|/)s1(\.\d)?-\d+(\.\d+)?B", re.IGNORECASE)
-_WORDS = r"[\w.:-]*(?:think|thought|reason|reflect|scratch|inner|cot|analysis|monolog)[\w.:-]*"
+_STEMS = "think|thought|reason|reflect|ponder|deliberat|contemplat|scratch|inner|cot|analysis|analyz|monolog|rationale"
+_WORDS = rf"[\w.:▁-]*?(?:{_STEMS})[\w.▁-]*?"
 _PAIRS = (  # what delimiters of thinking look like: opening, and what its closing is
     (rf"<({_WORDS})>", "</{}>"),
     (rf"\[({_WORDS})\]", "[/{}]"),
@@ -24,8 +25,21 @@ _PAIRS = (  # what delimiters of thinking look like: opening, and what its closi
     (rf"<\|start_({_WORDS})\|>", "<|end_{}|>"),
     (rf"<\|START_({_WORDS})\|>", "<|END_{}|>"),
     (rf"<\|({_WORDS})_start\|>", "<|{}_end|>"),
+    (rf"<\|({_WORDS})_start\|>", "<|{}_stop|>"),
     (rf"<\|({_WORDS})_begin\|>", "<|{}_end|>"),
+    (rf"<\|({_WORDS})_open\|>", "<|{}_close|>"),
+    (rf"<\|({_WORDS})\|>", "<|end_{}|>"),
+    (rf"<\|({_WORDS})\|>", "<|end_of_{}|>"),
+    (rf"<\|({_WORDS})\|>", "<|end{}|>"),
+    (rf"<\|begin_({_WORDS})\|>", "<|end_{}|>"),
+    (rf"<｜begin▁of▁({_WORDS})｜>", "<｜end▁of▁{}｜>"),
+    (rf"<｜({_WORDS})▁begin｜>", "<｜{}▁end｜>"),
+    (rf"<({_WORDS}):start>", "<{}:end>"),
+    (rf"<({_WORDS})_start>", "<{}_end>"),
+    (rf"<\|({_WORDS})>", "<{}|>"),
+    (rf"«({_WORDS})»", "«/{}»"),
 )
+_TAG = re.compile(rf"<[|｜]?/?(?:{_WORDS})[^<>{{}}\s'\"]*>|\[/?(?:{_WORDS})\]|«/?(?:{_WORDS})»", re.IGNORECASE)
 
 
 def detect(tokenizer: PreTrainedTokenizerBase) -> str | dict[str, Any]:
@@ -45,12 +59,10 @@ def detect_with_reason(tokenizer: PreTrainedTokenizerBase) -> tuple[str | dict[s
         return signed, f"the folder says so: `{SIGN}` in its tokenizer_config.json"
     # 2. Families whose tokens are whole in the vocabulary; if there are several, those that the template names best.
     vocabulary, template = Vocabulary.of(tokenizer), template_of(tokenizer)
-    whole = [
-        name
-        for name, family in FAMILIES.items()
-        if family.tokens and not family.force_start and vocabulary.single.keys() >= set(family.tokens)
-    ]
+    whole = _whole(vocabulary)
     found = _named_best(whole, template) if len(whole) > 1 else whole
+    for name in found:
+        _check_no_likeness(name, template)
     reason = "whole tokens of the vocabulary"
     if len(whole) > 1:
         reason += ", and of several families the one whose delimiters the chat template names"
@@ -64,13 +76,21 @@ def detect_with_reason(tokenizer: PreTrainedTokenizerBase) -> tuple[str | dict[s
             raise _unknown(pair)
     # 4. Tags of which the template names one only; then simplescaling's own models.
     if not found:
-        found = [name for name in ("think",) if any(text in template for text in FAMILIES[name].texts)]
-        reason = "a delimiter that the chat template names"
+        found, reason = _half_named(template), "a delimiter that the chat template names"
     if not found and _S1_NAMES.search(str(tokenizer.name_or_path)) and "<|im_start|>" in vocabulary.single:
         return "s1", "the name of simplescaling's models"
     if len(found) == 1:
         return found[0], reason
     raise _undetected(tokenizer, found)
+
+
+def _whole(vocabulary: Vocabulary) -> list[str]:
+    """The families all of whose tokens are single tokens of the vocabulary; s1, which forces tokens, is not guessed."""
+    found = []
+    for name, family in FAMILIES.items():
+        if family.tokens and not family.force_start and vocabulary.single.keys() >= set(family.tokens):
+            found.append(name)
+    return found
 
 
 def unknown_pair(template: str) -> tuple[str, str] | None:
@@ -82,6 +102,36 @@ def unknown_pair(template: str) -> tuple[str, str] | None:
             if pair[1] in template and not known.intersection(pair):
                 return pair
     return None
+
+
+def _check_no_likeness(name: str, template: str) -> None:
+    """Raises a `ValueError` if a template opens thinking almost as a family does, but with other words.
+
+    Tokens such as `<|channel|>` belong to a message's structure, and say nothing about what is in it.
+    """
+    start = FAMILIES[name].start.strip()
+    if start in template and f"<{start}" not in template:
+        return
+    structure = next((token for token in FAMILIES[name].tokens if start.startswith(token) and token != start), "")
+    if structure:
+        likeness = re.search(re.escape(structure) + rf"(?:{_WORDS})(?=\W|$)\W*", template, re.IGNORECASE)
+    else:  # a tag: doubled, or with attributes
+        likeness = re.search(rf"<?{re.escape(start.rstrip('>'))}(?:>|\s[^<>]*>)", template)
+    if likeness and likeness.group().strip() != start and not likeness.group().startswith(start):
+        raise ValueError(
+            f"The thinking format could not be detected: the tokens are those of {name!r}, but the chat template has "
+            f"{likeness.group().strip()!r} where that family opens thinking by {start!r}. Say what opens and closes "
+            "the model's thinking: `format=ThinkingFormat.from_delimiters(tokenizer, start=..., close=...)`, or "
+            "`--thinking-start`, `--thinking-close` on the command line."
+        )
+
+
+def _half_named(template: str) -> list[str]:
+    """`think`, if the template names one of its tags, as those do that only cut thinking out of earlier turns."""
+    if not any(text in template for text in FAMILIES["think"].texts):
+        return []
+    _check_no_likeness("think", template)
+    return ["think"]
 
 
 def is_named(family: Family, template: str) -> bool:
@@ -128,6 +178,8 @@ def _undetected(tokenizer: PreTrainedTokenizerBase, found: Sequence[str]) -> Val
         problem = f"has the delimiters of several ({', '.join(found)})"
     elif "<|im_start|>" in Vocabulary.of(tokenizer).single:
         hint = " A model of s1's kind, whose thinking is opened by force, has to be named: `format='s1'`."
+    if tags := list(dict.fromkeys(_TAG.findall(template_of(tokenizer))))[:6]:
+        problem += f", though its chat template names {', '.join(map(repr, tags))}"
     return ValueError(
         f"The thinking format could not be detected: this tokenizer {problem}. Looked for, in the vocabulary and the "
         f"chat template: {looked_for}.{hint} Say it: `format=ThinkingFormat.from_tokenizer(tokenizer, 'think')`, or "

@@ -40,6 +40,11 @@ def _is_texts(value: object) -> bool:
     return value is None or (isinstance(value, (list, tuple)) and all(isinstance(text, str) for text in value))
 
 
+def _is_pairs(value: object) -> bool:
+    pairs = value if isinstance(value, (list, tuple)) else [None]
+    return all(isinstance(pair, (list, tuple)) and len(pair) == 2 and all(map(_is_text, pair)) for pair in pairs)
+
+
 # Each with what its value has to be, in words and as a check.
 _SETTINGS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "start": ("a text", _is_text),
@@ -51,4 +56,5 @@ _SETTINGS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "answer_start": ("a text", _is_text),
     "handovers": ("a list of texts", _is_texts),
     "call_ends": ("a list of texts", _is_texts),
+    "tool_results": ("a list of pairs of texts", _is_pairs),
 }

@@ -13,7 +13,7 @@ from s1_hf.forcing.detection import detect, is_named
 from s1_hf.forcing.families import CALL_ENDS, FAMILIES
 from s1_hf.forcing.format_settings import check_settings
 from s1_hf.forcing.templates import Turns, read_turns, template_of
-from s1_hf.forcing.vocabulary import Vocabulary, check_tokenizer, encode
+from s1_hf.forcing.vocabulary import Vocabulary, check_tokenizer, encode, encode_whole, single_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ class Overrides(TypedDict, total=False):
     answer_start: str
     handovers: Sequence[str]
     call_ends: Sequence[str]
+    tool_results: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class ThinkingFormat:
     answer_start_text: str = ""
     handovers: tuple[int, ...] = ()
     call_ends: tuple[int, ...] = ()
+    tool_results: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("start", "close", "start_text", "close_text"):
@@ -121,7 +123,8 @@ class ThinkingFormat:
             )
         family = FAMILIES[name]
         missing = [token for token in family.tokens if token not in Vocabulary.of(tokenizer).single]
-        if missing and name != "think" and not is_named(family, template_of(tokenizer)):
+        may_be_plain = set(family.tokens) <= {family.start, family.close} and is_named(family, template_of(tokenizer))
+        if missing and name != "think" and not may_be_plain:
             raise ValueError(
                 f"The thinking format {name!r} needs {' and '.join(map(repr, missing))} as single tokens, which this "
                 f"tokenizer ({len(tokenizer)} tokens) does not have. Use the tokenizer of the model itself, another "
@@ -131,8 +134,9 @@ class ThinkingFormat:
             "force_start": family.force_start,
             "interleaved": family.interleaved,
             "answer_start": family.answer_start,
-            "handovers": family.handovers,
+            "handovers": Vocabulary.of(tokenizer).known(family.handovers),
         }
+        check_settings(dict(overrides))
         chosen.update(overrides)
         return cls.from_delimiters(tokenizer, start=family.start, close=family.close, name=name, **chosen)
 
@@ -149,6 +153,7 @@ class ThinkingFormat:
         answer_start: str = "",
         handovers: Sequence[str] | None = None,
         call_ends: Sequence[str] | None = None,
+        tool_results: Sequence[tuple[str, str]] = (),
         name: str = "custom",
     ) -> ThinkingFormat:
         """Resolve delimiters of your own on `tokenizer`.
@@ -163,6 +168,8 @@ class ThinkingFormat:
                 one token; those of all known families by default.
             call_ends (`Sequence[str]`, *optional*): what ends a tool call, each one token; `CALL_ENDS` of
                 `s1_hf.forcing.families` by default.
+            tool_results (`Sequence[tuple[str, str]]`): what stands around a tool's result in the assistant's turn, in
+                which tags mean nothing; besides `TOOL_RESULTS` of `s1_hf.forcing.families`.
 
         Raises:
             ValueError: a delimiter is empty, or one of them contains the other.
@@ -180,6 +187,9 @@ class ThinkingFormat:
         ```
         """
         check_tokenizer(tokenizer)
+        given = {"force_start": force_start, "interleaved": interleaved, "turn": turn, "answer_start": answer_start}
+        lists = {"handovers": handovers, "call_ends": call_ends, "tool_results": tool_results}
+        check_settings({**given, **lists})
         for label, text in (("start", start), ("close", close)):
             if not isinstance(text, str) or not text.strip():
                 raise ValueError(f"`{label}` has to be a text such as '<think>', but is {text!r}.")
@@ -187,9 +197,9 @@ class ThinkingFormat:
             if text in other:
                 raise ValueError(f"`start` and `close` have to be told apart, but {text!r} is part of {other!r}.")
         vocabulary = Vocabulary.of(tokenizer)
-        start_ids = _checked_ids(tokenizer, "start", start)
-        close_ids = _checked_ids(tokenizer, "close", close)
-        answer_ids = _checked_ids(tokenizer, "answer_start", answer_start) if answer_start else ()
+        start_ids = encode_whole(tokenizer, "start", start)
+        close_ids = encode_whole(tokenizer, "close", close)
+        answer_ids = encode_whole(tokenizer, "answer_start", answer_start) if answer_start else ()
         if interleaved and start_ids[0] == close_ids[0]:
             raise ValueError(
                 f"`interleaved` has to be False when both delimiters begin with the same token, as {start!r} and "
@@ -198,8 +208,10 @@ class ThinkingFormat:
         turns = read_turns(tokenizer, [start, close]) if turn is None else Turns(turn)
         delimiters = {*start_ids, *close_ids}
         if handovers is None:
-            handovers = [token for family in FAMILIES.values() for token in family.handovers]
-        handed = _single(vocabulary, handovers, delimiters)
+            handovers = vocabulary.known(token for family in FAMILIES.values() for token in family.handovers)
+        if call_ends is None:
+            call_ends = vocabulary.known(CALL_ENDS)
+        handed = single_tokens(vocabulary, "handovers", handovers, delimiters)
         eos = [i for i in [tokenizer.eos_token_id] if i is not None and i not in handed]
         known_by_first = len(close_ids) == 1 or close_ids[0] in vocabulary.special
         return cls(
@@ -217,7 +229,8 @@ class ThinkingFormat:
             answer_start=answer_ids,
             answer_start_text=answer_start,
             handovers=handed,
-            call_ends=_single(vocabulary, CALL_ENDS if call_ends is None else call_ends, delimiters),
+            call_ends=single_tokens(vocabulary, "call_ends", call_ends, delimiters),
+            tool_results=tuple((opening, closing) for opening, closing in tool_results),
         )
 
     def with_ends(self, eos: Sequence[int]) -> ThinkingFormat:
@@ -276,24 +289,3 @@ def check_format(format: ThinkingFormat, tokenizer: PreTrainedTokenizerBase, eos
                 f"`{name}` of the thinking format has to be free of ends of sequence, at which `generate` stops, but "
                 f"{text!r} contains one of {eos}. Leave it out of `eos_token_id`."
             )
-
-
-def _checked_ids(tokenizer: PreTrainedTokenizerBase, label: str, text: str) -> tuple[int, ...]:
-    """The ids of a delimiter, if it can be written and found again."""
-    ids = encode(tokenizer, text)
-    if not ids or (tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids):
-        raise ValueError(f"`{label}` has to be a text that the tokenizer can write, but {text!r} is not.")
-    texts = Vocabulary.of(tokenizer).texts
-    if "".join(texts[i] or "" for i in ids).strip() != text.strip():
-        raise ValueError(
-            f"`{label}` has to be a text whose characters this tokenizer keeps whole, so that it can be found in what "
-            f"the model writes, but of {text!r} it splits one over several tokens. Use a delimiter of ASCII "
-            "characters, or add it to the tokenizer as one token."
-        )
-    return ids
-
-
-def _single(vocabulary: Vocabulary, texts: Sequence[str], taken: set[int]) -> tuple[int, ...]:
-    """The ids of those of these tokens that the vocabulary has and that are part of no delimiter."""
-    ids = [vocabulary.single[text] for text in texts if text in vocabulary.single]
-    return tuple(i for i in dict.fromkeys(ids) if i not in taken)

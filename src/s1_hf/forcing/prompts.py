@@ -8,6 +8,7 @@ from itertools import accumulate
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.report import Ended
 from s1_hf.forcing.search import find_delimiter
+from s1_hf.forcing.spelling import is_whole
 from s1_hf.forcing.tables import Effect, State, after_effect
 
 
@@ -84,22 +85,33 @@ def turn_of(automaton: Automaton, ids: Sequence[int]) -> int:
     sequence.
     """
     pieces = automaton.spelling.pieces_of(ids)
-    text = "".join(pieces)
+    text = _without_tool_results(automaton, "".join(pieces))
     at = _last_header(automaton, text)
     if at < 0:
         return max((i + 1 for i, token in enumerate(ids) if token in automaton.eos), default=0)
-    if automaton.user_turn and text.find(automaton.user_turn, at + len(automaton.turn)) >= 0:
+    # Of plain words ("User:") nobody knows who wrote them; a special token is the template's.
+    has_special = any(map(is_whole, automaton.user_turn))
+    if has_special and text.find(automaton.user_turn, at + len(automaton.turn)) >= 0:
         return len(ids)
     index, tail = _after(pieces, at + len(automaton.turn))
     return index - 1 if tail else index  # a token that reaches beyond the header may begin a delimiter
 
 
 def _last_header(automaton: Automaton, text: str) -> int:
-    """Where the last header of an assistant's turn stands; one that is part of a closing delimiter opens no turn."""
+    """Where the last header of an assistant's turn stands.
+
+    One that is part of a closing delimiter opens no turn, nor does one of plain words in the midst of a line.
+    """
     turn, close = automaton.turn, automaton.close
     inside = close.find(turn) if turn else -1
     at = text.rfind(turn) if turn else -1
-    while inside >= 0 and at >= inside and text.startswith(close, at - inside):
+    while at >= 0:
+        is_part = inside >= 0 and at >= inside and text.startswith(close, at - inside)
+        before = text[at - 1 : at]
+        begins = before in ("", "\n") or is_whole(before)
+        is_word = turn[0].isalnum() and not begins and not any(map(is_whole, turn))
+        if not is_part and not is_word:
+            return at
         at = text.rfind(turn, 0, at + len(turn) - 1)
     return at
 
@@ -120,6 +132,7 @@ def _without_tool_results(automaton: Automaton, text: str) -> str:
         kept, seen = [], 0
         at = text.find(opening)
         while at >= 0 and (end := text.find(closing, at)) >= 0:
+            at = text.rfind(opening, at, end)  # one before it was only spoken of
             kept += [text[seen:at], " " * (end - at)]
             seen = end
             at = text.find(opening, end)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import meta
+
 from s1_hf.forcing.families import SWITCHES
 from s1_hf.forcing.spelling import Spelling
 
@@ -22,7 +24,35 @@ _CHATS: dict[str, list[dict[str, Any]]] = {
         {"role": "assistant", "content": _ANSWERED},
         {"role": "user", "content": _ASKED_AGAIN},
     ],
+    "a system message": [{"role": "system", "content": "Answer."}, {"role": "user", "content": _ASKED}],
 }
+# Variables that every template is given, or that say something else.
+_NO_SWITCHES = frozenset(
+    [
+        "messages",
+        "tools",
+        "documents",
+        "add_generation_prompt",
+        "continue_final_message",
+        "bos_token",
+        "eos_token",
+        "pad_token",
+        "unk_token",
+        "raise_exception",
+        "strftime_now",
+        "namespace",
+        "range",
+        "dict",
+        "loop",
+        "true",
+        "false",
+        "none",
+        "date_string",
+        "tools_in_user_message",
+    ]
+)
+_MOST_SWITCHES = 6
+"""How many variables with names that are not known are tried."""
 _TOOL = {
     "type": "function",
     "function": {
@@ -56,8 +86,8 @@ def template_of(tokenizer: PreTrainedTokenizerBase) -> str:
 
 def switches_of(tokenizer: PreTrainedTokenizerBase) -> dict[str, tuple[object, ...]]:
     """The variables that turn thinking on or off and that the chat template names, with values to try."""
-    template = template_of(tokenizer)
-    return {name: values for name, values in SWITCHES.items() if re.search(rf"\b{name}\b(?!['\"])", template)}
+    variables = _variables(template_of(tokenizer))
+    return {name: values for name, values in SWITCHES.items() if name in variables}
 
 
 def modes_of(tokenizer: PreTrainedTokenizerBase) -> list[dict[str, object]]:
@@ -66,6 +96,28 @@ def modes_of(tokenizer: PreTrainedTokenizerBase) -> list[dict[str, object]]:
     for name, values in switches_of(tokenizer).items():
         modes += [{name: value} for value in values]
     return modes
+
+
+def _other_modes(tokenizer: PreTrainedTokenizerBase) -> list[dict[str, object]]:
+    """Both values of variables that the chat template asks about and whose names are not known."""
+    template = template_of(tokenizer)
+    asked = []
+    for name in sorted(_variables(template) - _NO_SWITCHES - set(SWITCHES)):
+        if re.search(rf"\b(?:if|elif|and|or|not)\s+{name}\b(?!\s*[.\[(])", template):
+            asked.append(name)
+    return [{name: value} for name in asked[:_MOST_SWITCHES] for value in (True, False)]
+
+
+@lru_cache(maxsize=32)
+def _variables(template: str) -> frozenset[str]:
+    """The variables that a chat template reads."""
+    try:
+        from transformers.utils.chat_template_utils import _compile_jinja_template
+
+        environment = _compile_jinja_template(template).environment
+        return frozenset(meta.find_undeclared_variables(environment.parse(template)))
+    except Exception:  # of another version, or a template that cannot be read, which is said where it is rendered
+        return frozenset(re.findall(r"\w+", template))
 
 
 def render(tokenizer: PreTrainedTokenizerBase, chat: Sequence[Any], *, prompt: bool = True, **options: Any) -> str:
@@ -105,10 +157,14 @@ def _read_turns(tokenizer: PreTrainedTokenizerBase, template: str, delimiters: t
         tried = "; ".join(dict.fromkeys(failures))
         raise ValueError(
             f"The chat template has to be rendered to see where an assistant's turn begins, but no way works: {tried}. "
-            "Say it: `ThinkingFormat.from_tokenizer(tokenizer, turn='<|im_start|>assistant')`."
+            "Say how it begins: `turn=...` of `ThinkingFormat.from_tokenizer` or `from_delimiters`."
         )
     # 2. What all of them share, in whole tokens; white space at its end may merge with what follows.
     shared = _shared_beginning([spelled(opening) for opening in openings if opening])
+    for opening in _other_openings(tokenizer, delimiters):
+        common = _shared_beginning([shared, spelled(opening)])
+        if 2 * len(common) >= len(shared):  # else the variable is about something else
+            shared = common
     turn = spelling.written(shared)
     if not turn.strip():
         turn = next((opening for opening in openings if opening), "")
@@ -124,6 +180,15 @@ def _ways(tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[str, dict[str, A
                 said = ", ".join(f"{switch}={value!r}" for switch, value in mode.items())
                 way = ", ".join(filter(None, [name, said, "with a tool" if tools else ""]))
                 yield way, {**mode, **({"tools": tools} if tools else {})}, chat
+
+
+def _other_openings(tokenizer: PreTrainedTokenizerBase, delimiters: Sequence[str]) -> Iterator[str]:
+    """How the assistant's turn opens under variables that are not known; most say nothing about it."""
+    for mode in _other_modes(tokenizer):
+        try:
+            yield _opening(tokenizer, _CHATS["one question"], mode, delimiters)
+        except Exception:  # templates raise whatever they like
+            continue
 
 
 def _opening(
@@ -150,7 +215,7 @@ def _user_turn(
     tokenizer: PreTrainedTokenizerBase, assistant: str, spelling: Spelling, spelled: Callable[[str], str]
 ) -> str:
     try:
-        one, two = (render(tokenizer, chat) for chat in _CHATS.values())
+        one, two = (render(tokenizer, _CHATS[name]) for name in ("one question", "a second turn"))
     except Exception:
         return ""
     first = spelled(one.split(_ASKED)[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,10 @@ class Vocabulary:
     texts: tuple[str | None, ...]
     single: dict[str, int]  # every token by its own text, added and special tokens included
     special: frozenset[int]  # special tokens, and added tokens, which the tokenizer never splits or merges
+
+    def known(self, texts: Iterable[str]) -> list[str]:
+        """Those of some texts that are single tokens."""
+        return [text for text in texts if text in self.single]
 
     @property
     def unused(self) -> list[int]:
@@ -106,3 +111,27 @@ def check_tokenizer(tokenizer: object) -> None:
             f"is {type(tokenizer).__name__}, which never does. Load the model's tokenizer.json instead: "
             "`PreTrainedTokenizerFast.from_pretrained(...)`."
         )
+
+
+def encode_whole(tokenizer: PreTrainedTokenizerBase, label: str, text: str) -> tuple[int, ...]:
+    """The ids of a delimiter, if it can be written and found again."""
+    ids = encode(tokenizer, text)
+    if not ids or (tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids):
+        raise ValueError(f"`{label}` has to be a text that the tokenizer can write, but {text!r} is not.")
+    texts = Vocabulary.of(tokenizer).texts
+    if "".join(texts[i] or "" for i in ids).strip() != text.strip():
+        raise ValueError(
+            f"`{label}` has to be a text whose characters this tokenizer keeps whole, so that it can be found in what "
+            f"the model writes, but of {text!r} it splits one over several tokens. Use a delimiter of ASCII "
+            "characters, or add it to the tokenizer as one token."
+        )
+    return ids
+
+
+def single_tokens(vocabulary: Vocabulary, label: str, texts: Sequence[str], taken: set[int]) -> tuple[int, ...]:
+    """The ids of texts that are one token each, but for those `taken`; raises a `ValueError` if one is not."""
+    missing = [text for text in texts if text not in vocabulary.single]
+    if missing:
+        raise ValueError(f"`{label}` have to be single tokens of this tokenizer, which {missing!r} are not.")
+    ids = dict.fromkeys(vocabulary.single[text] for text in texts)
+    return tuple(i for i in ids if i not in taken)

@@ -79,10 +79,12 @@ def check_room(automaton: Automaton, limits: Limits, state: torch.Tensor, room: 
 def warn_about_closed_prompts(automaton: Automaton, limits: Limits, state: torch.Tensor) -> None:
     """For budgeted rows whose prompts have closed thinking; `state` is `(7, batch_size)` on the CPU."""
     _, thinks = _thinks(automaton, state)
-    if bool((~thinks & (state[Field.ENDED] == Ended.NEVER_STARTED) & has_budget(limits)).any()):
+    closed = ~thinks & (state[Field.ENDED] == Ended.NEVER_STARTED) & has_budget(limits)
+    if bool(closed.any()) and not automaton.format.interleaved:
         warn(
             "A thinking budget has no effect on a prompt that has closed thinking already, as chat templates do where "
-            f"thinking is switched off. {_MAKE_IT_THINK}"
+            "thinking is switched off, or before a tool was called in the same turn (a model that then thinks again "
+            f"needs `ThinkingFormat.from_tokenizer(tokenizer, interleaved=True)`). {_MAKE_IT_THINK}"
         )
 
 
@@ -98,13 +100,21 @@ def warn_about_reports(reports: Sequence[Report], automaton: Automaton, limits: 
     _, thinks = _thinks(automaton, state)  # of the others a warning was given before
     idle = torch.tensor([report.ended == "never_started" and len(report.forced) > 0 for report in reports])
     if bool((idle & budgeted & thinks).any()):
-        warn(f"A thinking budget had no effect: a row was answered without thinking. {_MAKE_IT_THINK}")
-    empty = [report.ended in ("natural", "cut", "looped") and report.answer_tokens == 0 for report in reports]
-    if any(empty):
+        turn = automaton.format.turn_text or "none"
         warn(
-            "A row has no answer: the model ended it right behind its thinking. Give an `answer_prefix` if there is "
-            "none, or check that the prompt asks for an answer."
+            "A thinking budget had no effect: in a row, no thinking was seen (opened by "
+            f"{automaton.format.start_text!r}, in a turn opened by {turn!r}). {_MAKE_IT_THINK}"
         )
+    forced = len(automaton.answer_ids)  # what a cut puts at the answer's beginning
+    for report in reports:
+        is_cut = report.ended in ("cut", "looped")
+        stopped = report.forced[-1:] == (False,)  # by an end of sequence of its own, and not for want of room
+        if stopped and (is_cut or report.ended == "natural") and report.answer_tokens == forced * is_cut:
+            warn(
+                "A row has no answer: the model stopped right after its thinking. Check that the prompt asks for one; "
+                "after a cut, another `answer_prefix` may help."
+            )
+            return
 
 
 def warn_about_sampling() -> None:

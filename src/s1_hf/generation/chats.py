@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from s1_hf.forcing.formats import ThinkingFormat
     from s1_hf.generation.processor import BudgetForcingLogitsProcessor
+
+_OURS = frozenset(("tokenize", "add_generation_prompt", "continue_final_message", "return_dict", "return_tensors"))
+"""Arguments of `apply_chat_template` that are not the caller's."""
 
 Message = Mapping[str, Any]
 Prompt = str | Sequence[Message]
@@ -83,6 +87,8 @@ def prompt_ids(
     tokenizer: PreTrainedTokenizerBase, fmt: ThinkingFormat, prompt: Prompt, options: Mapping[str, Any]
 ) -> list[int]:
     """A prompt as ids, by the chat template if there is one; raises a `ValueError` if it is none."""
+    if taken := _OURS.intersection(options):
+        raise ValueError(f"`chat_template_kwargs` has to be without {', '.join(sorted(taken))}, which is set here.")
     if isinstance(prompt, str) and not tokenizer.chat_template:
         ids = list(tokenizer(prompt)["input_ids"])  # with its BOS, which a chat template would have written
     else:
@@ -131,13 +137,11 @@ def _render(
     try:
         return _render_as_wanted(tokenizer, messages, {**options, "continue_final_message": field})
     except ValueError:
-        own = messages.pop()["content"]
-        if not isinstance(own, str):
-            raise
+        own = "".join(_parts_of(messages.pop(), field))
     text = _render_as_wanted(tokenizer, messages, {**options, "add_generation_prompt": True})
-    if own.lstrip().startswith(fmt.start_text) and text.rstrip().endswith(fmt.start_text):
-        text = text.rstrip()[: -len(fmt.start_text)]
-    return text + own
+    if text.rstrip().endswith(fmt.start_text.rstrip()):
+        text = text.rstrip().removesuffix(fmt.start_text.rstrip())
+    return text + (own if field == "content" else fmt.start_text + own)
 
 
 def _begun_field(message: Message) -> str | None:
@@ -152,23 +156,33 @@ def _begun_field(message: Message) -> str | None:
 def _render_as_wanted(tokenizer: PreTrainedTokenizerBase, chat: list[dict[str, Any]], options: dict[str, Any]) -> str:
     """The chat as text, with contents as the template wants them: texts, or lists of parts.
 
-    Templates of models that see images go through a list of parts, and lose a text without a word.
+    Templates of models that see images go through a list of parts, and lose a text without a word; others write a list
+    as Python does.
+
+    Raises:
+        ValueError: the template takes the chat in neither form.
     """
-    question = next((_text_of(message) for message in reversed(chat) if message["role"] == "user"), "").strip()
+    # 1. What may get lost: the last question, and all that came as lists.
+    wanted = _parts_of(next((message for message in reversed(chat) if message["role"] == "user"), {}))
+    for message in chat:
+        if not isinstance(message.get("content"), (str, type(None))):
+            wanted += _parts_of(message)
+    # 2. The first form in which all of it is there.
     renderings, errors = [], []
-    for messages in (chat, [_other_form(message) for message in chat]):
+    for form in (dict, _as_text, _as_parts):
         try:
-            text = str(tokenizer.apply_chat_template(messages, tokenize=False, **options))
+            text = str(tokenizer.apply_chat_template([form(message) for message in chat], tokenize=False, **options))
         except Exception as error:  # templates raise whatever they like
             errors.append(error)
             continue
-        if question in text:
+        if all(part.strip() in text for part in wanted) and not _PARTS_AS_CODE.search(text):
             return text
         renderings.append(text)
+    # 3. None, so that something is lost.
     if not renderings:
-        raise errors[0]
+        raise ValueError(f"The chat template does not take this chat: {type(errors[0]).__name__}: {errors[0]}")
     warnings.warn(
-        f"The chat template leaves out, or changes, the last user message, {question[:60]!r}: the prompt is "
+        f"The chat template leaves out, or changes, a part of the chat, such as {wanted[:1]!r:.80}: the prompt ends in "
         f"{renderings[0][-200:]!r}.",
         BudgetWarning,
         stacklevel=5,
@@ -176,22 +190,33 @@ def _render_as_wanted(tokenizer: PreTrainedTokenizerBase, chat: list[dict[str, A
     return renderings[0]
 
 
-def _text_of(message: Message) -> str:
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    parts = [part["text"] for part in content or () if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
-    return parts[-1] if parts else ""
+_PARTS_AS_CODE = re.compile(r"\{['\"]type['\"]: ['\"]text['\"]")
 
 
-def _other_form(message: dict[str, Any]) -> dict[str, Any]:
-    """The same message with its text as a list of parts, or its parts, if all are texts, as one text."""
-    content = message.get("content")
+def _parts_of(message: Message, field: str = "content") -> list[str]:
+    """The texts that a message holds."""
+    content = message.get(field)
     if isinstance(content, str):
-        return {**message, "content": [{"type": "text", "text": content}]}
-    if isinstance(content, Sequence) and all(isinstance(part, Mapping) and "text" in part for part in content):
-        return {**message, "content": "".join(part["text"] for part in content)}
-    return message
+        return [content]
+    found = []
+    for part in content or ():
+        if isinstance(part, Mapping) and isinstance(part.get("text"), str):
+            found.append(part["text"])
+    return found
+
+
+def _as_parts(message: dict[str, Any]) -> dict[str, Any]:
+    """The same message with its text as a list of parts."""
+    content = message.get("content")
+    return {**message, "content": [{"type": "text", "text": content}]} if isinstance(content, str) else message
+
+
+def _as_text(message: dict[str, Any]) -> dict[str, Any]:
+    """The same message with its parts, if all are texts, as one text."""
+    content = message.get("content")
+    if isinstance(content, str) or not content or len(_parts_of(message)) < len(content):
+        return message
+    return {**message, "content": "".join(_parts_of(message))}
 
 
 def left_padded(rows: list[list[int]], pad: int) -> dict[str, torch.Tensor]:

@@ -164,12 +164,12 @@ class AnswerStopStrings(StoppingCriteria):
         tokenizer: PreTrainedTokenizerBase,
         processor: BudgetForcingLogitsProcessor,
     ) -> None:
-        texts = [stop_strings] if isinstance(stop_strings, str) else list(stop_strings)
-        if not texts or not all(isinstance(text, str) and text for text in texts):
+        texts = [stop_strings] if isinstance(stop_strings, str) else stop_strings
+        if not isinstance(texts, Sequence) or not texts or not all(isinstance(text, str) and text for text in texts):
             raise ValueError(
                 f"`answer_stop_strings` has to be a text, or a sequence of texts, but is {stop_strings!r}."
             )
-        self._found, self._processor = StopStringCriteria(tokenizer, texts), processor
+        self._found, self._processor = StopStringCriteria(tokenizer, list(texts)), processor
         self._forced = len(processor.automaton.answer_ids)  # which open an answer behind a cut
 
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
