@@ -62,6 +62,7 @@ def describe(checkpoint: Checkpoint, said: str | dict[str, Any] | None, budget: 
         "answer_start": _tokens(tokenizer, fmt.answer_start) if fmt.answer_start else None,
         "ends": [_tokens(tokenizer, [i]) for i in whole.ends],
         "handovers": [_tokens(tokenizer, [i]) for i in fmt.handovers],
+        "call_ends": [_tokens(tokenizer, [i]) for i in fmt.call_ends],
         "ends_of_sequence": [_tokens(tokenizer, [i]) for i in eos],
         "opened_by": _opened_by(fmt, _state(automaton, prompt), modes),
         "can_ignore_ends": not fmt.plain,

@@ -98,6 +98,7 @@ def _facts(found: dict[str, Any]) -> Table:
         "ends of thinking": _listed(found["ends"]),
         "ends of sequence": _listed(found["ends_of_sequence"]),
         "handovers to tools": _listed(found["handovers"]),
+        "tool calls end with": _listed(found["call_ends"]),
         "ends can be ignored": "yes" if found["can_ignore_ends"] else plain,
         "may open again": "yes: blocks share one budget" if found["interleaved"] else "no",
         "wait": _shown(found["wait"]),

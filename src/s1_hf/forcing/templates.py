@@ -222,7 +222,7 @@ def _user_turn(
     second = spelled(two.rsplit(_ANSWERED, 1)[-1].split(_ASKED_AGAIN)[0])
     shared = _shared_beginning([first[::-1], second[::-1]])[::-1]
     # Turns of the system, the user and the assistant end alike; the end that is known is what the assistant's follows.
-    end = spelled(one.rsplit(_ASKED, 1)[-1].split(assistant)[0])
+    end = spelled(one.rsplit(_ASKED, 1)[-1].split(assistant)[0]) if assistant else ""
     return spelling.written(shared.removeprefix(end).strip())
 
 
