@@ -152,6 +152,7 @@ def test_a_template_that_names_the_tags_is_enough_for_think():
         (["<|start|>", "<|channel|>", "<|message|>", "<|end|>"], "<|channel|>thinking<|message|>"),
         (["<|channel>", "<channel|>"], "<|channel>reasoning"),
         (["<think>", "</think>"], "<<think>>"),
+        ([], "<<think>>x<</think>>"),
         ([], "<think effort=high>x</think>"),
     ],
 )

@@ -73,3 +73,14 @@ def test_a_switch_that_nobody_knows_is_no_part_of_the_header():
     assert turns_of(prompt).assistant == "<|im_start|>assistant"
     prompt = "<|im_start|>{% if persona %}{{ persona }}{% else %}assistant{% endif %}\n"
     assert turns_of(prompt).assistant == "<|im_start|>assistant"  # a variable about something else
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing", "found"), [("<|result|>", "<|/result|>", 1), ("<tool>", "</tool>", 1), ("<a>", "</a>", 0)]
+)
+def test_special_tokens_around_a_tools_result_are_found(opening, closing, found):
+    """If they speak of one; others may be a turn's."""
+    messages = "{% for m in messages %}{% if m.role == 'tool' %}" + opening + "{{ m.content }}" + closing
+    messages += "{% else %}<|im_start|>{{ m.role }}\n{{ m.content }}{% endif %}{% endfor %}"
+    turns = turns_of("<|im_start|>assistant\n", messages, (opening, closing))
+    assert turns.results == ((opening, closing),) * found

@@ -153,6 +153,8 @@ def _named_fully(template: str) -> list[str]:
         for name, family in FAMILIES.items()
         if not family.force_start and all(text.strip() in template for text in family.texts)
     ]
+    for name in named:
+        _check_no_likeness(name, template)
     return _named_best(named, template)
 
 

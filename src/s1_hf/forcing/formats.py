@@ -230,7 +230,7 @@ class ThinkingFormat:
             answer_start_text=answer_start,
             handovers=handed,
             call_ends=single_tokens(vocabulary, "call_ends", call_ends, delimiters),
-            tool_results=tuple((opening, closing) for opening, closing in tool_results),
+            tool_results=(*turns.results, *((opening, closing) for opening, closing in tool_results)),
         )
 
     def with_ends(self, eos: Sequence[int]) -> ThinkingFormat:

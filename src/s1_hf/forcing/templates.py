@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import meta
 
 from s1_hf.forcing.families import SWITCHES
-from s1_hf.forcing.spelling import Spelling
+from s1_hf.forcing.spelling import Spelling, is_whole
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -63,6 +63,14 @@ _TOOL = {
 }
 
 
+_CALL: dict[str, Any] = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [{"id": "abcdefghi", "type": "function", "function": {"name": "look", "arguments": {"at": "it"}}}],
+}
+_RESULT: dict[str, Any] = {"role": "tool", "name": "look", "tool_call_id": "abcdefghi", "content": "Threeth."}
+
+
 @dataclass(frozen=True)
 class Turns:
     """The texts that open turns; empty where a template has none.
@@ -70,10 +78,12 @@ class Turns:
     Args:
         assistant (`str`): opens the assistant's turn, without anything that switches thinking on or off.
         user (`str`): opens a user's turn.
+        results (`tuple[tuple[str, str], ...]`): special tokens that stand around a tool's result.
     """
 
     assistant: str = ""
     user: str = ""
+    results: tuple[tuple[str, str], ...] = ()
 
 
 def template_of(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -169,7 +179,8 @@ def _read_turns(tokenizer: PreTrainedTokenizerBase, template: str, delimiters: t
     if not turn.strip():
         turn = next((opening for opening in openings if opening), "")
     # 3. What stands in front of both questions of a chat, behind the end of the turn before.
-    return Turns(turn.rstrip(), _user_turn(tokenizer, turn.rstrip(), spelling, spelled))
+    user = _user_turn(tokenizer, turn.rstrip(), spelling, spelled)
+    return Turns(turn.rstrip(), user, _around_results(tokenizer, spelling, spelled))
 
 
 def _ways(tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[str, dict[str, Any], list[dict[str, Any]]]]:
@@ -224,6 +235,22 @@ def _user_turn(
     # Turns of the system, the user and the assistant end alike; the end that is known is what the assistant's follows.
     end = spelled(one.rsplit(_ASKED, 1)[-1].split(assistant)[0]) if assistant else ""
     return spelling.written(shared.removeprefix(end).strip())
+
+
+def _around_results(
+    tokenizer: PreTrainedTokenizerBase, spelling: Spelling, spelled: Callable[[str], str]
+) -> tuple[tuple[str, str], ...]:
+    """The special tokens next to a tool's result, if they speak of one."""
+    try:
+        text = render(tokenizer, [*_CHATS["one question"], _CALL, _RESULT], tools=[_TOOL])
+    except Exception:  # templates raise whatever they like
+        return ()
+    before, _, after = text.partition(_RESULT["content"])
+    opening = next((letter for letter in reversed(spelled(before)) if is_whole(letter)), "")
+    closing = next((letter for letter in spelled(after) if is_whole(letter)), "")
+    pair = spelling.written(opening), spelling.written(closing)
+    speaks = all(re.search("tool|result|response|output|observation|return", token, re.IGNORECASE) for token in pair)
+    return (pair,) if speaks and opening != closing else ()
 
 
 def _shared_beginning(texts: Sequence[str]) -> str:
