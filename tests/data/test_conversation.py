@@ -214,7 +214,7 @@ def test_a_row_of_s1k_1_1_as_it_is_on_the_hub_is_told_to_use_load_s1k():
 
 @pytest.mark.parametrize("call", [lambda f: to_conversation(ROW, f), lambda f: check_rows([], f)])
 def test_an_unknown_format_is_refused(call):
-    with pytest.raises(ValueError, match="`format` has to be one of 's1', 'think', but is 'harmony'"):
+    with pytest.raises(ValueError, match="`format` has to be one of 's1', 'think', or a pair .*, but is 'harmony'"):
         call("harmony")
 
 
@@ -400,3 +400,13 @@ def test_a_template_that_changes_only_one_row_is_found_by_that_row(monkeypatch, 
         ValueError, match="Row 1: The chat template has to render .* the thinking is dropped or changed"
     ):
         summarize([*numbered(1), {**ROW, "thinking_trajectories": ["a\tb"]}], tokenizer)
+
+
+def test_delimiters_of_ones_own_are_written_as_think_is():
+    row = {"question": "1+1?", "thinking_trajectories": ["One."], "attempt": " 2"}
+    assert to_conversation(row, ("<r>", "</r>"))["completion"][0]["content"] == "<r>\nOne.\n</r>\n\n2"
+    with pytest.raises(ValueError, match="`attempt` contains '</r>', a delimiter"):
+        to_conversation(row | {"attempt": "2</r>"}, ("<r>", "</r>"))
+    for bad in (("<r>",), ("<r>", ""), ("<r>", 3)):
+        with pytest.raises(ValueError, match="or a pair of delimiters such as"):
+            to_conversation(row, bad)

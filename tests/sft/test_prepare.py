@@ -1,14 +1,17 @@
 """Tokenizer and data are prepared and checked; the disk space is counted."""
 
+import shutil
+
 import pytest
 
 pytest.importorskip("trl")
 pytest.importorskip("datasets")
 
 from training_runs import arguments
-from transformers import Qwen2Config
+from transformers import AutoTokenizer, Qwen2Config
 from trl import ModelConfig, SFTConfig
 
+from s1_hf import ThinkingFormat, embedded
 from s1_hf.sft.checking import check
 from s1_hf.sft.prepare import disk_needed
 from s1_hf.sft.recipe import DataArguments, read_recipe
@@ -70,3 +73,41 @@ def test_what_cannot_be_prepared_is_refused_with_its_field(tmp_path, overrides, 
     recipe, *given = arguments(tmp_path / "run")
     with pytest.raises(ValueError, match=said):
         check(read_recipe(recipe, [*given, *overrides]))
+
+
+def with_tags(folder):
+    """The toy's base with two more tokens, as somebody with delimiters of their own has prepared it."""
+    shutil.copytree(embedded.BASE_PATH, folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["<r>", "</r>"])
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_delimiters_of_ones_own_are_trained_and_signed(tmp_path):
+    """Rows are written with them, the loss begins at them, and what is saved says so."""
+    folder = with_tags(tmp_path / "base")
+    own = ["--thinking_start", "<r>", "--thinking_close", "</r>"]
+    recipe, *overrides = arguments(tmp_path / "run", "--model_name_or_path", str(folder), *own)
+    prepared = check(read_recipe(recipe, overrides)).prepared
+    fmt = prepared.thinking_format
+    assert (fmt.start_text, fmt.close_text, fmt.plain) == ("<r>", "</r>", False)
+    trained = [i for i in prepared.rows[0]["labels"] if i >= 0] if "labels" in prepared.rows.column_names else None
+    text = prepared.tokenizer.decode(trained or prepared.rows[0]["input_ids"])
+    assert "<r>\n" in text and "\n</r>\n\n" in text and "<|im_start|>think" not in text
+    prepared.tokenizer.save_pretrained(tmp_path / "saved")
+    found = ThinkingFormat.from_tokenizer(AutoTokenizer.from_pretrained(tmp_path / "saved"))
+    assert (found.start_text, found.close_text, found.force_start) == ("<r>", "</r>", False)
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (["--thinking_start", "<r>"], "`thinking_start` and `thinking_close` need each other"),
+        (["--thinking_start", "<r>", "--thinking_close", "</r>"], "needs delimiters that are one token each"),
+    ],
+)
+def test_delimiters_that_cannot_be_trained_are_refused(tmp_path, own, message):
+    recipe, *overrides = arguments(tmp_path / "run", *own)
+    with pytest.raises(ValueError, match=message):
+        check(read_recipe(recipe, overrides))

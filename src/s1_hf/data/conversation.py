@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.forcing.families import FAMILIES
+from s1_hf.forcing.families import FAMILIES, Family
 from s1_hf.forcing.vocabulary import check_tokenizer
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ Row = Mapping[str, Any]
 Messages = list[dict[str, str]]
 
 FORMATS = ("s1", "think")
-"""The formats that can be written, by their names in `s1_hf.forcing.formats.FAMILIES`."""
+"""The formats that can be written, by their names in `s1_hf.forcing.families.FAMILIES`."""
+
+Delimiters = tuple[str, str]
+"""What opens and closes thinking, in place of a format's name."""
 
 _COLUMNS = ("question", "thinking_trajectories", "attempt")
 _LISTED = 5  # faults or rows spelled out in one message
@@ -31,18 +34,19 @@ _BATCH = 64  # rows tokenized at a time
 _SAMPLE = {"question": "What is 1+1?", "thinking_trajectories": ["One.\n\nOne more."], "attempt": "Answer: 2"}
 
 
-def to_conversation(row: Row, format: str = "s1", *, system: str | None = None) -> dict[str, Messages]:
+def to_conversation(row: Row, format: str | Delimiters = "s1", *, system: str | None = None) -> dict[str, Messages]:
     """One row as TRL's prompt-completion messages; TRL computes the loss only on the completion.
 
     With trace as the traces joined by newlines and stripped, and answer as the attempt, the assistant's message is:
 
     - `"s1"`: `<|im_start|>think\\n{trace}\\n<|im_start|>answer\\n{answer}`, byte for byte as in the original; answer is
       prefixed with `Answer: ` unless it already contains `Answer:`, and then stripped;
-    - `"think"`: `<think>\\n{trace}\\n</think>\\n\\n{answer}`; answer is stripped, without a prefix.
+    - `"think"`: `<think>\\n{trace}\\n</think>\\n\\n{answer}`; answer is stripped, without a prefix;
+    - delimiters of your own, `("<r>", "</r>")`: as `"think"`, with these.
 
     Args:
         row (`Mapping`): with `question` (`str`), `thinking_trajectories` (`list[str]`) and `attempt` (`str`).
-        format (`str`, defaults to `"s1"`): `"s1"` or `"think"`.
+        format (`str` or `tuple[str, str]`, defaults to `"s1"`): `"s1"`, `"think"`, or what opens and closes thinking.
         system (`str`, *optional*): a system message. Without one the chat template's default applies (s1 was trained
             with Qwen2.5's).
 
@@ -73,7 +77,7 @@ def to_conversation(row: Row, format: str = "s1", *, system: str | None = None) 
     return {"prompt": prompt, "completion": [{"role": "assistant", "content": content}]}
 
 
-def check_rows(rows: Iterable[Row], format: str = "s1") -> None:
+def check_rows(rows: Iterable[Row], format: str | Delimiters = "s1") -> None:
     """Refuse rows that would teach something other than intended.
 
     Raises:
@@ -92,7 +96,7 @@ def check_rows(rows: Iterable[Row], format: str = "s1") -> None:
         )
 
 
-def check_delimiters(tokenizer: PreTrainedTokenizerBase, format: str = "s1") -> None:
+def check_delimiters(tokenizer: PreTrainedTokenizerBase, format: str | Delimiters = "s1") -> None:
     """Refuse a tokenizer that splits the delimiters: `<|im_start|>` for s1, `<think>` and `</think>` for think.
 
     Raises:
@@ -101,7 +105,7 @@ def check_delimiters(tokenizer: PreTrainedTokenizerBase, format: str = "s1") -> 
     check_tokenizer(tokenizer)
     _check_format(format)
     split = {}
-    for token in FAMILIES[format].tokens:
+    for token in _family(format).tokens:
         ids = tokenizer.encode(token, add_special_tokens=False)
         if len(ids) != 1 or ids[0] == tokenizer.unk_token_id:
             split[token] = tokenizer.convert_ids_to_tokens(ids)
@@ -114,7 +118,7 @@ def check_delimiters(tokenizer: PreTrainedTokenizerBase, format: str = "s1") -> 
         )
 
 
-def check_template(tokenizer: PreTrainedTokenizerBase, format: str = "s1") -> None:
+def check_template(tokenizer: PreTrainedTokenizerBase, format: str | Delimiters = "s1") -> None:
     """Refuse a chat template that drops or rewrites the thinking, or writes something before it.
 
     Many templates of reasoning models remove the thinking from assistant messages (DeepSeek-R1's), or open their own
@@ -190,7 +194,7 @@ class LengthSummary:
 def summarize(
     rows: Iterable[Row],
     tokenizer: PreTrainedTokenizerBase,
-    format: str = "s1",
+    format: str | Delimiters = "s1",
     *,
     max_length: int | None = None,
     system: str | None = None,
@@ -216,20 +220,31 @@ def summarize(
     return LengthSummary(tuple(lengths), completion_tokens, max_length)
 
 
-def _check_format(format: str) -> None:
-    if format not in FORMATS:
-        raise ValueError(f"`format` has to be one of {', '.join(map(repr, FORMATS))}, but is {format!r}.")
+def _check_format(format: str | Delimiters) -> None:
+    is_pair = isinstance(format, tuple) and len(format) == 2 and all(isinstance(t, str) and t.strip() for t in format)
+    if not is_pair and format not in FORMATS:
+        raise ValueError(
+            f"`format` has to be one of {', '.join(map(repr, FORMATS))}, or a pair of delimiters such as "
+            f"('<r>', '</r>'), but is {format!r}."
+        )
 
 
-def _write(format: str, trace: str, attempt: str) -> str:
-    family = FAMILIES[format]
-    if format == "think":
+def _family(format: str | Delimiters) -> Family:
+    if isinstance(format, str):
+        return FAMILIES[format]
+    start, close = format
+    return Family(start=start, close=close, tokens=(start, close), models="yours", source="you")
+
+
+def _write(format: str | Delimiters, trace: str, attempt: str) -> str:
+    family = _family(format)
+    if format != "s1":
         return f"{family.start}\n{trace}\n{family.close}\n\n{attempt.strip()}"
     answer = attempt if "Answer:" in attempt else "Answer: " + attempt
     return f"{family.start}\n{trace}\n{family.close}\n{answer.strip()}"
 
 
-def _faults(row: Row, format: str) -> list[str]:
+def _faults(row: Row, format: str | Delimiters) -> list[str]:
     missing = [name for name in _COLUMNS if name not in row]
     if missing:
         return [f"lacks {', '.join(f'`{n}`' for n in missing)} (it has {', '.join(row)}): load it with `load_s1k`"]
@@ -244,13 +259,15 @@ def _faults(row: Row, format: str) -> list[str]:
         if not isinstance(text, str) or not text.strip():
             faults.append(f"`{name}` has to be a string that is not blank, but is {text!r:.60}")
             continue
-        inside = [token for token in FAMILIES[format].tokens if token in text]
+        inside = [token for token in _family(format).tokens if token in text]
         if inside:
             faults.append(f"`{name}` contains {' and '.join(map(repr, inside))}, a delimiter of format {format!r}")
     return faults
 
 
-def _render(tokenizer: PreTrainedTokenizerBase, conversation: dict[str, Messages], format: str) -> tuple[str, str]:
+def _render(
+    tokenizer: PreTrainedTokenizerBase, conversation: dict[str, Messages], format: str | Delimiters
+) -> tuple[str, str]:
     """The prompt and the whole conversation as text; the second continues where the first ends."""
     if not tokenizer.chat_template:
         raise ValueError("The tokenizer has to have a chat template, but has none. Set `tokenizer.chat_template`.")
@@ -259,12 +276,12 @@ def _render(tokenizer: PreTrainedTokenizerBase, conversation: dict[str, Messages
     whole = str(tokenizer.apply_chat_template([*prompt, *completion], tokenize=False))
     content = completion[0]["content"]
     head, found, _ = whole.rpartition(content)
-    if found and opened in (head, f"{head}{FAMILIES[format].start}\n"):  # the prompt may already open thinking
+    if found and opened in (head, f"{head}{_family(format).start}\n"):  # the prompt may already open thinking
         return opened, whole
     if found:
         fault = f"it is preceded by {head[-60:]!r}, while a prompt ends in {opened[-60:]!r}"
     else:
-        trace = content.split(FAMILIES[format].close)[0]
+        trace = content.split(_family(format).close)[0]
         fault = "the answer is changed" if trace in whole else "the thinking is dropped or changed"
     raise ValueError(
         f"The chat template has to render an assistant's message in full and right after the prompt, but {fault}. "

@@ -48,7 +48,8 @@ def tokenize(row: dict[str, Any], tokenizer: PreTrainedTokenizerBase, thinking_f
             not begin with the opening delimiter, lacks the closing one, or does not end with the end of turn. In each
             case, training would differ from what the model sees when it generates.
     """
-    messages = to_conversation(row, format=thinking_format.name)
+    own = (thinking_format.start_text, thinking_format.close_text)
+    messages = to_conversation(row, format=own if thinking_format.name == "custom" else thinking_format.name)
     prompt = _render(tokenizer, messages["prompt"], add_generation_prompt=True)
     ids = _render(tokenizer, messages["prompt"] + messages["completion"])
     tokens = Tokens(ids, len(prompt))

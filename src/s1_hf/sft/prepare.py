@@ -15,7 +15,7 @@ from trl import ModelConfig, SFTConfig, get_peft_config
 from s1_hf.data.conversation import LengthSummary, check_delimiters, check_rows
 from s1_hf.data.s1k import describe_source, load_s1k
 from s1_hf.forcing.families import SIGN
-from s1_hf.forcing.formats import ThinkingFormat
+from s1_hf.forcing.formats import ThinkingFormat, format_of_settings
 from s1_hf.memory import checkpoint_bytes
 from s1_hf.sft import guards
 from s1_hf.sft.data import IGNORED, show_mask, training_rows
@@ -61,13 +61,14 @@ def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Pr
     config = AutoConfig.from_pretrained(name, **where)
     tokenizer = AutoTokenizer.from_pretrained(name, **where)
     _set_tokens(tokenizer, data, args)
-    thinking_format = ThinkingFormat.from_tokenizer(tokenizer, data.thinking_format)
-    check_delimiters(tokenizer, data.thinking_format)
+    written = written_format(data)
+    check_delimiters(tokenizer, written)
+    thinking_format = format_of_settings(tokenizer, _sign(data))
     with args.main_process_first(desc="preparing the data"):
         dataset = load_s1k(
             data.dataset, path=data.dataset_path, traces=data.dataset_traces, revision=data.dataset_revision
         )
-        check_rows(dataset, data.thinking_format)
+        check_rows(dataset, written)
         rows = training_rows(dataset, tokenizer, thinking_format, args.dataset_num_proc)
     summary = _lengths(rows, args.max_length)
     steps = guards.total_steps(len(rows), data.global_batch_size, args.num_train_epochs, args.max_steps)
@@ -108,12 +109,31 @@ def disk_needed(config: PreTrainedConfig, data: DataArguments, args: SFTConfig, 
     return final + kept * checkpoint_bytes(trained, model_only=args.save_only_model)
 
 
+def written_format(data: DataArguments) -> str | tuple[str, str]:
+    """How the rows of a recipe are written: a format's name, or delimiters of its own.
+
+    Raises:
+        ValueError: one delimiter stands without the other.
+    """
+    if data.thinking_start is None and data.thinking_close is None:
+        return data.thinking_format
+    if data.thinking_start is None or data.thinking_close is None:
+        raise ValueError("`thinking_start` and `thinking_close` need each other: set both, or neither.")
+    return data.thinking_start, data.thinking_close
+
+
+def _sign(data: DataArguments) -> str | dict[str, str]:
+    """The format of a recipe, as the settings that a folder carries."""
+    written = written_format(data)
+    return written if isinstance(written, str) else {"start": written[0], "close": written[1]}
+
+
 def _set_tokens(tokenizer: PreTrainedTokenizerBase, data: DataArguments, args: SFTConfig) -> None:
     """Set padding token, end of turn and chat template as the recipe asks, before the rows are made.
 
     And the sign by which whatever is saved with this tokenizer, checkpoints included, is known as of this format.
     """
-    tokenizer.init_kwargs[SIGN] = data.thinking_format
+    tokenizer.init_kwargs[SIGN] = _sign(data)
     template = args.chat_template_path
     if template is not None:
         if not Path(template).is_file():

@@ -34,6 +34,10 @@ class DataArguments:
     thinking_format: str = field(
         default="s1", metadata={"help": "Delimiters to train: s1 or think.", "choices": ["s1", "think"]}
     )
+    thinking_start: str | None = field(
+        default=None, metadata={"help": "Delimiters of your own: what opens thinking, one token of the vocabulary."}
+    )
+    thinking_close: str | None = field(default=None, metadata={"help": "And what closes it, likewise."})
     global_batch_size: int = field(
         default=16,
         metadata={"help": "Rows per optimizer step, over all processes; it determines gradient accumulation."},
