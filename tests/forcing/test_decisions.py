@@ -680,6 +680,14 @@ def test_rule_8_a_sampled_end_that_is_skipped_leaves_the_other_tokens_to_a_new_d
     assert (row.pick, row.only, row.stand.ends_ignored) == ("</think>", "b", 1)
 
 
+@pytest.mark.parametrize(("may_skip", "token"), [(True, "b"), (False, "</think>")])
+def test_rule_8_a_second_draw_is_made_only_where_an_end_may_be_skipped(may_skip, token):
+    """It is a pass over the vocabulary, which a host leaves out where every ignored end has its Wait."""
+    rows = PlacedRows("think", num_ignores=1, wait_text=None)
+    (row,) = rows.decide(rows.scores("b"), rule="sample", drawn=["</think>"], may_skip=may_skip)
+    assert row.only == token
+
+
 def test_rule_8_at_the_cap_the_token_drawn_means_nothing():
     rows = PlacedRows("think", max_thinking_tokens=5)
     for drawn in ("b", "</think>"):
