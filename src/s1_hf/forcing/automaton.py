@@ -58,6 +58,7 @@ class Automaton:
             self._take_texts(budget)
         self.cells: list[Cell] = []
         self.effects: list[dict[int, Effect]] = []  # of each cell, by token; see `OTHERS`
+        self._tables_on: dict[torch.device, Tables] = {}
         self.ban_rows: list[set[int]] = [set(), set(format.ends)]  # 0: nothing, 1: no empty rounds (rule 4)
         self._build()
 
@@ -136,65 +137,61 @@ class Automaton:
         fmt = self.format
         # 1. What is looked for. An interleaved format may open thinking again after it was closed; otherwise both
         #    delimiters are watched there so that they are never completed (rule 7).
-        self.find_start = find_start = DelimiterSearch([self.start], self.spelling)
-        self.find_close = find_close = DelimiterSearch([self.close], self.spelling)
-        self.find_again = find_again = find_start
+        self.find_start = DelimiterSearch([self.start], self.spelling)
+        self.find_close = DelimiterSearch([self.close], self.spelling)
+        self.find_again = self.find_start
         if not fmt.interleaved:
-            self.find_again = find_again = DelimiterSearch([self.start, self.close], self.spelling)
+            self.find_again = DelimiterSearch([self.start, self.close], self.spelling)
 
         # 2. The free cells, one for each matched part of a delimiter.
-        self.pre = self._reserve(find_start.size)
-        self.think = self._reserve(find_close.size)
+        self.pre = self._reserve(self.find_start.size)
+        self.think = self._reserve(self.find_close.size)
         self.call_ends = set(fmt.call_ends).difference(self.eos)
         self.called = self._reserve(1) if self.call_ends else -1
         self.hold = self._reserve(1)
-        self.answer = self._reserve(find_again.size)
+        self.answer = self._reserve(self.find_again.size)
         self.done = self._reserve(1)
         self.openings: dict[int, int] = {}  # from a cell of `pre` to the run that forces the rest of `start`
 
         # 3. What each of them does with a token, and the forced runs that leave it.
         stop = dict.fromkeys(self.eos, Effect(self.done))
         hands_over = dict.fromkeys(set(fmt.handovers).intersection(self.eos), Effect(self.done, hands_over=1))
-        for part in range(find_start.size):
-            self._add_before_thinking(part, find_start, find_close, stop)
-        for part in range(find_close.size):
-            self._add_thinking(part, find_close, find_again, stop | hands_over)
+        for part in range(self.find_start.size):
+            self._add_before_thinking(part, stop)
+        for part in range(self.find_close.size):
+            self._add_thinking(part, stop | hands_over)
         if self.call_ends:
             self._add_called()
         self._set(self.hold, self.cells[self.think]._replace(bans=1), dict(self.effects[self.think]))
-        for part in range(find_again.size):
-            self._add_answer(part, find_again, find_close, stop)
+        for part in range(self.find_again.size):
+            self._add_answer(part, stop)
         self._set(self.done, Cell(), {OTHERS: Effect(self.done)})
         self.wait_cells = [self._forced_run(ids, self.hold, thinks=1) for ids in self.wait_ids]
 
-    def _add_before_thinking(
-        self, part: int, find_start: DelimiterSearch, find_close: DelimiterSearch, stop: dict[int, Effect]
-    ) -> None:
+    def _add_before_thinking(self, part: int, stop: dict[int, Effect]) -> None:
         effects = {OTHERS: Effect(self.pre, answers=1)}
-        for token, move in find_start.moves_from(part).items():
+        for token, move in self.find_start.moves_from(part).items():
             effects[token] = Effect(self.pre + move.state, answers=1)
             if move.found:
-                effects[token] = self._opening(move.tail, find_close)._replace(forgets=1)
+                effects[token] = self._opening(move.tail)._replace(forgets=1)
         self._set(self.pre + part, Cell(), effects | stop)
         if self.format.force_start:
-            rest = self._rest(self.format.start, find_start, part)  # what stands there already is continued
+            rest = self._rest(self.format.start, self.find_start, part)  # what stands there already is continued
             self.openings[self.pre + part] = self._forced_run(rest, self.think, opens=1)
 
-    def _add_thinking(
-        self, part: int, find_close: DelimiterSearch, find_again: DelimiterSearch, ends: dict[int, Effect]
-    ) -> None:
+    def _add_thinking(self, part: int, ends: dict[int, Effect]) -> None:
         effects = {OTHERS: Effect(self.think, thinks=1)} | ends
-        for token, move in find_close.moves_from(part).items():
+        for token, move in self.find_close.moves_from(part).items():
             then, closes = self.think + move.state, 0
             if move.found:
-                then, closes = self.answer + find_again.after(move.tail), 1
+                then, closes = self.answer + self.find_again.after(move.tail), 1
             effects[token] = Effect(then, thinks=1, keeps=move.keeps, begins=move.begins, closes=closes)
         for token in self.call_ends:
             effect = effects.get(token, effects[OTHERS])
             if effect.next == self.think:  # else its text is part of a closing delimiter
                 effects[token] = effect._replace(next=self.called)
         # A closing delimiter that the model has begun is continued, not restarted.
-        rest = self._rest(self.format.close, find_close, part)
+        rest = self._rest(self.format.close, self.find_close, part)
         natural = self._forced_run(rest, self.answer)
         cut = self._forced_run(rest, self._forced_run(self.answer_ids, self.answer, answers=1))
         cut_after_text = stop = cut
@@ -231,21 +228,19 @@ class Automaton:
             return cut_after_line
         return cut_after_text
 
-    def _add_answer(
-        self, part: int, find_again: DelimiterSearch, find_close: DelimiterSearch, stop: dict[int, Effect]
-    ) -> None:
+    def _add_answer(self, part: int, stop: dict[int, Effect]) -> None:
         effects, banned = {OTHERS: Effect(self.answer, answers=1)}, set()
-        for token, move in find_again.moves_from(part).items():
+        for token, move in self.find_again.moves_from(part).items():
             effects[token] = Effect(self.answer + move.state, answers=1)
             if move.found and self.format.interleaved:
-                effects[token] = self._opening(move.tail, find_close)
+                effects[token] = self._opening(move.tail)
             elif move.found:
                 banned.add(token)  # it would complete a delimiter (rule 7)
         self._set(self.answer + part, Cell(bans=self._ban_row(banned - set(self.eos))), effects | stop)
 
-    def _opening(self, tail: str, find_close: DelimiterSearch) -> Effect:
+    def _opening(self, tail: str) -> Effect:
         """Of a token that completes the opening delimiter; its tail may begin the closing one (`></`)."""
-        return Effect(self.think + find_close.after(tail), opens=1)
+        return Effect(self.think + self.find_close.after(tail), opens=1)
 
     def _reserve(self, count: int) -> int:
         """New cells, to be set later; returns the first."""
@@ -283,6 +278,13 @@ class Automaton:
         """The automaton as tensors, on the CPU and for gradients too, wherever it is asked for first."""
         with torch.inference_mode(False), torch.device("cpu"):
             return tables_of(self)
+
+    def tables_on(self, device: torch.device) -> Tables:
+        """The same on a device; kept, as the automaton is, so that every batch finds them there."""
+        if device not in self._tables_on:
+            with torch.inference_mode(False):
+                self._tables_on[device] = self.tables.to(device)
+        return self._tables_on[device]
 
 
 @lru_cache(maxsize=8)

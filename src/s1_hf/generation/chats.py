@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from s1_hf.forcing.budget import BudgetWarning
 from s1_hf.forcing.prompts import split_output
 from s1_hf.forcing.report import Report
+from s1_hf.generation.cautions import warn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -181,11 +180,9 @@ def _render_as_wanted(tokenizer: PreTrainedTokenizerBase, chat: list[dict[str, A
     # 3. None, so that something is lost.
     if not renderings:
         raise ValueError(f"The chat template does not take this chat: {type(errors[0]).__name__}: {errors[0]}")
-    warnings.warn(
+    warn(
         f"The chat template leaves out, or changes, a part of the chat, such as {wanted[:1]!r:.80}: the prompt ends in "
-        f"{renderings[0][-200:]!r}.",
-        BudgetWarning,
-        stacklevel=5,
+        f"{renderings[0][-200:]!r}."
     )
     return renderings[0]
 

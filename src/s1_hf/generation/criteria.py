@@ -34,8 +34,6 @@ class _FormatCriteria(StoppingCriteria):
     def __init__(self, tokenizer: PreTrainedTokenizerBase, format: ThinkingFormat | str | None) -> None:
         self.format = resolve_format(tokenizer, format)
         self._automaton = Automaton.of(tokenizer, self.format, eos=[*eos_ids(None, tokenizer), *self.format.handovers])
-        tables = self._automaton.tables
-        self._tables = {tables.classes.device: tables}
         self._record = PrefixRecord(self._read, self._advance)
 
     def _read(self, rows: list[list[int]]) -> torch.Tensor:
@@ -44,10 +42,7 @@ class _FormatCriteria(StoppingCriteria):
         return self._advance(state, torch.tensor([ids[-1] for ids in rows]))
 
     def _advance(self, state: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        device = state.device
-        if device not in self._tables:
-            self._tables[device] = next(iter(self._tables.values())).to(device)
-        return advance(self._tables[device], state, tokens)
+        return advance(self._automaton.tables_on(state.device), state, tokens)
 
     def _state(self, input_ids: torch.Tensor) -> torch.Tensor:
         return self._record.follow(input_ids).state

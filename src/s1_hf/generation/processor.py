@@ -162,7 +162,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             return self.draws.draw(probabilities, input_ids.shape[1], again)
 
         decision = decide(
-            self._rows.tables_on(input_ids.device),
+            self.automaton.tables_on(input_ids.device),
             self._limits,
             step.state,
             input_ids,

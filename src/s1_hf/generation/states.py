@@ -9,7 +9,6 @@ import torch
 
 from s1_hf.forcing.decisions import Field, Rule, advance, first_state
 from s1_hf.forcing.prompts import start_of
-from s1_hf.forcing.tables import Tables
 from s1_hf.generation.cautions import warn_about_sampling
 from s1_hf.generation.guards import ThreadGuard, takes_picks
 from s1_hf.generation.record import PrefixRecord, Step
@@ -28,7 +27,6 @@ class RowStates:
 
     def __init__(self, automaton: Automaton, rule: Rule, before_new: Callable[[], None]) -> None:
         self._automaton, self._rule = automaton, rule
-        self._tables: dict[torch.device, Tables] = {torch.device("cpu"): automaton.tables}
         self._thread_guard = ThreadGuard()
         self.record = PrefixRecord(
             self._read, self._advance, rows_move=rule == "beam", may_follow=self._may_follow, forgets=before_new
@@ -61,13 +59,7 @@ class RowStates:
     def forced_at(self, position: int) -> torch.Tensor:
         """Whether the token at index `position` of each row is forced, while it is generated; `(batch_size,)`."""
         state = self.record.step(position).state
-        return self.tables_on(state.device).forced(state[Field.CELL]) >= 0
-
-    def tables_on(self, device: torch.device) -> Tables:
-        """The automaton's tables on a device."""
-        if device not in self._tables:
-            self._tables[device] = self._automaton.tables.to(device)
-        return self._tables[device]
+        return self._automaton.tables_on(state.device).forced(state[Field.CELL]) >= 0
 
     def _look_at_last(self, input_ids: torch.Tensor) -> None:
         """Warn, once, if a thinking row did not take its pick although `generate` was not said to sample (rule 10).
@@ -78,7 +70,7 @@ class RowStates:
         looks = input_ids.device.type == "cpu" or generated & (generated - 1) == 0
         before = self.record.step(input_ids.shape[1] - 1)
         if looks and before.pick is not None and before.state.shape[1] == len(input_ids):
-            tables = self.tables_on(input_ids.device)
+            tables = self._automaton.tables_on(input_ids.device)
             self.is_followed = takes_picks(tables, before.state, before.pick, input_ids[:, -1])
             if not self.is_followed:
                 warn_about_sampling()
@@ -89,11 +81,11 @@ class RowStates:
         return first_state([start_of(self._automaton, ids) for ids in prompts])
 
     def _advance(self, state: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        return advance(self.tables_on(state.device), state, tokens)
+        return advance(self._automaton.tables_on(state.device), state, tokens)
 
     def _may_follow(self, state: torch.Tensor, pick: torch.Tensor | None, tokens: torch.Tensor) -> bool:
         """See [`PrefixRecord`]: a forced token was taken, and so was a pick; waits for the device."""
-        tables = self.tables_on(state.device)
+        tables = self._automaton.tables_on(state.device)
         forced = tables.forced(state[Field.CELL])
         if bool(((forced >= 0) & (forced != tokens)).any()):
             return False
