@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from safetensors import SafetensorError
 from trl import SFTTrainer, get_peft_config, get_quantization_config
 
 from s1_hf.engines.locking import exclusive
@@ -22,6 +23,10 @@ class Refused(ValueError):
     """The run was not started; the message says why."""
 
 
+class Stopped(OSError):
+    """The run could not write; the message says what to do. What it had saved is kept."""
+
+
 def start(source: str, overrides: Sequence[str], processes: int | None = None) -> None:
     """Check a recipe and train with it, with its folder locked; every step is logged.
 
@@ -30,7 +35,8 @@ def start(source: str, overrides: Sequence[str], processes: int | None = None) -
 
     Raises:
         Refused: the recipe cannot be read, a check fails, another process is training into the folder, or the model
-            cannot be loaded. Errors during training are raised unchanged.
+            cannot be loaded.
+        Stopped: the disk is full or cannot be written. Other errors during training are raised unchanged.
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("s1_hf").setLevel(logging.INFO)
@@ -45,7 +51,20 @@ def start(source: str, overrides: Sequence[str], processes: int | None = None) -
             trainer = make_trainer(run)
         except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
             raise Refused(str(error)) from error
-        train(run, trainer)
+        try:
+            train(run, trainer)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            if not _is_of_writing(error):
+                raise
+            raise Stopped(
+                f"Training stopped, because {run.args.output_dir} could not be written: {str(error).splitlines()[0]}. "
+                "The last whole checkpoint is kept: make room, and rerun the same command to resume."
+            ) from error
+
+
+def _is_of_writing(error: Exception) -> bool:
+    """torch's own writer raises a plain RuntimeError, which names its source file."""
+    return not isinstance(error, RuntimeError) or "inline_container.cc" in str(error)
 
 
 def train(run: Run, trainer: SFTTrainer | None = None) -> None:
