@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s1_hf._lazy import require
+from s1_hf.files import inside, replacing
 from s1_hf.plots.style import no_glyph_warnings
 
 if TYPE_CHECKING:
@@ -19,9 +20,10 @@ FORMATS = ("png", "svg")
 
 def save(figure: Figure, folder: Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Write `folder/name.png` and so on; return the paths."""
-    paths = [folder / f"{name}.{form}" for form in formats]
+    paths = [inside(folder, f"{name}.{form}") for form in formats]
     for path, form in zip(paths, formats, strict=True):
-        path.write_bytes(as_bytes(figure, form))
+        with replacing(path) as part:
+            part.write_bytes(as_bytes(figure, form))
     return paths
 
 

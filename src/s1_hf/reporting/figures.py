@@ -149,7 +149,10 @@ def _drawn(ax: Axes, name: str, settings: Sequence[SettingSummary], caption: str
 
 
 def _named(figures: Sequence[Drawn]) -> list[Drawn]:
-    """Give files distinct names: a figure that occurs once keeps the plain name, such as `scaling`."""
+    """Give files distinct names: a figure that occurs once keeps the plain name, such as `scaling`.
+
+    Distinct whatever their case: on macOS and Windows `a.png` and `A.png` are one file.
+    """
     several = Counter(drawn.name for drawn in figures)
     used: set[str] = set()
     named = []
@@ -157,9 +160,9 @@ def _named(figures: Sequence[Drawn]) -> list[Drawn]:
         name = drawn.name if several[drawn.name] == 1 else f"{drawn.name}-{_file_name(drawn.about)}"
         number = 2
         unique = name
-        while unique in used:
+        while unique.lower() in used:
             unique, number = f"{name}-{number}", number + 1
-        used.add(unique)
+        used.add(unique.lower())
         drawn.figure.suptitle(style.label(drawn.about, 52), fontsize=style.LARGE)
         drawn.figure.set_figheight(drawn.figure.get_figheight() + 0.2)  # so that the axes keep their size
         named.append(replace(drawn, name=unique))

@@ -22,7 +22,6 @@ def draw_models(table: Path, folder: Path, formats: Sequence[str] = FORMATS) -> 
         OSError: there is no such file. ValueError: it is not such a table.
     """
     ax = sample_efficiency(load_models(table))
-    folder.mkdir(parents=True, exist_ok=True)
     return save(ax.figure, folder, "sample_efficiency", formats)  # type: ignore[arg-type]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from s1_hf import __version__
+from s1_hf.files import inside, write_text
 from s1_hf.plots.files import FORMATS, as_bytes, save
 from s1_hf.reporting.differences import Difference, paired_differences
 from s1_hf.reporting.figures import Drawn, draw
@@ -63,10 +64,9 @@ def write_report(
     differences = paired_differences(rows, settings)
     drawn, left_out = draw(rows, settings, methods)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     paths = [path for one in drawn for path in save(one.figure, folder, one.name, formats)]
-    report = WrittenReport(folder / "report.html", paths, left_out, settings, methods, differences)
-    report.page.write_text(_page(report, rows, drawn, about or {}), encoding="utf-8")
+    report = WrittenReport(inside(folder, "report.html"), paths, left_out, settings, methods, differences)
+    write_text(report.page, _page(report, rows, drawn, about or {}))
     return report
 
 
