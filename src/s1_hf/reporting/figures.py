@@ -30,6 +30,7 @@ MOST_FIGURES = 60
 """In one report: each takes a fifth of a second."""
 
 _MOST_NAMED = 3  # tasks for which one reason is said one by one
+_OF_NAME = 60  # characters of a name in such a reason
 Name = tuple[str, str, str]  # of a setting: task, method, setting
 
 
@@ -82,7 +83,7 @@ def draw(
 def _with_tasks(why: str, tasks: Sequence[str]) -> list[str]:
     if len(tasks) > _MOST_NAMED:
         return [f"{len(tasks)} tasks: {why}"]
-    return [f"{task}: {why}" if task else why for task in tasks]
+    return [f"{shortened(task, _OF_NAME)}: {why}" if task else why for task in tasks]
 
 
 def _thinking_tokens(rows: Iterable[Row]) -> dict[Name, list[int]]:
@@ -109,7 +110,7 @@ def _of_task(
         curves.append(_spread(every))
         if len(curves[-1]) < len(every):
             yield (
-                f"{len(every) - len(curves[-1]):,} of {len(every):,} settings of {shortened(method.method, 60)} from "
+                f"{len(every) - len(curves[-1]):,} of {len(every):,} settings of {shortened(method.method, _OF_NAME)} from "
                 "the figures, which show the best one and others as far apart in thinking tokens as they can be."
             )
     sequential = [own for own in curves if _is_sequential(own)]
@@ -196,18 +197,19 @@ def _compare(settings: Sequence[SettingSummary], curves: Sequence[Sequence[Setti
 
 
 def _thinking(settings: Sequence[SettingSummary], tokens: Mapping[Name, Sequence[int]]) -> Iterator[Wish | str]:
+    name = shortened(settings[0].method, _OF_NAME)
     ways = {how for s in settings for how in s.ended}
     if len(ways) > 1:
         yield partial(_ended, settings)
     else:
         how = ways.pop().replace("_", " ")
-        yield f"no figure 'ended' for {settings[0].method}, because all thinking ended the same way: {how}."
+        yield f"no figure 'ended' for {name}, because all thinking ended the same way: {how}."
     found = {s.setting: tokens.get((s.task, s.method, s.setting), ()) for s in settings}
     found = {setting: own for setting, own in found.items() if own}
     if found:
         yield partial(_lengths, settings, found)
     else:
-        yield f"no figure 'lengths' for {settings[0].method}, because no answer was found."
+        yield f"no figure 'lengths' for {name}, because no answer was found."
 
 
 def _ended(settings: Sequence[SettingSummary]) -> Drawn:
