@@ -109,9 +109,10 @@ def _of_task(
         every = [s for s in settings if s.method == method.method]
         curves.append(_spread(every))
         if len(curves[-1]) < len(every):
+            name = shortened(method.method, _OF_NAME)
             yield (
-                f"{len(every) - len(curves[-1]):,} of {len(every):,} settings of {shortened(method.method, _OF_NAME)} from "
-                "the figures, which show the best one and others as far apart in thinking tokens as they can be."
+                f"{len(every) - len(curves[-1]):,} of {len(every):,} settings of {name} from the figures, which show "
+                "the best one and others as far apart in thinking tokens as they can be."
             )
     sequential = [own for own in curves if _is_sequential(own)]
     for own in sequential:
