@@ -189,7 +189,7 @@ def _runs(about: Mapping[str, Mapping[str, Any]]) -> list[Node]:
         for key, value in facts.items():
             pairs.append(element("dt", clipped(str(key))))
             pairs.append(element("dd", clipped(_fact(value), MOST_CHARACTERS)))
-        found += [element("h3", name), element("dl", *pairs)] if name else [element("dl", *pairs)]
+        found += [element("h3", clipped(name)), element("dl", *pairs)] if name else [element("dl", *pairs)]
     return found
 
 
