@@ -12,7 +12,7 @@ from s1_hf._lazy import require
 from s1_hf.curate.card import make_card
 from s1_hf.curate.page import make_page
 from s1_hf.engines.locking import FILES, exclusive
-from s1_hf.files import inside, refuse_links, remove, replacing, write_text
+from s1_hf.files import inside, remove, replacing, write_text
 
 if TYPE_CHECKING:
     from s1_hf.curate.pipeline import Curation
@@ -104,14 +104,19 @@ def _working_folder(folder: Path) -> Path:
     return folder.parent / _WORK.format(folder.name)
 
 
+def _is_ours(work: Path) -> bool:
+    """Whether this is the folder of a run, and no file, link or folder of somebody else."""
+    if work.is_symlink() or not work.is_dir():
+        return False
+    return all(entry.name in (_NEW, _OLD, *FILES) and not entry.is_symlink() for entry in work.iterdir())
+
+
 def _recover(folder: Path) -> None:
     """Remove the working folder of a run that has ended in any way; an earlier curation goes back to its place."""
     work = _working_folder(folder)
     if not os.path.lexists(work):
         return
-    refuse_links(work.parent, work.name)
-    strange = [] if not work.is_dir() else sorted({entry.name for entry in work.iterdir()} - {_NEW, _OLD, *FILES})
-    if strange or not work.is_dir():
+    if not _is_ours(work):
         raise ValueError(f"{work} is not of `s1-hf curate`, which keeps what it writes there. Rename it.")
     with exclusive(work):  # nobody is writing there
         if (work / _OLD).exists() and not folder.exists():
