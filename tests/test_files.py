@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from s1_hf.files import PART, inside, open_to_append, refuse_links, replacing, write_text
+from s1_hf.files import inside, open_to_append, part_of, refuse_links, replacing, write_text
 
 links = pytest.mark.skipif(os.name == "nt", reason="links need a right of their own on Windows")
 
@@ -20,14 +20,14 @@ def test_what_breaks_off_leaves_the_old_file_and_nothing_beside_it(tmp_path):
 
 
 def test_leftovers_of_a_killed_process_are_replaced(tmp_path):
-    (tmp_path / f"a{PART}").write_text("half")
+    part_of(tmp_path / "a").write_text("half")
     write_text(tmp_path / "a", "whole")
     assert os.listdir(tmp_path) == ["a"]
     assert (tmp_path / "a").read_text() == "whole"
 
 
 @links
-@pytest.mark.parametrize("name", ["a", f"a{PART}"])
+@pytest.mark.parametrize("name", ["a", "_a.part"])
 def test_a_link_is_replaced_and_its_target_stays(tmp_path, name):
     victim = tmp_path / "victim"
     victim.write_text("precious")

@@ -5,7 +5,9 @@ A folder of results may come from somebody else. A link in it would lead a write
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,12 +17,21 @@ PART = ".part"
 """What the name of a file ends in until it is whole."""
 
 
+def part_of(path: Path) -> Path:
+    """Where a file is written before it is whole; data sets and uploads leave out what begins with an underscore."""
+    return path.with_name(f"_{path.name}{PART}")
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """The path to write to, beside `path`, which it replaces when the block ends without an error.
 
     A link at `path` is replaced, and what it points to stays. Whoever calls this holds the folder's lock, if others
     could write the same file.
+
+    Raises:
+        OSError: it cannot be written, with `path` as its file name: the disk is full, the folder is read-only. The old
+            file is as it was.
 
     Example:
 
@@ -37,14 +48,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
     ```
     """
     path = Path(path)
-    part = path.with_name(path.name + PART)
-    part.unlink(missing_ok=True)  # of a killed process; or a link, which goes and not what it points to
+    part = part_of(path)
     try:
+        part.unlink(missing_ok=True)  # of a killed process; or a link, which goes and not what it points to
         yield part
         os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             part.unlink()
+        if isinstance(error, OSError) and error.filename in (None, str(part)):  # a full disk names no file
+            raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
         raise
 
 
@@ -62,22 +75,31 @@ def inside(folder: str | Path, *names: str | Path) -> Path:
     """
     folder = Path(folder)
     path = folder.joinpath(*names)
-    if ".." in path.relative_to(folder).parts:
+    if not path.is_relative_to(folder) or ".." in path.relative_to(folder).parts:
         raise ValueError(f"{path} has to lie in {folder}, but leads out of it.")
-    for between in [parent for parent in reversed(path.parents) if folder in parent.parents]:
-        _refuse_link(between)
+    _refuse_links_on_the_way(folder, path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
-def refuse_links(folder: str | Path) -> None:
-    """For a library that will write into `folder` by itself, and would follow links.
+def remove(path: Path) -> None:
+    """Delete a file, a link (not what it points to) or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def refuse_links(folder: str | Path, *names: str | Path) -> None:
+    """For a library that will write into `folder / names` by itself, and would follow links.
 
     Raises:
-        ValueError: `folder` holds a link, at any depth. The message names it.
+        ValueError: there is a link on the way from `folder` to there, or in there at any depth. The message names it.
     """
-    for place, folders, names in os.walk(folder):
-        for name in [*folders, *names]:
+    target = Path(folder, *names)
+    _refuse_links_on_the_way(Path(folder), target)
+    for place, folders, files in os.walk(target):
+        for name in [*folders, *files]:
             _refuse_link(Path(place) / name)
 
 
@@ -91,6 +113,13 @@ def open_to_append(path: str | Path) -> BinaryIO:
     _refuse_link(path)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     return os.fdopen(os.open(path, flags, 0o666), "a+b")
+
+
+def _refuse_links_on_the_way(folder: Path, path: Path) -> None:
+    place = folder
+    for name in path.relative_to(folder).parts:
+        place /= name
+        _refuse_link(place)
 
 
 def _refuse_link(path: Path) -> None:

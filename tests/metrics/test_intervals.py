@@ -5,13 +5,14 @@ correct implementation would fail under another seed.
 """
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 from metric_cases import versus
 from scipy import stats
 
-from s1_hf.metrics import bootstrap_interval, paired_bootstrap_interval, wilson_interval
+from s1_hf.metrics import accuracy, bootstrap_interval, intervals, paired_bootstrap_interval, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -121,3 +122,16 @@ RNG = np.random.default_rng(0)
 def test_what_is_refused_is_named_with_its_rule_and_value(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("shape", [(2,), (30,), (31, 7)])
+@pytest.mark.parametrize("at_once", [1, 100, 1_000_000])
+def test_accuracies_are_resampled_together_and_are_those_of_one_resample_after_the_other(shape, at_once, monkeypatch):
+    monkeypatch.setattr(intervals, "_AT_ONCE", at_once)
+    a, b = np.random.default_rng(3).random((2, *shape)) < 0.4
+    for interval in (partial(bootstrap_interval, a), partial(paired_bootstrap_interval, a, b)):
+        together, one_by_one = (
+            interval(estimator, resamples=333, rng=np.random.default_rng(0))
+            for estimator in (accuracy, lambda values: accuracy(values))
+        )
+        assert together == one_by_one

@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from s1_hf.plots import ended
-from s1_hf.plots.files import as_bytes, save
+from s1_hf.plots.files import as_files, save
 
 
 def a_figure():
@@ -13,15 +13,15 @@ def a_figure():
 
 
 def test_a_figure_is_saved_once_per_format(tmp_path):
-    assert save(a_figure(), tmp_path, "ended") == [tmp_path / "ended.png", tmp_path / "ended.svg"]
+    assert save(as_files(a_figure()), tmp_path, "ended") == [tmp_path / "ended.png", tmp_path / "ended.svg"]
     assert (tmp_path / "ended.png").read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in (tmp_path / "ended.svg").read_bytes()
 
 
 @pytest.mark.parametrize("form", ["png", "svg"])
 def test_the_same_numbers_give_the_same_bytes(form):
-    assert as_bytes(a_figure(), form) == as_bytes(a_figure(), form)
+    assert as_files(a_figure(), [form]) == as_files(a_figure(), [form])
 
 
 def test_text_in_an_svg_is_outlines():
-    assert b"<text" not in as_bytes(a_figure(), "svg")
+    assert b"<text" not in as_files(a_figure())["svg"]

@@ -1,7 +1,9 @@
 """Which figures the rows allow, what their files are called, and why others are left out."""
 
+import itertools
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +13,8 @@ from report_rows import a_curve, a_row, written
 
 from hostile import read
 from s1_hf import plots
+from s1_hf.reporting import figures
+from s1_hf.reporting.figures import MOST_METHODS, MOST_SETTINGS
 
 
 def test_one_curve_gives_scaling_and_says_why_methods_are_not_compared(tmp_path):
@@ -54,3 +58,72 @@ def test_tasks_whose_names_differ_only_in_punctuation_have_their_own_files(tmp_p
     report, _ = written(rows, tmp_path, formats=["svg"])
     assert {path.parent for path in report.figures} == {tmp_path} and len(set(report.figures)) == 6
     assert sorted(tmp_path.rglob("*.svg")) == sorted(report.figures)
+
+
+def many(settings=1, methods=1, tasks=1):
+    """Answers to two problems; more thinking is better."""
+    for t, m, s, p in itertools.product(range(tasks), range(methods), range(settings), "01"):
+        tokens = 25 * (s + 1)
+        changes = {"thinking_tokens": tokens, "max_thinking_tokens": tokens, "total_tokens": tokens + m}
+        right = (p == "0" and s > 0) or m >= max(1, methods - 2)
+        yield a_row(f"cap {tokens}", p, right, method=f"m{m}", task=f"t{t}", ended="cut" if s else "natural", **changes)
+
+
+def test_figures_of_many_settings_show_the_best_and_those_far_apart(tmp_path, monkeypatch):
+    drawn = {}
+    for name in ("scaling", "ended", "lengths"):
+        plot = getattr(plots, name)
+        monkeypatch.setattr(plots, name, lambda of, name=name, plot=plot: drawn.setdefault(name, of) and plot(of))
+    rows = list(many(settings=100))
+    best = rows.index(next(row for row in rows if row.setting == "cap 1275" and row.problem == "1"))
+    rows[best] = replace(rows[best], correct=True)
+    report, page = written(rows, tmp_path)
+    names = [point.label for point in drawn["scaling"]]
+    assert len(names) == MOST_SETTINGS
+    assert {"25", "50", "1275", "2500"} <= set(names)  # the ends, and the best
+    assert list(map(int, names)) == sorted(map(int, names))
+    assert list(drawn["ended"]) == list(drawn["lengths"]) == [f"cap {name}" for name in names]
+    said = f"t0: {100 - MOST_SETTINGS} of 100 settings of m0 from the figures"
+    assert [why for why in report.left_out if why.startswith(said)]
+    assert f"Left out: {said}" in page
+    assert len(report.settings) == 100
+
+
+def test_settings_that_think_equally_long_are_thinned_as_well(tmp_path, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(plots, "lengths", lambda of, plot=plots.lengths: drawn.update(of) or plot(of))
+    written([a_row(f"{n} votes", p) for n in range(50) for p in "01"], tmp_path)
+    assert len(drawn) == MOST_SETTINGS
+
+
+def test_as_many_settings_as_fit_are_all_drawn(tmp_path):
+    report, _ = written(many(settings=MOST_SETTINGS), tmp_path)
+    assert not [why for why in report.left_out if "settings" in why]
+
+
+def test_figures_of_many_methods_show_the_best(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "performance", lambda of, plot=plots.performance: drawn.append(of) or plot(of))
+    report, page = written(many(settings=2, methods=MOST_METHODS + 5), tmp_path)
+    names = [method.method for method in drawn[0]]
+    assert names == [f"m{n}" for n in [*range(MOST_METHODS - 2), MOST_METHODS + 3, MOST_METHODS + 4]]
+    said = (
+        f"t0: 5 of {MOST_METHODS + 5} methods from the figures, which show the {MOST_METHODS} with the best accuracy."
+    )
+    assert said in report.left_out and said in page
+
+
+def test_of_many_figures_every_tasks_first_are_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "MOST_FIGURES", 6)
+    report, page = written(many(settings=2, tasks=5), tmp_path, formats=["svg"])
+    names = [path.stem for path in report.figures]
+    assert names == ["scaling-m0-t0", "ended", *(f"scaling-m0-t{n}" for n in range(1, 5))]
+    said = "9 of 15 figures: 6 are drawn, the first of each task before the second of any."
+    assert [why for why in report.left_out if why.startswith(said)] and said in page
+    assert "5 tasks: no figure 'performance', because there is only one method." in report.left_out
+
+
+def test_files_that_differ_only_in_case_are_named_apart(tmp_path):
+    rows = [row for task in "aA" for row in a_curve([(True, False), (True, True)], task=task)]
+    report, _ = written(rows, tmp_path, formats=["svg"])
+    assert len({path.name.lower() for path in report.figures}) == len(report.figures) == 6

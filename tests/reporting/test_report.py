@@ -9,7 +9,7 @@ pytest.importorskip("matplotlib")
 from report_rows import a_curve, a_row, written
 
 from hostile import HOSTILE, hostile_rows, read
-from s1_hf.reporting import load_about, write_report
+from s1_hf.reporting import load_about, report, write_report
 from s1_hf.visible import visible
 
 TAGS = {
@@ -70,3 +70,21 @@ def test_a_broken_about_is_refused(tmp_path):
     (tmp_path / "about.json").write_text("[1, ")
     with pytest.raises(ValueError, match="about.json is not a JSON object"):
         load_about(tmp_path)
+
+
+def test_a_long_table_ends_with_how_much_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "MOST_ROWS", 5)
+    rows = [a_row(f"setting {n}", p) for n in range(8) for p in "12"]
+    found, page = written(rows, tmp_path)
+    text = "".join(read(page).text)
+    assert "Left out: 3 of 8 rows. `s1-hf plot --json` has all." in text  # settings
+    assert "Left out: 2 of 7 rows." in text  # differences
+    assert len(found.settings) == 8 and len(found.differences) == 7
+
+
+def test_names_and_facts_of_megabytes_make_no_page_of_megabytes(tmp_path):
+    long = "n" * 1_000_000
+    rows = [a_row(setting + long, p, method=long, task=long) for setting in "ab" for p in "12"]
+    found, page = written(rows, tmp_path, about={long: {long: long}})
+    assert len(page) < 1_000_000
+    assert max(map(len, found.left_out)) < 1_000

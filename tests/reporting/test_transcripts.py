@@ -53,3 +53,16 @@ def test_the_middle_of_a_long_transcript_is_left_out_with_a_note(lengths):
     begin = MOST_CHARACTERS * 3 // 4
     note = f" [{left_out:,} characters left out] "
     assert text[:begin] + note + text[begin + left_out :] in shown
+
+
+def test_a_long_question_and_a_long_answer_are_cut_as_well():
+    long = "".join(chr(0x4E00 + i % 20_000) for i in range(MOST_CHARACTERS + 500))
+    page = "".join(map(str, transcripts(choose([a_row(question=long, gold=long, extracted=long, method=long)]))))
+    assert " [500 characters left out] " in "".join(read(page).text)
+    assert len(page) < MOST_CHARACTERS + 5_000
+
+
+def test_a_transcript_of_empty_pieces_makes_no_elements():
+    pieces = [{"text": "", "forced": True}] * 1_000
+    page = "".join(map(str, transcripts(choose([a_row(transcript=[*pieces, {"text": "a", "forced": True}])]))))
+    assert page.count("<mark>") == 2  # one of them in the legend

@@ -191,9 +191,9 @@ def embedded(
     with plain_errors():
         require("datasets", "data").disable_progress_bars()
         from s1_hf.traces import embedded_pool
-        from s1_hf.traces.folder import write_rows
+        from s1_hf.traces.folder import is_unused, write_rows
 
-        if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
+        if not is_unused(output_dir):
             raise ValueError(f"`--output-dir` has to be a new or empty folder, but {output_dir} is not.")
         rows = embedded_pool(problems, seed)
         file = write_rows(rows, output_dir)

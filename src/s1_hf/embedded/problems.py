@@ -10,6 +10,8 @@ from functools import cache
 from math import gcd
 from pathlib import Path
 
+from s1_hf.files import write_text
+
 TRAIN_FILE = Path(__file__).with_name("train.jsonl")
 """The 1,000 traces as shipped: the output of `training_traces()`, one JSON object per line."""
 
@@ -168,7 +170,7 @@ def training_traces() -> list[Trace]:
 
 def write_training_file(path: Path = TRAIN_FILE) -> None:
     """Write the traces of `training_traces()` as JSON lines."""
-    path.write_text("".join(json.dumps(trace.row()) + "\n" for trace in training_traces()), encoding="utf-8")
+    write_text(path, "".join(json.dumps(trace.row()) + "\n" for trace in training_traces()))
 
 
 def extract_answer(text: str) -> int | None:

@@ -28,6 +28,7 @@ from s1_hf.engines.room import check_room, wanted_context
 from s1_hf.engines.transformers_engine import TransformersEngine
 from s1_hf.evaluation.config import BudgetForcingConfig
 from s1_hf.evaluation.statistics import Response
+from s1_hf.files import inside
 from s1_hf.forcing.formats import format_of_settings
 from s1_hf.forcing.report import UNCLOSED
 from s1_hf.generation.chats import prompt_ids
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from s1_hf.forcing.budget import Budget
     from s1_hf.generation.chats import Completion
 
+_LONGEST_NAME = 200  # bytes of a folder's name; file systems take 255
 _ANY_TIME = timedelta(days=30)  # a process may wait that long for the slowest one
 
 
@@ -142,7 +144,8 @@ class BudgetForcingModel(LightevalModel):
         """Where finished samples are kept: a folder for each set of weights and format, whatever the budgets."""
         identity = self.engine.identity
         name = re.sub(r"[^\w.-]+", "_", self.config.model_name.strip("/."))
-        folder = Path(self.config.cache_dir).expanduser() / name / digest(identity)[:16]
+        name = name if len(name.encode()) <= _LONGEST_NAME else name[-(_LONGEST_NAME // 4) :]
+        folder = inside(Path(self.config.cache_dir).expanduser(), name, digest(identity)[:16], "_").parent
         versions = {library: version(library) for library in ("torch", "transformers", "lighteval")}
         about = {"config": self.config.model_dump(mode="json"), **identity, "versions": versions}
         return Ledger(folder, about, self._accelerator.process_index)

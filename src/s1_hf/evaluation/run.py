@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
+from fsspec.implementations.local import LocalFileSystem
 from lighteval.logging.evaluation_tracker import EnhancedJSONEncoder, EvaluationTracker
 from lighteval.tasks.requests import SamplingMethod
 
 from s1_hf.engines.locking import exclusive
 from s1_hf.evaluation.model import BudgetForcingModel
 from s1_hf.evaluation.statistics import thinking_metric
+from s1_hf.files import refuse_links
 from s1_hf.forcing.budget import check_effect
 from s1_hf.tasks import commit_of, preload_tiny_benchmarks, tasks_table
 from s1_hf.tasks.errors import clear_errors
@@ -65,8 +69,9 @@ def evaluate(
 
     Raises:
         ValueError: a task is not known, asks for no text, or does not fit the budget, or as
-            [`BudgetForcingModel`]. OSError: a model or data set is not there, or is gated and nobody is logged in, or
-            another process evaluates these weights into the same `cache_dir`.
+            [`BudgetForcingModel`]; or there are links where lighteval would write. OSError: a model or data set is not
+            there, or is gated and nobody is logged in, or another process evaluates these weights into the same
+            `cache_dir`.
     """
     check_effect([config.budget])
     options = {"output_dir": output_dir, "max_samples": max_samples, "custom_tasks": custom_tasks} | tracker
@@ -107,6 +112,7 @@ def under(pipeline: Pipeline, model: BudgetForcingModel, output_dir: str, **trac
     other.evaluation_tracker.task_config_logger.log(other.tasks_dict)
     other.evaluation_tracker.general_config_logger.log_model_info(model_config=model.config)
     other.final_dict = None
+    _keep_inside(other.evaluation_tracker)
     return other
 
 
@@ -140,7 +146,19 @@ def _pipeline(
         max_samples=max_samples,
     )
     with clear_errors():
-        return Pipeline(tasks, parameters, tracker, model=model)
+        pipeline = Pipeline(tasks, parameters, tracker, model=model)
+    _keep_inside(tracker)
+    return pipeline
+
+
+def _keep_inside(tracker: EvaluationTracker) -> None:
+    """lighteval makes folders by the model's name, which must not lead out of them, and follows links."""
+    about = tracker.general_config_logger
+    if ".." in Path(about.model_name).parts or Path(about.model_name).drive:
+        about.model_name = Path(os.path.splitdrive(os.path.abspath(about.model_name))[1]).as_posix()
+    if isinstance(tracker.fs, LocalFileSystem):
+        for kind in ("results", "details", "tb"):
+            refuse_links(tracker.output_dir, kind, about.model_name.strip("/"))
 
 
 def _table_of(data_folder: str) -> ModuleType:

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from transformers import AutoTokenizer
 
+from s1_hf.files import inside, write_text
 from s1_hf.forcing.budget import NAMES, Budget, check_effect
 from s1_hf.forcing.collect import collect_budget
 from s1_hf.forcing.formats import ThinkingFormat
@@ -108,9 +109,8 @@ def export_custom_generate(
         "max_answer_tokens": max_answer_tokens,
     }
     text = _SOURCE.format(version=version("s1-hf"), settings=pformat(settings, width=110, sort_dicts=False))
-    path = folder / FILE
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path = inside(folder, FILE)
+    write_text(path, text)
     return path
 
 

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from s1_hf._lazy import require
+from s1_hf.files import open_to_append
 
 MAX_ATTEMPT_CHARS = 4_000
 
@@ -122,8 +123,8 @@ class Judge:
 
     def _store(self, verdict: dict[str, object]) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(verdict) + "\n")
+        with open_to_append(self._file) as file:
+            file.write(json.dumps(verdict).encode() + b"\n")
 
 
 def verdict_of(reply: str) -> bool | None:

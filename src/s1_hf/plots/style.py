@@ -150,13 +150,14 @@ def accuracy_axis(ax: Axes, lows: Sequence[float], highs: Sequence[float]) -> No
 
 
 _LINE = 1.15 * SMALL  # height of a line of text
+_FARTHEST = 6  # lines between an interval and its label
 
 
 def annotate(ax: Axes, labels: Sequence[tuple[float, float, float, str, str]]) -> None:
     """Write each label (x, low, high, text, colour) above or below its interval, farther away if something is there.
 
-    Call it after everything else is drawn: positions depend on the layout. An empty text still keeps other labels off
-    its interval.
+    Where all places near the interval are taken, the label is left out: it would be read as another's. Call it after
+    everything else is drawn: positions depend on the layout. An empty text still keeps other labels off its interval.
     """
     with no_glyph_warnings():
         ax.figure.canvas.figure.draw_without_rendering()  # `ax.figure` may be a subfigure
@@ -167,7 +168,9 @@ def annotate(ax: Axes, labels: Sequence[tuple[float, float, float, str, str]]) -
             continue
         half = 0.3 * SMALL * len(text)
         boxes = {n: (across - half, y, across + half, y + _LINE) for n, y in _heights(bottom, top)}
-        offset = next((n for n, box in boxes.items() if _is_free(ax, box, taken)), next(iter(boxes)))
+        offset = next((n for n, box in boxes.items() if _is_free(ax, box, taken)), None)
+        if offset is None:
+            continue
         taken.append(boxes[offset])
         at = (x, high if offset > 0 else low)
         look: dict[str, Any] = {"fontsize": SMALL, "color": color, "ha": "center", "va": "bottom"}
@@ -176,7 +179,7 @@ def annotate(ax: Axes, labels: Sequence[tuple[float, float, float, str, str]]) -
 
 def _heights(bottom: float, top: float) -> Iterator[tuple[float, float]]:
     """Offsets from an interval's upper end, or if negative from its lower end, and the heights they lead to."""
-    for step in range(10):
+    for step in range(_FARTHEST):
         up, down = 3 + step * _LINE, -3 - (step + 1) * _LINE
         yield up, top + up
         yield down, bottom + down

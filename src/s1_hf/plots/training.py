@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s1_hf._lazy import require
+from s1_hf.files import replacing
 from s1_hf.plots import style
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def save_training(log_history: Sequence[Mapping[str, float]], path: Path) -> Non
     figures = require("matplotlib.figure", "plot")
     figure = figures.Figure(figsize=(9, 2.6), layout="constrained")  # needs no window and no global backend
     training(log_history, figure.subplots(1, 3))
-    figure.savefig(path, dpi=150)
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=150)
 
 
 def sample_efficiency(models: Sequence[TrainedModel], ax: Axes | None = None) -> Axes:

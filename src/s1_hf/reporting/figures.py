@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from s1_hf import plots
 from s1_hf.plots import style
 from s1_hf.results.rows import Row
 from s1_hf.results.summaries import MethodSummary, SettingSummary
+from s1_hf.visible import shortened
 
 if TYPE_CHECKING:
     from s1_hf.plots.style import Axes, Figure
+
+
+MOST_METHODS = 12
+"""In one figure: more colours and lines cannot be told apart."""
+MOST_SETTINGS = 30
+"""Of one method in one figure: more points, rows and labels do not fit on a page."""
+MOST_FIGURES = 60
+"""In one report: each takes a fifth of a second."""
+
+_MOST_NAMED = 3  # tasks for which one reason is said one by one
+_OF_NAME = 60  # characters of a name in such a reason
+Name = tuple[str, str, str]  # of a setting: task, method, setting
 
 
 @dataclass(frozen=True)
@@ -27,33 +44,106 @@ class Drawn:
     figure: Figure
 
 
+Wish = Callable[[], Drawn]  # a figure that can be drawn
+
+
 def draw(
     rows: Sequence[Row], settings: Sequence[SettingSummary], methods: Sequence[MethodSummary]
 ) -> tuple[list[Drawn], list[str]]:
-    """All figures, per task and some per method, and which were left out and why."""
-    found, left_out = [], []
+    """All figures, per task and some per method, and which were left out and why.
+
+    A figure has to stay legible, and all of them together a matter of seconds: see `MOST_SETTINGS`, `MOST_METHODS`,
+    `MOST_FIGURES`.
+    """
+    # 1. What can be drawn, and why other figures cannot.
+    tokens = _thinking_tokens(rows)
+    wishes: dict[str, list[Wish]] = {}
+    reasons: dict[str, list[str]] = {}  # by reason, the tasks that it holds for
     for task in dict.fromkeys(s.task for s in settings):
+        wishes[task] = []
         own = [s for s in settings if s.task == task]
-        for one in _of_task(own, [m for m in methods if m.task == task], [row for row in rows if row.task == task]):
+        for one in _of_task(own, [m for m in methods if m.task == task], tokens):
             if isinstance(one, str):
-                left_out.append(f"{task}: {one}" if task else one)
+                reasons.setdefault(one, []).append(task)
             else:
-                found.append(one)
-    return _named(found), left_out
+                wishes[task].append(one)
+    left_out = [line for why, tasks in reasons.items() for line in _with_tasks(why, tasks)]
+    # 2. As many as are allowed: the first of every task, then the second, and so on.
+    in_turn = [wish for turn in zip_longest(*wishes.values()) for wish in turn if wish]
+    chosen = in_turn[:MOST_FIGURES]
+    if len(in_turn) > len(chosen):
+        left_out.append(
+            f"{len(in_turn) - MOST_FIGURES:,} of {len(in_turn):,} figures: {MOST_FIGURES} are drawn, the first of each "
+            "task before the second of any. For the others, plot fewer tasks or methods at a time."
+        )
+    # 3. In the order of the tasks.
+    return _named([wish() for of_task in wishes.values() for wish in of_task if wish in chosen]), left_out
+
+
+def _with_tasks(why: str, tasks: Sequence[str]) -> list[str]:
+    if len(tasks) > _MOST_NAMED:
+        return [f"{len(tasks)} tasks: {why}"]
+    return [f"{shortened(task, _OF_NAME)}: {why}" if task else why for task in tasks]
+
+
+def _thinking_tokens(rows: Iterable[Row]) -> dict[Name, list[int]]:
+    """By setting, of the answers that were found: without an answer there is no thinking to count."""
+    found: dict[Name, list[int]] = {}
+    for row in rows:
+        if row.ended != "not_found":
+            found.setdefault((row.task, row.method, row.setting), []).append(row.thinking_tokens)
+    return found
 
 
 def _of_task(
-    settings: Sequence[SettingSummary], methods: Sequence[MethodSummary], rows: Sequence[Row]
-) -> Iterator[Drawn | str]:
-    curves = [[s for s in settings if s.method == method.method] for method in methods]
+    settings: Sequence[SettingSummary], methods: Sequence[MethodSummary], tokens: Mapping[Name, Sequence[int]]
+) -> Iterator[Wish | str]:
+    shown = _best(methods)
+    if len(shown) < len(methods):
+        yield (
+            f"{len(methods) - len(shown):,} of {len(methods):,} methods from the figures, which show the {len(shown)} "
+            "with the best accuracy."
+        )
+    curves = []
+    for method in shown:
+        every = [s for s in settings if s.method == method.method]
+        curves.append(_spread(every))
+        if len(curves[-1]) < len(every):
+            name = shortened(method.method, _OF_NAME)
+            yield (
+                f"{len(every) - len(curves[-1]):,} of {len(every):,} settings of {name} from the figures, which show "
+                "the best one and others as far apart in thinking tokens as they can be."
+            )
     sequential = [own for own in curves if _is_sequential(own)]
     for own in sequential:
-        yield _scaling(own)
+        yield partial(_scaling, own)
     if not sequential:
         yield "no figure 'scaling', which needs two settings of one method, with thinking limited or ends ignored."
-    yield from _methods(settings, methods, curves, drawn=len(sequential))
+    yield from _methods(shown, curves, drawn=len(sequential))
     for own in curves:
-        yield from _thinking(own, [row for row in rows if row.method == own[0].method])
+        yield from _thinking(own, tokens)
+
+
+def _best(methods: Sequence[MethodSummary]) -> list[MethodSummary]:
+    """At most `MOST_METHODS`, those with the best accuracy, in their order."""
+    best = sorted(methods, key=lambda method: -method.performance)[:MOST_METHODS]
+    return [method for method in methods if method in best]
+
+
+def _spread(settings: Sequence[SettingSummary]) -> list[SettingSummary]:
+    """At most `MOST_SETTINGS`: the best, then again and again the one that is farthest from those chosen."""
+    if len(settings) <= MOST_SETTINGS:
+        return list(settings)
+    places = np.log2([max(1.0, s.thinking_tokens) for s in settings])
+    distances = np.full(len(settings), np.inf)
+    chosen = {int(np.argmax([s.accuracy for s in settings]))}
+    last = next(iter(chosen))
+    while len(chosen) < MOST_SETTINGS:
+        distances = np.minimum(distances, np.abs(places - places[last]))
+        distances[last] = -1  # settings may think equally long
+        last = int(np.argmax(distances))
+        chosen.add(last)
+    return [settings[i] for i in sorted(chosen)]
 
 
 def _is_sequential(settings: Sequence[SettingSummary]) -> bool:
@@ -72,25 +162,27 @@ def _scaling(settings: Sequence[SettingSummary]) -> Drawn:
 
 
 def _methods(
-    settings: Sequence[SettingSummary],
-    methods: Sequence[MethodSummary],
-    curves: Sequence[Sequence[SettingSummary]],
-    drawn: int,
-) -> Iterator[Drawn | str]:
+    methods: Sequence[MethodSummary], curves: Sequence[Sequence[SettingSummary]], drawn: int
+) -> Iterator[Wish | str]:
+    settings = [s for own in curves for s in own]
     if any(s.total_tokens <= 0 for s in settings):
         yield "no figure 'compare', because the rows do not say how many tokens were generated (`total_tokens`)."
     elif len(methods) == 1 and drawn:
         yield "no figure 'compare', because there is only one method, and 'scaling' shows it."
     else:
-        yield _compare(settings, curves)
+        yield partial(_compare, settings, curves)
     if len(methods) > 1:
-        caption = (
-            "The best accuracy of each method's settings (Performance), with Control in percent and Scaling in "
-            "percentage points per doubling of thinking tokens. n/a: no limit is promised, or all think equally long."
-        )
-        yield replace(_drawn(plots.performance(methods), "performance", settings, caption), about=settings[0].task)
+        yield partial(_performance, settings, methods)
     else:
         yield "no figure 'performance', because there is only one method."
+
+
+def _performance(settings: Sequence[SettingSummary], methods: Sequence[MethodSummary]) -> Drawn:
+    caption = (
+        "The best accuracy of each method's settings (Performance), with Control in percent and Scaling in "
+        "percentage points per doubling of thinking tokens. n/a: no limit is promised, or all think equally long."
+    )
+    return replace(_drawn(plots.performance(methods), "performance", settings, caption), about=settings[0].task)
 
 
 def _compare(settings: Sequence[SettingSummary], curves: Sequence[Sequence[SettingSummary]]) -> Drawn:
@@ -105,26 +197,34 @@ def _compare(settings: Sequence[SettingSummary], curves: Sequence[Sequence[Setti
     return replace(_drawn(plots.compare(lines), "compare", settings, caption), about=settings[0].task)
 
 
-def _thinking(settings: Sequence[SettingSummary], rows: Sequence[Row]) -> Iterator[Drawn | str]:
-    counts = {s.setting: s.ended for s in settings}
-    ways = {how for ended in counts.values() for how in ended}
-    answers = f"{_answers(settings)}."
+def _thinking(settings: Sequence[SettingSummary], tokens: Mapping[Name, Sequence[int]]) -> Iterator[Wish | str]:
+    name = shortened(settings[0].method, _OF_NAME)
+    ways = {how for s in settings for how in s.ended}
     if len(ways) > 1:
-        yield _drawn(
-            plots.ended(counts), "ended", settings, f"How thinking ended, in percent of the answers. {answers}"
-        )
+        yield partial(_ended, settings)
     else:
         how = ways.pop().replace("_", " ")
-        yield f"no figure 'ended' for {settings[0].method}, because all thinking ended the same way: {how}."
-    found = [row for row in rows if row.ended != "not_found"]  # without an answer there is no thinking to count
-    tokens = {s.setting: own for s in settings if (own := [r.thinking_tokens for r in found if r.setting == s.setting])}
-    if not tokens:
-        yield f"no figure 'lengths' for {settings[0].method}, because no answer was found."
-        return
-    caption = f"Thinking tokens of the answers, one histogram per setting; the stroke marks the median. {answers}"
+        yield f"no figure 'ended' for {name}, because all thinking ended the same way: {how}."
+    found = {s.setting: tokens.get((s.task, s.method, s.setting), ()) for s in settings}
+    found = {setting: own for setting, own in found.items() if own}
+    if found:
+        yield partial(_lengths, settings, found)
+    else:
+        yield f"no figure 'lengths' for {name}, because no answer was found."
+
+
+def _ended(settings: Sequence[SettingSummary]) -> Drawn:
+    caption = f"How thinking ended, in percent of the answers. {_answers(settings)}."
+    return _drawn(plots.ended({s.setting: s.ended for s in settings}), "ended", settings, caption)
+
+
+def _lengths(settings: Sequence[SettingSummary], tokens: Mapping[str, Sequence[int]]) -> Drawn:
+    caption = (
+        f"Thinking tokens of the answers, one histogram per setting; the stroke marks the median. {_answers(settings)}."
+    )
     if any(s.tries > 1 for s in settings):
         caption += " For a vote: the sum over its voters."
-    yield _drawn(plots.lengths(tokens), "lengths", settings, caption)
+    return _drawn(plots.lengths(tokens), "lengths", settings, caption)
 
 
 def _counts(settings: Sequence[SettingSummary]) -> str:
@@ -149,7 +249,10 @@ def _drawn(ax: Axes, name: str, settings: Sequence[SettingSummary], caption: str
 
 
 def _named(figures: Sequence[Drawn]) -> list[Drawn]:
-    """Give files distinct names: a figure that occurs once keeps the plain name, such as `scaling`."""
+    """Give files distinct names: a figure that occurs once keeps the plain name, such as `scaling`.
+
+    Distinct whatever their case: on macOS and Windows `a.png` and `A.png` are one file.
+    """
     several = Counter(drawn.name for drawn in figures)
     used: set[str] = set()
     named = []
@@ -157,9 +260,9 @@ def _named(figures: Sequence[Drawn]) -> list[Drawn]:
         name = drawn.name if several[drawn.name] == 1 else f"{drawn.name}-{_file_name(drawn.about)}"
         number = 2
         unique = name
-        while unique in used:
+        while unique.lower() in used:
             unique, number = f"{name}-{number}", number + 1
-        used.add(unique)
+        used.add(unique.lower())
         drawn.figure.suptitle(style.label(drawn.about, 52), fontsize=style.LARGE)
         drawn.figure.set_figheight(drawn.figure.get_figheight() + 0.2)  # so that the axes keep their size
         named.append(replace(drawn, name=unique))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from s1_hf.plots import TrainedModel, sample_efficiency
-from s1_hf.plots.files import FORMATS, save
+from s1_hf.plots.files import FORMATS, as_files, save
 
 _NEEDED = ("name", "examples", "accuracy")
 
@@ -22,8 +22,7 @@ def draw_models(table: Path, folder: Path, formats: Sequence[str] = FORMATS) -> 
         OSError: there is no such file. ValueError: it is not such a table.
     """
     ax = sample_efficiency(load_models(table))
-    folder.mkdir(parents=True, exist_ok=True)
-    return save(ax.figure, folder, "sample_efficiency", formats)  # type: ignore[arg-type]
+    return save(as_files(ax.figure, formats), folder, "sample_efficiency")  # type: ignore[arg-type]
 
 
 def load_models(table: Path) -> list[TrainedModel]:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from s1_hf import __version__
-from s1_hf.plots.files import FORMATS, as_bytes, save
+from s1_hf.files import inside, write_text
+from s1_hf.plots.files import FORMATS, as_files, save
 from s1_hf.reporting.differences import Difference, paired_differences
 from s1_hf.reporting.figures import Drawn, draw
 from s1_hf.reporting.html import Element, Node, element, page, picture
 from s1_hf.reporting.layout import CSS
-from s1_hf.reporting.tables import Table, differences_table, methods_table, settings_table
-from s1_hf.reporting.transcripts import choose, transcripts
+from s1_hf.reporting.tables import MOST_ROWS, Table, clipped, differences_table, methods_table, settings_table
+from s1_hf.reporting.transcripts import MOST_CHARACTERS, choose, transcripts
 from s1_hf.results.rows import Row
 from s1_hf.results.summaries import RESAMPLES, MethodSummary, SettingSummary, summarize_methods, summarize_settings
 
+_MOST_OF_REASON = 1_000  # characters, names of methods and tasks included
 PAPER = "https://arxiv.org/abs/2501.19393"
 
 
@@ -63,10 +65,13 @@ def write_report(
     differences = paired_differences(rows, settings)
     drawn, left_out = draw(rows, settings, methods)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [path for one in drawn for path in save(one.figure, folder, one.name, formats)]
-    report = WrittenReport(folder / "report.html", paths, left_out, settings, methods, differences)
-    report.page.write_text(_page(report, rows, drawn, about or {}), encoding="utf-8")
+    files = [as_files(one.figure, [*formats, "svg"]) for one in drawn]
+    paths: list[Path] = []
+    for one, contents in zip(drawn, files, strict=True):
+        paths += save({form: contents[form] for form in formats}, folder, one.name)
+    report = WrittenReport(inside(folder, "report.html"), paths, left_out, settings, methods, differences)
+    figures = [_figure(one, contents["svg"]) for one, contents in zip(drawn, files, strict=True)]
+    write_text(report.page, _page(report, rows, figures, about or {}))
     return report
 
 
@@ -101,17 +106,17 @@ def _by_method(settings: Sequence[SettingSummary]) -> list[SettingSummary]:
 
 
 def _page(
-    report: WrittenReport, rows: Sequence[Row], drawn: Sequence[Drawn], about: Mapping[str, Mapping[str, Any]]
+    report: WrittenReport, rows: Sequence[Row], figures: Sequence[Element], about: Mapping[str, Mapping[str, Any]]
 ) -> str:
     sections: dict[str, Sequence[Node]] = {
-        "Settings": [_table(settings_table(report.settings)), element("p", _settings_note(report), class_="note")],
-        "Methods": [_table(methods_table(report.methods)), element("p", *_METHODS_NOTE, class_="note")],
+        "Settings": [*_table(settings_table(report.settings)), element("p", _settings_note(report), class_="note")],
+        "Methods": [*_table(methods_table(report.methods)), element("p", *_METHODS_NOTE, class_="note")],
         "Differences": _differences(report.differences),
-        "Figures": [_figures(drawn), *(element("p", f"Left out: {why}", class_="note") for why in report.left_out)],
+        "Figures": [element("div", *figures, class_="figures"), *map(_left_out, report.left_out)],
         "Transcripts": transcripts(choose(rows)),
         "Runs": _runs(about),
     }
-    title = " · ".join(dict.fromkeys(row.task for row in rows if row.task)) or "results"
+    title = clipped(" · ".join(dict.fromkeys(row.task for row in rows if row.task)) or "results")
     links = [element("a", name, href=f"#{name.lower()}") for name in sections]
     body = [element("section", element("h2", name), *content, id=name.lower()) for name, content in sections.items()]
     made = f"Written by s1-hf {__version__}. The page loads nothing and runs nothing."
@@ -119,15 +124,18 @@ def _page(
     return page(f"{title} · s1-hf", CSS, element("main", *heading, *body), element("footer", element("p", made)))
 
 
-def _table(table: Table) -> Element:
+def _table(table: Table) -> Iterator[Element]:
     kinds = ["name"] * table.names + ["number"] * (len(table.columns) - table.names)
     head = [element("th", name, class_=kind, scope="col") for name, kind in zip(table.columns, kinds, strict=True)]
     rows = [
-        element("tr", *(element("td", text, class_=kind) for text, kind in zip(row, kinds, strict=True)))
-        for row in table.rows
+        element("tr", *(element("td", clipped(text), class_=kind) for text, kind in zip(row, kinds, strict=True)))
+        for row in table.rows[:MOST_ROWS]
     ]
     whole = element("table", element("thead", element("tr", *head)), element("tbody", *rows))
-    return element("div", whole, class_="scroll")
+    yield element("div", whole, class_="scroll")
+    if len(table.rows) > MOST_ROWS:
+        said = f"Left out: {len(table.rows) - MOST_ROWS:,} of {len(table.rows):,} rows. `s1-hf plot --json` has all."
+        yield element("p", said, class_="note")
 
 
 def _settings_note(report: WrittenReport) -> str:
@@ -159,16 +167,16 @@ def _differences(differences: Sequence[Difference]) -> list[Node]:
         f"percentage points. 95 %: paired bootstrap over problems, {RESAMPLES:,} resamples, seed 0. p: exact paired "
         "test (McNemar's for one answer per problem), two-sided, not corrected for the number of settings."
     )
-    return [_table(differences_table(differences)), element("p", note, class_="note")]
+    return [*_table(differences_table(differences)), element("p", note, class_="note")]
 
 
-def _figures(drawn: Sequence[Drawn]) -> Element:
-    return element("div", *map(_figure, drawn), class_="figures")
+def _left_out(why: str) -> Element:
+    return element("p", f"Left out: {clipped(why, _MOST_OF_REASON)}", class_="note")
 
 
-def _figure(drawn: Drawn) -> Element:
-    caption = f"{drawn.about}. {drawn.caption}"
-    image = picture(as_bytes(drawn.figure, "svg"), alt=caption)
+def _figure(drawn: Drawn, svg: bytes) -> Element:
+    caption = f"{clipped(drawn.about)}. {drawn.caption}"
+    image = picture(svg, alt=caption)
     return element("figure", image, element("figcaption", caption))
 
 
@@ -177,8 +185,11 @@ def _runs(about: Mapping[str, Mapping[str, Any]]) -> list[Node]:
         return [element("p", "There is no about.json: model, command, seeds and versions are unknown.")]
     found: list[Node] = []
     for name, facts in about.items():
-        pairs = [(element("dt", str(key)), element("dd", _fact(value))) for key, value in facts.items()]
-        found += [element("h3", name), element("dl", *pairs)] if name else [element("dl", *pairs)]
+        pairs = []
+        for key, value in facts.items():
+            pairs.append(element("dt", clipped(str(key))))
+            pairs.append(element("dd", clipped(_fact(value), MOST_CHARACTERS)))
+        found += [element("h3", clipped(name)), element("dl", *pairs)] if name else [element("dl", *pairs)]
     return found
 
 

@@ -12,6 +12,16 @@ from s1_hf.results.summaries import MethodSummary, SettingSummary
 
 One = TypeVar("One")
 
+MOST_ROWS = 1_000
+"""Of a table in the page."""
+MOST_OF_NAME = 200
+"""Characters of a name in the page."""
+
+
+def clipped(text: str, most: int = MOST_OF_NAME) -> str:
+    """A name as it is, or if it is too long its beginning."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
 
 @dataclass(frozen=True)
 class Table:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 
 from s1_hf.reporting.html import Element, Node, element
-from s1_hf.results.rows import Row
+from s1_hf.reporting.tables import clipped
+from s1_hf.results.rows import Piece, Row
 from s1_hf.visible import shortened
 
 MOST_ANSWERS = 50
-MOST_CHARACTERS = 40_000  # of one transcript: about 10,000 tokens of four characters
+MOST_CHARACTERS = 40_000  # of one transcript or question: about 10,000 tokens of four characters
+_MOST_OF_ANSWER = 2_000  # characters of the right answer
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,11 @@ def _problem(answers: Sequence[Row]) -> Element:
     return element(
         "section",
         element("h3", shortened(name, 120)),
-        element("div", one.question or "(The question was not saved.)", class_="text question", dir="auto"),
+        element("div", *_cut([{"text": _question(one), "forced": False}]), class_="text question", dir="auto"),
         element(
             "p",
             "Right answer: ",
-            element("strong", one.gold or "not saved"),
+            element("strong", clipped(one.gold, _MOST_OF_ANSWER) or "not saved"),
             f". {right} of {len(answers)} settings got it right.",
         ),
         *map(_answer, answers),
@@ -79,7 +81,8 @@ def _problem(answers: Sequence[Row]) -> Element:
 
 def _answer(row: Row) -> Element:
     verdict = element("span", "✓ right" if row.correct else "✗ wrong", class_="right" if row.correct else "wrong")
-    about = f" {row.method}, {row.setting}: {'no answer' if row.extracted is None else shortened(row.extracted, 60)} "
+    found = "no answer" if row.extracted is None else shortened(row.extracted, 60)
+    about = f" {clipped(row.method)}, {clipped(row.setting)}: {found} "
     ended = row.ended.replace("_", " ")
     ignored = f", {row.ends_ignored} end{'s' * (row.ends_ignored != 1)} ignored" if row.ends_ignored else ""
     tries = f", {row.tries:,} tries" if row.tries > 1 else ""
@@ -91,15 +94,25 @@ def _answer(row: Row) -> Element:
     )
 
 
+def _question(row: Row) -> str:
+    return row.question or "(The question was not saved.)"
+
+
 def _transcript(row: Row) -> Iterator[Node]:
     if not row.transcript:
         yield element("span", "The transcript was not saved. The answer: ", class_="note")
-    pieces = row.transcript or [{"text": row.answer, "forced": False}]
+    yield from _cut(row.transcript or [{"text": row.answer, "forced": False}])
+
+
+def _cut(pieces: Sequence[Piece]) -> Iterator[Node]:
+    """Their texts, without the middle if they are too long."""
     left_out = sum(len(piece["text"]) for piece in pieces) - MOST_CHARACTERS
     begin, at = MOST_CHARACTERS * 3 // 4, 0
     for piece in pieces:
         text, start = piece["text"], at
         at += len(text)
+        if not text:
+            continue
         if left_out <= 0 or at <= begin or start >= begin + left_out:
             yield _piece(text, piece["forced"])
             continue

@@ -7,7 +7,6 @@ command, seeds, versions). Rows of several runs may be put together: a row says 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from s1_hf._lazy import require
+from s1_hf.files import inside, replacing, write_text
 from s1_hf.forcing.report import ENDED_NAMES, UNCLOSED
 from s1_hf.grading import grade
 
@@ -161,6 +161,10 @@ def pieces(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int], forced:
 # -- files ----------------------------------------------------------------------------------------------------------
 
 
+_JSON_ESCAPE = "backslashreplace"
+"""Of lone surrogates: `\\ud800` is JSON's own way to write one."""
+
+
 def save_rows(rows: Iterable[Row], path: str | Path) -> Path:
     """Write rows to a file, `.jsonl` or `.parquet`; the old file, if any, is there until the new one is whole.
 
@@ -172,16 +176,15 @@ def save_rows(rows: Iterable[Row], path: str | Path) -> Path:
     path, records = Path(path), [asdict(row) for row in rows]
     _check_ending(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
     if path.suffix == ".parquet":
         arrow = require("pyarrow", "data")
         table = arrow.Table.from_pylist([_storable(record) for record in records], schema=_schema(arrow))
-        require("pyarrow.parquet", "data").write_table(table, part)
+        with replacing(path) as part:
+            require("pyarrow.parquet", "data").write_table(table, part)
     else:
         lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-        with part.open("w", encoding="utf-8", errors="backslashreplace") as file:  # JSON's own escape
+        with replacing(path) as part, part.open("w", encoding="utf-8", errors=_JSON_ESCAPE) as file:
             file.writelines(lines)
-    os.replace(part, path)
     return path
 
 
@@ -211,10 +214,9 @@ def write_about(folder: str | Path, **facts: Any) -> Path:
     Args:
         **facts: JSON types, such as `model`, `seed`, `cost`.
     """
-    path = Path(folder) / "about.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = inside(folder, "about.json")
     about = {"command": _command(), **facts, "versions": versions()}
-    path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(about, indent=1, ensure_ascii=False) + "\n", errors=_JSON_ESCAPE)
     return path
 
 

@@ -83,12 +83,11 @@ def summarize_settings(rows: Iterable[Row]) -> list[SettingSummary]:
 
 def summarize_methods(settings: Sequence[SettingSummary]) -> list[MethodSummary]:
     """One summary per task and method, over its settings; Control counts only settings that promise a limit."""
-    ordered = sorted(settings, key=lambda s: (s.task, _first(settings, s)))
+    first: dict[tuple[str, str], int] = {}
+    for place, setting in enumerate(settings):
+        first.setdefault((setting.task, setting.method), place)
+    ordered = sorted(settings, key=lambda s: (s.task, first[s.task, s.method]))
     return [_of_method(list(group)) for _, group in groupby(ordered, key=lambda s: (s.task, s.method))]
-
-
-def _first(settings: Sequence[SettingSummary], one: SettingSummary) -> int:
-    return next(i for i, s in enumerate(settings) if (s.task, s.method) == (one.task, one.method))
 
 
 def _summary(rows: list[Row]) -> SettingSummary:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from trl import ModelConfig, SFTConfig
 
+from s1_hf.files import refuse_links
 from s1_hf.sft import guards
 from s1_hf.sft.journal import Journal
 from s1_hf.sft.prepare import Prepared, prepare
@@ -36,14 +37,15 @@ def check(recipe: Recipe, processes: int | None = None) -> Run:
         processes (`int`, *optional*): the number of processes of the planned run, if this is not it.
 
     Raises:
-        ValueError: a guard refuses the run (`s1_hf.sft.guards`), or its folder holds a finished run or one started
-            with other settings.
+        ValueError: a guard refuses the run (`s1_hf.sft.guards`), or its folder holds a link, a finished run or one
+            started with other settings.
     """
     guards.refuse(
         guards.field_faults(recipe.given)
         + guards.value_faults(recipe.values)
         + guards.folder_faults(Path(recipe.values["output_dir"] or "."))
     )
+    refuse_links(recipe.values["output_dir"] or ".")  # the trainer would write through them
     data, args, model_args = recipe.build()
     args.gradient_accumulation_steps = guards.accumulation_steps(
         data.global_batch_size, args.per_device_train_batch_size, processes or args.world_size

@@ -16,6 +16,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from s1_hf import __version__
+from s1_hf.files import inside, write_text
 
 if TYPE_CHECKING:
     from s1_hf.sft.recipe import Recipe
@@ -111,10 +112,7 @@ class Journal:
             )
 
     def _write(self, content: dict[str, Any]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        part.replace(self.path)  # atomic, so a kill never leaves half a journal
+        write_text(inside(self.folder, self.path.name), json.dumps(content, indent=2) + "\n")
 
 
 def versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ import yaml
 from huggingface_hub import ModelCard, ModelCardData
 from transformers import AutoConfig
 
+from s1_hf.files import write_text
 from s1_hf.sft.journal import versions
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def save(trainer: SFTTrainer, run: Run) -> None:
     else:
         _save_model(model, weights, folder, run)
     run.prepared.tokenizer.save_pretrained(folder)
-    ModelCard(card(trainer, run)).save(folder / "README.md")
+    write_text(folder / "README.md", str(ModelCard(card(trainer, run))))
     _draw(trainer.state.log_history, folder / "training.png")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from s1_hf.engines.ledger import SETTINGS, Ledger
 from s1_hf.engines.locking import FILES
 from s1_hf.engines.request import digest
+from s1_hf.files import inside, part_of, replacing
 from s1_hf.traces.trace import Ask, Trace
 
 if TYPE_CHECKING:
@@ -94,11 +95,16 @@ class Folder:
 
 def write_rows(rows: Dataset, folder: Path) -> Path:
     """Put a data set into `folder`, which then is one for `load_s1k` and `datasets`; returns its file."""
-    file = folder / DATA
-    file.parent.mkdir(parents=True, exist_ok=True)
-    rows.to_parquet(str(_begun(file)))
-    os.replace(_begun(file), file)
+    file = inside(folder, DATA)
+    with replacing(file) as part:
+        rows.to_parquet(str(part))
     return file
+
+
+def is_unused(folder: Path) -> bool:
+    """Whether `folder` is new, or holds only what a [`write_rows`] that was killed leaves."""
+    left = {Path(DATA.parts[0]), part_of(DATA), *map(Path, FILES)}
+    return not folder.exists() or (folder.is_dir() and all(p.relative_to(folder) in left for p in folder.rglob("*")))
 
 
 def _read_settings(file: Path) -> Any:
