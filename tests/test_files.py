@@ -1,10 +1,12 @@
 """Files written whole, and never through a link."""
 
 import os
+import re
 
+import numpy as np
 import pytest
 
-from s1_hf.files import inside, open_to_append, part_of, refuse_links, replacing, write_text
+from s1_hf.files import inside, open_to_append, part_of, refuse_links, remove, replacing, write_text
 
 links = pytest.mark.skipif(os.name == "nt", reason="links need a right of their own on Windows")
 
@@ -65,6 +67,72 @@ def test_links_below_the_named_folder_are_refused_and_the_folder_itself_may_be_o
         refuse_links(tmp_path / "named")
 
 
-def test_a_path_that_leaves_its_folder_is_refused(tmp_path):
+@pytest.mark.parametrize("name", ["../x", "a/../../x", os.path.abspath("x")])
+def test_a_path_that_leaves_its_folder_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match="leads out of it"):
-        inside(tmp_path, "..", "x")
+        inside(tmp_path / "in", name)
+    assert os.listdir(tmp_path) == []
+
+
+def test_files_and_folders_are_removed_and_what_is_not_there_may_be(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "c").touch()
+    for name in ("a", "c", "d"):
+        remove(tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
+@links
+def test_a_link_is_removed_and_what_it_points_to_stays(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a").touch()
+    (tmp_path / "folder").mkdir()
+    for link in (tmp_path / "link", tmp_path / "folder" / "link"):
+        link.symlink_to(tmp_path / "elsewhere")
+    remove(tmp_path / "link")
+    remove(tmp_path / "folder")
+    assert os.listdir(tmp_path) == ["elsewhere"]
+    assert os.listdir(tmp_path / "elsewhere") == ["a"]
+
+
+# -- where nothing can be written -----------------------------------------------------------------------------------
+
+
+def _table(path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    with replacing(path) as part:
+        parquet.write_table(arrow.table({"a": np.random.default_rng(0).random(100_000)}), part)
+
+
+def _data_set(path):
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_dict({"a": np.random.default_rng(0).random(100_000)})
+    with replacing(path) as part:
+        rows.to_parquet(str(part))
+
+
+@pytest.mark.parametrize("write", [lambda path: write_text(path, "x" * 100_000), _table, _data_set])
+def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_the_old_one(tmp_path, write):
+    resource = pytest.importorskip("resource")
+    file = tmp_path / "a"
+    file.write_text("old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))  # a file cannot grow beyond it, as on a full disk
+    try:
+        with pytest.raises(OSError, match=f"too large.*{re.escape(str(file))}'$"):
+            write(file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert file.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error_that_names_the_file(tmp_path):
+    (tmp_path / "folder").touch()  # permissions mean nothing to root
+    with pytest.raises(OSError, match=re.escape(str(tmp_path / "folder" / "a"))):
+        write_text(tmp_path / "folder" / "a", "new")
+
+
+def test_errors_that_are_about_another_file_stay_as_they_are(tmp_path):
+    with pytest.raises(FileNotFoundError, match="missing"), replacing(tmp_path / "a"):
+        (tmp_path / "missing").read_text()

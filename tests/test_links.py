@@ -1,7 +1,8 @@
 """No writer follows a link: every function and command that writes is run on a folder full of them.
 
 Each is run once, what it has written is listed, and a link to a victim is planted at every file and, one by one, at
-every folder of that list. Run again, it has to put real files there, or to say what it refuses; and no victim may have changed.
+every folder of that list. Run again, it has to put real files there, or to say what it refuses; and no victim may
+have changed.
 """
 
 import os

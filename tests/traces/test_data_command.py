@@ -13,6 +13,8 @@ import pandas
 from typer.testing import CliRunner
 
 from s1_hf.cli import app
+from s1_hf.files import part_of
+from s1_hf.traces.folder import DATA
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +113,15 @@ def test_problems_are_not_written_over_other_files(tmp_path):
     code, said = run("embedded", "--output-dir", tmp_path)
     assert code == 2
     assert "has to be a new or empty folder" in said
+
+
+def test_a_pool_whose_writing_was_killed_is_written_again(tmp_path):
+    begun = part_of(tmp_path / "pool" / DATA)
+    begun.parent.mkdir(parents=True)
+    begun.write_text("half")
+    code, said = run("embedded", "--output-dir", tmp_path / "pool", "--problems", 2)
+    assert code == 0, said
+    assert not begun.exists()
 
 
 def test_lengths_need_a_tokenizer(tmp_path):
