@@ -190,14 +190,22 @@ def embedded(
     """
     with plain_errors():
         require("datasets", "data").disable_progress_bars()
+        from s1_hf.engines.locking import exclusive
         from s1_hf.traces import embedded_pool
         from s1_hf.traces.folder import write_rows
 
-        if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
-            raise ValueError(f"`--output-dir` has to be a new or empty folder, but {output_dir} is not.")
         rows = embedded_pool(problems, seed)
-        file = write_rows(rows, output_dir)
+        if output_dir.exists() and not _is_empty(output_dir):
+            raise ValueError(f"`--output-dir` has to be a new or empty folder, but {output_dir} is not.")
+        with exclusive(output_dir):
+            file = write_rows(rows, output_dir)
     messages.print(f"{len(rows):,} problems written to {file}", soft_wrap=True)
+
+
+def _is_empty(folder: Path) -> bool:
+    from s1_hf.engines.locking import is_lock
+
+    return folder.is_dir() and all(is_lock(entry.name) for entry in folder.iterdir())
 
 
 data = typer.Typer(no_args_is_help=True, help="Make and look at training data.")

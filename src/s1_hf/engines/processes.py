@@ -1,5 +1,31 @@
 """The processes of one launch."""
 
+import os
+
+
+def is_main() -> bool:
+    """Whether this process speaks and writes for its launch; known before the processes have found each other."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def how_many() -> str | None:
+    """What the main process says about their number; nothing where `accelerate launch` did not start it.
+
+    Where it finds no second GPU, `accelerate launch --num_processes 2` starts one process without a word.
+    """
+    if "ACCELERATE_DYNAMO_USE_FULLGRAPH" not in os.environ or not is_main():  # only accelerate's launchers set it
+        return None
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count > 1:
+        return f"Runs in {count} processes."
+    # Only when it was asked for several does the launcher of one process name a port.
+    if "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ:
+        return (
+            "Runs in 1 process: `accelerate launch` was asked for several, but found no second GPU. With `--multi_gpu` "
+            "it starts them all."
+        )
+    return "Runs in 1 process."
+
 
 def part() -> None:
     """Leave them, at the end of a command that has succeeded: a process that just exits may crash in it."""

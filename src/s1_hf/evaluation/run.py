@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from contextlib import nullcontext
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ import torch
 from lighteval.logging.evaluation_tracker import EnhancedJSONEncoder, EvaluationTracker
 from lighteval.tasks.requests import SamplingMethod
 
-from s1_hf.engines.locking import exclusive
 from s1_hf.evaluation.model import BudgetForcingModel
 from s1_hf.evaluation.statistics import thinking_metric
 from s1_hf.forcing.budget import check_effect
@@ -71,7 +69,7 @@ def evaluate(
     check_effect([config.budget])
     options = {"output_dir": output_dir, "max_samples": max_samples, "custom_tasks": custom_tasks} | tracker
     model, pipeline = prepare(config, tasks, data_folder=data_folder, progress=progress, **options)
-    with exclusive(model.ledger.folder) if pipeline.is_main_process() else nullcontext():
+    with model.exclusive():
         return finish(pipeline)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.engines.ledger import SETTINGS, Ledger
-from s1_hf.engines.locking import FILES
+from s1_hf.engines.locking import is_lock
 from s1_hf.engines.request import digest
 from s1_hf.traces.trace import Ask, Trace
 
@@ -41,10 +41,11 @@ class Folder:
         if file.exists():
             self._compare(_flat(_read_settings(file)), _flat(settings))
             return
-        ours = {*FILES, _begun(file).name}
+        ours = {_begun(file).name}
         if ledger.exists():
             ours |= {ledger.name, DATA.parts[0]}
-        strange = sorted(entry.name for entry in self.path.iterdir() if entry.name not in ours)
+        entries = [entry.name for entry in self.path.iterdir()]
+        strange = sorted(name for name in entries if name not in ours and not is_lock(name))
         if strange:
             raise ValueError(
                 f"The output folder has to be new, empty, or that of the same run, but {self.path} holds "
