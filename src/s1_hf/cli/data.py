@@ -195,17 +195,18 @@ def embedded(
         from s1_hf.traces.folder import write_rows
 
         rows = embedded_pool(problems, seed)
-        if output_dir.exists() and not _is_empty(output_dir):
-            raise ValueError(f"`--output-dir` has to be a new or empty folder, but {output_dir} is not.")
+        _check_empty(output_dir)
         with exclusive(output_dir):
+            _check_empty(output_dir)  # another process may have written while this one waited
             file = write_rows(rows, output_dir)
     messages.print(f"{len(rows):,} problems written to {file}", soft_wrap=True)
 
 
-def _is_empty(folder: Path) -> bool:
+def _check_empty(folder: Path) -> None:
     from s1_hf.engines.locking import is_lock
 
-    return folder.is_dir() and all(is_lock(entry.name) for entry in folder.iterdir())
+    if folder.exists() and not (folder.is_dir() and all(is_lock(entry.name) for entry in folder.iterdir())):
+        raise ValueError(f"`--output-dir` has to be a new or empty folder, but {folder} is not.")
 
 
 data = typer.Typer(no_args_is_help=True, help="Make and look at training data.")

@@ -1,6 +1,5 @@
 """`s1-hf sweep`."""
 
-import json
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -136,8 +135,9 @@ def _show(swept: "Swept", output_dir: Path, as_json: bool) -> None:
 
 def _say_what_is_replaced(output_dir: Path, about: dict[str, Any]) -> None:
     """Rows of another sweep; what it has generated stays, so that its command brings them back."""
-    file = output_dir / "about.json"
-    old = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else about
+    from s1_hf.reporting import load_about
+
+    old = load_about(output_dir / "rows.parquet").get("", about)
     changed = [name for name, value in about.items() if old.get(name) != value]
     if changed:
         messages.print(

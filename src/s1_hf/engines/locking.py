@@ -4,7 +4,6 @@ Every process of a run holds a lock of its own, for its part of what the run wri
 them: as long as any process of an older run lives, the new one is refused.
 """
 
-import errno
 import logging
 import os
 import re
@@ -17,6 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from s1_hf.files import write_text
+from s1_hf.records import NO_LOCKS
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,6 @@ FILES = (LOCK, f"{LOCK}.guard")
 """All files that the lock of a run of one process leaves in its folder."""
 
 _OURS = re.compile(rf"_?{LOCK}(_(?P<process>[1-9]\d*))?(\.guard|\.part)?")
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _WAIT_S = 0.2  # long enough for another thread of this process that is taking or leaving the same lock
 
 Gather = Callable[[list[Any]], list[Any]]
@@ -81,8 +80,9 @@ def _refuse_together(gather: Gather, take: Callable[[], Any]) -> None:
         take()
     except (OSError, ValueError) as error:
         refused.append(error)
-    for error in gather(refused):
-        raise error
+    of_all = gather(refused)
+    if of_all:
+        raise of_all[0]
 
 
 def _take_first(folder: Path, held: ExitStack) -> None:
@@ -140,7 +140,7 @@ def _acquire(lock: FileLock, name: Path) -> None:
             "another folder."
         ) from None
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
         logger.warning("The file system of %s has no locks. Do not start a second run into it.", folder)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from s1_hf import __version__
 from s1_hf.plots.files import FORMATS, as_bytes, save
+from s1_hf.records import check, read_json
 from s1_hf.reporting.differences import Difference, paired_differences
 from s1_hf.reporting.figures import Drawn, draw
 from s1_hf.reporting.html import Element, Node, element, page, picture
@@ -83,13 +84,13 @@ def load_about(path: str | Path) -> dict[str, dict[str, Any]]:
 
 
 def _load(file: Path) -> dict[str, Any]:
+    remedy = "Runs write this file; delete it if it is broken."
     try:
-        about = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        about = None
-    if not isinstance(about, dict):
-        raise ValueError(f"{file} is not a JSON object. Runs write this file; delete it if it is broken.")
-    return about
+        about = read_json(file)
+    except ValueError as error:
+        raise ValueError(f"{error} {remedy}") from None
+    check(about, {}, str(file), remedy=remedy)
+    return dict(about)
 
 
 def _by_method(settings: Sequence[SettingSummary]) -> list[SettingSummary]:

@@ -9,9 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.engines.ledger import SETTINGS, Ledger
+from s1_hf.engines.ledger import REMEDY, SETTINGS, Ledger
 from s1_hf.engines.locking import is_lock
 from s1_hf.engines.request import digest
+from s1_hf.forcing.report import ENDED_NAMES
+from s1_hf.records import COUNT, FLAG, UNICODE, Schema, check, one_of, or_null, read_json
 from s1_hf.traces.trace import Ask, Trace
 
 if TYPE_CHECKING:
@@ -57,15 +59,8 @@ class Folder:
         """All that is on the disk; of what was tried again, the last."""
         found: dict[Ask, Trace] = {}
         for key, entry in self._ledger.read().items():
-            values = dict(entry)
-            try:
-                ask = Ask(values.pop("question"), values.pop("sample"))
-                found[ask] = Trace(**values)
-            except (TypeError, KeyError):
-                raise ValueError(
-                    f"Line {self._line_of(key)} of {self._ledger.file} is not a list of finished traces. Delete that "
-                    "line (they are then generated again), or the file."
-                ) from None
+            check(entry, _ASK | _TRACE, self._ledger.where(key), others=False, remedy=REMEDY)
+            found[Ask(**{name: entry[name] for name in _ASK})] = Trace(**{name: entry[name] for name in _TRACE})
         return found
 
     def append(self, traces: Iterable[tuple[Ask, Trace]]) -> None:
@@ -74,11 +69,6 @@ class Folder:
         for ask, trace in traces:
             entries[digest([ask.question, ask.sample])] = asdict(ask) | asdict(trace)
         self._ledger.append(entries)
-
-    def _line_of(self, key: str) -> int:
-        """The last line with this entry, from 1."""
-        lines = self._ledger.file.read_bytes().splitlines()
-        return max(number for number, line in enumerate(lines, 1) if key.encode() in line)
 
     def write(self, rows: Dataset) -> Path:
         """The result; it is there as a whole or, after a kill, not at all."""
@@ -103,10 +93,21 @@ def write_rows(rows: Dataset, folder: Path) -> Path:
 
 
 def _read_settings(file: Path) -> Any:
+    remedy = "Choose another folder, or delete the file to resume in it."
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        raise ValueError(f"{file} cannot be read. Choose another folder, or delete the file to resume in it.") from None
+        settings = read_json(file)
+    except ValueError as error:
+        raise ValueError(f"{error} {remedy}") from None
+    check(settings, {}, str(file), remedy=remedy)
+    return settings
+
+
+_TOKENS = or_null(COUNT)
+_ASK: Schema = {"question": UNICODE, "sample": COUNT}
+_TRACE: Schema = {
+    "thinking": UNICODE, "attempt": UNICODE, "thinking_tokens": _TOKENS, "answer_tokens": _TOKENS,
+    "ended": one_of((*ENDED_NAMES, "error")), "error": or_null(UNICODE), "answer_cut": FLAG,
+}  # fmt: skip
 
 
 def _replace(file: Path, text: str) -> None:
