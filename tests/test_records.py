@@ -87,7 +87,7 @@ def test_lines_have_numbers_and_a_torn_one_is_left_out_only_where_a_kill_may_hav
 
 def test_text_that_is_no_utf_8_is_refused_with_its_file(tmp_path):
     (tmp_path / "t.jinja").write_bytes(b"a\xe4")
-    with pytest.raises(ValueError, match=r"t.jinja has to be text in UTF-8, but is not: byte 1 "):
+    with pytest.raises(ValueError, match=r"t.jinja has to be text in UTF-8, but byte 1 is none"):
         read_text(tmp_path / "t.jinja")
     with pytest.raises(OSError, match="t2.jinja"):
         read_text(tmp_path / "t2.jinja")

@@ -50,7 +50,7 @@ def read_text(file: str | Path) -> str:
     try:
         return Path(file).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file} has to be text in UTF-8, but is not: byte {error.start} is none of it.") from None
+        raise ValueError(f"{file} has to be text in UTF-8, but byte {error.start} is none.") from None
 
 
 def read_json(file: str | Path, *, strict: bool = True) -> Any:

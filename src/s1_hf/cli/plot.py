@@ -45,7 +45,6 @@ def plot(
     """
     with plain_errors():
         require("matplotlib", "plot")
-        from s1_hf.engines.locking import exclusive
         from s1_hf.reporting import draw_models, load_about, write_report
         from s1_hf.results.rows import load_rows
 
@@ -54,13 +53,10 @@ def plot(
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"`--output-dir` has to be a folder, but {folder} is a file.")
         if results.suffix == ".csv":
-            with exclusive(folder):
-                paths = draw_models(results, folder, wanted)
-            _show_figures(paths, as_json)
+            _show_figures(draw_models(results, folder, wanted), as_json)
             return
-        rows, about = load_rows(results), load_about(results)
-        with exclusive(folder):
-            report = write_report(rows, folder, about=about, formats=wanted)
+        rows = load_rows(results)
+        report = write_report(rows, folder, about=load_about(results), formats=wanted)
     _show_report(rows, report, as_json)
 
 

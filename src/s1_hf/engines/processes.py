@@ -21,10 +21,27 @@ def how_many() -> str | None:
     # Only when it was asked for several does the launcher of one process name a port.
     if "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ:
         return (
-            "Runs in 1 process: `accelerate launch` was asked for several, but found no second GPU. With `--multi_gpu` "
-            "it starts them all."
+            "Runs in 1 process: `accelerate launch` was asked for several, but found no second GPU. Several on CPUs: "
+            "ACCELERATE_USE_CPU=true torchrun --nproc-per-node 2 -m ..."
         )
     return "Runs in 1 process."
+
+
+def check_together(count: int) -> None:
+    """Refuse processes that were launched together and do not know of each other: each would do everything.
+
+    Args:
+        count (`int`): how many this process knows of, itself included.
+
+    Raises:
+        ValueError: they do not.
+    """
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1 and launched > 1:
+        raise ValueError(
+            f"{launched} processes were launched, but they cannot work together: accelerate found no GPU for each of "
+            "them. For CPUs, set ACCELERATE_USE_CPU=true."
+        )
 
 
 def part() -> None:

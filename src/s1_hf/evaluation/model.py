@@ -24,6 +24,7 @@ from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.engines.engine import Finished, Recorded
 from s1_hf.engines.ledger import Ledger
 from s1_hf.engines.locking import exclusive
+from s1_hf.engines.processes import check_together
 from s1_hf.engines.progress import Progress, Watch
 from s1_hf.engines.request import Request, digest, seed_of
 from s1_hf.engines.room import check_room, wanted_context
@@ -88,6 +89,7 @@ class BudgetForcingModel(LightevalModel):
     def __init__(self, config: BudgetForcingConfig, *, progress: Callable[[Progress], None] | None = None) -> None:
         self.config = config
         self._accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=_ANY_TIME)])
+        check_together(self._accelerator.num_processes)
         self.checkpoint = Checkpoint.find(
             config.model_name, revision=config.revision, trust_remote_code=config.trust_remote_code
         )

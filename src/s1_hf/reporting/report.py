@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from s1_hf import __version__
+from s1_hf.engines.locking import exclusive
 from s1_hf.plots.files import FORMATS, as_bytes, save
 from s1_hf.records import check, read_json
 from s1_hf.reporting.differences import Difference, paired_differences
@@ -52,7 +53,7 @@ def write_report(
 
     Raises:
         ValueError: there are no rows, a format is unknown, or for the reasons in [`summarize_settings`].
-        ModuleNotFoundError: matplotlib is not installed.
+        ModuleNotFoundError: matplotlib is not installed. BlockingIOError: another process is writing into the folder.
     """
     if not rows or not set(formats) <= set(FORMATS):
         raise ValueError(
@@ -64,10 +65,10 @@ def write_report(
     differences = paired_differences(rows, settings)
     drawn, left_out = draw(rows, settings, methods)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [path for one in drawn for path in save(one.figure, folder, one.name, formats)]
-    report = WrittenReport(folder / "report.html", paths, left_out, settings, methods, differences)
-    report.page.write_text(_page(report, rows, drawn, about or {}), encoding="utf-8")
+    with exclusive(folder):
+        paths = [path for one in drawn for path in save(one.figure, folder, one.name, formats)]
+        report = WrittenReport(folder / "report.html", paths, left_out, settings, methods, differences)
+        report.page.write_text(_page(report, rows, drawn, about or {}), encoding="utf-8")
     return report
 
 
