@@ -97,7 +97,7 @@ def test_on_a_terminal_thinking_is_dim_forced_text_red_and_the_answer_plain(monk
         ([], "Give a question, '-' to read it from stdin, or `--chat`"),
         (["q", "--chat", __file__], "Give a question, '-' to read it from stdin, or `--chat`"),
         ([" "], "The question has to be a text, but is empty"),
-        (["--chat", __file__], "`--chat` has to be a JSON file"),
+        (["--chat", __file__], "test_generate_command.py is not JSON"),
         (["q", "--max-thinking-tokens", "some"], "`max_thinking_tokens` has to be an integer of at least 0"),
         (["q", "--num-ignores", "-1"], "`num_ignores` has to be an integer of at least 0"),
         (["q", "--wait-text", "<|im_end|>"], "`wait_text` has to be free of delimiters"),

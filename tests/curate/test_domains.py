@@ -93,5 +93,5 @@ def test_an_endpoint_is_asked_once_for_each_question(endpoint, tmp_path):
 def test_a_broken_file_of_answers_is_named(tmp_path):
     (tmp_path / "said.jsonl").write_text('{"model": "m"}\n')
     options = Domains(by="endpoint", base_url="http://127.0.0.1:9/v1", model="m", answers=str(tmp_path / "said.jsonl"))
-    with pytest.raises(ValueError, match="Line 1 of .*said.jsonl does not hold the domain"):
+    with pytest.raises(ValueError, match="Line 1 of .*said.jsonl lacks `question`, `domain`. It does not hold"):
         assign_domains(pool({}), options)

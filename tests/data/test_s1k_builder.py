@@ -99,7 +99,10 @@ def test_a_json_file_may_have_one_object_per_line(tmp_path, load):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("[1]", "row 0 has to be an object, but is 1"), ("{", r"x\.json cannot be read as a \.json file: Expecting")],
+    [
+        ("[1]", "row 0 has to be an object, but is 1"),
+        ("{", r"json cannot be read as a \.json file: line 1 is not JSON"),
+    ],
 )
 def test_a_file_that_is_not_valid_json_is_refused(tmp_path, load, text, message):
     path = tmp_path / "x.json"

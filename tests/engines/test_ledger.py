@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from lamp_requests import lamp_engine, lamp_requests, run_all
+from s1_hf.engines import ledger as ledgers
 from s1_hf.engines.engine import Recorded, completion_from, completion_to_dict
 from s1_hf.engines.ledger import Ledger
 
@@ -31,7 +31,7 @@ def test_a_line_that_is_not_one_of_a_ledger_is_named(tmp_path, line):
         ledger.append(entries(*names))
     lines = ledger.file.read_bytes().splitlines(keepends=True)
     ledger.file.write_bytes(line + b"\n" + lines[1])
-    with pytest.raises(ValueError, match="Line 1 of .*finished.jsonl is not a line of finished work. Delete that line"):
+    with pytest.raises(ValueError, match="Line 1 of .*finished.jsonl is not (a line|JSON).*. Delete that line"):
         Ledger(tmp_path).read()
 
 
@@ -63,8 +63,8 @@ def test_entries_are_found_in_the_files_of_all_processes_also_those_that_came_la
 
 def test_lines_are_read_once_to_know_them_and_again_to_take_an_entry(tmp_path, monkeypatch):
     """A run asks batch after batch: reading everything each time would take the square of its length."""
-    read, loads = [], json.loads
-    monkeypatch.setattr(json, "loads", lambda line: read.append(line) or loads(line))
+    read, parse = [], ledgers.parse
+    monkeypatch.setattr(ledgers, "parse", lambda line, where: read.append(line) or parse(line, where))
     ledger = Ledger(tmp_path)
     for name in "abcdefgh":
         ledger.find(name)
@@ -79,12 +79,13 @@ def test_a_line_that_is_not_one_of_a_ledger_is_named_by_its_number_also_if_it_ca
     ledger.append(entries("a"))
     ledger.find("a")
     ledger.file.write_bytes(ledger.file.read_bytes() + b"garbage\n")
-    with pytest.raises(ValueError, match="Line 2 of .*finished.jsonl is not a line of finished work"):
+    with pytest.raises(ValueError, match="Line 2 of .*finished.jsonl is not JSON"):
         ledger.find("a")
 
 
 def test_settings_are_written_down_for_the_reader(tmp_path):
-    Ledger(tmp_path, {"weights": "w"})
+    Ledger(tmp_path, {"weights": "w"}).write_settings()
+    Ledger(tmp_path, {"weights": "other"}, process=1).write_settings()
     assert (tmp_path / "settings.json").read_text().split() == ["{", '"weights":', '"w"', "}"]
     assert Ledger(tmp_path / "new").read() == {} and not (tmp_path / "new" / "settings.json").exists()
 
@@ -154,9 +155,29 @@ def test_completions_come_back_as_they_were():
         assert completion_from(completion_to_dict(completion)) == completion
 
 
-@pytest.mark.parametrize("wrong", [{"ended": "exploded"}, {"forced": None}, {"token_ids": 3}])
-def test_an_entry_that_is_not_a_completion_is_refused(wrong):
-    engine = lamp_engine()
-    (completion,) = run_all(engine, lamp_requests(engine, 1, max_thinking_tokens=5))
-    with pytest.raises(ValueError, match="An entry of the ledger is not a completion"):
-        completion_from(completion_to_dict(completion) | wrong)
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"ended": "exploded"}, "`ended` has to be one of natural"),
+        ({"forced": None}, "`forced` has to be a list of whole numbers"),
+        ({"forced": [9999]}, "`forced` has to hold different positions in `token_ids`"),
+        ({"forced": [0, 0]}, "`forced` has to hold different positions in `token_ids`"),
+        ({"token_ids": 3}, "`token_ids` has to be a list of whole numbers"),
+        ({"token_ids": [1.5]}, "`token_ids` has to be a list of whole numbers"),
+        ({"token_ids": [], "forced": []}, "`token_ids` is too short|`token_ids` has to hold all tokens"),
+        ({"thinking_tokens": "9"}, '`thinking_tokens` has to be a whole number .* but is "9"'),
+        ({"thinking_tokens": True}, "`thinking_tokens` has to be a whole number .* but is true"),
+        ({"thinking_tokens": 2**54}, "`thinking_tokens` has to be a whole number"),
+        ({"answer": ["a"]}, "`answer` has to be a text"),
+        ({"problem": "another"}, "does not answer what it was asked for"),
+        ({"token_ids": [1] * 1000}, "does not answer what it was asked for"),
+    ],
+)
+def test_an_entry_that_is_not_a_completion_of_its_request_is_refused_with_its_line(tmp_path, wrong, said):
+    requests = lamp_requests(lamp_engine(), 1, max_thinking_tokens=5, max_new_tokens=60)
+    engine, _ = recorded(tmp_path)
+    run_all(engine, requests)
+    ((key, entry),) = Ledger(tmp_path).read().items()
+    Ledger(tmp_path).append({key: entry | wrong})  # the last one counts
+    with pytest.raises(ValueError, match=f"Line 2 of .*finished.jsonl:? .*({said}).* Delete that line"):
+        recorded(tmp_path)[0].found(requests)

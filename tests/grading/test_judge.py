@@ -156,9 +156,9 @@ def test_an_endpoint_that_cannot_be_reached_is_an_error(tmp_path, monkeypatch):
 
 def test_a_line_that_is_not_a_verdict_is_named(tmp_path):
     (tmp_path / "v.jsonl").write_text(
-        '{"model": "m", "question": "q", "gold": "1", "attempt": "a", "verdict": true}\n{"mod'
+        '{"model": "m", "question": "q", "gold": "1", "attempt": "a", "verdict": true}\n{"mod\n'
     )
-    with pytest.raises(ValueError, match=r"Line 2 of .*v\.jsonl is not a judge's verdict"):
+    with pytest.raises(ValueError, match=r"Line 2 of .*v\.jsonl is not JSON: .*"):
         Judge("http://localhost:8000/v1", "m", tmp_path / "v.jsonl")
 
 

@@ -68,7 +68,7 @@ def test_what_is_known_of_the_runs_is_shown(tmp_path):
 
 def test_a_broken_about_is_refused(tmp_path):
     (tmp_path / "about.json").write_text("[1, ")
-    with pytest.raises(ValueError, match="about.json is not a JSON object"):
+    with pytest.raises(ValueError, match="about.json is not JSON: .* delete it"):
         load_about(tmp_path)
 
 

@@ -51,11 +51,13 @@ def test_a_folder_with_a_foreign_model_is_refused(tmp_path, name):
         check(read_recipe(recipe, overrides))
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", "{bad"])
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", "{bad", '{"settings": [], "data": {}, "finished": true}', "[" * 99_999]
+)
 def test_a_broken_journal_is_named(tmp_path, content):
     (tmp_path / "s1_run.json").write_text(content)
     recipe, *overrides = arguments(tmp_path)
-    with pytest.raises(ValueError, match="s1_run.json is not the journal of a run"):
+    with pytest.raises(ValueError, match="s1_run.json:? .*Choose another `--output_dir`, or delete it"):
         check(read_recipe(recipe, overrides))
 
 

@@ -93,7 +93,7 @@ def test_none_on_the_command_line_is_none():
 
 def test_a_file_that_is_not_text_is_named(tmp_path):
     (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="mine.yaml is not a YAML file"):
+    with pytest.raises(ValueError, match="mine.yaml has to be text in UTF-8"):
         read_recipe(tmp_path / "mine.yaml")
 
 

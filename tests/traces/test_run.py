@@ -75,7 +75,7 @@ def test_a_line_that_is_no_list_of_traces_is_named(tmp_path):
     generate_traces(pool_of("abcd"), Scripted(), tmp_path)
     file = tmp_path / "finished.jsonl"
     file.write_bytes(file.read_bytes().replace(b'"attempt"', b'"other"', 1))
-    with pytest.raises(ValueError, match=r"Line 1 of .*finished.jsonl is not a list of finished traces. Delete that"):
+    with pytest.raises(ValueError, match=r"Line 1 of .*finished.jsonl lacks `attempt`; .*`other` .* Delete that line"):
         generate_traces(pool_of("abcd"), Scripted(), tmp_path)
 
 
@@ -144,7 +144,7 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
 def test_settings_that_cannot_be_read_are_named_and_can_be_deleted(tmp_path):
     generate_traces(pool_of(), Scripted(), tmp_path)
     (tmp_path / "settings.json").write_text("{")
-    with pytest.raises(ValueError, match=r"settings.json cannot be read"):
+    with pytest.raises(ValueError, match=r"settings.json is not JSON: .* delete the file to resume"):
         generate_traces(pool_of(), Scripted(), tmp_path)
     (tmp_path / "settings.json").unlink()
     again = Scripted()

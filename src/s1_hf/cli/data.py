@@ -190,13 +190,15 @@ def embedded(
     """
     with plain_errors():
         require("datasets", "data").disable_progress_bars()
+        from s1_hf.engines.locking import exclusive
         from s1_hf.traces import embedded_pool
         from s1_hf.traces.folder import is_unused, write_rows
 
         if not is_unused(output_dir):
             raise ValueError(f"`--output-dir` has to be a new or empty folder, but {output_dir} is not.")
-        rows = embedded_pool(problems, seed)
-        file = write_rows(rows, output_dir)
+        with exclusive(output_dir):
+            rows = embedded_pool(problems, seed)
+            file = write_rows(rows, output_dir)
     messages.print(f"{len(rows):,} problems written to {file}", soft_wrap=True)
 
 

@@ -41,6 +41,7 @@ def demo(
 
         from s1_hf import embedded
         from s1_hf.cli import demonstration as show
+        from s1_hf.engines.locking import exclusive
         from s1_hf.methods import run_methods
         from s1_hf.reporting import load_about, write_report
 
@@ -55,9 +56,9 @@ def demo(
             f"Embedded toy model ({lamps.num_parameters():,} parameters, taught to stop early and to continue after "
             f"Wait), {problems} held-out problems."
         )
-        with progress_bar() as tell:
+        with exclusive(output_dir), progress_bar() as tell:
             rows = run_methods(show.METHODS, show.bench(lamps, tokenizer, drawn, seed, tell), output_dir)
-        report = write_report(rows, output_dir, about=load_about(output_dir))
+            report = write_report(rows, output_dir, about=load_about(output_dir))
         if not as_json:
             _show_transcript(show.showcase(rows))
         show_summaries(rows, as_json, report=str(report.page), figures=[str(path) for path in report.figures])

@@ -11,7 +11,7 @@ from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.terminal import messages, plain_errors, print_table, quiet_libraries, quiet_loading
-from s1_hf.engines.processes import part
+from s1_hf.engines.processes import how_many, part
 from s1_hf.forcing.budget import Budget
 
 _SAVING = {"rich_help_panel": "Saving"}
@@ -76,6 +76,8 @@ def evaluate(
         if (push_to_hub or push_to_tensorboard) and not results_org:
             raise ValueError("`--push-to-hub` and `--push-to-tensorboard` need `--results-org`, a name on the Hub.")
         config = o.evaluation_config(given)
+        if said := how_many():
+            messages.print(said, soft_wrap=True)
         quiet_libraries()
         from datasets import disable_progress_bars
 

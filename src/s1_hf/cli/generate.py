@@ -18,6 +18,7 @@ from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.terminal import STYLES, console, messages, plain_errors, quiet_loading
 from s1_hf.forcing.budget import Budget
+from s1_hf.records import TEXT, Kind, check, read_json
 
 if TYPE_CHECKING:
     from s1_hf.engines.checkpoint import Checkpoint
@@ -92,6 +93,9 @@ def generate(
     messages.print(_summary(completion, seconds), highlight=False, soft_wrap=True)
 
 
+_CONTENT = Kind("a text, a list of parts, or null", lambda value: value is None or isinstance(value, (str, list)))
+
+
 def _prompt(question: str | None, chat: Path | None, system_prompt: str | None) -> list[dict[str, Any]] | str:
     """A text, or the messages of a chat."""
     if (question is None) == (chat is None):
@@ -102,12 +106,11 @@ def _prompt(question: str | None, chat: Path | None, system_prompt: str | None) 
         if not text:
             raise ValueError("The question has to be a text, but is empty.")
         return [*system, {"role": "user", "content": text}] if system else text
-    try:
-        found = json.loads(chat.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"`--chat` has to be a JSON file, but {chat} is not: {error}.") from None
-    if not isinstance(found, list) or not all(isinstance(message, dict) for message in found):
+    found = read_json(chat)
+    if not isinstance(found, list) or not found:
         raise ValueError(f"`--chat` has to hold a list of messages with `role` and `content`, but {chat} does not.")
+    for number, message in enumerate(found, 1):
+        check(message, {"role": TEXT}, f"Message {number} of {chat}", optional={"content": _CONTENT})
     if system and any(message.get("role") == "system" for message in found):
         raise ValueError(f"`--system-prompt` has to be left out, because {chat} has a system message.")
     return [*system, *found]

@@ -1,6 +1,6 @@
 """`s1-hf sweep`."""
 
-import json
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,8 @@ from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.tables import show_summaries
 from s1_hf.cli.terminal import messages, plain_errors, quiet_libraries, quiet_loading
-from s1_hf.engines.processes import part
+from s1_hf.engines.locking import exclusive
+from s1_hf.engines.processes import how_many, is_main, part
 from s1_hf.forcing.budget import PER_PROMPT, Budget
 
 if TYPE_CHECKING:
@@ -74,9 +75,11 @@ def sweep(
     s1-hf sweep simplescaling/s1.1-32B --tasks s1:aime24 --max-thinking-tokens 500,1000,2000 --num-ignores 1,2 --curve
     """
     given = dict(locals())
-    with plain_errors(resumes=True):
+    with plain_errors(resumes=True), ExitStack() as held:
         settings = _settings(max_thinking_tokens, num_ignores, curve, budget)
         config = o.evaluation_config(given)
+        if said := how_many():
+            messages.print(said, soft_wrap=True)
         quiet_libraries()
         from datasets import disable_progress_bars
 
@@ -85,6 +88,8 @@ def sweep(
 
         quiet_loading(model)
         disable_progress_bars()
+        if is_main():
+            held.enter_context(exclusive(output_dir))
         with progress_bar() as show:
             swept = sweeping.sweep(
                 config,
@@ -130,8 +135,9 @@ def _show(swept: "Swept", output_dir: Path, as_json: bool) -> None:
 
 def _say_what_is_replaced(output_dir: Path, about: dict[str, Any]) -> None:
     """Rows of another sweep; what it has generated stays, so that its command brings them back."""
-    file = output_dir / "about.json"
-    old = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else about
+    from s1_hf.reporting import load_about
+
+    old = load_about(output_dir / "rows.parquet").get("", about)
     changed = [name for name, value in about.items() if old.get(name) != value]
     if changed:
         messages.print(

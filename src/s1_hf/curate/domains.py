@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,13 +11,14 @@ from s1_hf.curate.clusters import cluster
 from s1_hf.curate.duplicates import row_keys
 from s1_hf.curate.msc import domain_of, instruction
 from s1_hf.curate.stage import values
-from s1_hf.engines.ledger import append_line, whole_lines
+from s1_hf.records import TEXT, UNICODE, Schema, append_line, check, read_lines
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 WAYS = ("column", "clusters", "endpoint")
 UNKNOWN = "Other"
+_ANSWER: Schema = {"model": TEXT, "question": TEXT, "domain": UNICODE}
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,6 @@ def _from_endpoint(questions: Sequence[str], options: Domains) -> tuple[list[str
         options.base_url or "", options.model or "", system_prompt=instruction(), concurrency=options.concurrency,
         temperature=0, timeout_s=300,
     )  # fmt: skip
-    file.parent.mkdir(parents=True, exist_ok=True)
     for found in endpoint.traces([Ask(question) for question in todo], lambda rows: None):
         for ask, trace in found:
             if trace.error is not None:
@@ -138,13 +137,8 @@ def _from_endpoint(questions: Sequence[str], options: Domains) -> tuple[list[str
 
 def _read(file: Path, model: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    for number, line in enumerate(whole_lines(file) if file.exists() else [], 1):
-        try:
-            row = json.loads(line)
-            if row["model"] == model:
-                found[row["question"]] = row["domain"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"Line {number} of {file} does not hold the domain of a question ({error!r}). Remove it."
-            ) from None
+    for where, row in read_lines(file, torn=True) if file.exists() else ():
+        check(row, _ANSWER, where, remedy="It does not hold the domain of a question: remove it.")
+        if row["model"] == model:
+            found[row["question"]] = row["domain"]
     return found

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from s1_hf._lazy import require
 from s1_hf.curate.columns import Columns
 from s1_hf.curate.decontamination import Decontamination
 from s1_hf.curate.difficulty import Difficulty
@@ -18,6 +17,7 @@ from s1_hf.curate.duplicates import Duplicates
 from s1_hf.curate.quality import Quality
 from s1_hf.curate.selection import Diversity
 from s1_hf.finding import RECIPES, find
+from s1_hf.records import read_yaml
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,8 @@ def read_recipe(source: str | Path) -> Recipe:
 
     ```
     """
-    yaml = require("yaml", "data")
     path = find(source, RECIPES, "recipe", "curate*")
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a YAML file: {error}") from None
+    given = read_yaml(path)
     try:
         recipe: Recipe = build(Recipe, {} if given is None else given, "")
         return recipe

@@ -27,6 +27,7 @@ from s1_hf.data.s1k_builder import (
     column_names,
     needed_columns,
 )
+from s1_hf.records import parse
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -138,7 +139,7 @@ def describe_source(dataset: Dataset | IterableDataset) -> DataSource:
         ValueError: it was not loaded by [`load_s1k`].
     """
     try:
-        record = json.loads(dataset.info.description)
+        record = parse(dataset.info.description, "the description")
         return DataSource(**{**record, "rows": len(dataset) if isinstance(dataset, Sized) else None})
     except (TypeError, ValueError):
         raise ValueError(
@@ -268,5 +269,10 @@ def _stated_licence(path: Path) -> str | None:
     from huggingface_hub.repocard import metadata_load
 
     readme = (path if path.is_dir() else path.parent) / "README.md"
-    stated: Any = (metadata_load(readme) or {}).get("license") if readme.is_file() else None
+    if not readme.is_file():
+        return None
+    try:
+        stated: Any = (metadata_load(readme) or {}).get("license")
+    except Exception as error:  # of PyYAML, which lets any of Python's through
+        raise ValueError(f"The first lines of {readme} cannot be read: {error}. Mend them, or delete them.") from None
     return None if stated is None else str(stated)

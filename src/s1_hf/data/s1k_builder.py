@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from s1_hf._lazy import require
+from s1_hf.records import UNICODE, check, parse
 
 if TYPE_CHECKING:
     import datasets
@@ -39,6 +40,8 @@ S1K_1_1_COLUMNS = (
 TRACES = ("deepseek", "gemini")
 KINDS = (".parquet", ".json", ".jsonl", ".csv")
 
+_FAULTS = (ValueError, OverflowError, pa.ArrowException)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BATCH = 200  # rows; one row is up to about 100 kB
 _LISTED = 5  # faults spelled out in one message
 
@@ -142,7 +145,7 @@ def column_names(file: str) -> list[str]:
         if kind == ".csv":
             return _csv_header(file)
         return list(next(_json_rows(file), {}))
-    except ValueError as error:
+    except _FAULTS as error:
         raise _unreadable(file, error) from None
 
 
@@ -159,7 +162,7 @@ def read_rows(file: str, columns: Iterable[str]) -> Iterator[Row]:
     try:
         for row in read(file, wanted):
             yield {name: value for name, value in row.items() if name in wanted}
-    except ValueError as error:
+    except _FAULTS as error:
         raise _unreadable(file, error) from None
 
 
@@ -167,7 +170,7 @@ def _kind(file: str) -> str:
     return "." + file.rsplit(".", 1)[-1].lower()
 
 
-def _unreadable(file: str, error: ValueError) -> ValueError:
+def _unreadable(file: str, error: Exception) -> ValueError:
     return ValueError(f"{file} cannot be read as a {_kind(file)} file: {error}")
 
 
@@ -181,14 +184,19 @@ def _parquet_rows(file: str, wanted: set[str]) -> Iterator[Row]:
 
 def _json_rows(file: str, wanted: set[str] | None = None) -> Iterator[Row]:
     """One list of objects, or one object per line."""
-    with open(file, encoding="utf-8") as stream:
-        start = stream.read(1)
+    with open(file, "rb") as stream:
+        start = stream.read(4).removeprefix(_BYTE_ORDER_MARK)[:1]
         stream.seek(0)
-        rows = json.load(stream) if start == "[" else (json.loads(line) for line in stream if line.strip())
+        rows = parse(stream.read(), "it", strict=False) if start == b"[" else _json_lines(stream)
         for number, row in enumerate(rows):
-            if not isinstance(row, dict):
-                raise ValueError(f"row {number} has to be an object, but is {json.dumps(row)[:60]}")
+            check(row, {}, f"row {number}")
             yield row
+
+
+def _json_lines(stream: Iterable[bytes]) -> Iterator[Any]:
+    for number, line in enumerate(stream, 1):
+        if line.strip():
+            yield parse(line, f"line {number}", strict=False)
 
 
 def _csv_rows(file: str, wanted: set[str]) -> Iterator[Row]:
@@ -260,21 +268,31 @@ def _typed(rows: list[Row], names: Iterable[str], traces: str | None, file: str,
     return columns
 
 
-def _text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
+def _text(value: Any) -> str | None:
+    if value is None or UNICODE.fits(value):
         return value
-    raise TypeError(f"has to be a string, but is {value!r:.60} ({type(value).__name__})")
+    raise TypeError(f"has to be a string{_no_surrogates(value)}, but is {value!r:.60} ({type(value).__name__})")
 
 
-def _traces(value: object) -> list[str] | None:
+def _traces(value: Any) -> list[str] | None:
     """A single string is one trace."""
-    if isinstance(value, str):
+    if UNICODE.fits(value):
         return [value]
-    if value is None or (isinstance(value, list) and all(isinstance(trace, str) for trace in value)):
+    if value is None or (isinstance(value, list) and all(map(UNICODE.fits, value))):
         return value
-    raise TypeError(f"has to be a list of strings, but is {value!r:.60} ({type(value).__name__})")
+    raise TypeError(
+        f"has to be a list of strings{_no_surrogates(value)}, but is {value!r:.60} ({type(value).__name__})"
+    )
+
+
+def _no_surrogates(value: Any) -> str:
+    texts = value if isinstance(value, list) else [value]
+    return " without lone surrogates" if all(isinstance(text, str) for text in texts) else ""
 
 
 def _printed(value: object) -> str | None:
     """For columns that only accompany the rows: strings stay as they are, anything else becomes JSON."""
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate as `\\ud800`: Arrow has none

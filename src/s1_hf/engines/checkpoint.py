@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +17,15 @@ from s1_hf._lazy import require
 from s1_hf.embedded import MODEL_PATH
 from s1_hf.engines.fingerprint import weights_on_disk
 from s1_hf.engines.plain_config import ends_of
+from s1_hf.records import TEXT, check, read_json
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+_SETTINGS = (
+    "config.json", "generation_config.json", "tokenizer_config.json", "adapter_config.json", "special_tokens_map.json",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,9 @@ class Checkpoint:
             config = AutoConfig.from_pretrained(name, **options)
             tokenizer = AutoTokenizer.from_pretrained(name, **options)
             return cls(name, None, revision, trust_remote_code, config, tokenizer)
-        base = json.loads(Path(found).read_text(encoding="utf-8"))["base_model_name_or_path"]
+        adapter = read_json(found, strict=False)
+        check(adapter, {"base_model_name_or_path": TEXT}, str(found))
+        base = adapter["base_model_name_or_path"]
         config = AutoConfig.from_pretrained(base, **options)
         try:
             file = cached_file(name, "tokenizer_config.json", revision=revision)
@@ -149,6 +156,9 @@ def _check_folder(name: str) -> None:
         raise OSError(f"{name} is no model: there is no such folder, and it is no name on the Hub.")
     if path.is_dir() and not any((path / f).is_file() for f in ("config.json", "adapter_config.json")):
         raise OSError(f"{name} is no model: the folder has neither a config.json nor an adapter_config.json.")
+    for file in _SETTINGS if path.is_dir() else ():
+        if (path / file).is_file():  # transformers trusts them
+            check(read_json(path / file, strict=False), {}, str(path / file))
     if path.is_dir() and not list(path.glob("tokenizer*")) and not (path / "adapter_config.json").is_file():
         raise OSError(f"{name} is no model that can be run: the folder has no tokenizer files.")
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from s1_hf.engines.ledger import REMEDY
 from s1_hf.engines.request import Request, digest
 from s1_hf.forcing.report import ENDED_NAMES, Report
 from s1_hf.generation.chats import Completion
+from s1_hf.records import COUNT, TEXT, Schema, check, counts_below, one_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -97,12 +99,17 @@ class Recorded:
         self._identity = digest(engine.identity)
 
     def found(self, requests: Sequence[Request]) -> list[Finished]:
-        """Those that are finished."""
+        """Those that are finished.
+
+        Raises:
+            ValueError: an entry of the ledger is no completion, or not one of its request.
+        """
         keys = [self._key(one) for one in requests]
         kept = self._ledger.find(keys)
         found = []
         for one, key in zip(requests, keys, strict=True):
             if key in kept:
+                self._check(one, kept[key], self._ledger.where(key))
                 found.append(Finished(one, completion_from(kept[key])))
         return found
 
@@ -145,12 +152,27 @@ class Recorded:
     def _key(self, request: Request) -> str:
         return digest([self._identity, request.key])[:32]
 
+    def _check(self, request: Request, entry: Any, where: str) -> None:
+        """Whether an entry is a completion, and one that this request can have."""
+        try:
+            check_completion(entry, where)
+            asked = _names(request)
+            others = [name for name in asked if entry.get(name) != asked[name]]
+            if others or len(entry["token_ids"]) > request.max_new_tokens:
+                raise ValueError(f"{where} does not answer what it was asked for ({asked}).")
+        except ValueError as error:
+            raise ValueError(f"{error} {REMEDY}") from None
+
     def _entries(self, batch: Sequence[Finished]) -> dict[str, dict[str, Any]]:
         entries = {}
         for request, completion in batch:
-            names = {"task": request.task, "problem": request.problem, "sample": request.sample}
-            entries[self._key(request)] = names | completion_to_dict(completion)
+            entries[self._key(request)] = _names(request) | completion_to_dict(completion)
         return entries
+
+
+def _names(request: Request) -> dict[str, Any]:
+    """What an entry says for people; its key says it all."""
+    return {"task": request.task, "problem": request.problem, "sample": request.sample}
 
 
 def finished_batch(requests: Sequence[Request], completions: Sequence[Completion]) -> list[Finished]:
@@ -179,26 +201,37 @@ def completion_to_dict(completion: Completion) -> dict[str, Any]:
     }
 
 
-def completion_from(entry: dict[str, Any]) -> Completion:
-    """The completion that [`completion_to_dict`] described.
+_TOKEN_IDS = 2**31  # more than any vocabulary has
+_COMPLETION: Schema = {
+    "thinking": TEXT, "answer": TEXT, "output": TEXT, "token_ids": counts_below(_TOKEN_IDS),
+    "forced": counts_below(_TOKEN_IDS), "thinking_tokens": COUNT, "ended": one_of(ENDED_NAMES), "ends_ignored": COUNT,
+    "answer_tokens": COUNT,
+}  # fmt: skip
+
+
+def check_completion(entry: Any, where: str) -> None:
+    """Refuse what [`completion_to_dict`] has not written.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: a field is missing, of another type, or does not go with the others.
     """
-    try:
-        positions = set(entry["forced"])
-        forced = tuple(i in positions for i in range(len(entry["token_ids"])))
-        if entry["ended"] not in ENDED_NAMES:
-            raise ValueError(entry["ended"])
-        report = Report(
-            thinking_tokens=entry["thinking_tokens"],
-            ended=entry["ended"],
-            ends_ignored=entry["ends_ignored"],
-            forced=forced,
-            answer_tokens=entry["answer_tokens"],
-        )
-        return Completion(
-            entry["thinking"], entry["answer"], entry["output"], tuple(entry["token_ids"]), forced, report
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"An entry of the ledger is not a completion ({error!r}): {str(entry)[:200]}") from None
+    check(entry, _COMPLETION, where)
+    length, forced = len(entry["token_ids"]), entry["forced"]
+    if forced and (max(forced) >= length or len(set(forced)) < len(forced)):
+        raise ValueError(f"{where}: `forced` has to hold different positions in `token_ids`, but does not.")
+    if entry["answer_tokens"] > length or (entry["output"] and length == 0):
+        raise ValueError(f"{where}: `token_ids` has to hold all tokens, but holds {length:,}, fewer than were counted.")
+
+
+def completion_from(entry: dict[str, Any]) -> Completion:
+    """The completion that [`completion_to_dict`] described, of an entry that [`check_completion`] has let through."""
+    positions = set(entry["forced"])
+    forced = tuple(i in positions for i in range(len(entry["token_ids"])))
+    report = Report(
+        thinking_tokens=entry["thinking_tokens"],
+        ended=entry["ended"],
+        ends_ignored=entry["ends_ignored"],
+        forced=forced,
+        answer_tokens=entry["answer_tokens"],
+    )
+    return Completion(entry["thinking"], entry["answer"], entry["output"], tuple(entry["token_ids"]), forced, report)

@@ -2,18 +2,22 @@
 
 A ledger is a folder. Every process that works for the run appends to a file of its own there. A line holds what was
 finished together, a whole batch, and is forced to the disk (fsync) before the next batch begins: after a kill at any
-moment a batch is there or it is not, and a torn last line is ignored, then cut off. Each entry has a key that covers
-everything that decides about it, so that an entry is never reused for anything else.
+moment a batch is there or it is not. A torn last line is left out by those who read, and cut off by the process that
+appends, which holds the lock of its part (`s1_hf.engines.locking`). Each entry has a key that covers everything that
+decides about it, so that an entry is never reused for anything else. An entry may be added again, by a sweep that lacks
+some of its settings or to retry an error: the last one counts.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+
+from s1_hf.files import write_text
+from s1_hf.records import append_line_alone, parse
 
 SETTINGS = "settings.json"
 
@@ -23,7 +27,7 @@ class Ledger:
 
     Args:
         folder (`Path`): made if it is not there.
-        settings (`Mapping`, *optional*): JSON types; written down for the reader, not read again.
+        settings (`Mapping`, *optional*): JSON types; see [`write_settings`].
         process (`int`): which of the processes that share the folder this is.
 
     Example:
@@ -41,13 +45,16 @@ class Ledger:
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any] | None = None, process: int = 0) -> None:
-        self.folder = folder
+        self.folder, self._settings, self._process = folder, settings, process
         self.file = folder / ("finished.jsonl" if process == 0 else f"finished_{process}.jsonl")
         folder.mkdir(parents=True, exist_ok=True)
-        if settings is not None and process == 0:
-            (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        self._places: dict[str, tuple[Path, int]] = {}  # by key: the file, and where in it the line begins
+        self._places: dict[str, tuple[Path, int, int]] = {}  # by key: file, number of the line, where it begins
         self._seen: dict[Path, tuple[int, int]] = {}  # of each file: bytes and lines
+
+    def write_settings(self) -> None:
+        """Write the settings down for people; they are not read again. The process has to hold its lock."""
+        if self._settings is not None and self._process == 0:
+            write_text(self.folder / SETTINGS, json.dumps(self._settings, indent=2) + "\n")
 
     def keys(self) -> Collection[str]:
         """Of all entries. Lines that were seen before are not read again.
@@ -63,7 +70,7 @@ class Ledger:
                     if not line.endswith(b"\n"):
                         break  # torn, or being written
                     number += 1
-                    self._places.update(dict.fromkeys(_entries(line, file, number), (file, offset)))
+                    self._places.update(dict.fromkeys(_entries(line, file, number), (file, number, offset)))
                     offset += len(line)
             self._seen[file] = offset, number
         return self._places.keys()
@@ -76,7 +83,7 @@ class Ledger:
         """
         # 1. Which of them are in which line.
         known = self.keys()
-        of_lines: dict[tuple[Path, int], list[str]] = {}
+        of_lines: dict[tuple[Path, int, int], list[str]] = {}
         for key in keys:
             if key in known:
                 of_lines.setdefault(self._places[key], []).append(key)
@@ -85,9 +92,9 @@ class Ledger:
         for file, places in groupby(sorted(of_lines), lambda place: place[0]):
             with file.open("rb") as stream:
                 for place in places:
-                    stream.seek(place[1])
-                    entries = json.loads(stream.readline())
-                    found.update((key, entries[key]) for key in of_lines[place])
+                    stream.seek(place[2])
+                    entries = _entries(stream.readline(), file, place[1])
+                    found.update((key, entries.get(key, {})) for key in of_lines[place])
         return found
 
     def read(self) -> dict[str, dict[str, Any]]:
@@ -96,11 +103,12 @@ class Ledger:
         Raises:
             ValueError: a line is not one of a ledger.
         """
-        found: dict[str, dict[str, Any]] = {}
-        for file in sorted(self.folder.glob("finished*.jsonl")):
-            for entries in _lines(file):
-                found.update(entries)
-        return found
+        return self.find(self.keys())
+
+    def where(self, key: str) -> str:
+        """The line and file of an entry that was found, for messages."""
+        file, number, _ = self._places[key]
+        return f"Line {number} of {file}"
 
     def append(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
         """Keep what belongs together; it is on the disk when this returns.
@@ -108,48 +116,19 @@ class Ledger:
         Args:
             entries (`Mapping`): values of JSON types, by key.
         """
-        append_line(self.file, entries)
+        append_line_alone(self.file, entries)
 
 
-def append_line(file: Path, value: Any) -> None:
-    """Add a line of JSON; it is on the disk when this returns. A torn last line is cut off first."""
-    with file.open("a+b") as stream:
-        _cut_off_torn_line(stream)
-        stream.write(json.dumps(value).encode() + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def whole_lines(file: Path) -> list[bytes]:
-    """All lines but a torn last one."""
-    return [line for line in file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
-
-
-def _lines(file: Path) -> Iterator[dict[str, dict[str, Any]]]:
-    for number, line in enumerate(whole_lines(file), 1):
-        yield _entries(line, file, number)
+REMEDY = "Delete that line (what it held is then generated again), or the file."
+"""What to do about a line of a ledger that cannot be used."""
 
 
 def _entries(line: bytes, file: Path, number: int) -> dict[str, dict[str, Any]]:
+    where = f"Line {number} of {file}"
     try:
-        entries = json.loads(line)
-    except ValueError:
-        entries = None
+        entries = parse(line, where)
+    except ValueError as error:
+        raise ValueError(f"{error} {REMEDY}") from None
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
-        raise ValueError(
-            f"Line {number} of {file} is not a line of finished work. Delete that line (what it held is then generated "
-            "again), or the file."
-        )
+        raise ValueError(f"{where} is not a line of finished work. {REMEDY}")
     return entries
-
-
-def _cut_off_torn_line(stream: BinaryIO) -> None:
-    """What a killed process had begun to write."""
-    end = stream.seek(0, os.SEEK_END)
-    if end == 0:
-        return
-    stream.seek(end - 1)
-    if stream.read(1) == b"\n":
-        return
-    stream.seek(0)
-    stream.truncate(stream.read().rfind(b"\n") + 1)

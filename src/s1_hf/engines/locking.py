@@ -1,14 +1,22 @@
-"""One run at a time in one folder, by a lock of the operating system, which dies with the process that holds it."""
+"""One run at a time in one folder, by locks of the operating system, which die with the processes that hold them.
 
-import errno
+Every process of a run holds a lock of its own, for its part of what the run writes. Who starts a run looks at all of
+them: as long as any process of an older run lives, the new one is refused.
+"""
+
 import logging
 import os
+import re
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
+
+from s1_hf.files import write_text
+from s1_hf.records import NO_LOCKS
 
 logger = logging.getLogger(__name__)
 
@@ -16,21 +24,30 @@ LOCK = "_lock"
 """The file in the folder that names who holds it; transformers' uploads leave out what begins with an underscore."""
 # What is locked is another file, because Windows lets nobody read a file that is locked.
 FILES = (LOCK, f"{LOCK}.guard")
-"""All files that a lock leaves in its folder."""
+"""All files that the lock of a run of one process leaves in its folder."""
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+_OURS = re.compile(rf"_?{LOCK}(_(?P<process>[1-9]\d*))?(\.guard|\.part)?")
 _WAIT_S = 0.2  # long enough for another thread of this process that is taking or leaving the same lock
+
+Gather = Callable[[list[Any]], list[Any]]
+"""Called by all processes of a launch, each with a list: returns all these lists as one to each of them."""
 
 
 @contextmanager
-def exclusive(folder: str | Path) -> Iterator[None]:
-    """Keep every other process out of `folder` as long as this lasts; the folder is made if it is not there.
+def exclusive(folder: str | Path, process: int = 0, gather: Gather = list) -> Iterator[None]:
+    """Keep every other run out of `folder` as long as this lasts; the folder is made if it is not there.
 
     A kill of any kind frees it. Forked children do not hold it. Within one process it keeps nobody out. On a file
     system that has no locks a warning is logged and nobody is kept out.
 
+    Args:
+        process (`int`, defaults to 0): which process of its launch this is; 0 is the main one.
+        gather ([`Gather`]): of a launch with several processes, all of which have to call this. All of them get in,
+            or none.
+
     Raises:
-        BlockingIOError: another process holds the folder. The message says which. NotADirectoryError: it is a file.
+        BlockingIOError: a process of another run holds the folder. The message says which. NotADirectoryError: it is a
+            file. ValueError: its lock is a link.
 
     Example:
 
@@ -43,41 +60,93 @@ def exclusive(folder: str | Path) -> Iterator[None]:
     ```
     """
     folder = Path(folder)
+    with ExitStack() as held:
+        # 1. The main process keeps other launches out, and looks whether a process of an older one still lives.
+        _refuse_together(gather, lambda: _take_first(folder, held) if process == 0 else None)
+        # 2. The others take their own locks: only after that, so that the main process does not find them there.
+        _refuse_together(gather, lambda: held.enter_context(_part(folder, process)) if process > 0 else None)
+        yield
+
+
+def is_lock(name: str) -> bool:
+    """Whether a file of this name is left by a lock."""
+    return _OURS.fullmatch(name) is not None
+
+
+def _refuse_together(gather: Gather, take: Callable[[], Any]) -> None:
+    """Where one process of a launch is refused, all of them raise its error."""
+    refused: list[OSError | ValueError] = []
+    try:
+        take()
+    except (OSError, ValueError) as error:
+        refused.append(error)
+    of_all = gather(refused)
+    if of_all:
+        raise of_all[0]
+
+
+def _take_first(folder: Path, held: ExitStack) -> None:
+    is_nested = held.enter_context(_part(folder, 0))
+    for number in () if is_nested else _other_parts(folder):
+        with _part(folder, number, says_so=False):
+            pass
+
+
+def _other_parts(folder: Path) -> list[int]:
+    """The processes that have ever held a part of this folder, but for the main one."""
+    found = [_OURS.fullmatch(file.name) for file in folder.glob(f"{LOCK}_*.guard")]
+    return sorted(int(match["process"]) for match in found if match and match["process"])
+
+
+@contextmanager
+def _part(folder: Path, process: int, says_so: bool = True) -> Iterator[bool]:
+    """The lock of one process's part; yields whether this process had it already."""
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} has to be a folder, but is a file. Choose another name.")
     folder.mkdir(parents=True, exist_ok=True)
-    # One lock object per folder and process, which counts how often it is held: threads and nested calls share it.
+    name = folder / (LOCK if process == 0 else f"{LOCK}_{process}")
+    # One lock object per part and process, which counts how often it is held: threads and nested calls share it.
     # A child that is forked closes its copy: filelock sees to that.
-    lock = FileLock(folder.resolve() / FILES[1], thread_local=False, is_singleton=True, fallback_to_soft=False)
+    guard = folder.resolve() / f"{name.name}.guard"
+    lock = FileLock(guard, thread_local=False, is_singleton=True, fallback_to_soft=False)
     owner = os.getpid()
-    _acquire(lock, folder)
+    _acquire(lock, name)
     try:
-        (folder / LOCK).write_text(f"process {owner} on {socket.gethostname()}\n", encoding="utf-8")
-        yield
+        if says_so:
+            of_launch = f", number {process} of its launch" if process else ""
+            _say(name, f"process {owner} on {socket.gethostname()}{of_launch}\n")
+        yield lock.lock_counter > 1
     finally:
         if os.getpid() == owner:  # not in a forked child that leaves the block
-            if lock.lock_counter <= 1:
-                with suppress(OSError):  # the folder may have been removed
-                    (folder / LOCK).write_text("", encoding="utf-8")
+            if says_so and lock.lock_counter <= 1:
+                _say(name, "")
             lock.release()
 
 
-def _acquire(lock: FileLock, folder: Path) -> None:
+def _say(name: Path, text: str) -> None:
+    with suppress(OSError):  # Windows replaces no file that is being read; and the folder may have been removed
+        write_text(name, text)
+
+
+def _acquire(lock: FileLock, name: Path) -> None:
+    folder = name.parent
+    if Path(lock.lock_file).is_symlink():
+        raise ValueError(f"{lock.lock_file} is a link, and nothing is written through a link. Delete it.")
     try:
         lock.acquire(timeout=_WAIT_S)
     except Timeout:
         raise BlockingIOError(
-            f"{folder} is in use: {_holder(folder)} is writing into it. Wait until that run has ended, or choose "
+            f"{folder} is in use: {_holder(name)} is writing into it. Wait until that run has ended, or choose "
             "another folder."
         ) from None
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
         logger.warning("The file system of %s has no locks. Do not start a second run into it.", folder)
 
 
-def _holder(folder: Path) -> str:
+def _holder(name: Path) -> str:
     try:
-        return (folder / LOCK).read_text(encoding="utf-8", errors="replace").strip() or "another process"
+        return name.read_text(encoding="utf-8", errors="replace").strip() or "another process"
     except FileNotFoundError:  # it holds the lock, and has not yet written its name
         return "another process"

@@ -1,5 +1,48 @@
 """The processes of one launch."""
 
+import os
+
+
+def is_main() -> bool:
+    """Whether this process speaks and writes for its launch; known before the processes have found each other."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def how_many() -> str | None:
+    """What the main process says about their number; nothing where `accelerate launch` did not start it.
+
+    Where it finds no second GPU, `accelerate launch --num_processes 2` starts one process without a word.
+    """
+    if "ACCELERATE_DYNAMO_USE_FULLGRAPH" not in os.environ or not is_main():  # only accelerate's launchers set it
+        return None
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count > 1:
+        return f"Runs in {count} processes."
+    # Only when it was asked for several does the launcher of one process name a port.
+    if "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ:
+        return (
+            "Runs in 1 process: `accelerate launch` was asked for several, but found no second GPU. Several on CPUs: "
+            "ACCELERATE_USE_CPU=true torchrun --nproc-per-node 2 -m ..."
+        )
+    return "Runs in 1 process."
+
+
+def check_together(count: int) -> None:
+    """Refuse processes that were launched together and do not know of each other: each would do everything.
+
+    Args:
+        count (`int`): how many this process knows of, itself included.
+
+    Raises:
+        ValueError: they do not.
+    """
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1 and launched > 1:
+        raise ValueError(
+            f"{launched} processes were launched, but they cannot work together: accelerate found no GPU for each of "
+            "them. For CPUs, set ACCELERATE_USE_CPU=true."
+        )
+
 
 def part() -> None:
     """Leave them, at the end of a command that has succeeded: a process that just exits may crash in it."""

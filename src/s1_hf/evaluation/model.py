@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
@@ -22,6 +23,8 @@ from transformers import GenerationConfig
 from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.engines.engine import Finished, Recorded
 from s1_hf.engines.ledger import Ledger
+from s1_hf.engines.locking import exclusive
+from s1_hf.engines.processes import check_together
 from s1_hf.engines.progress import Progress, Watch
 from s1_hf.engines.request import Request, digest, seed_of
 from s1_hf.engines.room import check_room, wanted_context
@@ -88,6 +91,7 @@ class BudgetForcingModel(LightevalModel):
     def __init__(self, config: BudgetForcingConfig, *, progress: Callable[[Progress], None] | None = None) -> None:
         self.config = config
         self._accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=_ANY_TIME)])
+        check_together(self._accelerator.num_processes)
         self.checkpoint = Checkpoint.find(
             config.model_name, revision=config.revision, trust_remote_code=config.trust_remote_code
         )
@@ -170,6 +174,13 @@ class BudgetForcingModel(LightevalModel):
         )
 
     loglikelihood_rolling = loglikelihood
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep other runs out of the ledger; all processes of a launch have to call this."""
+        with exclusive(self.ledger.folder, self._accelerator.process_index, gather_object):
+            self.ledger.write_settings()
+            yield
 
     def wait_for_everyone(self) -> None:
         """Continue when all processes of the launch have come here."""
@@ -266,16 +277,17 @@ class BudgetForcingModel(LightevalModel):
 
     def _completions(self, requests: Sequence[Request]) -> dict[str, Completion]:
         """A completion for each request, by its key: from the disk where there is one."""
-        batches = Recorded(self.engine, self.ledger, self.wait_for_everyone).run(requests, self._watch.step)
-        found = next(batches)
-        known = {finished.request.key for finished in found}
-        missing = [request for request in requests if request.key not in known]
-        share = sum(map(len, self.engine.plan(missing)))
-        self._watch.begin(len(found), len(found) + share)
         new: list[Finished] = []
-        for batch in batches:
-            new += batch
-            self._watch.finish(len(batch), sum(len(finished.completion.token_ids) for finished in batch))
+        with self.exclusive():
+            batches = Recorded(self.engine, self.ledger, self.wait_for_everyone).run(requests, self._watch.step)
+            found = next(batches)
+            known = {finished.request.key for finished in found}
+            missing = [request for request in requests if request.key not in known]
+            share = sum(map(len, self.engine.plan(missing)))
+            self._watch.begin(len(found), len(found) + share)
+            for batch in batches:
+                new += batch
+                self._watch.finish(len(batch), sum(len(finished.completion.token_ids) for finished in batch))
         return {finished.request.key: finished.completion for finished in [*found, *gather_object(new)]}
 
     def _checked_automaton(self) -> Automaton:

@@ -6,7 +6,6 @@ import copy
 import json
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,6 @@ from fsspec.implementations.local import LocalFileSystem
 from lighteval.logging.evaluation_tracker import EnhancedJSONEncoder, EvaluationTracker
 from lighteval.tasks.requests import SamplingMethod
 
-from s1_hf.engines.locking import exclusive
 from s1_hf.evaluation.model import BudgetForcingModel
 from s1_hf.evaluation.statistics import thinking_metric
 from s1_hf.files import refuse_links
@@ -76,7 +74,7 @@ def evaluate(
     check_effect([config.budget])
     options = {"output_dir": output_dir, "max_samples": max_samples, "custom_tasks": custom_tasks} | tracker
     model, pipeline = prepare(config, tasks, data_folder=data_folder, progress=progress, **options)
-    with exclusive(model.ledger.folder) if pipeline.is_main_process() else nullcontext():
+    with model.exclusive():
         return finish(pipeline)
 
 

@@ -8,7 +8,6 @@ Killed and called again, the pass resumes with the batches that are missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from lighteval.tasks.requests import SamplingMethod
 
 from s1_hf.engines.engine import Finished, Recorded, under
-from s1_hf.engines.locking import exclusive
 from s1_hf.engines.progress import Progress, Watch
 from s1_hf.evaluation import run
 from s1_hf.forcing.budget import Budget
@@ -93,7 +91,7 @@ def sweep(
     rows: list[Row] = []
     results: list[dict[str, Any]] = []
     ungraded: set[str] = set()
-    with exclusive(model.ledger.folder) if is_main else nullcontext():
+    with model.exclusive():
         finished, cost = _generate(model, chosen, docs, progress)
         for setting in chosen:
             of_setting = run.under(pipeline, model.under(setting, finished[setting]), **tracker)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 
 from s1_hf._lazy import require
-from s1_hf.files import open_to_append
+from s1_hf.records import FLAG, TEXT, Schema, append_line, check, or_null, read_lines
 
 MAX_ATTEMPT_CHARS = 4_000
 
 _KEY = ("model", "question", "gold", "attempt")
+_VERDICT: Schema = {**dict.fromkeys(_KEY, TEXT), "verdict": or_null(FLAG)}
 
 INSTRUCTION = """\
 You grade answers to science and mathematics problems. You are shown the problem, the correct answer and a student's \
@@ -46,7 +46,8 @@ class Judge:
     Args:
         base_url (`str`): for example `"http://localhost:8000/v1"` for `vllm serve` or `transformers serve`.
         model (`str`): the model's name at the endpoint.
-        verdicts (`str` or `Path`): the JSON-lines file of verdicts; it and its folder are created when needed.
+        verdicts (`str` or `Path`): the JSON-lines file of verdicts; it and its folder are created when needed. Several
+            processes may share it.
         api_key (`str`, *optional*): the endpoint's key; local servers need none. It is not read from the environment.
         timeout_s (`float`, defaults to 120): per reply.
         max_retries (`int`, defaults to 2): after lost connections, rate limits and server errors.
@@ -122,9 +123,7 @@ class Judge:
             ) from error
 
     def _store(self, verdict: dict[str, object]) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with open_to_append(self._file) as file:
-            file.write(json.dumps(verdict).encode() + b"\n")
+        append_line(self._file, verdict)
 
 
 def verdict_of(reply: str) -> bool | None:
@@ -135,10 +134,7 @@ def verdict_of(reply: str) -> bool | None:
 
 def _load(file: Path) -> dict[tuple[str, ...], bool | None]:
     known: dict[tuple[str, ...], bool | None] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines() if file.exists() else [], start=1):
-        try:
-            row = json.loads(line)
-            known[tuple(row[name] for name in _KEY)] = row["verdict"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"Line {number} of {file} is not a judge's verdict ({error!r}). Remove it.") from error
+    for where, row in read_lines(file, torn=True) if file.exists() else ():
+        check(row, _VERDICT, where, remedy="It is no verdict of a judge: remove it.")
+        known[tuple(row[name] for name in _KEY)] = row["verdict"]
     return known

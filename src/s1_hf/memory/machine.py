@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from s1_hf._lazy import require
+from s1_hf.records import COUNT, OBJECT, Schema, check, or_null, read_yaml
 
 # The total that torch reports, as the lowest value seen in out-of-memory messages ("has a total capacity of 79.11 GiB",
 # vllm-project/vllm#27508, and similar for the others). It is less than the nominal size, which includes ECC's share.
@@ -22,6 +21,10 @@ _GPUS_GIB = {
     "l40s": 44.3,
     "rtx4090": 23.6,
 }
+
+
+PROCESSES: Schema = {"num_processes": COUNT, "num_machines": COUNT, "fsdp_config": or_null(OBJECT)}
+"""What is read of an accelerate config."""
 
 
 @dataclass(frozen=True)
@@ -100,14 +103,14 @@ def machine_from_accelerate(path: str | Path, memory: int | None = None) -> Mach
         ValueError: the config uses another kind of distribution, or a GPU of unknown memory.
     """
     path = Path(path)
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(config, dict) or "num_processes" not in config:
-        raise ValueError(f"{path} has to be written by `accelerate config`, but has no `num_processes`.")
+    config = read_yaml(path)
+    check(config, {"num_processes": COUNT}, str(path), optional=PROCESSES, remedy="`accelerate config` writes it.")
     kind, fsdp = str(config.get("distributed_type", "NO")), _plain(config.get("fsdp_config"))
+    check(fsdp, {}, f"{path}, `fsdp_config`", optional={"version": COUNT})
     faults = []
     if kind not in ("NO", "MULTI_GPU", "FSDP"):
         faults.append(f"`distributed_type` has to be FSDP, MULTI_GPU or NO, but is {kind}")
-    if kind == "FSDP" and int(fsdp.get("version", 1)) != 2:
+    if kind == "FSDP" and fsdp.get("version", 1) != 2:
         faults.append("`fsdp_version` has to be 2; `accelerate to-fsdp2` converts a file")
     if config.get("parallelism_config"):
         faults.append("`parallelism_config` (tensor, context or sequence parallelism) is not covered by the formulas")
@@ -116,9 +119,9 @@ def machine_from_accelerate(path: str | Path, memory: int | None = None) -> Mach
     resharded = fsdp.get("reshard_after_forward", True)
     return Machine(
         path.stem,
-        gpus=int(config["num_processes"]),
+        gpus=config["num_processes"],
         gpu_memory=memory or _memory_of(path.stem, bool(config.get("use_cpu"))),
-        nodes=int(config.get("num_machines", 1)),
+        nodes=config.get("num_machines", 1),
         sharding="none" if kind != "FSDP" else "full" if resharded else "gradients",
         offload=bool(fsdp.get("offload_params")),
         activation_checkpointing=bool(fsdp.get("activation_checkpointing")),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from s1_hf.records import parse
 
 # Optimizer -> bytes of state per trained float32 element, and bytes of temporaries during its step.
 # AdamW keeps two moments. Unless fused, torch updates all parameters at once (`foreach`) and meanwhile holds another
@@ -116,7 +117,7 @@ def training_from_recipe(values: Mapping[str, Any], gpus: int) -> Training:
     _refuse(values)
     per_device = int(values["per_device_train_batch_size"])
     accelerator = values.get("accelerator_config") or {}
-    accelerator = json.loads(accelerator) if isinstance(accelerator, str) else accelerator
+    accelerator = parse(accelerator, "`accelerator_config`") if isinstance(accelerator, str) else accelerator
     accumulation = accelerator.get("gradient_accumulation_kwargs") or {}
     sdpa = values.get("attn_implementation") in (None, "sdpa")
     checkpointing = values.get("activation_checkpointing")  # transformers' new name

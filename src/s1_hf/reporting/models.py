@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from s1_hf.engines.locking import exclusive
 from s1_hf.plots import TrainedModel, sample_efficiency
 from s1_hf.plots.files import FORMATS, as_files, save
 
@@ -22,7 +23,8 @@ def draw_models(table: Path, folder: Path, formats: Sequence[str] = FORMATS) -> 
         OSError: there is no such file. ValueError: it is not such a table.
     """
     ax = sample_efficiency(load_models(table))
-    return save(as_files(ax.figure, formats), folder, "sample_efficiency")  # type: ignore[arg-type]
+    with exclusive(folder):
+        return save(as_files(ax.figure, formats), folder, "sample_efficiency")  # type: ignore[arg-type]
 
 
 def load_models(table: Path) -> list[TrainedModel]:
@@ -31,6 +33,8 @@ def load_models(table: Path) -> list[TrainedModel]:
         return _models(table)
     except UnicodeDecodeError:
         raise ValueError(f"{table} is not UTF-8 text. Is it a CSV file?") from None
+    except csv.Error as error:
+        raise ValueError(f"{table} cannot be read as a CSV file: {error}.") from None
 
 
 def _models(table: Path) -> list[TrainedModel]:

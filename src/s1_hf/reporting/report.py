@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from s1_hf import __version__
+from s1_hf.engines.locking import exclusive
 from s1_hf.files import inside, write_text
 from s1_hf.plots.files import FORMATS, as_files, save
+from s1_hf.records import check, read_json
 from s1_hf.reporting.differences import Difference, paired_differences
 from s1_hf.reporting.figures import Drawn, draw
 from s1_hf.reporting.html import Element, Node, element, page, picture
@@ -53,7 +55,7 @@ def write_report(
 
     Raises:
         ValueError: there are no rows, a format is unknown, or for the reasons in [`summarize_settings`].
-        ModuleNotFoundError: matplotlib is not installed.
+        ModuleNotFoundError: matplotlib is not installed. BlockingIOError: another process is writing into the folder.
     """
     if not rows or not set(formats) <= set(FORMATS):
         raise ValueError(
@@ -66,12 +68,13 @@ def write_report(
     drawn, left_out = draw(rows, settings, methods)
     folder = Path(folder)
     files = [as_files(one.figure, [*formats, "svg"]) for one in drawn]
-    paths: list[Path] = []
-    for one, contents in zip(drawn, files, strict=True):
-        paths += save({form: contents[form] for form in formats}, folder, one.name)
-    report = WrittenReport(inside(folder, "report.html"), paths, left_out, settings, methods, differences)
     figures = [_figure(one, contents["svg"]) for one, contents in zip(drawn, files, strict=True)]
-    write_text(report.page, _page(report, rows, figures, about or {}))
+    with exclusive(folder):
+        paths: list[Path] = []
+        for one, contents in zip(drawn, files, strict=True):
+            paths += save({form: contents[form] for form in formats}, folder, one.name)
+        report = WrittenReport(inside(folder, "report.html"), paths, left_out, settings, methods, differences)
+        write_text(report.page, _page(report, rows, figures, about or {}))
     return report
 
 
@@ -88,13 +91,13 @@ def load_about(path: str | Path) -> dict[str, dict[str, Any]]:
 
 
 def _load(file: Path) -> dict[str, Any]:
+    remedy = "Runs write this file; delete it if it is broken."
     try:
-        about = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        about = None
-    if not isinstance(about, dict):
-        raise ValueError(f"{file} is not a JSON object. Runs write this file; delete it if it is broken.")
-    return about
+        about = read_json(file)
+    except ValueError as error:
+        raise ValueError(f"{error} {remedy}") from None
+    check(about, {}, str(file), remedy=remedy)
+    return dict(about)
 
 
 def _by_method(settings: Sequence[SettingSummary]) -> list[SettingSummary]:

@@ -18,6 +18,7 @@ from s1_hf._lazy import require
 from s1_hf.files import inside, replacing, write_text
 from s1_hf.forcing.report import ENDED_NAMES, UNCLOSED
 from s1_hf.grading import grade
+from s1_hf.records import COUNT, FLAG, TEXT, Kind, Schema, check, one_of, or_null, read_lines
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -242,65 +243,56 @@ def _check_ending(path: Path) -> None:
 
 def _read(file: Path) -> list[Row]:
     _check_ending(file)
-    return [_row(record, f"{file}, row {number}") for number, record in enumerate(_READERS[file.suffix](file), 1)]
+    return [_row(record, where) for where, record in _READERS[file.suffix](file)]
 
 
-def _read_jsonl(file: Path) -> Iterator[Any]:
-    for number, line in enumerate(file.read_bytes().split(b"\n"), 1):
-        try:
-            if line.strip():
-                yield json.loads(line)
-        except ValueError:
-            raise ValueError(f"Line {number} of {file} is not JSON. Is it a file of result rows?") from None
+def _read_jsonl(file: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        yield from read_lines(file)
+    except ValueError as error:
+        raise ValueError(f"{error} Is it a file of result rows?") from None
 
 
-def _read_parquet(file: Path) -> list[Any]:
-    records: list[Any] = require("pyarrow.parquet", "data").read_table(file).to_pylist()
-    return records
+def _read_parquet(file: Path) -> Iterator[tuple[str, Any]]:
+    arrow, parquet = require("pyarrow", "data"), require("pyarrow.parquet", "data")
+    try:
+        with file.open("rb") as stream:
+            records = parquet.read_table(stream).to_pylist()
+    except (arrow.ArrowException, ValueError, OverflowError) as error:
+        raise ValueError(f"{file} cannot be read as a Parquet file of result rows: {error}") from None
+    for number, record in enumerate(records, 1):
+        yield f"{file}, row {number}", {name: value for name, value in record.items() if value is not None}
 
 
 _READERS = {".jsonl": _read_jsonl, ".parquet": _read_parquet}
-_NEEDED = ("method", "setting", "task", "problem", "sample", "thinking_tokens", "answer_tokens", "correct", "ended")
+_TRANSCRIPT = Kind(
+    "a list of {'text': ..., 'forced': true or false}",
+    lambda value: isinstance(value, list) and all(map(_is_piece, value)),
+)
+_NEEDED: Schema = {
+    "method": TEXT, "setting": TEXT, "task": TEXT, "problem": TEXT, "sample": COUNT, "thinking_tokens": COUNT,
+    "answer_tokens": COUNT, "correct": FLAG, "ended": one_of(ENDED),
+}  # fmt: skip
+_OPTIONAL: Schema = {
+    "ends_ignored": COUNT, "total_tokens": COUNT, "tries": COUNT, "max_thinking_tokens": or_null(COUNT),
+    "min_thinking_tokens": or_null(COUNT), "question": TEXT, "answer": TEXT, "extracted": or_null(TEXT), "gold": TEXT,
+    "transcript": _TRANSCRIPT,
+}  # fmt: skip
 
 
 def _row(record: Any, where: str) -> Row:
-    if not isinstance(record, Mapping):
-        raise ValueError(f"{where} has to be a JSON object with the fields of a row, but is {record!r:.80}.")
-    known = [field.name for field in fields(Row)]
-    missing, unknown = [n for n in _NEEDED if record.get(n) is None], [n for n in record if n not in known]
-    if missing or unknown:
-        said = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has unknown {', '.join(unknown)}"] * bool(unknown)
-        raise ValueError(f"{where} {' and '.join(said)}. The fields of a row are: {', '.join(known)}.")
-    wrong = [n for n, kind in _TYPES.items() if record.get(n) is not None and type(record[n]) is not kind]
-    low = [n for n, kind in _TYPES.items() if kind is int and n not in wrong and (record.get(n) or 0) < 0]
-    if wrong or low or record["ended"] not in ENDED:
-        said = [f"`{n}` = {record[n]} (has to be at least 0)" for n in low]
-        said += [f"`{n}` = {record[n]!r} (has to be {_TYPES[n].__name__})" for n in wrong]
-        said += [] if record["ended"] in ENDED else [f"`ended` = {record['ended']!r} (one of {', '.join(ENDED)})"]
-        raise ValueError(f"{where} has {', '.join(said)}.")
-    given = {name: value for name, value in record.items() if value is not None}  # Parquet has every column
-    transcript = given.get("transcript", [])
-    if not isinstance(transcript, list) or not all(map(_is_piece, transcript)):
-        raise ValueError(f"{where} has a `transcript` that is no list of {{'text': ..., 'forced': true or false}}.")
-    return Row(**given)
+    check(record, _NEEDED, where, optional=_OPTIONAL, others=False)
+    return Row(**record)
 
 
 def _is_piece(piece: Any) -> bool:
     return isinstance(piece, Mapping) and isinstance(piece.get("text"), str) and isinstance(piece.get("forced"), bool)
 
 
-_TYPES: dict[str, type] = {
-    "method": str, "setting": str, "task": str, "problem": str, "sample": int, "thinking_tokens": int,
-    "answer_tokens": int, "correct": bool, "ended": str, "ends_ignored": int, "total_tokens": int, "tries": int,
-    "max_thinking_tokens": int, "min_thinking_tokens": int, "question": str, "answer": str, "extracted": str,
-    "gold": str,
-}  # fmt: skip
-
-
 def _schema(arrow: Any) -> Any:
     """Stated, so that a file whose optional values are all absent has their types too."""
-    kinds = {str: arrow.string(), int: arrow.int64(), bool: arrow.bool_()}
-    columns = [(name, kinds[kind]) for name, kind in _TYPES.items()]
+    kinds = {"str": arrow.string(), "int": arrow.int64(), "bool": arrow.bool_()}
+    columns = [(one.name, kinds[one.type.split(" |")[0]]) for one in fields(Row) if one.name != "transcript"]
     piece = arrow.struct([("text", arrow.string()), ("forced", arrow.bool_())])
     return arrow.schema([*columns, ("transcript", arrow.list_(piece))])
 

@@ -17,6 +17,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from s1_hf import __version__
 from s1_hf.files import inside, write_text
+from s1_hf.records import FLAG, OBJECT, check, read_json
 
 if TYPE_CHECKING:
     from s1_hf.sft.recipe import Recipe
@@ -93,13 +94,13 @@ class Journal:
     def _read(self) -> dict[str, Any] | None:
         if not self.path.exists():
             return None
+        remedy = "Choose another `--output_dir`, or delete it."
         try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
-            if {"settings", "data", "finished"} <= content.keys():
-                return dict(content)
-        except (ValueError, AttributeError):
-            pass
-        raise ValueError(f"{self.path} is not the journal of a run. Choose another `--output_dir`, or delete it.")
+            content = read_json(self.path, strict=False)  # a loss may have been NaN
+        except ValueError as error:
+            raise ValueError(f"{error} {remedy}") from None
+        check(content, {"settings": OBJECT, "data": OBJECT, "finished": FLAG}, str(self.path), remedy=remedy)
+        return dict(content)
 
     def _check_foreign(self) -> None:
         """A folder without a journal must not hold files that would be mistaken for ours, or be overwritten."""
@@ -136,7 +137,7 @@ def _is_whole(checkpoint: Path) -> bool:
     if not list(checkpoint.glob("optimizer*")) or not (checkpoint / "scheduler.pt").exists():
         return False
     try:
-        json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+        read_json(checkpoint / TRAINER_STATE_NAME, strict=False)
     except (OSError, ValueError):
         return False
     return True

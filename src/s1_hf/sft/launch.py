@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import psutil
-import yaml
 from accelerate.commands.launch import launch_command, launch_command_parser
 
 from s1_hf.finding import RECIPES, find
+from s1_hf.memory.machine import PROCESSES
+from s1_hf.records import check, read_yaml
 from s1_hf.sft.recipe import read_recipe
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,8 @@ def launch(
     overrides = list(overrides)
     read = read_recipe(recipe, overrides)  # so that its errors appear once, not in every process
     command = ["--config_file", str(config)]
-    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    content = read_yaml(config)
+    check(content, {}, str(config), optional=PROCESSES, remedy="`accelerate config` writes such a file.")
     machines = content.get("num_machines", 1)
     if read.values["dry_run"]:
         from s1_hf.sft.run import start

@@ -17,6 +17,7 @@ from s1_hf.data.s1k import describe_source, load_s1k
 from s1_hf.forcing.families import SIGN
 from s1_hf.forcing.formats import ThinkingFormat, format_of_settings
 from s1_hf.memory import checkpoint_bytes
+from s1_hf.records import read_text
 from s1_hf.sft import guards
 from s1_hf.sft.data import IGNORED, show_mask, training_rows
 
@@ -138,7 +139,7 @@ def _set_tokens(tokenizer: PreTrainedTokenizerBase, data: DataArguments, args: S
     if template is not None:
         if not Path(template).is_file():
             raise ValueError(f"`chat_template_path` has to be a Jinja file, but {template!r} is not a file.")
-        tokenizer.chat_template = Path(template).read_text(encoding="utf-8")
+        tokenizer.chat_template = read_text(template)
     for field, attribute, token in (
         ("padding_token", "pad_token", data.padding_token),
         ("eos_token", "eos_token", args.eos_token),

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
 from trl import ModelConfig, SFTConfig, TrlParser
 
 from s1_hf.finding import RECIPES, find, in_package
+from s1_hf.records import read_yaml
 
 
 @dataclass
@@ -106,10 +106,7 @@ def read_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
             unknown or has a value of the wrong type.
     """
     path = find(source, RECIPES, "recipe", "sft*")
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a YAML file: {error}") from None
+    given = read_yaml(path)
     if not isinstance(given, dict):
         raise ValueError(f"{path} has to be a mapping of fields to values, but is a {type(given).__name__}.")
     parser = _Parser([DataArguments, SFTConfig, ModelConfig], prog="python -m s1_hf.sft RECIPE", allow_abbrev=False)

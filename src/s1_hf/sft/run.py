@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from accelerate.utils import gather_object
 from safetensors import SafetensorError
 from trl import SFTTrainer, get_peft_config, get_quantization_config
 
 from s1_hf.engines.locking import exclusive
+from s1_hf.engines.processes import how_many
 from s1_hf.sft.checking import Run, check
 from s1_hf.sft.journal import Journal
 from s1_hf.sft.recipe import read_recipe
@@ -28,7 +30,7 @@ class Stopped(OSError):
 
 
 def start(source: str, overrides: Sequence[str], processes: int | None = None) -> None:
-    """Check a recipe and train with it, with its folder locked; every step is logged.
+    """Check a recipe and train with it, with its folder locked by every process; every step is logged.
 
     Args:
         processes (`int`, *optional*): for a dry run, the number of processes of the planned run.
@@ -40,14 +42,15 @@ def start(source: str, overrides: Sequence[str], processes: int | None = None) -
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("s1_hf").setLevel(logging.INFO)
+    if said := how_many():
+        logger.info(said)
     with ExitStack() as held:
         try:
             run = check(read_recipe(source, overrides), processes)
             if run.data.dry_run:
                 logger.info("All checks passed. Dry run: no weights were loaded and nothing was trained.")
                 return
-            if run.args.process_index == 0:
-                held.enter_context(exclusive(run.args.output_dir))
+            held.enter_context(exclusive(run.args.output_dir, run.args.process_index, gather_object))
             trainer = make_trainer(run)
         except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
             raise Refused(str(error)) from error

@@ -4,6 +4,7 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 import s1_hf.tasks
+from s1_hf.engines.processes import how_many
 from s1_hf.tasks.errors import TaskError, clear_errors
 from s1_hf.tasks.offline import preload_tiny_benchmarks
 
@@ -58,6 +59,8 @@ def _run(arguments: list[str], custom_tasks: str) -> None:
 
     from s1_hf.tasks.inspecting import custom_tasks_in_eval
 
+    if arguments[0] == "accelerate" and (said := how_many()):
+        print(said, file=sys.stderr)  # noqa: T201
     takes_tasks = arguments[0] in _COMMANDS and arguments[:2] != ["tasks", "create"]
     with clear_errors(), custom_tasks_in_eval(custom_tasks):
         app([*arguments, *(("--custom-tasks", custom_tasks) if takes_tasks else ())])

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.engines.ledger import SETTINGS, Ledger
-from s1_hf.engines.locking import FILES
+from s1_hf.engines.ledger import REMEDY, SETTINGS, Ledger
+from s1_hf.engines.locking import is_lock
 from s1_hf.engines.request import digest
-from s1_hf.files import inside, part_of, replacing
+from s1_hf.files import inside, part_of, replacing, write_text
+from s1_hf.forcing.report import ENDED_NAMES
+from s1_hf.records import COUNT, FLAG, UNICODE, Schema, check, one_of, or_null, read_json
 from s1_hf.traces.trace import Ask, Trace
 
 if TYPE_CHECKING:
@@ -42,30 +43,24 @@ class Folder:
         if file.exists():
             self._compare(_flat(_read_settings(file)), _flat(settings))
             return
-        ours = {*FILES, _begun(file).name}
+        ours = {part_of(file).name}
         if ledger.exists():
             ours |= {ledger.name, DATA.parts[0]}
-        strange = sorted(entry.name for entry in self.path.iterdir() if entry.name not in ours)
+        entries = [entry.name for entry in self.path.iterdir()]
+        strange = sorted(name for name in entries if name not in ours and not is_lock(name))
         if strange:
             raise ValueError(
                 f"The output folder has to be new, empty, or that of the same run, but {self.path} holds "
                 f"{', '.join(strange[:5])}. Choose another folder."
             )
-        _replace(file, json.dumps(settings, indent=2) + "\n")
+        write_text(file, json.dumps(settings, indent=2) + "\n")
 
     def finished(self) -> dict[Ask, Trace]:
         """All that is on the disk; of what was tried again, the last."""
         found: dict[Ask, Trace] = {}
         for key, entry in self._ledger.read().items():
-            values = dict(entry)
-            try:
-                ask = Ask(values.pop("question"), values.pop("sample"))
-                found[ask] = Trace(**values)
-            except (TypeError, KeyError):
-                raise ValueError(
-                    f"Line {self._line_of(key)} of {self._ledger.file} is not a list of finished traces. Delete that "
-                    "line (they are then generated again), or the file."
-                ) from None
+            check(entry, _ASK | _TRACE, self._ledger.where(key), others=False, remedy=REMEDY)
+            found[Ask(**{name: entry[name] for name in _ASK})] = Trace(**{name: entry[name] for name in _TRACE})
         return found
 
     def append(self, traces: Iterable[tuple[Ask, Trace]]) -> None:
@@ -74,11 +69,6 @@ class Folder:
         for ask, trace in traces:
             entries[digest([ask.question, ask.sample])] = asdict(ask) | asdict(trace)
         self._ledger.append(entries)
-
-    def _line_of(self, key: str) -> int:
-        """The last line with this entry, from 1."""
-        lines = self._ledger.file.read_bytes().splitlines()
-        return max(number for number, line in enumerate(lines, 1) if key.encode() in line)
 
     def write(self, rows: Dataset) -> Path:
         """The result; it is there as a whole or, after a kill, not at all."""
@@ -103,25 +93,29 @@ def write_rows(rows: Dataset, folder: Path) -> Path:
 
 def is_unused(folder: Path) -> bool:
     """Whether `folder` is new, or holds only what a [`write_rows`] that was killed leaves."""
-    left = {Path(DATA.parts[0]), part_of(DATA), *map(Path, FILES)}
-    return not folder.exists() or (folder.is_dir() and all(p.relative_to(folder) in left for p in folder.rglob("*")))
+    if not folder.exists():
+        return True
+    left = {Path(DATA.parts[0]), part_of(DATA)}
+    inside_it = [path.relative_to(folder) for path in folder.rglob("*")]
+    return folder.is_dir() and all(path in left or is_lock(str(path)) for path in inside_it)
 
 
 def _read_settings(file: Path) -> Any:
+    remedy = "Choose another folder, or delete the file to resume in it."
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        raise ValueError(f"{file} cannot be read. Choose another folder, or delete the file to resume in it.") from None
+        settings = read_json(file)
+    except ValueError as error:
+        raise ValueError(f"{error} {remedy}") from None
+    check(settings, {}, str(file), remedy=remedy)
+    return settings
 
 
-def _replace(file: Path, text: str) -> None:
-    _begun(file).write_text(text, encoding="utf-8")
-    os.replace(_begun(file), file)
-
-
-def _begun(file: Path) -> Path:
-    """What is written before it is `file`; data sets leave out what begins with an underscore."""
-    return file.with_name(f"_{file.name}.part")
+_TOKENS = or_null(COUNT)
+_ASK: Schema = {"question": UNICODE, "sample": COUNT}
+_TRACE: Schema = {
+    "thinking": UNICODE, "attempt": UNICODE, "thinking_tokens": _TOKENS, "answer_tokens": _TOKENS,
+    "ended": one_of((*ENDED_NAMES, "error")), "error": or_null(UNICODE), "answer_cut": FLAG,
+}  # fmt: skip
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
