@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from s1_hf._lazy import require
 from s1_hf.forcing.report import ENDED_NAMES, UNCLOSED
 from s1_hf.grading import grade
+from s1_hf.secrets import without_secret_arguments, without_secret_values
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -213,7 +214,7 @@ def write_about(folder: str | Path, **facts: Any) -> Path:
     """
     path = Path(folder) / "about.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = {"command": _command(), **facts, "versions": versions()}
+    about = without_secret_values({"command": _command(), **facts, "versions": versions()})
     path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 
@@ -230,7 +231,7 @@ def versions() -> dict[str, str]:
 
 
 def _command() -> str:
-    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return " ".join([Path(sys.argv[0]).name, *without_secret_arguments(sys.argv[1:])])
 
 
 def _check_ending(path: Path) -> None:

@@ -16,6 +16,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from s1_hf import __version__
+from s1_hf.secrets import without_secret_values
 
 if TYPE_CHECKING:
     from s1_hf.sft.recipe import Recipe
@@ -147,7 +148,7 @@ def _is_whole(checkpoint: Path) -> bool:
 def _settings(recipe: Recipe) -> dict[str, Any]:
     """The fields that affect the result."""
     return {
-        name: value
+        name: without_secret_values(value)
         for name, value in json.loads(json.dumps(recipe.values, default=str)).items()
         if not any(name == field or (field.endswith("_") and name.startswith(field)) for field in _INDIFFERENT)
     }

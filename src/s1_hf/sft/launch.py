@@ -14,6 +14,7 @@ import yaml
 from accelerate.commands.launch import launch_command, launch_command_parser
 
 from s1_hf.finding import RECIPES, find
+from s1_hf.isolation import isolated_children
 from s1_hf.sft.recipe import read_recipe
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,8 @@ def _run(arguments: list[str]) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     try:
-        launch_command(launch_command_parser().parse_args(arguments))
+        with isolated_children():
+            launch_command(launch_command_parser().parse_args(arguments))
         return
     except KeyboardInterrupt:
         _wait_for_children()
