@@ -2,13 +2,18 @@
 
 import sys
 
+from s1_hf.isolation import isolated_children
+from s1_hf.visible import guard_terminal
+
 
 def main() -> None:
     """Entry point; Ctrl-C leaves no traceback, from the first import on."""
+    guard_terminal()
     try:
-        from s1_hf.cli import app
+        with isolated_children():
+            from s1_hf.cli import app
 
-        app(prog_name="s1-hf")
+            app(prog_name="s1-hf")
     except KeyboardInterrupt:
         sys.exit(130)
 

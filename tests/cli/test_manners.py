@@ -11,6 +11,7 @@ pytest.importorskip("typer")
 
 import typer
 from rich.table import Table
+from terminals import commands
 from typer.testing import CliRunner
 
 from s1_hf import __version__, embedded
@@ -23,16 +24,6 @@ ENVIRONMENT |= {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if nam
 
 def invoke(*arguments: str, **options):
     return CliRunner().invoke(app, list(arguments), **options)
-
-
-def commands() -> list[list[str]]:
-    """All commands, those of groups as two words."""
-    main = typer.main.get_command(app).commands
-    return [
-        [name, *inner]
-        for name, command in main.items()
-        for inner in ([[sub] for sub in command.commands] if hasattr(command, "commands") else [[]])
-    ]
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)

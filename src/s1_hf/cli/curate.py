@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from s1_hf._lazy import require
-from s1_hf.cli.terminal import console, messages, plain_errors, print_table
+from s1_hf.cli.terminal import console, messages, plain_errors, print_json, print_table
 
 if TYPE_CHECKING:
     from s1_hf.curate import Stage
@@ -63,13 +61,13 @@ def curate(
             status.update("writing")
             save(curation, output_dir, overwrite=overwrite)
     if as_json:
-        typer.echo(json.dumps(curation.report, indent=1))
+        print_json(curation.report, indent=1)
         return
     print_table(_table(curation.report))
     for stage in curation.report["stages"]:
         for note in stage["notes"]:
-            console.print(f"{stage['stage']}: {note}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{output_dir}: the data set, README.md, report.html", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"{stage['stage']}: {note}", highlight=False, soft_wrap=True)
+    console.print(f"{output_dir}: the data set, README.md, report.html", highlight=False, soft_wrap=True)
 
 
 def _table(report: dict[str, Any]) -> Table:
@@ -84,5 +82,5 @@ def _table(report: dict[str, Any]) -> Table:
         dropped = rules.get(step["stage"], {})
         by_rule = ", ".join(f"{rule} {found['rows']:,}" for rule, found in dropped.items())
         paper = "" if step["paper"] is None else f"{step['paper']:,}"
-        table.add_row(step["stage"], f"{step['rows']:,}", paper, escape(by_rule))
+        table.add_row(step["stage"], f"{step['rows']:,}", paper, by_rule)
     return table

@@ -67,7 +67,7 @@ def demo(
 
 def _show_transcript(row: "Row") -> None:
     console.rule(Text(f"one transcript, {row.setting}; [[forced tokens]] are marked"))
-    console.print(row.question, style="bold", markup=False, highlight=False)
+    console.print(row.question, style="bold", highlight=False)
     text = Text()
     for piece in row.transcript:
         if piece["forced"]:

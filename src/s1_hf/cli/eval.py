@@ -1,5 +1,6 @@
 """`s1-hf eval`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -105,7 +106,7 @@ def evaluate(
     if results is None:
         return  # the main process says it
     if as_json:
-        typer.echo(run.results_as_json(results))
+        sys.stdout.write(run.results_as_json(results) + "\n")
     else:
         _show(results, output_dir)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -14,7 +13,7 @@ from rich.text import Text
 from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.described import arguments_in_words, describe, known_families
-from s1_hf.cli.terminal import plain_errors, print_table
+from s1_hf.cli.terminal import console, plain_errors, print_json, print_table
 from s1_hf.forcing.budget import NAMES, Budget
 from s1_hf.visible import shortened, visible
 
@@ -59,13 +58,13 @@ def formats(
             checkpoint = Checkpoint.find(model, revision=revision, trust_remote_code=trust_remote_code)
             found = describe(checkpoint, said, budget)
     if as_json:
-        typer.echo(json.dumps(found, indent=1))  # ASCII: what others have written controls no terminal
+        print_json(found, indent=1)
     elif model is None:
         print_table(_families(found))
     else:
         print_table(_facts(found))
         if found["modes"]:
-            typer.echo()
+            console.print()
             print_table(_modes(found["modes"]))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,9 +15,10 @@ import typer
 
 from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
-from s1_hf.cli.terminal import STYLES, console, messages, plain_errors, quiet_loading
+from s1_hf.cli.terminal import STYLES, console, messages, plain_errors, print_json, quiet_loading
 from s1_hf.forcing.budget import Budget
 from s1_hf.records import TEXT, Kind, check, read_json
+from s1_hf.visible import visible
 
 if TYPE_CHECKING:
     from s1_hf.engines.checkpoint import Checkpoint
@@ -89,7 +89,7 @@ def generate(
     if as_json:
         settings = {"model": model, "revision": revision, "dtype": dtype, "seed": seed, "format": said}
         settings |= budget.to_dict() | decoding | answers
-        typer.echo(json.dumps(_as_json(given, completion, settings, seconds), ensure_ascii=False))
+        print_json(_as_json(given, completion, settings, seconds), ensure_ascii=False)
     messages.print(_summary(completion, seconds), highlight=False, soft_wrap=True)
 
 
@@ -166,7 +166,7 @@ def _stream() -> Iterator[Callable[[str, PieceKind], None]]:
 
     def write(text: str, kind: PieceKind) -> None:
         if console.is_terminal:
-            console.out(text, style=STYLES[kind] or None, highlight=False, end="")
+            console.out(visible(text), style=STYLES[kind] or None, highlight=False, end="")
         else:  # as the model wrote it, to the last tab
             sys.stdout.write(text)
             sys.stdout.flush()

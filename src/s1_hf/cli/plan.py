@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
-from s1_hf.cli.terminal import console, plain_errors, print_table
+from s1_hf.cli.terminal import console, plain_errors, print_json, print_table
 
 if TYPE_CHECKING:
     from s1_hf.memory import Machine, MemoryPlan, Suggestion, Training
@@ -62,7 +61,7 @@ def plan(
         require("trl", "train")
         answer = _answer(recipe, machine, overrides, gpu_memory)
     if as_json:
-        typer.echo(json.dumps(_as_json(answer), indent=1))
+        print_json(_as_json(answer), indent=1)
     else:
         _show(answer)
     if answer.plan.verdict == "does not fit":
@@ -111,20 +110,19 @@ def _show(answer: _Answer) -> None:
     table.add_column("GiB", justify="right", no_wrap=True)
     table.add_column("how")
     for part in result.parts:
-        table.add_row(part.name, _gib(part.bytes), escape(part.formula))
+        table.add_row(part.name, _gib(part.bytes), part.formula)
     table.add_section()
     table.add_row("total", _gib(result.total), "")
     table.add_row("of one GPU", _gib(result.capacity), "")
     print_table(table)
     spare = result.capacity - result.total
-    colour = _COLOURS[result.verdict]
-    console.print(
-        f"[bold {colour}]{result.verdict}[/], {_gib(abs(spare))} GiB {'to spare' if spare >= 0 else 'too much'}. "
+    said = (
+        f", {_gib(abs(spare))} GiB {'to spare' if spare >= 0 else 'too much'}. "
         f"Longest rows that fit: {answer.longest:,} tokens. Host memory of a node: {_gib(result.host)} GiB. "
-        f"One checkpoint: {_gib(answer.disk)} GiB.",
-        highlight=False,
-        soft_wrap=True,
+        f"One checkpoint: {_gib(answer.disk)} GiB."
     )
+    verdict = Text(result.verdict, style=f"bold {_COLOURS[result.verdict]}")
+    console.print(verdict.append(said, style="default not bold"), soft_wrap=True)
     if answer.suggestions:
         print_table(_changes(answer))
 
@@ -136,8 +134,8 @@ def _changes(answer: _Answer) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for suggestion in answer.suggestions:
         result = suggestion.plan
-        verdict = f"[{_COLOURS[result.verdict]}]{result.verdict}[/]"
-        table.add_row(escape(suggestion.change), _gib(result.total), verdict, _gib(result.host))
+        verdict = Text(result.verdict, style=_COLOURS[result.verdict])
+        table.add_row(suggestion.change, _gib(result.total), verdict, _gib(result.host))
     return table
 
 

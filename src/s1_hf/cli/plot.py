@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
 from s1_hf.cli.tables import show_summaries
-from s1_hf.cli.terminal import console, messages, plain_errors
+from s1_hf.cli.terminal import console, messages, plain_errors, print_json
 
 if TYPE_CHECKING:
     from s1_hf.reporting import WrittenReport
@@ -62,10 +61,10 @@ def plot(
 
 def _show_figures(paths: Sequence[Path], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"figures": [str(path) for path in paths]}, indent=1))
+        print_json({"figures": [str(path) for path in paths]}, indent=1)
         return
     for path in paths:
-        console.print(str(path), markup=False, highlight=False, soft_wrap=True)
+        console.print(str(path), highlight=False, soft_wrap=True)
 
 
 def _show_report(rows: Sequence[Row], report: WrittenReport, as_json: bool) -> None:
@@ -78,6 +77,6 @@ def _show_report(rows: Sequence[Row], report: WrittenReport, as_json: bool) -> N
         report=str(report.page),
     )
     for why in report.left_out:
-        messages.print(f"Left out: {why}", markup=False, highlight=False, soft_wrap=True)
+        messages.print(f"Left out: {why}", highlight=False, soft_wrap=True)
     if not as_json:
         _show_figures([*report.figures, report.page], as_json)

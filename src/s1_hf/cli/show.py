@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +13,7 @@ from rich.text import Text
 
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
-from s1_hf.cli.terminal import console, messages, plain_errors, print_table
+from s1_hf.cli.terminal import console, messages, plain_errors, print_json, print_table
 
 
 def show(
@@ -35,7 +34,7 @@ def show(
         require("datasets", "data").disable_progress_bars()
         facts = _facts(name, traces, tokenizer, max_length, thinking_format)
     if as_json:
-        typer.echo(json.dumps(facts, indent=1))
+        print_json(facts, indent=1)
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
     for fact, value in facts.items():

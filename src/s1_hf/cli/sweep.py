@@ -144,7 +144,6 @@ def _say_what_is_replaced(output_dir: Path, about: dict[str, Any]) -> None:
             f"{output_dir / 'rows.parquet'} held the rows of a sweep with other {', '.join(changed)}; they are "
             f"replaced. Its answers are kept: the same command brings them back at once ({old.get('command')}).",
             soft_wrap=True,
-            markup=False,
         )
 
 

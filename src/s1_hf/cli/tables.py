@@ -1,15 +1,13 @@
 """Settings and methods of result rows: tables in the terminal, or JSON."""
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from s1_hf.cli.terminal import print_table
+from s1_hf.cli.terminal import print_json, print_table
 from s1_hf.visible import shortened
 
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ def show_summaries(rows: Sequence["Row"], as_json: bool, **more: Any) -> None:
     methods = summarize_methods(settings)
     if as_json:
         found = {"settings": [vars(s) for s in settings], "methods": [vars(m) for m in methods], **more}
-        typer.echo(json.dumps(found, indent=1))
+        print_json(found, indent=1)
         return
     for method in methods:
         own = [s for s in settings if (s.task, s.method) == (method.task, method.method)]

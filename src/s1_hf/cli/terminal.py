@@ -2,27 +2,65 @@
 
 Results are written to stdout, everything else to stderr. Exit codes: 0; 1, a verdict that is negative; 2, bad input;
 130, Ctrl-C.
+
+What others have written controls no terminal: our own consoles show its control characters, and so do the streams that
+everything else writes to (`s1_hf.visible.guard_terminal`). Texts are never read as markup.
 """
 
 import inspect
+import json
+import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 import typer
-from rich.console import Console
+import typer.rich_utils
+from rich.console import Console, ConsoleOptions, RenderableType, RenderHook
 from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from s1_hf.visible import visible
+from s1_hf.secrets import without_secrets
+from s1_hf.visible import VisibleStream, guard_terminal, visible, visible_in
 
-console = Console()
+
+class VisibleConsole(Console):
+    """rich's console, of which only rich itself controls the terminal, by styles and movements."""
+
+    @property
+    def file(self) -> IO[str]:
+        """Where it writes: to the terminal itself, if a stream guards it."""
+        file = Console.file.fget(self)  # type: ignore[attr-defined]  # a property
+        return file.beneath if isinstance(file, VisibleStream) else file
+
+    @file.setter
+    def file(self, file: IO[str]) -> None:
+        Console.file.fset(self, file)  # type: ignore[attr-defined]
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The pieces of what is shown; on a terminal, their texts are made visible."""
+        for segment in super().render(renderable, options):
+            if segment.control or not self.is_terminal:
+                yield segment
+            else:
+                yield Segment(visible_in(segment.text, self.encoding), segment.style)
+
+    def push_render_hook(self, hook: RenderHook) -> None:
+        """A live display has by now put streams of its own before the terminal, which take colours from anybody."""
+        super().push_render_hook(hook)
+        guard_terminal()
+
+
+console = VisibleConsole(markup=False, emoji=False)
 """For results: stdout."""
 
-messages = Console(stderr=True)
+messages = VisibleConsole(stderr=True, markup=False, emoji=False)
 """For progress, notes and errors: stderr."""
+
+typer.rich_utils.Console = VisibleConsole  # type: ignore[attr-defined]  # of help, and of errors that quote what was typed
 
 STYLES = {"thinking": "dim", "forced": "bold red", "answer": ""}
 """Of generated text, by what a piece of it is."""
@@ -42,7 +80,7 @@ def plain_errors(
     except BrokenPipeError:  # `| head` has read enough; typer ends the command without a word
         raise
     except bad_input as error:
-        said = visible(_message(error))  # messages quote what others have written
+        said = visible(without_secrets(_message(error)))  # messages quote what others have written
         messages.print(Text("Error: ", style="red").append(said, style="default"), soft_wrap=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
@@ -55,7 +93,12 @@ def print_table(table: Table) -> None:
     """To stdout. In a terminal as wide as it is, but with every number whole; in a file, nothing is wrapped."""
     measured = Measurement.get(console, console.options.update(width=1000), table)
     width = max(console.width, measured.minimum) if console.is_terminal else measured.maximum
-    Console(width=width).print(table)  # `console` never prints beyond its own width
+    VisibleConsole(width=width, markup=False, emoji=False).print(table)  # `console` keeps to its own width
+
+
+def print_json(found: Any, **how: Any) -> None:
+    """To stdout; `how` goes to [`json.dumps`]."""
+    sys.stdout.write(json.dumps(found, **how) + "\n")
 
 
 def add(app: typer.Typer, command: Callable[..., Any], name: str | None = None, **settings: Any) -> None:

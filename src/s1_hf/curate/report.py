@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from s1_hf import __version__
 from s1_hf.curate.stage import Drop, Stage, values
 from s1_hf.curate.text import excerpt
+from s1_hf.secrets import without_secret_values
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -56,7 +57,7 @@ def make_report(
         "licenses": _licenses(selected, recipe),
         "thinking_tokens": {"left": _lengths(left), "selected": _lengths(selected)},
         "columns": selected.column_names,
-        "recipe": recipe.as_dict(),
+        "recipe": without_secret_values(recipe.as_dict()),
     }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from s1_hf._lazy import require
 from s1_hf.records import FLAG, TEXT, Schema, append_line, check, or_null, read_lines
+from s1_hf.secrets import login_of, shown_address, without_login, without_secrets
 
 MAX_ATTEMPT_CHARS = 4_000
 
@@ -69,10 +70,14 @@ class Judge:
         max_retries: int = 2,
         max_tokens: int = 2048,
     ) -> None:
+        shown = shown_address(str(base_url))
         rules = {
-            f"`base_url` has to be an address such as 'http://localhost:8000/v1', but is {base_url!r}.": str(
-                base_url
-            ).startswith(("http://", "https://")),
+            f"`base_url` has to be an address such as 'http://localhost:8000/v1', but is {shown!r}.": shown.startswith(
+                ("http://", "https://")
+            ),
+            f"`base_url` has to have no '?' and no '#', but is {shown!r}. A key belongs in `api_key`.": not (
+                {"?", "#"} & {*shown}
+            ),
             f"`model` has to be the name of a model, but is {model!r}.": bool(model),
             f"`timeout_s` has to be positive, but is {timeout_s!r}.": timeout_s > 0,
             f"`max_retries` has to be 0 or more, but is {max_retries!r}.": max_retries >= 0,
@@ -81,15 +86,21 @@ class Judge:
         broken = [message for message, kept in rules.items() if not kept]
         if broken:
             raise ValueError(" ".join(broken))
-        self.base_url = base_url
+        self.base_url = shown
         self.model = model
         self._max_tokens = max_tokens
         self._file = Path(verdicts)
         self._lock = threading.Lock()
         self._known = _load(self._file)
         self._openai = require("openai", "eval")
+        login = login_of(base_url)
+        self._secrets = [api_key, *(login or ())]
         self._client = self._openai.OpenAI(
-            base_url=base_url, api_key=api_key or "none", timeout=timeout_s, max_retries=max_retries
+            base_url=without_login(base_url),  # which libraries log
+            api_key=api_key or "none",
+            timeout=timeout_s,
+            max_retries=max_retries,
+            http_client=self._openai.DefaultHttpxClient(auth=login),
         )
 
     def __call__(self, question: str, gold: str, attempt: str) -> bool | None:
@@ -115,12 +126,13 @@ class Judge:
             response = self._client.chat.completions.create(
                 model=self.model, messages=messages, temperature=0, max_tokens=self._max_tokens
             )
-            return response.choices[0].message.content or ""
+            return without_secrets(response.choices[0].message.content or "", self._secrets)
         except (self._openai.OpenAIError, AttributeError, IndexError, TypeError) as error:
+            said = without_secrets(f"{type(error).__name__}: {error}", self._secrets)
             raise RuntimeError(
-                f"The judge {self.model!r} at {self.base_url} gave no reply: {type(error).__name__}: {error} "
+                f"The judge {self.model!r} at {self.base_url} gave no reply: {said} "
                 f"The verdicts so far are in {self._file}: fix the endpoint and rerun, or grade without `judge`."
-            ) from error
+            ) from None  # it may hold a secret
 
     def _store(self, verdict: dict[str, object]) -> None:
         append_line(self._file, verdict)

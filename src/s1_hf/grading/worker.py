@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from s1_hf._lazy import require
+from s1_hf.isolation import without_working_folder
 
 TIME_LIMIT_S = 5.0  # for one comparison
 MEMORY_LIMIT_BYTES = 4 << 30  # of address space, where the system keeps to it (Linux)
@@ -30,6 +31,7 @@ MATH_VERIFYS_OWN_LIMIT_S = 86_400  # never reached, so that there is one limit
 Verdict = Literal["equal", "different", "unparsed", "ended"]
 
 # Found as the caller finds it, and not by `multiprocessing`: that would run the caller's script again.
+# `-I` keeps the working folder out of the first imports, and the path that follows has been freed of it.
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from s1_hf.grading.worker import serve; serve()"
 _idle: list[subprocess.Popen[str]] = []  # grows to the number of callers at one time
 
@@ -66,7 +68,7 @@ def _take() -> subprocess.Popen[str]:
     if find_spec("math_verify") is None:
         require("math_verify", "grade")  # says what to install
     process = subprocess.Popen(
-        [sys.executable, "-c", _START, json.dumps(sys.path)],
+        [sys.executable, "-I", "-c", _START, json.dumps(without_working_folder(sys.path))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

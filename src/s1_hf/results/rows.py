@@ -19,6 +19,7 @@ from s1_hf.files import inside, replacing, write_text
 from s1_hf.forcing.report import ENDED_NAMES, UNCLOSED
 from s1_hf.grading import grade
 from s1_hf.records import COUNT, FLAG, TEXT, Kind, Schema, check, one_of, or_null, read_lines
+from s1_hf.secrets import without_secret_arguments, without_secret_values
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -216,7 +217,7 @@ def write_about(folder: str | Path, **facts: Any) -> Path:
         **facts: JSON types, such as `model`, `seed`, `cost`.
     """
     path = inside(folder, "about.json")
-    about = {"command": _command(), **facts, "versions": versions()}
+    about = without_secret_values({"command": _command(), **facts, "versions": versions()})
     write_text(path, json.dumps(about, indent=1, ensure_ascii=False) + "\n", errors=_JSON_ESCAPE)
     return path
 
@@ -233,7 +234,7 @@ def versions() -> dict[str, str]:
 
 
 def _command() -> str:
-    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return " ".join([Path(sys.argv[0]).name, *without_secret_arguments(sys.argv[1:])])
 
 
 def _check_ending(path: Path) -> None:

@@ -3,12 +3,17 @@
 import logging
 import sys
 
+from s1_hf.isolation import isolated_children
+from s1_hf.secrets import without_secrets
+from s1_hf.visible import guard_terminal
+
 
 def main() -> None:
     """Entry point. The first argument is the recipe, the others set its fields.
 
     If the run is refused or cannot write, the process prints the reasons and exits with code 2; after Ctrl-C, with 130.
     """
+    guard_terminal()
     try:
         from s1_hf.engines.processes import part
         from s1_hf.sft.run import Refused, Stopped, start
@@ -17,10 +22,11 @@ def main() -> None:
         if source in ("-h", "--help"):
             source, overrides = "sft", ["--help"]
         try:
-            start(source, overrides)
+            with isolated_children():
+                start(source, overrides)
             part()
         except (Refused, Stopped) as error:
-            logging.getLogger("s1_hf").error("Error: %s", error)
+            logging.getLogger("s1_hf").error("Error: %s", without_secrets(str(error)))
             sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -8,8 +8,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s1_hf.secrets import is_secret
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
@@ -34,7 +36,19 @@ _NOT_HERE = {
 
 def field_faults(given: Mapping[str, object]) -> list[str]:
     """Fields of `SFTConfig` that a recipe must not set, because they would have no effect or the wrong one."""
-    return [f"Leave out `{name}`: it {why}." for name, why in _NOT_HERE.items() if name in given]
+    faults = [f"Leave out `{name}`: it {why}." for name, why in _NOT_HERE.items() if name in given]
+    return faults + [
+        f"Leave out `{name}`: a secret would be kept in the run's files. Set HF_TOKEN, or log in by `hf auth login`."
+        for name in _secret_fields(given)
+    ]
+
+
+def _secret_fields(given: Mapping[Any, object], before: str = "") -> Iterator[str]:
+    for name, value in given.items():
+        if isinstance(value, dict):
+            yield from _secret_fields(value, f"{before}{name}.")
+        elif isinstance(value, str) and is_secret(str(name)):
+            yield f"{before}{name}"
 
 
 def value_faults(values: Mapping[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from s1_hf import __version__
 from s1_hf.files import inside, write_text
 from s1_hf.records import FLAG, OBJECT, check, read_json
+from s1_hf.secrets import without_secret_values
 
 if TYPE_CHECKING:
     from s1_hf.sft.recipe import Recipe
@@ -146,7 +147,7 @@ def _is_whole(checkpoint: Path) -> bool:
 def _settings(recipe: Recipe) -> dict[str, Any]:
     """The fields that affect the result."""
     return {
-        name: value
+        name: without_secret_values(value)
         for name, value in json.loads(json.dumps(recipe.values, default=str)).items()
         if not any(name == field or (field.endswith("_") and name.startswith(field)) for field in _INDIFFERENT)
     }

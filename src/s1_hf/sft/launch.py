@@ -13,6 +13,7 @@ import psutil
 from accelerate.commands.launch import launch_command, launch_command_parser
 
 from s1_hf.finding import RECIPES, find
+from s1_hf.isolation import isolated_children
 from s1_hf.memory.machine import PROCESSES
 from s1_hf.records import check, read_yaml
 from s1_hf.sft.recipe import read_recipe
@@ -92,7 +93,8 @@ def _run(arguments: list[str]) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     try:
-        launch_command(launch_command_parser().parse_args(arguments))
+        with isolated_children():
+            launch_command(launch_command_parser().parse_args(arguments))
         return
     except KeyboardInterrupt:
         _wait_for_children()

@@ -13,6 +13,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from transformers import AutoConfig
 
 from s1_hf.files import write_text
+from s1_hf.secrets import without_secret_values
 from s1_hf.sft.journal import versions
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def card(trainer: SFTTrainer, run: Run) -> str:
         close=thinking.close_text,
         facts="\n".join(f"| {name} | {value} |" for name, value in facts.items()),
         recipe=run.recipe.path.name,
-        settings=yaml.safe_dump(run.recipe.given, sort_keys=False).strip(),
+        settings=yaml.safe_dump(without_secret_values(run.recipe.given), sort_keys=False).strip(),
     )
 
 

@@ -5,8 +5,10 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
 import s1_hf.tasks
 from s1_hf.engines.processes import how_many
+from s1_hf.isolation import isolated_children
 from s1_hf.tasks.errors import TaskError, clear_errors
 from s1_hf.tasks.offline import preload_tiny_benchmarks
+from s1_hf.visible import guard_terminal
 
 _COMMANDS = ("accelerate", "baseline", "custom", "endpoint", "eval", "sglang", "tasks", "vllm")
 
@@ -67,4 +69,6 @@ def _run(arguments: list[str], custom_tasks: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    guard_terminal()
+    with isolated_children():
+        main(sys.argv[1:])

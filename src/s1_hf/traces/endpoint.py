@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from s1_hf._lazy import require
+from s1_hf.secrets import login_of, shown_address, without_login, without_secrets
 from s1_hf.traces.trace import Ask, Trace
 
 _REASONING = ("reasoning_content", "reasoning")  # DeepSeek's and older vLLM's name; OpenRouter's and newer vLLM's
@@ -24,10 +25,12 @@ class Endpoint:
     delimiters in its `content` ([`split_thinking`]). Rate limits, server errors and timeouts are tried again by the
     library `openai`, which waits as long as `Retry-After` says, up to a minute or two, else 0.5 seconds and twice as
     long each time, up to 8. What then still fails is an error of that row, and so is a connection that is dropped every
-    time. A refused connection, a wrong key, no credit and an unknown model end the run. The key stands in no error.
+    time. A refused connection, a wrong key, no credit and an unknown model end the run. Keys and passwords
+    stand in no error and in no trace.
 
     Args:
-        base_url (`str`): for example `"http://localhost:8000/v1"`. It may change between runs into one folder.
+        base_url (`str`): for example `"http://localhost:8000/v1"`, or with a login, `"http://user:password@host/v1"`,
+            which is sent instead of a key. It may change between runs into one folder.
         model (`str`): the model's name there.
         api_key (`str`, *optional*): by default the environment variable `OPENAI_API_KEY`, if there is one.
         temperature, top_p (`float`), max_new_tokens (`int`), seed (`int`), *optional*: sent if given; `seed` plus the
@@ -63,10 +66,14 @@ class Endpoint:
         timeout_s: float = 1800.0,
         max_retries: int = 6,
     ) -> None:
+        shown = shown_address(str(base_url))
         rules = {
-            f"`base_url` has to be an address such as 'http://localhost:8000/v1', but is {base_url!r}.": str(
-                base_url
-            ).startswith(("http://", "https://")),
+            f"`base_url` has to be an address such as 'http://localhost:8000/v1', but is {shown!r}.": shown.startswith(
+                ("http://", "https://")
+            ),
+            f"`base_url` has to have no '?' and no '#', but is {shown!r}. A key belongs in OPENAI_API_KEY.": not (
+                {"?", "#"} & {*shown}
+            ),
             f"`model` has to be the name of a model, but is {model!r}.": bool(model),
             f"`temperature` has to be from 0 to 2, but is {temperature}.": 0 <= (temperature or 0) <= 2,
             f"`top_p` has to be above 0 and at most 1, but is {top_p}.": top_p is None or 0 < top_p <= 1,
@@ -82,20 +89,21 @@ class Endpoint:
         if broken:
             raise ValueError("\n".join(broken))
         self._openai = require("openai", "eval")
-        self.base_url, self.model, self._concurrency = base_url, model, concurrency
+        self.base_url, self.model, self._concurrency = shown, model, concurrency
         sent = {"temperature": temperature, "top_p": top_p, "max_tokens": max_new_tokens, "seed": seed}
         self._sent = {name: value for name, value in sent.items() if value is not None}
         self._system = [] if system_prompt is None else [{"role": "system", "content": system_prompt}]
         self.settings = {"model": model, **sent, "system_prompt": system_prompt, "tokenizer": tokenizer}
         self._tokenizer: Any = tokenizer and require("transformers", "eval").AutoTokenizer.from_pretrained(tokenizer)
         hooks = {"request": [_Pace(requests_per_minute).wait]} if requests_per_minute else {}
-        self._key = api_key or os.environ.get("OPENAI_API_KEY")
+        key, login = api_key or os.environ.get("OPENAI_API_KEY"), login_of(base_url)
+        self._secrets = [key, *(login or ())]
         self._client = self._openai.OpenAI(
-            base_url=base_url,
-            api_key=self._key or "none",  # local servers ask for none
+            base_url=without_login(base_url),  # which libraries log
+            api_key=key or "none",  # local servers ask for none
             timeout=timeout_s,
             max_retries=max_retries,
-            http_client=self._openai.DefaultHttpxClient(event_hooks=hooks),
+            http_client=self._openai.DefaultHttpxClient(event_hooks=hooks, auth=login),
         )
 
     def traces(self, asked: Sequence[Ask], on_step: Callable[[int], None]) -> Iterator[list[tuple[Ask, Trace]]]:
@@ -139,24 +147,25 @@ class Endpoint:
             return self._read(reply)
         except openai.APIStatusError as error:
             if error.status_code in _FOR_ALL:
-                said = self._without_key(str(error))
+                said = self._shown(error)
                 raise ConnectionError(f"{self.base_url} refuses {self.model!r}: {said}. {_RESUME}") from None
             return self._failed(f"{type(error).__name__}: {error}")
         except openai.APITimeoutError as error:
             return self._failed(f"{type(error).__name__}: {error}")
         except openai.APIConnectionError as error:
             if type(error.__cause__).__name__ not in _DROPPED:
-                raise ConnectionError(f"{self.base_url} cannot be reached: {error.__cause__}. {_RESUME}") from None
+                said = self._shown(error.__cause__)
+                raise ConnectionError(f"{self.base_url} cannot be reached: {said}. {_RESUME}") from None
             return self._failed(f"{type(error).__name__}: {error.__cause__}")
         except (openai.OpenAIError, AttributeError, IndexError, TypeError, ValueError) as error:
             return self._failed(f"no reply that can be read ({type(error).__name__}: {error})")
 
     def _failed(self, error: str) -> Trace:
-        return Trace.failed(_clean(self._without_key(error)))
+        return Trace.failed(self._shown(error))
 
-    def _without_key(self, text: str) -> str:
+    def _shown(self, said: object) -> str:
         """Some servers repeat what they were sent."""
-        return text.replace(self._key, "***") if self._key else text
+        return without_secrets(_clean(str(said)), self._secrets)
 
     def _read(self, reply: Any) -> Trace:
         choice = reply.choices[0]
@@ -168,9 +177,9 @@ class Endpoint:
             thinking, answer = split_thinking(content)
         else:
             answer = content or None
-        thinking, answer = _clean(thinking).strip(), _clean(answer or "").strip()
+        thinking, answer = self._shown(thinking).strip(), self._shown(answer or "").strip()
         if choice.finish_reason == "content_filter" or not (thinking or answer):
-            return Trace.failed(f"an empty reply (finish_reason {choice.finish_reason!r})")
+            return self._failed(f"an empty reply (finish_reason {choice.finish_reason!r})")
         ended = "never_started" if not thinking else "natural" if answer else "unfinished"
         answer_cut = bool(answer) and choice.finish_reason == "length"
         tokens = self._count(thinking, answer, reply.usage)

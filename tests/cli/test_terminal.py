@@ -1,0 +1,347 @@
+"""What others have written controls no terminal: a row for every command, with hostile text in all that it reads."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("typer")
+pytest.importorskip("datasets")
+pytest.importorskip("openai")
+pytest.importorskip("pty", reason="Windows has no such terminal, and no such file names")
+
+from endpoints import FakeEndpoint, Reply
+from rich.console import Console
+from terminals import commands
+from tqdm import tqdm
+
+from hostile import hostile_rows
+from s1_hf import embedded
+from s1_hf.__main__ import main
+from s1_hf.cli import terminal
+from s1_hf.cli.progress import progress_bar
+from s1_hf.engines.progress import Progress
+from s1_hf.results.rows import save_rows
+from s1_hf.visible import VisibleStream, guard_terminal
+
+generating = importlib.import_module("s1_hf.cli.generate")  # the package's name for the command hides it
+
+# A title, colours, an erased screen, the 8-bit form of the same, a text turned around, markup that makes a link.
+HOSTILE = "\x1b]0;PWNED\x07\x1b[38;5;77m\x1b[2J\x9b35m\u202e[link=http:pwned]PWNED[/link][/red]"
+RAW = [text.encode() for text in ("\x1b]", "\x07", "\x1b[38;5;77m", "\x1b[2J", "\x9b", "\u202e")]
+
+
+class Screen:
+    """A terminal in the place of stdout and stderr, while the block lasts; `shown` is everything that came to it."""
+
+    def __enter__(self) -> Screen:
+        self.shown = b""
+        self._main, self.side = os.openpty()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+        self._before = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = self._streams = self._stream(), self._stream()
+        return self
+
+    def _stream(self) -> io.TextIOWrapper:
+        return io.TextIOWrapper(os.fdopen(os.dup(self.side), "wb", 0), encoding="utf-8", write_through=True)
+
+    def _read(self) -> None:
+        while True:
+            try:
+                found = os.read(self._main, 1 << 16)
+            except OSError:  # its last writer is gone
+                return
+            if not found:
+                return
+            self.shown += found
+
+    def __exit__(self, *error: object) -> None:
+        sys.stdout, sys.stderr = self._before
+        for stream in self._streams:
+            stream.close()
+        os.close(self.side)
+        self._thread.join(timeout=20)
+        os.close(self._main)
+
+
+@pytest.fixture(autouse=True)
+def xterm(monkeypatch):
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "150")
+
+
+@pytest.fixture
+def server():
+    with FakeEndpoint() as endpoint:
+        threading.Thread(target=endpoint.serve_forever, args=(0.02,), daemon=True).start()
+        yield endpoint
+        endpoint.shutdown()
+
+
+def hostile(folder: Path, name: str, text: str = "") -> str:
+    """A file of a hostile name."""
+    file = folder / f"{HOSTILE.replace('/', '')}{name}"
+    file.write_text(text, encoding="utf-8")
+    return str(file)
+
+
+def of_generate(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    chat = hostile(folder, ".json", json.dumps([{"role": HOSTILE, "content": HOSTILE}]))
+    return [
+        ["embedded", HOSTILE, "--json", "--max-new-tokens", "8"],
+        ["embedded", "q", "--thinking-format", HOSTILE],
+        ["embedded", "--chat", chat, "--max-new-tokens", "8"],
+        ["embedded", "--chat", hostile(folder, "no.json", "{")],
+        [str(folder / HOSTILE.replace("/", "")), "q"],
+    ]
+
+
+def of_tasks(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    tasks = hostile(folder, ".py", f"raise ValueError({HOSTILE!r})")
+    output = ["--output-dir", str(folder / "out"), "--max-samples", "1"]
+    return [
+        ["embedded", "--tasks", f"s1:{HOSTILE}", *output],
+        ["embedded", "--tasks", "s1:embedded", "--custom-tasks", tasks, *output],
+        ["embedded", "--tasks", "s1:math500", "--data-folder", str(folder / HOSTILE.replace("/", "")), *output],
+    ]
+
+
+def of_demo(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    return [[str(folder / HOSTILE.replace("/", ""))]]
+
+
+def of_plot(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    rows = folder / HOSTILE.replace("/", "")
+    save_rows(hostile_rows(), rows / "rows.jsonl")
+    (rows / "about.json").write_text(json.dumps({"model": HOSTILE, "command": HOSTILE}))
+    wrong = hostile(folder, ".jsonl", json.dumps({HOSTILE: HOSTILE}) + "\n")
+    csv = hostile(folder, ".csv", f"name,examples,accuracy\n{HOSTILE},3,40\n")
+    svg = ["--formats", "svg"]
+    return [[str(rows), *svg], [str(rows), "--json", *svg], [wrong], [csv, *svg], [csv, "--formats", HOSTILE]]
+
+
+def recipes(folder: Path) -> list[list[str]]:
+    key = hostile(folder, "key.yaml", json.dumps({HOSTILE: 1}))
+    value = hostile(folder, "value.yaml", json.dumps({"learning_rate": HOSTILE}))
+    broken = hostile(folder, "broken.yaml", "a: [\n")
+    return [[key], [value], [broken], [HOSTILE], ["sft_embedded", f"--{HOSTILE}", "1"], ["sft", "--machine", HOSTILE]]
+
+
+def of_plan(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    model = ["--model_name_or_path", str(folder / HOSTILE.replace("/", ""))]
+    shutil.copytree(embedded.MODEL_PATH, folder / HOSTILE.replace("/", ""))
+    given = [(recipe if "--machine" in recipe else [*recipe, "--machine", "cpu"]) for recipe in recipes(folder)]
+    return [*given, ["sft_embedded", "--machine", "1x8-h100", *model]]
+
+
+def of_sft(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    return recipes(folder)
+
+
+def of_traces(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    pool = hostile(folder, ".csv", f"question,{HOSTILE}\nrefused,1\nbroken,2\nspoken,3\n")
+    said = json.dumps({"error": {"message": HOSTILE}}).encode()
+    server.replies["refused"] = [Reply(status=400, body=said)]
+    server.replies["broken"] = [Reply(finish_reason=HOSTILE, message={"content": ""})]
+    server.replies["spoken"] = [Reply(message={"content": HOSTILE, "reasoning_content": HOSTILE})]
+    server.replies["unknown"] = [Reply(status=404, body=said)]
+    unknown = folder / "unknown.csv"
+    unknown.write_text("question\nunknown\n")
+    common = ["m", "--endpoint", server.url, "--max-retries", "0", "--input"]
+    return [
+        [*common, pool, "--output-dir", str(folder / "out")],
+        [*common, pool, "--output-dir", str(folder / "more"), "--question-column", HOSTILE + "?"],
+        [*common, str(unknown), "--output-dir", str(folder / "none")],
+        [*common, hostile(folder, ".xyz"), "--output-dir", str(folder / "none")],
+    ]
+
+
+def of_show(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    row = {"question": HOSTILE, "thinking_trajectories": [HOSTILE], "attempt": HOSTILE, HOSTILE: HOSTILE}
+    rows = hostile(folder, ".jsonl", json.dumps(row) + "\n")
+    return [[rows], [rows, "--json"], [rows, "--thinking-format", HOSTILE], [rows, "--tokenizer", HOSTILE]]
+
+
+def of_pool(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    return [["--output-dir", hostile(folder, "a file")], ["--output-dir", str(folder / "new" / HOSTILE)]]
+
+
+def of_curate(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    row = {"question": HOSTILE, "thinking_trajectories": [HOSTILE], "attempt": HOSTILE, "source_type": HOSTILE}
+    lines = [json.dumps(row | {"question": f"{HOSTILE} {i}", "cot_type": HOSTILE, HOSTILE: i}) for i in range(30)]
+    pool = hostile(folder, ".jsonl", "\n".join(lines))
+    good = hostile(folder, "good.yaml", "diversity: {n: 1, method: random}\n")
+    more = ["--input", pool, "--output-dir"]
+    key = hostile(folder, "key.yaml", json.dumps({HOSTILE: 1}))
+    column = hostile(folder, "column.yaml", json.dumps({"domains": {"column": HOSTILE + "?"}}))
+    return [
+        [good, *more, str(folder / f"out{HOSTILE.replace('/', '')}")],
+        [good, *more, str(folder / "json"), "--json"],
+        [key, *more, str(folder / "more")],
+        [column, *more, str(folder / "more")],
+    ]
+
+
+def of_formats(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    model = folder / HOSTILE.replace("/", "")
+    shutil.copytree(embedded.MODEL_PATH, model)
+    refuses = f"{{% if messages|length > 1 %}}{{{{ raise_exception({HOSTILE!r}) }}}}{{% endif %}}"
+    (model / "chat_template.jinja").write_text(HOSTILE + refuses)
+    own = ["--thinking-start", HOSTILE, "--thinking-close", HOSTILE]
+    return [[str(model)], [str(model), "--json"], ["embedded", *own], ["embedded", "--thinking-format", HOSTILE]]
+
+
+ROWS = {
+    "generate": of_generate,
+    "eval": of_tasks,
+    "sweep": of_tasks,
+    "demo": of_demo,
+    "plot": of_plot,
+    "plan": of_plan,
+    "sft": of_sft,
+    "data traces": of_traces,
+    "data show": of_show,
+    "data embedded": of_pool,
+    "curate": of_curate,
+    "formats": of_formats,
+}
+
+
+def run(command: list[str]) -> None:
+    """In this process; a crash and warnings are shown as Python would."""
+    sys.argv = ["s1-hf", *command]
+    try:
+        main()
+    except SystemExit:
+        pass
+    except Exception:
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+
+
+def show_warning(message, category, file, line, *_) -> None:
+    sys.stderr.write(warnings.formatwarning(message, category, file, line))
+
+
+def check(shown: bytes) -> None:
+    raw = [text for text in RAW if text in shown]
+    assert not raw, (raw, shown)
+    assert b"PWNED" in shown, shown
+
+
+def test_every_command_has_its_row():
+    assert {" ".join(command) for command in commands()} == ROWS.keys()
+
+
+@pytest.mark.parametrize("command", ROWS)
+def test_no_hostile_text_controls_the_terminal(command, tmp_path, server, monkeypatch):
+    if command in ("eval", "sweep"):
+        pytest.importorskip("lighteval")
+    if command in ("plan", "sft"):
+        pytest.importorskip("trl")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    monkeypatch.setattr(warnings, "showwarning", show_warning)
+    given = [*ROWS[command](tmp_path, server), [f"--{HOSTILE}"], ["--seed", HOSTILE], [HOSTILE] * 5]
+    with warnings.catch_warnings(), Screen() as screen:
+        warnings.simplefilter("default")
+        for arguments in given:
+            run([*command.split(), *arguments])
+    check(screen.shown)
+
+
+def test_the_table_above_sees_a_raw_sequence():
+    with Screen() as screen:
+        sys.stdout.write(HOSTILE)
+    with pytest.raises(AssertionError):
+        check(screen.shown)
+
+
+def test_a_training_process_shows_hostile_rows(tmp_path):
+    """Logs of ours, and what a library says of the data."""
+    pytest.importorskip("trl")
+    row = {"question": HOSTILE, "thinking_trajectories": [HOSTILE], "attempt": HOSTILE}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    fields = ["--dataset_path", str(tmp_path / "rows.jsonl"), "--expected_steps", "none", "--dry_run", "true"]
+    command = [sys.executable, "-m", "s1_hf.sft", "sft_embedded", *fields, "--output_dir", str(tmp_path / "run")]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    with Screen() as screen:
+        subprocess.run(command, stdout=screen.side, stderr=screen.side, env=environment)
+    check(screen.shown)
+
+
+def test_a_models_text_is_shown_wherever_it_is_cut(monkeypatch):
+    text = f"a {HOSTILE} thought"
+    with Screen() as screen:
+        guard_terminal()
+        monkeypatch.setattr(generating, "console", terminal.VisibleConsole())  # it has a look at the terminal first
+        with generating._stream() as write:
+            for character in text:
+                write(character, "thinking")
+            write(text, "forced")
+    check(screen.shown)
+    assert b"\x1b[2ma\x1b[0m" in screen.shown and b"\x1b[1;31ma " in screen.shown  # our styles stay
+
+
+def test_a_models_text_is_shown_on_any_console(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(generating, "console", Console(file=out, force_terminal=True))
+    with generating._stream() as write:
+        write(HOSTILE, "answer")
+    check(out.getvalue().encode())
+
+
+def test_a_pipe_gets_a_models_text_as_it_is(capsys):
+    with generating._stream() as write:
+        write(HOSTILE, "answer")
+    assert capsys.readouterr().out == HOSTILE + "\n"
+
+
+def test_everything_else_that_writes_to_a_terminal_is_guarded_also_beside_a_progress_bar(monkeypatch):
+    monkeypatch.setattr(warnings, "showwarning", show_warning)
+    with warnings.catch_warnings(), Screen() as screen:
+        warnings.simplefilter("always")
+        guard_terminal()
+        logger = logging.Logger("of a library")
+        logger.addHandler(logging.StreamHandler())
+
+        def speak() -> None:
+            print(HOSTILE)  # noqa: T201
+            sys.stdout.buffer.write(HOSTILE.encode() + b"\n")
+            sys.stderr.writelines([HOSTILE, "\n"])
+            warnings.warn(HOSTILE, UserWarning, stacklevel=2)
+            logger.warning(HOSTILE)
+            Console().print(HOSTILE, markup=False)
+            terminal.console.print(HOSTILE)
+            for _ in tqdm([1, 2], desc=HOSTILE):
+                pass
+
+        speak()
+        with progress_bar() as tell:
+            tell(Progress(found=0, done=1, total=3, tokens=1, seconds=1.0))
+            assert isinstance(sys.stdout, VisibleStream) and isinstance(sys.stderr, VisibleStream)
+            speak()
+        speak()
+    check(screen.shown)
+    assert b"\x1b[?25l" in screen.shown  # the bar itself still moves
+
+
+def test_help_keeps_its_colours(monkeypatch):
+    monkeypatch.setattr(sys, "argv", [])
+    with Screen() as screen:
+        run(["--help"])
+    assert b"\x1b[1m" in screen.shown
