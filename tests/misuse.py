@@ -18,6 +18,22 @@ PROMPT = encode(S1, S1.apply_chat_template([{"role": "user", "content": "a"}], t
 IDS = torch.tensor([PROMPT])
 
 
+class Series:
+    """As pandas' is: no sequence, and its elements are found by labels."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self.values = values
+
+    def __iter__(self):
+        return iter(self.values)
+
+    def __getitem__(self, label):
+        raise KeyError(label)
+
+    def tolist(self):
+        return self.values
+
+
 def processor(**options: Any) -> BudgetForcingLogitsProcessor:
     return BudgetForcingLogitsProcessor(S1, **options)
 

@@ -1,12 +1,14 @@
 """The settings: what they are called, what travels with them, what has no effect."""
 
 import json
+from collections import deque
+from enum import IntEnum
 
 import numpy as np
 import pytest
 import torch
 
-from misuse import EVERYWHERE
+from misuse import EVERYWHERE, Series
 from s1_hf.forcing.budget import Budget, check_effect, without_idle
 from s1_hf.forcing.loops import LoopGuard
 
@@ -68,7 +70,7 @@ def test_what_has_no_effect_under_any_budget_is_left_out():
 COUNT = r"an integer of at least 0"
 
 
-COUNTS = [True, False, 1.0, float("inf"), float("nan"), "5", -1, [1, -1], [1, 2.0], [True], [[1]], {3}, 1j, {"a": 1}]
+COUNTS = [True, False, 1.0, float("inf"), float("nan"), "5", -1, [1, -1], [1, 2.0], [True], [[1]], ["5"], 1j, b"5"]
 
 
 @EVERYWHERE
@@ -105,11 +107,61 @@ def test_an_empty_sequence_of_budgets_is_refused(build, name, value):
         build(**{name: value})
 
 
-@pytest.mark.parametrize("value", [torch.tensor(3), torch.tensor([3, 4]), np.array([3, 4]), np.float32(3)], ids=repr)
-def test_tensors_and_arrays_are_no_budgets(value):
-    """They compare elementwise; a list of numbers says the same."""
-    with pytest.raises(ValueError, match="`num_ignores` has to be an integer of at least 0, or a sequence"):
-        Budget(num_ignores=value)
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        (np.array(7), 7),
+        (np.uint8(7), 7),
+        (torch.tensor(7), 7),
+        (np.array([7, 8]), (7, 8)),
+        (torch.tensor([7, 8]), (7, 8)),
+        (Series([np.int64(7), 8]), (7, 8)),
+        ([torch.tensor(7), np.int64(8)], (7, 8)),
+        (range(7, 9), (7, 8)),
+        (deque([7, 8]), (7, 8)),
+        (IntEnum("Budgets", {"SMALL": 7}).SMALL, 7),
+    ],
+    ids=lambda value: f"{type(value).__name__} {value}"[:30],
+)
+@pytest.mark.parametrize("name", ["max_thinking_tokens", "num_ignores"])
+def test_what_holds_integers_is_a_budget(name, given, value):
+    """The Budget that comes of it holds Python's integers, so that it can be compared, hashed and written as JSON."""
+    made = Budget(**{name: given})
+    assert getattr(made, name) == value and json.dumps(made.to_dict())
+    assert hash(made) == hash(Budget(**{name: value}))
+    assert Budget.from_dict({name: given}) == made
+
+
+@EVERYWHERE
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (np.array([7.0, 8.0]), "[7.0, 8.0]"),
+        (np.array([[7], [8]]), "[[7], [8]]"),
+        (np.array(["7"]), "['7']"),
+        (np.array([True]), "[True]"),
+        (np.bool_(True), "True"),
+        (torch.tensor(7.0), "7.0"),
+        (torch.tensor(True), "True"),
+        (Series([7, float("nan")]), "[7, nan]"),
+    ],
+    ids=str,
+)
+def test_what_holds_anything_else_is_refused_as_a_list_would_be(build, given, said):
+    with pytest.raises(ValueError) as error:
+        build(num_ignores=given)
+    assert str(error.value).endswith(f"or a sequence with one per prompt, but is {said}.")
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("make", [lambda: {7}, lambda: {7: 8}, lambda: iter([7]), lambda: {7: 8}.values()])
+def test_what_has_no_order_or_one_pass_only_is_refused(build, make):
+    with pytest.raises(ValueError, match="`num_ignores` has to be .* Give a list, with one for each prompt, in their"):
+        build(num_ignores=make())
+
+
+def test_texts_may_come_in_an_array():
+    assert Budget(wait_text=np.array(["Wait", "Hmm"])).waits == ("Wait", "Hmm")
 
 
 def test_bytes_are_no_budgets():

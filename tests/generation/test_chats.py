@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from misuse import MODEL, S1
+from misuse import MODEL, S1, Series
 from s1_hf import BudgetWarning, Completion, ThinkingFormat, generate
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.prompts import read_prompt
 from s1_hf.forcing.report import Ended
 from s1_hf.forcing.vocabulary import encode
-from s1_hf.generation import prompt_ids
+from s1_hf.generation.chats import as_list, prompt_ids
 from shared_data import needs_shared, qwen
 from toys import CHATML, byte_tokenizer, tiny_qwen2, toy_model, toy_tokenizer
 from wishes import babbler, chat, family_of, length, prompt_of, wanting
 
+FORMAT = ThinkingFormat.from_tokenizer(S1)
 NO_PROMPTS = [
     None,
     3,
@@ -26,8 +29,8 @@ NO_PROMPTS = [
     (),
     {"role": "user", "content": "a"},
     {"a"},
+    b"abc",
     pytest.param(iter("a"), id="iterator"),
-    torch.tensor([[1]]),
 ]
 
 
@@ -39,6 +42,66 @@ def test_what_is_no_list_of_prompts_is_refused(prompts):
         generate(MODEL, S1, prompts)
 
 
+@pytest.mark.parametrize("prompts", [{"a"}, iter("a"), {"question": "a"}, (text for text in "a")], ids=str)
+def test_prompts_without_an_order_or_with_one_pass_are_to_be_a_list(prompts):
+    with pytest.raises(ValueError, match=r"Give a list, with one for each prompt, in their order\.$"):
+        generate(MODEL, S1, prompts)
+
+
+IDS = {
+    "a tensor": torch.tensor([[1, 2], [3, 4]]),
+    "one row": [1, 2, 3],
+    "an array": np.array([1, 2, 3]),
+    "what a tokenizer gives": S1("a", return_tensors="pt"),
+    "its dict": {"input_ids": [[1]]},
+}
+
+
+@pytest.mark.parametrize("prompts", IDS.values(), ids=IDS)
+def test_token_ids_belong_into_generate_itself(prompts):
+    remedy = r"are token ids already: `model.generate\(\*\*inputs, \*\*budget_forcing\(model, tokenizer, ...\)\)`.$"
+    with pytest.raises(ValueError, match=remedy):
+        generate(MODEL, S1, prompts)
+
+
+A, B = [{"role": "user", "content": "a"}], [{"role": "user", "content": "b"}]
+PROMPTS = {
+    "a tuple": ("a", "b"),
+    "a deque": deque(["a", "b"]),
+    "an array of texts": np.array(["a", "b"]),
+    "an array of objects": np.array(["a", "b"], dtype=object),
+    "a Series": Series(["a", "b"]),
+    "a Series of chats": Series([A, B]),
+    "a Series of arrays, as parquet gives": Series([np.array(A, dtype=object), np.array(B, dtype=object)]),
+    "chats as tuples": [tuple(A), tuple(B)],
+    "both": ["a", B],
+}
+
+
+@pytest.mark.parametrize("prompts", PROMPTS.values(), ids=PROMPTS)
+def test_prompts_come_in_any_sequence(prompts):
+    got = [prompt_ids(S1, FORMAT, prompt, {}) for prompt in as_list(prompts)]
+    assert got == [prompt_ids(S1, FORMAT, chat, {}) for chat in (A, B)]
+
+
+@pytest.mark.parametrize("values", [["a", "b"], [A, B]], ids=["texts", "chats"])
+def test_prompts_come_in_a_column_of_a_data_set(values):
+    datasets = pytest.importorskip("datasets")
+    test_prompts_come_in_any_sequence(datasets.Dataset.from_dict({"question": values})["question"])
+
+
+def test_one_prompt_is_one_in_an_array_too():
+    for prompt in (np.array("a"), np.str_("a"), Series(A), tuple(A)):
+        (only,) = as_list(prompt)
+        assert prompt_ids(S1, FORMAT, only, {}) == prompt_ids(S1, FORMAT, A, {})
+
+
+def test_an_error_does_not_quote_a_long_prompt_whole():
+    with pytest.raises(ValueError) as error:
+        generate(MODEL, S1, [[{"role": "user", "text": "a" * 1_000_000}]])
+    assert len(str(error.value)) < 1000
+
+
 BAD_CHATS = [
     [[]],
     [{}],
@@ -47,8 +110,8 @@ BAD_CHATS = [
     ["a", {"role": "user", "content": "b"}],
     [["a"]],
     [[1, 2, 3]],
+    torch.tensor([[1]]),
     [{"role": "user", "content": "a"}, "b"],
-    b"abc",
 ]
 
 

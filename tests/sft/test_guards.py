@@ -9,7 +9,6 @@ pytest.importorskip("trl")
 
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import Qwen2Config
 
 from s1_hf import embedded
 from s1_hf.data.conversation import LengthSummary
@@ -152,10 +151,6 @@ def test_all_faults_are_reported_at_once():
     with pytest.raises(ValueError, match="(?s)was not started:\n- one\n- two"):
         guards.refuse(["one", "two"])
     guards.refuse([])
-
-
-def test_the_context_of_a_model_is_read_from_its_config():
-    assert guards.context_length(Qwen2Config(max_position_embeddings=77)) == 77
 
 
 def test_no_guard_reads_a_missing_folder(tmp_path):

@@ -125,6 +125,7 @@ def _find(
     from s1_hf.engines.checkpoint import Checkpoint
     from s1_hf.forcing.formats import format_of_settings
     from s1_hf.generation.chats import prompt_ids
+    from s1_hf.generation.context import check_fits
     from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 
     quiet_loading(model)
@@ -139,11 +140,7 @@ def _find(
     )
     processor.check_vocabulary(checkpoint.config.get_text_config().vocab_size)
     length = len(prompt_ids(checkpoint.tokenizer, processor.format, prompt, {}))
-    if context is not None and length + (wanted or 1) > context:
-        raise ValueError(
-            f"The prompt of {length:,} tokens and `--max-new-tokens` of {wanted or 1:,} have to fit into the model's "
-            f"context of {context:,}."
-        )
+    check_fits(length, wanted, context, name="--max-new-tokens")
     return checkpoint, processor.format
 
 

@@ -17,6 +17,7 @@ from s1_hf._lazy import require
 from s1_hf.embedded import MODEL_PATH
 from s1_hf.engines.fingerprint import weights_on_disk
 from s1_hf.engines.plain_config import ends_of
+from s1_hf.generation.context import context_of
 from s1_hf.records import TEXT, check, read_json
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Checkpoint:
     @property
     def context(self) -> int | None:
         """Tokens of prompt and output together, if the configuration says."""
-        return getattr(self.config.get_text_config(), "max_position_embeddings", None)
+        return context_of(self.config)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -11,7 +11,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, Protocol
 
 from s1_hf.forcing.budget import NO_INTERVENTION, Budget
-from s1_hf.forcing.loops import is_count
+from s1_hf.forcing.values import is_count
 
 if TYPE_CHECKING:
     from transformers import LogitsProcessor, PreTrainedTokenizerBase

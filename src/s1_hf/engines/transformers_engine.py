@@ -20,6 +20,7 @@ from s1_hf.forcing.collect import stacked
 from s1_hf.forcing.draws import SeededDraws
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.generation.chats import Completion, completion_of, left_padded
+from s1_hf.generation.context import check_fits, context_of
 from s1_hf.generation.criteria import BudgetedAnswerLength, StepListener
 from s1_hf.generation.generate import forcing_arguments, processor_in
 from s1_hf.generation.grids import chosen_settings, largest_setting, smallest_setting
@@ -104,7 +105,7 @@ class TransformersEngine:
     @property
     def context(self) -> int | None:
         """See [`Engine`]."""
-        return getattr(self.config.get_text_config(), "max_position_embeddings", None)
+        return context_of(self.config)
 
     @property
     def model(self) -> PreTrainedModel:
@@ -149,12 +150,8 @@ class TransformersEngine:
             check_can_ignore(self.format, request.budget)
         context = self.context
         for request in requests:
-            if context is not None and len(request.prompt) + request.max_new_tokens > context:
-                raise ValueError(
-                    f"`max_new_tokens` ({request.max_new_tokens}) and the prompt ({len(request.prompt)} tokens) have "
-                    f"to fit into the model's context of {context}, but do not for problem {request.problem!r}. Lower "
-                    "`max_new_tokens`."
-                )
+            name = f"The prompt of problem {request.problem!r}"
+            check_fits(len(request.prompt), request.max_new_tokens, context, prompt=name)
 
     def check_sweep(self, settings: Sequence[Budget]) -> None:
         """See [`Engine`]."""

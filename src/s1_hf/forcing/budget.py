@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-from s1_hf.forcing.loops import LoopGuard, is_count
+from s1_hf.forcing.loops import LoopGuard
+from s1_hf.forcing.values import instead, is_count, is_many, plain, shown
 
 NO_LIMIT = 2**40  # tokens; stands for "no cap"
 
@@ -23,6 +24,8 @@ class BudgetWarning(UserWarning):
 @dataclass(frozen=True, kw_only=True)
 class Budget:
     """How long a model thinks. The three budgets take one value, or one per prompt; all lengths are in tokens.
+
+    Arrays, tensors and Series are taken as the lists of what they hold.
 
     Args:
         max_thinking_tokens (`int`, `"auto"` or a sequence, *optional*): thinking is cut when it has this many tokens.
@@ -80,15 +83,15 @@ class Budget:
     loop_guard: LoopGuard | None = field(default=None, metadata={"help": "End thinking that repeats itself."})
 
     def __post_init__(self) -> None:
+        for one in fields(self):
+            object.__setattr__(self, one.name, plain(getattr(self, one.name)))
         bad = [*self._bad_budgets(), *self._bad_texts(), *self._bad_numbers()]
         if bad:
             raise ValueError(" ".join(bad))
         for one in fields(self):
             value = getattr(self, one.name)
-            if _is_many(value):  # hashable, and the caller's list may change later
-                object.__setattr__(self, one.name, tuple(map(_plain, value)))
-            else:
-                object.__setattr__(self, one.name, _plain(value))
+            if is_many(value):  # hashable, and the caller's list may change later
+                object.__setattr__(self, one.name, tuple(value))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Budget:
@@ -155,7 +158,7 @@ class Budget:
         """How many prompts the budgets were given for; `None` if every one is a single value."""
         for name in PER_PROMPT:
             value = getattr(self, name)
-            if _is_many(value):
+            if is_many(value):
                 return len(value)
         return None
 
@@ -163,7 +166,7 @@ class Budget:
         """The values of one budget, one per prompt; a cap that is absent or `"auto"` is [`NO_LIMIT`]."""
         value = getattr(self, name)
         column = []
-        for one in value if _is_many(value) else [value] * num_prompts:
+        for one in value if is_many(value) else [value] * num_prompts:
             absent = one is None or one == "auto"
             column.append(NO_LIMIT if absent else min(int(one), NO_LIMIT))
         return column
@@ -182,14 +185,15 @@ class Budget:
                 allowed += ', "auto" or None'
             if is_cap and isinstance(value, str) and value == "auto":
                 continue
-            for one in value if _is_many(value) else [value]:
+            for one in value if is_many(value) else [value]:
                 is_absent_cap = is_cap and one is None
                 if not is_absent_cap and not (is_count(one) and one >= 0):
-                    bad.append(f"`{name}` has to be {allowed}, or a sequence with one per prompt, but is {value!r}.")
+                    rule = f"`{name}` has to be {allowed}, or a sequence with one per prompt"
+                    bad.append(f"{rule}, but is {shown(value)}.{instead(value)}")
                     break
-            if _is_many(value) and len(value) == 0:
+            if is_many(value) and len(value) == 0:
                 bad.append(f"`{name}` has to have one value per prompt, but is empty.")
-        lengths = {name: len(getattr(self, name)) for name in PER_PROMPT if _is_many(getattr(self, name))}
+        lengths = {name: len(getattr(self, name)) for name in PER_PROMPT if is_many(getattr(self, name))}
         if len(set(lengths.values())) > 1:
             bad.append(f"Budgets given per prompt have to have the same length, but have {lengths}.")
         return bad or self._crossed_budgets()
@@ -283,15 +287,6 @@ def _default(name: str) -> Any:
 def _with_defaults(budget: Budget, names: Iterable[str]) -> Budget:
     """The same with the defaults of some fields."""
     return replace(budget, **{name: _default(name) for name in names})
-
-
-def _plain(value: Any) -> Any:
-    """Integers of any kind (numpy's, for example) as `int`."""
-    return int(value) if is_count(value) else value
-
-
-def _is_many(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
 NO_INTERVENTION = Budget()

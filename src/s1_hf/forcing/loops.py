@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 
 import torch
+
+from s1_hf.forcing.values import is_count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +60,3 @@ def looping(input_ids: torch.Tensor, thinking: torch.Tensor, guard: LoopGuard) -
     same = tail[:, None, :] == tail[:, before]  # (batch_size, P, width)
     outside = at < (width - stretch + periods)[:, None]  # (P, width): not part of the stretch
     return ((same | outside).all(-1) & (thinking[:, None] >= stretch)).any(-1)
-
-
-def is_count(value: object) -> bool:
-    """Whether `value` is an integer of any kind, which a bool is not."""
-    return isinstance(value, Integral) and not isinstance(value, bool)

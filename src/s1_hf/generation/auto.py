@@ -20,21 +20,18 @@ class AutomaticCap:
     Args:
         config ([`GenerationConfig`]): whose length limit is shared out.
         answer_reserve (`int`): tokens to leave for the answer.
-        context (`int`, *optional*): positions that the model has, if that is known.
 
     Raises:
         ValueError: no length limit is known, or it leaves no room.
     """
 
-    def __init__(
-        self, automaton: Automaton, config: GenerationConfig | None, answer_reserve: int, context: int | None
-    ) -> None:
+    def __init__(self, automaton: Automaton, config: GenerationConfig | None, answer_reserve: int) -> None:
         if config is None or (config.max_new_tokens is None and config.max_length is None):
             raise ValueError(
                 '`max_thinking_tokens="auto"` has to know how much may be generated: give a `generation_config` with '
                 "`max_new_tokens` or `max_length`, or use `budget_forcing(model, tokenizer, ...)`."
             )
-        self._config, self._context, self._reserve = config, context, answer_reserve
+        self._config, self._reserve = config, answer_reserve
         self._start = len(automaton.format.start)
         self._needed = self._start + automaton.max_closing + answer_reserve
         self._message = len(automaton.message_ids)
@@ -58,8 +55,6 @@ class AutomaticCap:
         room = self._config.max_new_tokens
         if room is None:
             room = self._config.max_length - prompt_length
-        if self._context is not None:
-            room = min(room, self._context - prompt_length)
         needed = self._needed + self._message
         if room < needed:
             raise ValueError(

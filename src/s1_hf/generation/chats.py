@@ -11,6 +11,7 @@ import torch
 
 from s1_hf.forcing.prompts import split_output
 from s1_hf.forcing.report import Report
+from s1_hf.forcing.values import instead, is_count, is_many, plain, shown
 from s1_hf.generation.cautions import warn
 
 if TYPE_CHECKING:
@@ -73,13 +74,15 @@ def completion_of(
 
 def as_list(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
     """One prompt or several, as a list; raises a `ValueError` if there is none."""
-    if isinstance(prompts, str) or (isinstance(prompts, Sequence) and prompts and isinstance(prompts[0], Mapping)):
-        return [prompts]  # type: ignore[list-item]
-    if not isinstance(prompts, Sequence) or not prompts:
+    given = plain(prompts)
+    if isinstance(given, str) or (is_many(given) and len(given) and isinstance(given[0], Mapping)):
+        return [given]
+    if not is_many(given) or not len(given):
         raise ValueError(
-            f"`prompts` has to be a text, a chat, or a list of these with at least one, but is {prompts!r}."
+            "`prompts` has to be a text, a chat, or a list of these with at least one, but is "
+            f"{shown(given)}.{instead(given)}{_of_ids(given)}"
         )
-    return list(prompts)  # type: ignore[arg-type]
+    return list(given)
 
 
 def prompt_ids(
@@ -97,7 +100,7 @@ def prompt_ids(
             raise ValueError("A chat needs a chat template, which this tokenizer does not have. Pass texts instead.")
         ids = list(tokenizer.encode(_render(tokenizer, fmt, chat, options), add_special_tokens=False))
     if not ids:
-        raise ValueError(f"A prompt has to be at least one token, but {prompt!r} is none.")
+        raise ValueError(f"A prompt has to be at least one token, but {shown(prompt)} is none.")
     return ids
 
 
@@ -105,19 +108,31 @@ def _check_chat(chat: Any) -> None:
     if not isinstance(chat, Sequence) or not chat or not all(isinstance(m, Mapping) and "role" in m for m in chat):
         raise ValueError(
             "A prompt has to be a text or a chat, a list of messages such as {'role': 'user', 'content': '...'}, "
-            f"but is {chat!r}."
+            f"but is {shown(chat)}.{_of_ids(chat)}"
         )
     last = chat[-1]
     if last["role"] == "assistant" and last.get("tool_calls"):
         raise ValueError(
             "A chat that ends with `tool_calls` waits for their results: append a message such as {'role': 'tool', "
-            f"'content': '...'}} for each, but the last message is {last!r}."
+            f"'content': '...'}} for each, but the last message is {shown(last)}."
         )
     asked = [m for m in chat if m["role"] in ("user", "system")]
     if last not in asked and last["role"] != "tool" and _begun_field(last) in (None, "content"):
         asked.append(last)
     if not all(isinstance(m.get("content"), (str, list)) for m in asked):
-        raise ValueError(f"Every user and system message has to have a `content`, but the chat is {chat!r}.")
+        raise ValueError(f"Every user and system message has to have a `content`, but the chat is {shown(chat)}.")
+
+
+def _of_ids(given: Any) -> str:
+    """The end of an error about token ids that were given as prompts; empty if they are none."""
+    first = given
+    while is_many(first) and len(first):
+        first = first[0]
+    if not is_count(first) and not (isinstance(given, Mapping) and "input_ids" in given):
+        return ""
+    return (
+        " For prompts that are token ids already: `model.generate(**inputs, **budget_forcing(model, tokenizer, ...))`."
+    )
 
 
 def _render(

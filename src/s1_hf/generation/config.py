@@ -77,16 +77,3 @@ def has_length_limit(kwargs: Mapping[str, Any], given: GenerationConfig | None, 
         if given.max_length != GenerationConfig().max_length:
             limits.append(given.max_length)
     return any(limit is not None for limit in limits) or saved.max_length not in (None, 20)
-
-
-def context_of(model: PreTrainedModel) -> int | None:
-    """How many positions the model was made for, if its configuration says so."""
-    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
-
-
-def known_context_of(model: PreTrainedModel) -> int:
-    """The same; raises a `ValueError` if the configuration does not say."""
-    context = context_of(model)
-    if context is None:
-        raise ValueError("`max_new_tokens` has to be given: this model's configuration does not say its context size.")
-    return int(context)

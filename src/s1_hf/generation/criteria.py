@@ -11,9 +11,9 @@ from transformers import StoppingCriteria, StopStringCriteria
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.decisions import Field, advance, first_state
 from s1_hf.forcing.formats import resolve_format
-from s1_hf.forcing.loops import is_count
 from s1_hf.forcing.prompts import read_prompt
 from s1_hf.forcing.report import Ended
+from s1_hf.forcing.values import is_count
 from s1_hf.generation.config import eos_ids
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 from s1_hf.generation.record import PrefixRecord

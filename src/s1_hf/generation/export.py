@@ -16,7 +16,7 @@ from s1_hf.files import inside, write_text
 from s1_hf.forcing.budget import NAMES, Budget, check_effect
 from s1_hf.forcing.collect import collect_budget
 from s1_hf.forcing.formats import ThinkingFormat
-from s1_hf.generation.generate import budget_forcing
+from s1_hf.generation.generate import budget_forcing, processor_in
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 
 if TYPE_CHECKING:
@@ -150,6 +150,9 @@ def generate_with(
     arguments = budget_forcing(model, tokenizer, **chosen, **given)
     if arguments.get("stop_strings"):
         arguments.setdefault("tokenizer", tokenizer)
+    prompts = arguments.get("input_ids") if inputs is None else inputs
+    if prompts is not None:
+        processor_in(arguments).context.check_rows(prompts)  # before the model is run
     return stock(model, inputs, **arguments)
 
 

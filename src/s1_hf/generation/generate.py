@@ -15,12 +15,11 @@ from s1_hf.generation.cautions import warn_about_arguments
 from s1_hf.generation.chats import Completion, Prompt, as_list, completion_of, left_padded, prompt_ids
 from s1_hf.generation.config import (
     check_generation_config,
-    context_of,
     has_length_limit,
-    known_context_of,
     merged_config,
     rows_per_prompt,
 )
+from s1_hf.generation.context import context_of, known_context_of
 from s1_hf.generation.criteria import (
     AnswerLengthCriteria,
     AnswerStopStrings,
@@ -133,7 +132,7 @@ def forcing_arguments(
     settings = {name: value for name, value in kwargs.items() if name not in _NOT_SETTINGS}
     config = merged_config(model, generation_config, settings)
     if not has_length_limit(kwargs, generation_config, model.generation_config):
-        kwargs["max_length"] = config.max_length = known_context_of(model)
+        kwargs["max_length"] = config.max_length = known_context_of(model.config)
     for name in ("eos_token_id", "pad_token_id"):
         if getattr(config, name) is None and getattr(tokenizer, name) is not None:
             kwargs[name] = getattr(tokenizer, name)
@@ -144,7 +143,12 @@ def forcing_arguments(
 
     # 3. Our processor, after those that were given, and our criteria around them.
     processor = BudgetForcingLogitsProcessor(
-        tokenizer, budget=budget, format=format, generation_config=config, context=context_of(model), draws=draws
+        tokenizer,
+        budget=budget,
+        format=format,
+        generation_config=config,
+        context=context_of(model.config),
+        draws=draws,
     )
     processor.check_vocabulary(model.config.get_text_config().vocab_size)
     processors = [*(kwargs.get("logits_processor") or []), processor]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from s1_hf.forcing.budget import NO_INTERVENTION, Budget, check_effect
+from s1_hf.forcing.values import is_many, plain
 
 
 def grid(
@@ -42,6 +43,7 @@ def curve(
 
     ```
     """
+    max_thinking_tokens, num_ignores = plain(max_thinking_tokens), plain(num_ignores)
     if 0 in num_ignores:
         raise ValueError(f"`num_ignores` has to be without 0, which is no intervention, but is {num_ignores!r}.")
     settings = _combined(max_thinking_tokens, [0], budget) if max_thinking_tokens else []
@@ -63,7 +65,8 @@ def chosen_settings(
     """
     if settings is None:
         return grid(max_thinking_tokens, num_ignores, budget)
-    if tuple(max_thinking_tokens) != (None,) or tuple(num_ignores) != (0,) or budget != NO_INTERVENTION:
+    given = tuple(plain(max_thinking_tokens)), tuple(plain(num_ignores))
+    if given != ((None,), (0,)) or budget != NO_INTERVENTION:
         raise ValueError(
             "`settings` has to stand alone. Leave `max_thinking_tokens`, `num_ignores` and what they share out."
         )
@@ -106,11 +109,12 @@ def _check_setting(setting: Budget) -> None:
 
 
 def _combined(max_thinking_tokens: Sequence[int | None], num_ignores: Sequence[int], budget: Budget) -> list[Budget]:
+    max_thinking_tokens, num_ignores = plain(max_thinking_tokens), plain(num_ignores)
     for name, values, what in (
         ("max_thinking_tokens", max_thinking_tokens, "numbers of tokens, or None for no cap"),
         ("num_ignores", num_ignores, "numbers of ends"),
     ):
-        if isinstance(values, (str, int)) or values is None or not len(values) or len(set(values)) < len(values):
+        if not is_many(values) or not values or len(set(values)) < len(values):
             raise ValueError(f"`{name}` has to be a sequence of different {what}, but is {values!r}.")
     settings = []
     for cap in max_thinking_tokens:

@@ -23,19 +23,16 @@ class RowBudgets:
 
     Args:
         config ([`GenerationConfig`], *optional*): what `generate` will do.
-        context (`int`, *optional*): positions that the model has, if that is known.
 
     Raises:
         ValueError: an automatic cap has no room.
     """
 
-    def __init__(
-        self, automaton: Automaton, budget: Budget, config: GenerationConfig | None, context: int | None
-    ) -> None:
+    def __init__(self, automaton: Automaton, budget: Budget, config: GenerationConfig | None) -> None:
         self._automaton, self._budget, self._config = automaton, budget, config
         self._auto = None
         if budget.max_thinking_tokens == "auto":
-            self._auto = AutomaticCap(automaton, config, budget.answer_reserve, context)
+            self._auto = AutomaticCap(automaton, config, budget.answer_reserve)
 
     def limits(
         self, state: torch.Tensor, prompt_length: int, rows: Sequence[Sequence[int]], is_quiet: bool = False

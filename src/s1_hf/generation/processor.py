@@ -19,6 +19,7 @@ from s1_hf.forcing.prompts import start_of
 from s1_hf.forcing.report import Report
 from s1_hf.generation.cautions import warn_about_reports
 from s1_hf.generation.config import check_generation_config, eos_ids, pad_id, rows_per_prompt, unannounced_ends
+from s1_hf.generation.context import Context
 from s1_hf.generation.guards import check_call, check_can_ignore, check_message_fits, decoding_rule
 from s1_hf.generation.limits import RowBudgets
 from s1_hf.generation.record import Step
@@ -62,7 +63,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             exact sampling, beam search, `num_return_sequences` and `"auto"`; fields left `None` stand for `generate`'s
             own defaults (`top_k=50`). Without it the processor decides as for greedy decoding; should `generate`
             sample, caps, minimums and ignores still hold, and one warning says so. [`budget_forcing`] fills it in.
-        context (`int`, *optional*): how many positions the model has, which `"auto"` respects.
+        context (`int`, *optional*): how many positions the model has; see [`Context`] for what is refused.
         draws ([`SeededDraws`], *optional*): for sampling, random numbers that belong to rows; torch's global generator
             by default.
 
@@ -110,6 +111,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         check_can_ignore(format, self.budget)
         # What `generate` will do.
         self.generation_config = generation_config
+        self.context = Context(context, generation_config, pad_id(generation_config, tokenizer))
         self.rule = decoding_rule(generation_config)
         self.warpers = Warpers(generation_config)
         self.draws = SharedDraws() if draws is None else draws
@@ -124,7 +126,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         check_message_fits(self.budget, len(self.automaton.message_ids))
         self.tables = self.automaton.tables
         self._may_skip = not self.tables.has_wait or any(self.budget.column("min_thinking_tokens", 1))
-        self._budgets = RowBudgets(self.automaton, self.budget, generation_config, context)
+        self._budgets = RowBudgets(self.automaton, self.budget, generation_config)
         # What calls of `generate` before the running one have given; see `reports_of_calls`.
         self._past: deque[list[Report] | None] = deque(maxlen=MOST_CALLS)
         # What the running call of `generate` has seen.
@@ -246,6 +248,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         for ids in prompts:
             rows += [ids] * copies
             states += [start_of(self.automaton, ids)] * copies
+        self.context.check(prompts)
         self._budgets.limits(first_state(states), max(map(len, prompts)), rows)
         self._is_checked = True
 
@@ -265,6 +268,8 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         self._start = step.state.cpu()
         rows = input_ids.tolist() if self.budget.num_prompts else []
         is_quiet = self._is_checked or self._rows.resumed is not None
+        if not is_quiet:
+            self.context.check_rows(input_ids)
         limits = self._budgets.limits(self._start, input_ids.shape[1], rows, is_quiet)
         self._limits = limits.to(input_ids.device)
         self.draws.begin()

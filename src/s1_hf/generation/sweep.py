@@ -20,10 +20,10 @@ from transformers import DynamicCache, GenerationConfig
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.collect import collect_budget
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
-from s1_hf.forcing.loops import is_count
+from s1_hf.forcing.values import is_count, plain
 from s1_hf.generation.branches import answer_branches, find_branches, in_rounds
 from s1_hf.generation.chats import Completion, Prompt, as_list, prompt_ids
-from s1_hf.generation.generate import forcing_arguments
+from s1_hf.generation.generate import forcing_arguments, processor_in
 from s1_hf.generation.grids import chosen_settings, largest_setting, smallest_setting
 from s1_hf.generation.guards import check_model
 from s1_hf.generation.trace import SweepCall, make_trace
@@ -175,11 +175,13 @@ def sweep(
     fmt = resolve_format(tokenizer, format)
     rows = [prompt_ids(tokenizer, fmt, prompt, chat_template_kwargs or {}) for prompt in as_list(prompts)]
     check_cache(model.config)
+    seeds = plain(seeds)
     if seeds is not None and len(seeds) != len(rows):
         raise ValueError(f"`seeds` has to hold one seed per prompt, {len(rows)}, but holds {len(seeds)}.")
     options |= {"format": fmt, "max_answer_tokens": max_answer_tokens, "generation_config": generation_config}
 
-    forcing_arguments(model, tokenizer, smallest_setting(chosen), **options)  # refuses what does not fit
+    arguments = forcing_arguments(model, tokenizer, smallest_setting(chosen), **options)  # refuses what does not fit
+    processor_in(arguments).context.check(rows)
 
     # 2. Batch after batch.
     done: list[list[Completion]] = [[] for _ in chosen]

@@ -15,7 +15,7 @@ from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.budget import NO_INTERVENTION, PER_PROMPT, Budget, without_idle
 from s1_hf.forcing.collect import collect_budget
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
-from s1_hf.forcing.loops import is_count
+from s1_hf.forcing.values import is_count
 from s1_hf.generation.chats import Completion, Prompt, prompt_ids
 from s1_hf.generation.config import eos_ids
 from s1_hf.grading.equality import checked_gold

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from s1_hf.forcing.budget import NO_INTERVENTION, Budget
-from s1_hf.forcing.loops import is_count
+from s1_hf.forcing.values import is_count
 from s1_hf.generation.grids import chosen_settings
 from s1_hf.methods.method import Method
 from s1_hf.results.rows import row_of

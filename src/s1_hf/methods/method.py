@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.forcing.budget import NO_INTERVENTION, check_effect
-from s1_hf.forcing.loops import is_count
+from s1_hf.forcing.values import is_count
 from s1_hf.methods.bench import at_points
 
 if TYPE_CHECKING:

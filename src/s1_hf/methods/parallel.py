@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.forcing.budget import NO_INTERVENTION, Budget
-from s1_hf.forcing.loops import is_count
 from s1_hf.forcing.report import UNCLOSED
+from s1_hf.forcing.values import is_count
 from s1_hf.generation.grids import grid
 from s1_hf.grading import group_equivalent
 from s1_hf.methods.forcing import OF_THE_BENCH, Cue, with_cue

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from s1_hf.forcing.loops import is_count
 from s1_hf.forcing.prompts import read_prompt
+from s1_hf.forcing.values import is_count
 from s1_hf.methods.method import Method, check_counts
 from s1_hf.results.rows import Row, row_of
 

@@ -13,7 +13,7 @@ from s1_hf.secrets import is_secret
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
     from s1_hf.data.conversation import LengthSummary
 
@@ -166,11 +166,6 @@ def disk_faults(folder: Path, needed: int) -> list[str]:
         f"{free / 1e9:,.1f} GB free. Choose another `--output_dir`, a smaller `--save_total_limit`, "
         "or `--save_strategy no` to save no checkpoints."
     ]
-
-
-def context_length(config: PretrainedConfig) -> int | None:
-    """The longest sequence that the model was made for, in tokens."""
-    return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def refuse(faults: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from s1_hf.data.conversation import LengthSummary, check_delimiters, check_rows
 from s1_hf.data.s1k import describe_source, load_s1k
 from s1_hf.forcing.families import SIGN
 from s1_hf.forcing.formats import ThinkingFormat, format_of_settings
+from s1_hf.generation.context import context_of
 from s1_hf.memory import checkpoint_bytes
 from s1_hf.records import read_text
 from s1_hf.sft import guards
@@ -74,7 +75,7 @@ def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Pr
     summary = _lengths(rows, args.max_length)
     steps = guards.total_steps(len(rows), data.global_batch_size, args.num_train_epochs, args.max_steps)
     guards.refuse(
-        guards.length_faults(summary, guards.context_length(config), data.allow_truncation)
+        guards.length_faults(summary, context_of(config), data.allow_truncation)
         + guards.padding_faults(tokenizer)
         + guards.step_faults(steps, data.expected_steps, len(rows))
         + guards.disk_faults(Path(args.output_dir), disk_needed(config, data, args, model_args))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from s1_hf._lazy import require
 from s1_hf.embedded.problems import held_out, held_out_sample
-from s1_hf.forcing.loops import is_count
+from s1_hf.forcing.values import is_count
 from s1_hf.results.rows import Problem
 from s1_hf.tasks.benchmarks import BENCHMARKS, EMBEDDED, PREFIX, located
 

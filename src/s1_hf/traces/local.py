@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.collect import collect_budget
-from s1_hf.forcing.loops import is_count
 from s1_hf.forcing.report import UNCLOSED
+from s1_hf.forcing.values import is_count
 from s1_hf.traces.trace import Ask, Trace
 
 if TYPE_CHECKING:

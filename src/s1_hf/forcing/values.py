@@ -1,0 +1,56 @@
+"""What callers give as numbers and lists: arrays, tensors and Series are read as what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from numbers import Integral
+from typing import Any
+
+
+def plain(value: Any) -> Any:
+    """`value` in Python's own types, if it is an array, tensor, Series or number of another library, or a sequence of
+    these; anything else as it is.
+
+    Example:
+
+    ```python
+    >>> import torch
+    >>> from s1_hf.forcing.values import plain
+    >>> plain(torch.tensor([500, 1000])), plain([torch.tensor(500), None]), plain((1, 2))
+    ([500, 1000], [500, None], (1, 2))
+
+    ```
+    """
+    if is_count(value):
+        return int(value)
+    if hasattr(value, "tolist"):  # numpy, torch, pandas and JAX call it so, also for a single number
+        return plain(value.tolist())
+    if not is_many(value):
+        return value
+    found, is_plain = [], True
+    for one in value:
+        found.append(plain(one))
+        is_plain = is_plain and found[-1] is one
+    return value if is_plain else found
+
+
+def is_count(value: object) -> bool:
+    """Whether `value` is an integer of any kind, which a bool is not."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_many(value: object) -> bool:
+    """Whether `value` is a sequence, which a text is not."""
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
+def instead(value: object) -> str:
+    """The end of an error about something that can be gone through, but has no order, or only one pass; else empty."""
+    is_loose = isinstance(value, Iterable) and not isinstance(value, (Sequence, str, bytes))
+    return " Give a list, with one for each prompt, in their order." if is_loose else ""
+
+
+def shown(value: object) -> str:
+    """A value in an error: as Python writes it, but not at any length."""
+    text = repr(value)
+    return text if len(text) <= 500 else f"{text[:300]} ... {text[-100:]}"
