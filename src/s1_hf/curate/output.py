@@ -45,6 +45,7 @@ def save(curation: Curation, folder: str | Path, *, overwrite: bool = False) -> 
     try:
         with exclusive(work):
             _write(curation, work / _NEW)
+            _refuse_taken(folder, overwrite)  # another run may have ended since
             # A kill between these two lines leaves no curation at `folder`: `_recover` brings the earlier one back.
             if folder.exists():
                 folder.rename(work / _OLD)
@@ -66,10 +67,13 @@ def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
     """
     folder = Path(folder).expanduser().resolve()  # a link is kept, and points to the new data set
     _recover(folder)
-    if folder.is_dir() and not any(folder.iterdir()):
-        return folder
-    if not os.path.lexists(folder):
-        return folder
+    _refuse_taken(folder, overwrite)
+    return folder
+
+
+def _refuse_taken(folder: Path, overwrite: bool) -> None:
+    if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
+        return
     if not (folder.is_dir() and (folder / REPORT).is_file() and (folder / "data").is_dir()):
         raise ValueError(
             f"The output has to be a new folder, but {folder} exists and does not hold an earlier curation. Choose "
@@ -77,7 +81,6 @@ def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
         )
     if not overwrite:
         raise ValueError(f"{folder} already holds a curation. Choose another folder, or overwrite it (`--overwrite`).")
-    return folder
 
 
 def _write(curation: Curation, folder: Path) -> None:
