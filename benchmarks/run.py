@@ -20,6 +20,7 @@ BENCHMARKS = (
     "grading",
     "evaluation",
     "curation",
+    "reading",
 )  # modules; need `train`, `eval`
 
 

@@ -53,3 +53,10 @@ def test_a_grid_in_one_pass_equals_separate_runs_and_takes_a_fraction_of_their_t
     for row in json.loads((tmp_path / "sweeps.json").read_text())["rows"]:
         assert row["settings"] == 8 and row["separate_tokens"] > 2 * (row["trace_tokens"] + row["answer_tokens"])
         assert row["positions"] < row["separate_positions"] / 2
+
+
+def test_reading_has_a_row_for_every_text_and_length(run, tmp_path):
+    run.main(["--only", "reading", "--quick", "--results", str(tmp_path)])
+    rows = json.loads((tmp_path / "reading.json").read_text())["rows"]
+    assert len({(row["text"], row["characters"]) for row in rows}) == len(rows) == 26
+    assert all(row["tokens"] for row in rows)

@@ -9,10 +9,12 @@ import torch
 
 from placed_rows import PlacedRows
 from s1_hf import BudgetForcingLogitsProcessor, ThinkingFormat, generate
+from s1_hf.forcing import prompts
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.families import TOOL_RESULTS
 from s1_hf.forcing.prompts import read_prompt, split_output, start_of, turn_of
 from s1_hf.forcing.report import Ended
+from s1_hf.forcing.spelling import Spelling
 from s1_hf.forcing.tables import State
 from s1_hf.forcing.vocabulary import encode
 from shared_data import SHARED, needs_shared, qwen, trl_template
@@ -313,6 +315,17 @@ def test_the_turn_begins_after_its_last_header():
     ids = ids_of(rows, HEADER + "a<|im_end|>\n" + HEADER + "bc")
     assert rows.tokenizer.decode(ids[turn_of(rows.automaton, ids) :]) == "\nbc"
     assert turn_of(rows.automaton, ids_of(rows, "abc")) == 0
+
+
+def test_a_prompt_is_spelled_out_and_its_tool_results_are_looked_for_once(monkeypatch):
+    """However long it is."""
+    rows, calls = PlacedRows("think"), []
+    for name in ("pieces_of", "_without_tool_results"):
+        place = Spelling if name == "pieces_of" else prompts
+        real = getattr(place, name)
+        monkeypatch.setattr(place, name, lambda *args, real=real, name=name: (calls.append(name), real(*args))[1])
+    assert read_prompt(rows.automaton, ids_of(rows, HEADER + "<think>abc")).thinking_tokens == 3
+    assert calls == ["pieces_of", "_without_tool_results"]
 
 
 def test_a_header_inside_the_closing_delimiter_opens_no_turn():

@@ -16,7 +16,7 @@ from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.prompts import read_prompt
 from s1_hf.forcing.report import Ended
 from s1_hf.forcing.vocabulary import encode
-from s1_hf.generation.chats import as_list, prompt_ids
+from s1_hf.generation.chats import _first_missing, as_list, prompt_ids
 from shared_data import needs_shared, qwen
 from toys import CHATML, byte_tokenizer, tiny_qwen2, toy_model, toy_tokenizer
 from wishes import babbler, chat, family_of, length, prompt_of, wanting
@@ -408,6 +408,46 @@ def test_a_template_that_loses_the_question_is_warned_about():
     tokenizer.chat_template = "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     with pytest.warns(BudgetWarning, match="The chat template leaves out, or changes, a part of the chat"):
         rendered(tokenizer, "How many?")
+
+
+def parts(*texts: str) -> list[dict[str, str]]:
+    return [{"type": "text", "text": text} for text in texts]
+
+
+ROW = "{% for m in messages %}<|im_start|>{{ m.content[0].text }}{% endfor %}<|im_start|>assistant\n"
+
+
+def test_the_part_that_a_template_loses_is_the_one_that_is_named():
+    tokenizer = toy_tokenizer("think")
+    tokenizer.chat_template = ROW
+    messages = [{"role": "user", "content": parts("one")}, {"role": "user", "content": parts("two", "three")}]
+    with pytest.warns(BudgetWarning, match="leaves out, or changes, a part of the chat, such as 'three': the prompt"):
+        rendered(tokenizer, messages)
+
+
+@pytest.mark.parametrize("texts", [["a", "b", "ab"], ["ab", "a", "b"], ["b", "b", "a"]])
+def test_parts_that_a_template_puts_in_another_order_are_there(texts, recwarn):
+    tokenizer = toy_tokenizer("think")
+    tokenizer.chat_template = ROW.replace("messages %}", "messages | reverse %}")
+    rendered(tokenizer, [{"role": "user", "content": parts(text)} for text in texts])
+    assert not recwarn
+
+
+def test_thousands_of_parts_are_looked_for_in_one_pass():
+    """Each from where the one before it was found, so that 1 MB in 10,000 messages is read once."""
+
+    class Text(str):
+        looked = 0
+
+        def find(self, part, begin=0):
+            at = super().find(part, begin)
+            Text.looked += (at if at >= 0 else len(self)) - begin
+            return at
+
+    words = [f"{i:05}," for i in range(3000)]
+    assert _first_missing(words, Text("".join(words))) is None
+    assert Text.looked <= 6 * 3000
+    assert _first_missing([*words, "x", "y"], Text("".join(words))) == "x"
 
 
 @pytest.mark.parametrize("own", ["The answer is", "<think>\nLet me", "<think>a</think>b"])

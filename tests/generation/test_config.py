@@ -11,6 +11,7 @@ from transformers import GenerationConfig
 from misuse import S1, processor
 from s1_hf import budget_forcing, generate
 from s1_hf.forcing.vocabulary import encode
+from s1_hf.generation.config import eos_ids
 from toys import ToyConfig, Untouched, toy_tokenizer
 from wishes import babbler, length, prompt_of
 
@@ -63,6 +64,12 @@ def test_a_length_that_is_given_holds(how):
     elif how == "the model's max_length":
         model.generation_config.max_length = whole
     assert [len(c.token_ids) for c in generate(model, tokenizer, "a", **options)] == [23]
+
+
+@pytest.mark.parametrize("make", [list, tuple, torch.tensor], ids=["list", "tuple", "tensor"])
+def test_ends_may_come_in_a_tensor(make):
+    ends = [S1.eos_token_id, 5]
+    assert eos_ids(GenerationConfig(eos_token_id=make(ends)), S1) == ends
 
 
 @pytest.mark.parametrize("how", ["argument", "configuration"])

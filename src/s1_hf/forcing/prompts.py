@@ -19,9 +19,11 @@ def read_prompt(automaton: Automaton, ids: Sequence[int]) -> State:
     what was thought since it counts. White space right after an opening delimiter belongs to the template and is not
     counted.
     """
-    ids = ids[turn_of(automaton, ids) :]
     pieces = automaton.spelling.pieces_of(ids)
     text = _without_tool_results(automaton, "".join(pieces))
+    begin = _turn_in(automaton, ids, pieces, text)
+    ids, pieces = ids[begin:], pieces[begin:]
+    text = text[len(text) - sum(map(len, pieces)) :]
     boundaries = set(accumulate(map(len, pieces)))
     opened = find_delimiter(text, automaton.start, True, boundaries)
     closed = find_delimiter(text, automaton.close, True, boundaries)
@@ -85,7 +87,11 @@ def turn_of(automaton: Automaton, ids: Sequence[int]) -> int:
     sequence.
     """
     pieces = automaton.spelling.pieces_of(ids)
-    text = _without_tool_results(automaton, "".join(pieces))
+    return _turn_in(automaton, ids, pieces, _without_tool_results(automaton, "".join(pieces)))
+
+
+def _turn_in(automaton: Automaton, ids: Sequence[int], pieces: Sequence[str], text: str) -> int:
+    """The same, where the ids' pieces and the text that they make, without tool results, are known."""
     at = _last_header(automaton, text)
     if at < 0:
         return max((i + 1 for i, token in enumerate(ids) if token in automaton.eos), default=0)

@@ -177,29 +177,45 @@ def _render_as_wanted(tokenizer: PreTrainedTokenizerBase, chat: list[dict[str, A
         ValueError: the template takes the chat in neither form.
     """
     # 1. What may get lost: the last question, and all that came as lists.
-    wanted = _parts_of(next((message for message in reversed(chat) if message["role"] == "user"), {}))
+    asked = next((message for message in reversed(chat) if message["role"] == "user"), None)
+    wanted = []
     for message in chat:
-        if not isinstance(message.get("content"), (str, type(None))):
-            wanted += _parts_of(message)
+        if message is asked or not isinstance(message.get("content"), (str, type(None))):
+            wanted += [part.strip() for part in _parts_of(message)]
     # 2. The first form in which all of it is there.
-    renderings, errors = [], []
+    renderings, lost, errors = [], "", []
     for form in (dict, _as_text, _as_parts):
         try:
             text = str(tokenizer.apply_chat_template([form(message) for message in chat], tokenize=False, **options))
         except Exception as error:  # templates raise whatever they like
             errors.append(error)
             continue
-        if all(part.strip() in text for part in wanted) and not _PARTS_AS_CODE.search(text):
+        missing = _first_missing(wanted, text)
+        if missing is None and not _PARTS_AS_CODE.search(text):
             return text
         renderings.append(text)
+        lost = lost or missing or "".join(wanted[:1])
     # 3. None, so that something is lost.
     if not renderings:
         raise ValueError(f"The chat template does not take this chat: {type(errors[0]).__name__}: {errors[0]}")
     warn(
-        f"The chat template leaves out, or changes, a part of the chat, such as {wanted[:1]!r:.80}: the prompt ends in "
+        f"The chat template leaves out, or changes, a part of the chat, such as {lost!r:.80}: the prompt ends in "
         f"{renderings[0][-200:]!r}."
     )
     return renderings[0]
+
+
+def _first_missing(parts: Sequence[str], text: str) -> str | None:
+    """The first of `parts` that is not in `text`, in which they mostly follow each other: thousands take one pass."""
+    passed = 0
+    for part in parts:
+        at = text.find(part, passed)
+        if at < 0:
+            at = text.find(part)
+        if at < 0:
+            return part
+        passed = at + len(part)
+    return None
 
 
 _PARTS_AS_CODE = re.compile(r"\{['\"]type['\"]: ['\"]text['\"]")

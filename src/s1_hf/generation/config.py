@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import GenerationConfig
 
+from s1_hf.forcing.values import plain
 from s1_hf.forcing.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def room_after(prompt_length: int, config: GenerationConfig | None) -> int | Non
 
 def eos_ids(config: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Ids at which `generate` stops a row."""
-    eos = config.eos_token_id if config and config.eos_token_id is not None else tokenizer.eos_token_id
+    eos = plain(config.eos_token_id if config and config.eos_token_id is not None else tokenizer.eos_token_id)
     known = range(len(Vocabulary.of(tokenizer).texts))
     ids = eos if isinstance(eos, (list, tuple)) else [eos]
     return [int(i) for i in ids if i is not None and i in known]
