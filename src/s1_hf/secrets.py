@@ -19,7 +19,8 @@ _NAME = r"(?:(?:api|access|auth|secret|private)[-_]?key|token|secret|\w*passw(?:
 _IS_SECRET = re.compile(rf"(?:.*[-_.])?{_NAME}|(?-i:[A-Z0-9_]+_KEY)", re.IGNORECASE)
 _NO_SECRET = re.compile(r".*(?:pad|padding|eos|bos|unk|mask|sep|cls)[-_]token", re.IGNORECASE)  # of a tokenizer
 
-_LOGIN = re.compile(r"([a-z][a-z0-9+.-]*://)[^/?#\s'\"<>]*@", re.IGNORECASE)
+# Also a password with a slash, which had to be quoted; but a port and a path with an @ are none.
+_LOGIN = re.compile(r"([a-z][a-z0-9+.-]*://)(?:[^/?#\s'\"<>]*|[^/?#@:\s'\"<>]*:(?!\d+/)[^@\s'\"<>]*)@", re.IGNORECASE)
 _PARAMETER = re.compile(rf"([?&;](?:[\w.-]*[-_.])?(?:{_NAME}|key|sig|signature)=)[^&#\s'\"<>]+", re.IGNORECASE)
 
 
