@@ -47,7 +47,7 @@ def server():
         threading.Thread(target=endpoint.serve_forever, args=(0.02,), daemon=True).start()
         echo = json.dumps({"error": {"message": SAID}}).encode()
         for status in (400, 401, 500):
-            endpoint.replies[str(status)] = [Reply(status=status, body=echo)]
+            endpoint.replies[f"q{status}"] = [Reply(status=status, body=echo)]
         endpoint.replies["text"] = [Reply(message={"content": SAID, "reasoning_content": SAID})]
         endpoint.replies["empty"] = [Reply(message={"content": ""}, finish_reason=SAID)]
         yield endpoint
@@ -68,15 +68,15 @@ def check(folder: Path, *said: str) -> None:
         assert not [secret for secret in PLANTED if secret.encode() in content], (file, content[:2000])
 
 
-@pytest.mark.parametrize("question", ["400", "401", "500", "text", "empty"])
+@pytest.mark.parametrize("question", ["q400", "q401", "q500", "text", "empty"])
 def test_traces(question, server, tmp_path, caplog):
     pool = tmp_path / "pool.csv"
     pool.write_text(f"question\n{question}\n")
     command = ["data", "traces", "m", "--input", str(pool), "--output-dir", str(tmp_path / "out"), "--max-retries", "0"]
     done = CliRunner().invoke(app, [*command, "--endpoint", address(server)])
-    assert done.exit_code == (2 if question == "401" else 0) and server.keys == {f"Basic {BASIC}"}
+    assert done.exit_code == (2 if question == "q401" else 0) and server.keys == {f"Basic {BASIC}"}
     check(tmp_path, done.output, caplog.text)
-    assert question == "401" or "***" in "".join(file.read_text() for file in tmp_path.rglob("*.jsonl"))
+    assert question == "q401" or "***" in "".join(file.read_text() for file in tmp_path.rglob("*.jsonl"))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_curate(server, tmp_path, caplog):
     check(tmp_path, done.output, caplog.text)
 
 
-@pytest.mark.parametrize("question", ["400", "401", "500", "text"])
+@pytest.mark.parametrize("question", ["q400", "q401", "q500", "text"])
 def test_judge(question, server, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr("s1_hf.grading.judge._QUESTION", "{question}")
     judge = Judge(address(server), "m", tmp_path / "verdicts.jsonl", api_key=KEY, max_retries=0)
@@ -170,7 +170,7 @@ def test_a_training_run_with_a_token_in_the_environment(tmp_path):
 
 def test_the_command_and_the_facts_of_a_result(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        sys, "argv", ["s1-hf", "sweep", f"http://user:{PASSWORD}@h", "--api-key", "short", f"--x={KEY}"]
+        sys, "argv", ["s1-hf", "sweep", f"http://user:{URL_PASSWORD}@h", "--api-key", "short", f"--x={KEY}"]
     )
     path = write_about(tmp_path, model=f"https://user:{URL_PASSWORD}@host/m", settings=[{"hub_token": "anything"}])
     about = json.loads(path.read_text())
