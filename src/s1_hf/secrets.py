@@ -15,12 +15,16 @@ HIDDEN = "***"
 # Characters. What is shorter is no secret, and stands in too many words.
 _SHORTEST, _SHORTEST_OF_ENVIRONMENT = 4, 8
 
-_NAME = r"(?:(?:api|access|auth|secret|private)[-_]?key|token|secret|\w*passw(?:or)?d|pwd)"
+_NAME = r"(?:(?:api|access|auth|secret|private)[-_]?key|token|secret|\w{0,20}passw(?:or)?d|pwd)"
 _IS_SECRET = re.compile(rf"(?:.*[-_.])?{_NAME}|(?-i:[A-Z0-9_]+_KEY)", re.IGNORECASE)
 _NO_SECRET = re.compile(r".*(?:pad|padding|eos|bos|unk|mask|sep|cls)[-_]token", re.IGNORECASE)  # of a tokenizer
 
-_LOGIN = re.compile(r"([a-z][a-z0-9+.-]*://)[^/?#\s'\"<>]*@", re.IGNORECASE)
-_PARAMETER = re.compile(rf"([?&;](?:[\w.-]*[-_.])?(?:{_NAME}|key|sig|signature)=)[^&#\s'\"<>]+", re.IGNORECASE)
+# Also a password with a slash, which had to be quoted, and an address that was taken for a path and lost a slash; but a
+# port and a path with an @ are no login.
+# All lengths are bounded, so that the time is linear in any text.
+_USER, _PASSWORD = r"[^/?#\s'\"<>]{0,500}", r"[^/?#@:\s'\"<>]{0,200}:(?!\d+/)[^@\s'\"<>]{0,500}"
+_LOGIN = re.compile(rf"((?<![a-z0-9+.-])[a-z][a-z0-9+.-]{{1,30}}:/{{1,2}})(?:{_USER}|{_PASSWORD})@", re.IGNORECASE)
+_PARAMETER = re.compile(rf"([?&;](?:[\w.-]{{0,50}}[-_.])?(?:{_NAME}|key|sig|signature)=)[^&#\s'\"<>]+", re.IGNORECASE)
 
 
 def is_secret(name: str) -> bool:
@@ -110,8 +114,22 @@ def login_of(address: str) -> tuple[str, str] | None:
     found = _LOGIN.match(address)
     if found is None:
         return None
-    user, _, password = found[0].partition("://")[2][:-1].partition(":")
+    user, password = _user_and_password(found)
     return unquote(user), unquote(password)
+
+
+def secrets_in(address: str) -> list[str]:
+    """The password in an address, as it stands there and as it is sent; without one, the user, who then is the key."""
+    found = _LOGIN.match(address)
+    if found is None:
+        return []
+    user, password = _user_and_password(found)
+    return [password or user, unquote(password or user)]
+
+
+def _user_and_password(login: re.Match[str]) -> tuple[str, str]:
+    user, _, password = login[0].removeprefix(login[1])[:-1].partition(":")
+    return user, password
 
 
 def without_login(address: str) -> str:

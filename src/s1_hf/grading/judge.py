@@ -7,7 +7,7 @@ from pathlib import Path
 
 from s1_hf._lazy import require
 from s1_hf.records import FLAG, TEXT, Schema, append_line, check, or_null, read_lines
-from s1_hf.secrets import login_of, shown_address, without_login, without_secrets
+from s1_hf.secrets import login_of, secrets_in, shown_address, without_login, without_secrets
 
 MAX_ATTEMPT_CHARS = 4_000
 
@@ -94,7 +94,7 @@ class Judge:
         self._known = _load(self._file)
         self._openai = require("openai", "eval")
         login = login_of(base_url)
-        self._secrets = [api_key, *(login or ())]
+        self._secrets = [api_key, *secrets_in(base_url)]
         self._client = self._openai.OpenAI(
             base_url=without_login(base_url),  # which libraries log
             api_key=api_key or "none",

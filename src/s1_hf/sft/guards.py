@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from s1_hf.secrets import is_secret
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ def field_faults(given: Mapping[str, object]) -> list[str]:
 
 def _secret_fields(given: Mapping[Any, object], before: str = "") -> Iterator[str]:
     for name, value in given.items():
+        if isinstance(value, str) and value.startswith("{"):  # a dictionary, as the command line has it
+            value = yaml.safe_load(value)
         if isinstance(value, dict):
             yield from _secret_fields(value, f"{before}{name}.")
         elif isinstance(value, str) and is_secret(str(name)):

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from s1_hf._lazy import require
-from s1_hf.secrets import login_of, shown_address, without_login, without_secrets
+from s1_hf.secrets import login_of, secrets_in, shown_address, without_login, without_secrets
 from s1_hf.traces.trace import Ask, Trace
 
 _REASONING = ("reasoning_content", "reasoning")  # DeepSeek's and older vLLM's name; OpenRouter's and newer vLLM's
@@ -97,7 +97,7 @@ class Endpoint:
         self._tokenizer: Any = tokenizer and require("transformers", "eval").AutoTokenizer.from_pretrained(tokenizer)
         hooks = {"request": [_Pace(requests_per_minute).wait]} if requests_per_minute else {}
         key, login = api_key or os.environ.get("OPENAI_API_KEY"), login_of(base_url)
-        self._secrets = [key, *(login or ())]
+        self._secrets = [key, *secrets_in(base_url)]
         self._client = self._openai.OpenAI(
             base_url=without_login(base_url),  # which libraries log
             api_key=key or "none",  # local servers ask for none
