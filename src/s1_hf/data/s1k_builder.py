@@ -40,7 +40,7 @@ S1K_1_1_COLUMNS = (
 TRACES = ("deepseek", "gemini")
 KINDS = (".parquet", ".json", ".jsonl", ".csv")
 
-_FAULTS = (ValueError, OverflowError, pa.ArrowException)
+_FAULTS = (ValueError, OverflowError, csv.Error, pa.ArrowException)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BATCH = 200  # rows; one row is up to about 100 kB
 _LISTED = 5  # faults spelled out in one message

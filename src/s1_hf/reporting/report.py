@@ -87,7 +87,7 @@ def load_about(path: str | Path) -> dict[str, dict[str, Any]]:
     path = Path(path)
     root = path if path.is_dir() else path.parent
     files = sorted(root.rglob("about.json")) if path.is_dir() else [root / "about.json"]
-    return {"" if f.parent == root else str(f.parent.relative_to(root)): _load(f) for f in files if f.is_file()}
+    return {"" if f.parent == root else str(f.parent.relative_to(root)): _load(f) for f in files if f.exists()}
 
 
 def _load(file: Path) -> dict[str, Any]:

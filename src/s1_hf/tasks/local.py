@@ -60,7 +60,7 @@ def _local(source: Source, path: Path) -> Source:
     files = sorted(f.name for f in path.rglob("*") if f.suffix in _FILES and f.name != "dataset_infos.json")
     if not files:
         raise ValueError(f"A data set has to be a {', '.join(_FILES)} file, but {path} has none.")
-    from datasets import get_dataset_config_names, get_dataset_split_names
+    from datasets import get_dataset_config_names, get_dataset_split_names, load_dataset
 
     try:
         subset = _chosen(source.subset, get_dataset_config_names(str(path)), files)
@@ -70,6 +70,10 @@ def _local(source: Source, path: Path) -> Source:
         raise ValueError(
             f"{path} has to hold all files that its README.md names, or no README.md. {missing}"
         ) from error
+    except Exception as error:  # of PyYAML and datasets
+        raise ValueError(
+            f"{path} cannot be read as a data set, by its README.md, if it has one, and {', '.join(files)}: {error}"
+        ) from None
     if subset is None:
         raise ValueError(
             f"{path} has to hold the README.md of {source.repo}, which says what {source.subset!r} is, or one data "
@@ -77,6 +81,10 @@ def _local(source: Source, path: Path) -> Source:
         )
     if split is None:
         raise ValueError(f"{path} has to have the split {source.split!r}, but it holds {', '.join(files)}.")
+    try:
+        load_dataset(str(path), subset, split=split).data.validate(full=True)
+    except Exception as error:  # of datasets, Arrow and pandas, which do not say of which file
+        raise ValueError(f"{path} cannot be read ({', '.join(files)}): {error.__cause__ or error}") from None
     return Source(str(path), subset, split)
 
 

@@ -40,6 +40,7 @@ def load_pool(source: str | Path) -> Dataset:
     kind = _KINDS[Path(files[0]).suffix.lower()]
     try:
         rows = datasets.load_dataset(kind, data_files=files, split="train")
+        rows.data.validate(full=True)  # texts that are no UTF-8 would show when they are used
         return _with_lists(rows) if kind == "csv" else rows
     except StopIteration:  # from datasets' reader of json
         raise ValueError(f"{name} cannot be read: it is empty") from None
