@@ -21,6 +21,7 @@ from s1_hf.memory import checkpoint_bytes
 from s1_hf.records import read_text
 from s1_hf.sft import guards
 from s1_hf.sft.data import IGNORED, show_mask, training_rows
+from s1_hf.visible import visible
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -82,7 +83,7 @@ def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Pr
     )
     if args.process_index == 0:
         logger.info("%s\n%s optimizer steps of %s rows", summary, f"{steps:,}", data.global_batch_size)
-        logger.info("Row 0:\n%s", show_mask(rows[0], tokenizer))
+        logger.info("Row 0:\n%s", visible(show_mask(rows[0], tokenizer)))
     return Prepared(rows, tokenizer, thinking_format, asdict(describe_source(dataset)))
 
 
