@@ -84,7 +84,7 @@ def domains(file: Path) -> Any:
 def about(file: Path) -> Any:
     from s1_hf.reporting.report import load_about
 
-    return load_about(file)
+    return load_about(file.parent)
 
 
 def journal(file: Path) -> Any:
