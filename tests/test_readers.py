@@ -6,7 +6,6 @@ A reader that is not here has to be added: everything that parses JSON or YAML u
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,8 +13,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from s1_hf.records import read_json, read_yaml
 
 SOURCE = Path(__file__).parents[1] / "src" / "s1_hf"
 
@@ -87,7 +84,7 @@ def domains(file: Path) -> Any:
 def about(file: Path) -> Any:
     from s1_hf.reporting.report import load_about
 
-    return load_about(file)
+    return load_about(file.parent)
 
 
 def journal(file: Path) -> Any:
@@ -221,10 +218,11 @@ def test_any_change_of_a_file_gives_what_it_holds_or_an_error_that_names_it(name
 
 
 def test_a_folder_where_a_file_should_be_is_named(tmp_path):
-    for name, (read, _) in READERS.items():
-        (tmp_path / name[0:3] / name).mkdir(parents=True)
+    for number, (name, (read, _)) in enumerate(READERS.items()):
+        file = tmp_path / str(number) / name
+        file.mkdir(parents=True)
         with pytest.raises((ValueError, OSError), match=name):
-            read(tmp_path / name[0:3] / name)
+            read(file)
 
 
 def test_nothing_else_parses_files():
@@ -235,4 +233,3 @@ def test_nothing_else_parses_files():
         if re.search(r"json\.loads?\(|yaml\.(safe_)?load\(|safe_load", file.read_text(encoding="utf-8")):
             found.add(file.relative_to(SOURCE).as_posix())
     assert found <= allowed
-    assert read_json and read_yaml and asdict
