@@ -16,6 +16,7 @@ FAULTS = {
     "two at once": "a second process in the same folder is refused, the first finishes",
     "link": "links where files will be written: what they point to stays as it was",
     "hostile text": "control characters in whatever it reads never reach the terminal",
+    "secrets": "keys in the environment stand in nothing that it says or writes",
 }
 
 WRITES_NOTHING = "writes nothing"
@@ -35,8 +36,7 @@ REASONS: dict[str, dict[str, str]] = {
 """Why a command is not tried under a fault."""
 
 TRIED_ELSEWHERE = {
-    "link": "tests/test_links.py",
-    "hostile text": "tests/cli/test_hostile_text.py",
+    "hostile text": "tests/cli/test_terminal.py",
 }
 """Faults whose tests walk all commands by themselves."""
 
