@@ -24,6 +24,9 @@ class Series:
     def __init__(self, values: list[Any]) -> None:
         self.values = values
 
+    def __repr__(self):
+        return f"Series({self.values})"
+
     def __iter__(self):
         return iter(self.values)
 

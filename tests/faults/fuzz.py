@@ -27,7 +27,7 @@ import yaml
 with atheris.instrument_imports(include=["s1_hf"]):
     from s1_hf import embedded
     from s1_hf.curate.recipe import read_recipe as read_curate_recipe
-    from s1_hf.engines.engine import completion_from, completion_to_dict
+    from s1_hf.engines.engine import check_completion, completion_from, completion_to_dict
     from s1_hf.engines.ledger import Ledger
     from s1_hf.forcing.automaton import Automaton
     from s1_hf.forcing.budget import Budget
@@ -72,6 +72,7 @@ def ledger(data: bytes) -> None:
     found = Ledger(PLACE / "ledger").read()
     assert found == Ledger(PLACE / "ledger").find(found)
     for entry in found.values():
+        check_completion(entry, "the entry")
         completion_from(entry)
 
 
