@@ -21,7 +21,7 @@ if not hasattr(os, "fork"):
 
 from command_jobs import JOBS, OUT, SECRETS, Folders, Run, done, results_of
 from fault_table import FAULTS, PAGE, REASONS, TRIED_ELSEWHERE, page, tried
-from test_manners import commands
+from terminals import commands
 
 FEW, MANY = 1, 20
 FINISHED = ("holds a finished run", "new or empty folder", "--overwrite")

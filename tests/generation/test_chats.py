@@ -42,7 +42,9 @@ def test_what_is_no_list_of_prompts_is_refused(prompts):
         generate(MODEL, S1, prompts)
 
 
-@pytest.mark.parametrize("prompts", [{"a"}, iter("a"), {"question": "a"}, (text for text in "a")], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "prompts", [{"a"}, iter("a"), {"question": "a"}, (text for text in "a")], ids=lambda value: type(value).__name__
+)
 def test_prompts_without_an_order_or_with_one_pass_are_to_be_a_list(prompts):
     with pytest.raises(ValueError, match=r"Give a list, with one for each prompt, in their order\.$"):
         generate(MODEL, S1, prompts)

@@ -63,7 +63,7 @@ def test_it_is_the_engine_in_all_else(tmp_path):
     kept = Kept(engine, Ledger(tmp_path))
     for name in ("tokenizer", "format", "context", "identity"):
         assert getattr(kept, name) == getattr(engine, name)
-    with pytest.raises(ValueError, match="have to fit into the model's context"):
+    with pytest.raises(ValueError, match="has to fit into the model's context"):
         kept.check([random_bench(1).request(bench.problems[0], prompt="a" * 600)])
     with pytest.raises(ValueError, match="different settings"):
         kept.check_sweep([SETTINGS[0], SETTINGS[0]])

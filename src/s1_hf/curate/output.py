@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from s1_hf._lazy import require
 from s1_hf.curate.card import make_card
 from s1_hf.curate.page import make_page
-from s1_hf.engines.locking import FILES, exclusive
+from s1_hf.engines.locking import exclusive, is_lock
 from s1_hf.files import inside, remove, replacing, write_text
 
 if TYPE_CHECKING:
@@ -111,7 +111,9 @@ def _is_ours(work: Path) -> bool:
     """Whether this is the folder of a run, and no file, link or folder of somebody else."""
     if work.is_symlink() or not work.is_dir():
         return False
-    return all(entry.name in (_NEW, _OLD, *FILES) and not entry.is_symlink() for entry in work.iterdir())
+    return all(
+        (entry.name in (_NEW, _OLD) or is_lock(entry.name)) and not entry.is_symlink() for entry in work.iterdir()
+    )
 
 
 def _recover(folder: Path) -> None:
@@ -132,6 +134,7 @@ def _recover(folder: Path) -> None:
         remove(work / _NEW)
         remove(work / _OLD)
     with suppress(OSError):  # another run may just have begun there
-        for name in FILES:
-            (work / name).unlink(missing_ok=True)
+        for entry in work.iterdir():
+            if is_lock(entry.name):
+                entry.unlink()
         work.rmdir()

@@ -23,8 +23,6 @@ logger = logging.getLogger(__name__)
 LOCK = "_lock"
 """The file in the folder that names who holds it; transformers' uploads leave out what begins with an underscore."""
 # What is locked is another file, because Windows lets nobody read a file that is locked.
-FILES = (LOCK, f"{LOCK}.guard")
-"""All files that the lock of a run of one process leaves in its folder."""
 
 _OURS = re.compile(rf"_?{LOCK}(_(?P<process>[1-9]\d*))?(\.guard|\.part)?")
 _WAIT_S = 0.2  # long enough for another thread of this process that is taking or leaving the same lock

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from s1_hf.records import parse
 from s1_hf.secrets import is_secret
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def field_faults(given: Mapping[str, object]) -> list[str]:
 def _secret_fields(given: Mapping[Any, object], before: str = "") -> Iterator[str]:
     for name, value in given.items():
         if isinstance(value, str) and value.startswith("{"):  # a dictionary, as the command line has it
-            value = yaml.safe_load(value)
+            with suppress(ValueError):  # a text that only looks like one
+                value = parse(value, str(name), strict=False)
         if isinstance(value, dict):
             yield from _secret_fields(value, f"{before}{name}.")
         elif isinstance(value, str) and is_secret(str(name)):
