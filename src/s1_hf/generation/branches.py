@@ -134,7 +134,7 @@ def _join(trace: SweepTrace, branch: Branch, answer: list[int], report: Report) 
     forced = (*trace.completions[branch.row].forced[: branch.step], True, *report.forced)
     prompt = trace.call.rows[branch.row]
     ids = [*kept, branch.token, *answer]
-    return completion_of(trace.call.tokenizer, trace.processor, prompt, ids, replace(report, forced=forced))
+    return completion_of(trace.call.tokenizer, trace.processor.automaton, prompt, ids, replace(report, forced=forced))
 
 
 class _RoomPerRow(StoppingCriteria):

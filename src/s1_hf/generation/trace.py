@@ -123,7 +123,7 @@ def make_trace(call: SweepCall, largest: Budget) -> SweepTrace:
     completions = []
     for prompt, ids, length, report in zip(call.rows, finished.ids, finished.lengths, reports, strict=True):
         generated = ids[call.width : length].tolist()
-        completions.append(completion_of(call.tokenizer, processor, prompt, generated, report))
+        completions.append(completion_of(call.tokenizer, processor.automaton, prompt, generated, report))
     return SweepTrace(
         call=call,
         processor=processor,

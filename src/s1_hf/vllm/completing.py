@@ -1,0 +1,161 @@
+"""From prompts to completions on an engine of vLLM."""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from s1_hf.forcing.budget import Budget, check_effect
+from s1_hf.forcing.collect import collect_budget, one_for_each
+from s1_hf.forcing.decisions import first_state
+from s1_hf.forcing.prompts import start_of
+from s1_hf.forcing.report import Report
+from s1_hf.generation.cautions import warn_about_arguments, warn_about_reports
+from s1_hf.generation.chats import Completion, Prompt, as_list, completion_of, prompt_ids
+from s1_hf.vllm.options import EXTENSION, PROCESSOR
+from s1_hf.vllm.refusals import check_request
+from s1_hf.vllm.settings import KEY, flat, settings_of
+from s1_hf.vllm.setup import Setup
+from vllm import SamplingParams
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from s1_hf.forcing.keywords import BudgetKeywords
+    from vllm import LLM, RequestOutput
+
+AT_ONCE = 1000
+"""Requests whose reports are fetched at once."""
+
+
+def generate(
+    llm: LLM,
+    prompts: Prompt | Sequence[Prompt],
+    *,
+    budget: Budget | None = None,
+    sampling_params: SamplingParams | None = None,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
+    **keywords: Unpack[BudgetKeywords],
+) -> list[Completion]:
+    """Generate from prompts under a budget: [`s1_hf.generate`] in vLLM.
+
+    Args:
+        llm (`vllm.LLM`): built with [`engine_options`], which also say the thinking format.
+        prompts: a text, a chat (a list of messages with `role` and `content`), or a list of these, as for
+            [`s1_hf.generate`].
+        budget ([`Budget`], *optional*): how long the model thinks; or its fields as single keywords, such as
+            `max_thinking_tokens=500`. A field that holds a sequence has one value per prompt.
+        sampling_params (`vllm.SamplingParams`, *optional*): how tokens are chosen, how many, and how many outputs per
+            prompt. By default those that the model suggests, up to the end of its context.
+        chat_template_kwargs (`dict`, *optional*): for the chat template, such as `{"enable_thinking": False}`.
+
+    Returns:
+        `list[Completion]`: one per prompt, or `n` per prompt, one prompt after the other.
+
+    Raises:
+        ValueError: a setting is out of range or cannot be combined with a budget, or `llm` was built without
+            [`engine_options`]. TypeError: an argument is not of its type.
+
+    Example:
+
+    ```python
+    from vllm import LLM
+    from s1_hf.vllm import engine_options, generate
+
+    llm = LLM("Qwen/Qwen3-8B", **engine_options())
+    completion, = generate(llm, "How many r are in raspberry?", max_thinking_tokens=500, num_ignores=2)
+    print(completion.report, completion.answer)
+    ```
+    """
+    budget = collect_budget(budget, dict(keywords), nothing_else="generate")
+    check_effect([budget])
+    setup = setup_of(llm)
+    rows = [prompt_ids(setup.tokenizer, setup.format, one, chat_template_kwargs or {}) for one in as_list(prompts)]
+    if sampling_params is None:
+        sampling_params = llm.get_default_sampling_params()
+        sampling_params.max_tokens = None
+    warn_about_arguments({"stop_strings": sampling_params.stop}, budget)
+    params = []
+    for one in one_for_each(budget, len(rows)):
+        params.append(with_budget(sampling_params, one))
+    outputs = run(llm, setup, rows, params)
+    return [completion for of_prompt in outputs for completion in of_prompt]
+
+
+def setup_of(llm: LLM) -> Setup:
+    """How an engine was set up; raises a `ValueError` if it was without [`engine_options`]."""
+    config = llm.llm_engine.vllm_config
+    if PROCESSOR not in (config.model_config.logits_processors or []) or (
+        config.parallel_config.worker_extension_cls != EXTENSION
+    ):
+        raise ValueError("`llm` has to be built for budgets: `LLM(model, **s1_hf.vllm.engine_options())`.")
+    return Setup.of(config)
+
+
+def with_budget(params: SamplingParams, budget: Budget, **more: Any) -> SamplingParams:
+    """A copy of `params` that asks for a budget; `more` goes into `extra_args` as well."""
+    own = copy.copy(params)
+    own.extra_args = {**(params.extra_args or {}), **flat(budget), KEY: uuid.uuid4().hex, **more}
+    return own
+
+
+def run(
+    llm: LLM, setup: Setup, rows: Sequence[list[int]], params: Sequence[SamplingParams], **options: Any
+) -> list[list[Completion]]:
+    """Run requests that ask for budgets; for each of them, one or several completions.
+
+    Args:
+        rows (`Sequence[list[int]]`): prompts, as ids.
+        params (`Sequence[SamplingParams]`): of each, from [`with_budget`].
+        **options: for `LLM.generate`.
+
+    Raises:
+        ValueError: a request cannot be met.
+    """
+    # 1. What cannot be met is said before anything is run, and so is what cannot act.
+    for prompt, own in zip(rows, params, strict=True):
+        check_request(own)
+        settings = settings_of(own, setup.defaults)
+        budgets = setup.row_budgets(settings)
+        start = first_state([start_of(setup.automaton(settings.budget, settings.stops), prompt)])
+        budgets.limits(start, len(prompt), [prompt])
+    # 2. The engine's part, and the reports of it.
+    prompts = [{"prompt_token_ids": prompt} for prompt in rows]
+    outputs = llm.generate(prompts, list(params), **{"use_tqdm": False, **options})
+    reports = iter(_reports(llm, outputs, params))
+    # 3. Completions.
+    found = []
+    for prompt, own, output in zip(rows, params, outputs, strict=True):
+        settings = settings_of(own, setup.defaults)
+        automaton = setup.automaton(settings.budget, settings.stops)
+        of_prompt = []
+        for one in output.outputs:
+            of_prompt.append(completion_of(setup.tokenizer, automaton, prompt, list(one.token_ids), next(reports)))
+        found.append(of_prompt)
+        start = first_state([start_of(automaton, prompt)])
+        limits = setup.row_budgets(settings).limits(start, len(prompt), [prompt], is_quiet=True)
+        for completion in of_prompt:
+            warn_about_reports([completion.report], automaton, limits, start)
+    return found
+
+
+def _reports(llm: LLM, outputs: Sequence[RequestOutput], params: Sequence[SamplingParams]) -> list[Report]:
+    """Of every output of every request, from the engine."""
+    wanted: list[tuple[str, list[int]]] = []
+    for output, own in zip(outputs, params, strict=True):
+        key = (own.extra_args or {})[KEY]
+        wanted += [(key, list(one.token_ids)) for one in output.outputs]
+    reports = []
+    for begin in range(0, len(wanted), AT_ONCE):
+        part = wanted[begin : begin + AT_ONCE]
+        of_workers = llm.collective_rpc("s1_hf_reports", args=(part,))
+        answers = next(one for one in of_workers if one is not None)
+        for (_, ids), fields in zip(part, answers, strict=True):
+            if "error" in fields:
+                raise RuntimeError(fields["error"])
+            positions = set(fields["forced"])
+            forced = tuple(i in positions for i in range(len(ids)))
+            reports.append(Report(**{**fields, "forced": forced}))
+    return reports
