@@ -1,4 +1,4 @@
-"""The suite that transformers has to pass, in vLLM: greedy requests equal stop-and-reprompt, whatever happens to them."""
+"""The suite that transformers has to pass, in vLLM: greedy requests equal stop-and-reprompt, whatever befalls them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 pytest.importorskip("vllm.sampling_params", reason="vLLM is not installed: make test-vllm")
 
-from toy_logits import events, flat_case, tight, toy_engine
+from flat_cases import fields_of, fields_of_oracle, flat_case
+from toy_logits import events, tight, toy_engine
 
 from cases import case_of, expected, setting
 from s1_hf.vllm.completing import run, setup_of, with_budget
@@ -51,8 +52,6 @@ def test_greedy_equals_stop_and_reprompt(family, seeds, tmp_path):
         wanted, report = expected(case, row), completion.report
         assert list(completion.token_ids) == wanted.new
         assert list(report.forced) == wanted.forced
-        got = (report.thinking_tokens, report.ended, report.ends_ignored, report.answer_tokens)
-        eos = setting(family)[2].eos
-        assert got == (wanted.thinking_tokens, wanted.ended, wanted.ends_ignored, wanted.answer_tokens(eos))
+        assert fields_of(report) == fields_of_oracle(wanted, setting(family)[2].eos)
     for event, count in events.items():
         assert count > before[event], f"no request was {event}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -130,20 +129,3 @@ def tight(blocks: int = 14, chunk: int = 24, rows: int = 16) -> dict[str, Any]:
         "max_num_seqs": rows,
         "enable_chunked_prefill": True,
     }
-
-
-def flat_case(case: dict, row: int) -> dict[str, Any]:
-    """The budget of one row of a case, as `extra_args`."""
-    given: dict[str, Any] = {
-        "min_thinking_tokens": case["least"][row],
-        "num_ignores": case["ignores"][row],
-        "wait_text": list(case["waits"]) or "",
-        "answer_prefix": case["prefix"] or "",
-    }
-    if case["most"][row] < 10**9:
-        given["max_thinking_tokens"] = case["most"][row]
-        given["cut_text"] = case["message"] or ""
-        given["cut_window"] = case["window"]
-        if case["window"]:
-            given["cut_at"] = "sentence" if case["sentence"] else "line"
-    return json.loads(json.dumps(given))

@@ -12,11 +12,11 @@ from s1_hf.forcing.collect import collect_budget, one_for_each
 from s1_hf.forcing.decisions import first_state
 from s1_hf.forcing.prompts import start_of
 from s1_hf.forcing.report import Report
-from s1_hf.generation.cautions import warn_about_arguments, warn_about_reports
+from s1_hf.generation.cautions import warn, warn_about_reports
 from s1_hf.generation.chats import Completion, Prompt, as_list, completion_of, prompt_ids
 from s1_hf.vllm.options import EXTENSION, PROCESSOR
 from s1_hf.vllm.refusals import check_request
-from s1_hf.vllm.settings import KEY, flat, settings_of
+from s1_hf.vllm.settings import KEY, SEED, flat, settings_of
 from s1_hf.vllm.setup import Setup
 from vllm import SamplingParams
 
@@ -76,12 +76,16 @@ def generate(
     if sampling_params is None:
         sampling_params = llm.get_default_sampling_params()
         sampling_params.max_tokens = None
-    warn_about_arguments({"stop_strings": sampling_params.stop}, budget)
-    params = []
-    for one in one_for_each(budget, len(rows)):
-        params.append(with_budget(sampling_params, one))
-    outputs = run(llm, setup, rows, params)
-    return [completion for of_prompt in outputs for completion in of_prompt]
+    if sampling_params.stop and (budget.has_cap or budget.ignores_ends):
+        warn("`stop` can fire inside thinking, which then ends without an answer. If that is not meant, leave it out.")
+    # Several outputs of a prompt are requests of their own, so that each has its own seed and report.
+    prompts_of, params = [], []
+    for row, one in zip(rows, one_for_each(budget, len(rows)), strict=True):
+        for i in range(sampling_params.n):
+            prompts_of.append(row)
+            params.append(with_budget(sampling_params, one, output=i))
+    outputs = run(llm, setup, prompts_of, params)
+    return [completion for of_request in outputs for completion in of_request]
 
 
 def setup_of(llm: LLM) -> Setup:
@@ -94,10 +98,19 @@ def setup_of(llm: LLM) -> Setup:
     return Setup.of(config)
 
 
-def with_budget(params: SamplingParams, budget: Budget, **more: Any) -> SamplingParams:
-    """A copy of `params` that asks for a budget; `more` goes into `extra_args` as well."""
+def with_budget(params: SamplingParams, budget: Budget, output: int | None = None) -> SamplingParams:
+    """A copy of `params` that asks for a budget.
+
+    Args:
+        output (`int`, *optional*): which of its `n` outputs alone is wanted.
+    """
     own = copy.copy(params)
-    own.extra_args = {**(params.extra_args or {}), **flat(budget), KEY: uuid.uuid4().hex, **more}
+    extra = {**(params.extra_args or {}), **flat(budget), KEY: uuid.uuid4().hex}
+    if output is not None:
+        own.n = 1
+        if params.seed is not None:  # as vLLM counts; and it need not make a generator, which on CPUs it cannot wind
+            extra[SEED], own.seed = params.seed + output, None
+    own.extra_args = extra
     return own
 
 

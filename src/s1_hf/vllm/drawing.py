@@ -144,7 +144,7 @@ def _passed(
     All of shape `(batch_size, 1)`. An entry without weight is never chosen.
     """
     sums = weights.cumsum(1, dtype=exact_dtype(weights.device))
-    total = sums[:, -1:]
+    total = sums[:, -1:].contiguous()
     if mark is None:
         assert share is not None
         mark = share * total

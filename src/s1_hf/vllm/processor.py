@@ -47,7 +47,11 @@ class BudgetForcing(LogitsProcessorV1, LogitsProcessorV2):
         self._v2_states: Any = rest[0] if len(rest) == 1 else None  # else (device, is_pin_memory)
         device = rest[0] if self._v2_states is None else self._v2_states.device
         self.requests = Requests(
-            self._setup, device, vllm_config.scheduler_config.max_num_seqs, vllm_config.model_config.seed or 0
+            self._setup,
+            device,
+            vllm_config.scheduler_config.max_num_seqs,
+            vllm_config.model_config.seed or 0,
+            shows_tokens=self._v2_states is None,
         )
         self._device = device
         self._rows: list[Row | Refused | None] = []  # V1: by place in the batch; V2: by slot

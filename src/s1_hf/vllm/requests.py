@@ -44,10 +44,14 @@ class Requests:
         device (`torch.device`): where scores are.
         most_rows (`int`): how many requests the engine runs at once.
         seed (`int`): for the draws of requests that bring no seed.
+        shows_tokens (`bool`): whether the engine shows on the host what a request has generated; or only what it had
+            when it joined the batch.
     """
 
-    def __init__(self, setup: Setup, device: torch.device, most_rows: int, seed: int = 0) -> None:
-        self._setup, self._device, self._seed = setup, device, seed
+    def __init__(
+        self, setup: Setup, device: torch.device, most_rows: int, seed: int = 0, shows_tokens: bool = True
+    ) -> None:
+        self._setup, self._device, self._seed, self._shows_tokens = setup, device, seed, shows_tokens
         self._begun = 0  # requests so far; the same in every process of a model that is split up
         self._groups: list[Group] | None = None
         # Rows that have left the batch and may come back, in the order in which they left.
@@ -71,6 +75,8 @@ class Requests:
             if returned is None:
                 return self._refuse(settings, "It came back, and where its thinking stands is not known any more.")
             return returned
+        if not self._shows_tokens:
+            self._drop_unbegun(settings, tuple(prompt))
         self._begun += 1
         seed = settings.seed
         if seed is None:
@@ -85,7 +91,7 @@ class Requests:
     def leave(self, row: Row | Refused, is_over: bool) -> None:
         """A request leaves the batch, for good (`is_over`), or perhaps to come back."""
         self.changed()
-        if isinstance(row, Refused) or is_over or not row.has_begun:
+        if isinstance(row, Refused) or is_over or not self._has_begun(row):
             self._finish(row)
             return
         row.settle()
@@ -163,6 +169,17 @@ class Requests:
                 return row
         return None
 
+    def _has_begun(self, row: Row) -> bool:
+        """Whether a row may have got a token; one that has not begins anew when it comes back."""
+        return len(row.generated) > 0 if self._shows_tokens else row.decided is not None or row.taken > 0
+
+    def _drop_unbegun(self, settings: RequestSettings, prompt: tuple[int, ...]) -> None:
+        """A request begins: if it had left the batch before, it had not got a token."""
+        for row in self._away.values():
+            if row.taken == 0 and row.prompt == prompt and row.settings == settings:
+                self._forget(row)
+                return
+
     def _refuse(self, settings: RequestSettings, why: str) -> Refused:
         refused = Refused(settings, why)
         self._note(refused)
@@ -176,7 +193,7 @@ class Requests:
         """Keep a row whose report may be asked for."""
         if row not in self._by_key.get(row.settings.key or "", []):
             return
-        if isinstance(row, Row) and not row.has_begun:  # it will begin anew
+        if isinstance(row, Row) and not self._has_begun(row):  # it will begin anew
             self._forget(row)
             return
         self._finished[id(row)] = row

@@ -35,7 +35,7 @@ class Row:
         setup ([`Setup`]): of the engine.
         settings ([`RequestSettings`]): of the request.
         prompt (`Sequence[int]`): token ids.
-        generated (`list[int]`): the tokens that it has got; the engine appends to this very list, or never does.
+        generated (`list[int]`): the tokens that it has got; an engine that `shows_tokens` appends to this very list.
         seed (`int`): of its draws.
         device (`torch.device`): where its scores will be.
 
@@ -67,11 +67,6 @@ class Row:
         self.tail[len(self.tail) - len(last) :] = torch.tensor(last)
         self.tail = self.tail.to(device)
         self._trace: list[torch.Tensor] = []  # of (8, steps) int32 each, see `TOKEN`
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether it has got a token; what has not begins anew when it comes back."""
-        return self.taken > 0 or len(self.generated) > 0
 
     @property
     def rule(self) -> Rule:

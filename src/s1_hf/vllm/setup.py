@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import AutoTokenizer, GenerationConfig
 
 from s1_hf.forcing.automaton import Automaton
-from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.budget import NAMES, Budget
 from s1_hf.forcing.collect import check_spelling
 from s1_hf.forcing.formats import ThinkingFormat, check_format, format_of_settings
 from s1_hf.forcing.keywords import SharedKeywords
@@ -95,7 +95,7 @@ class Setup:
 
 def check_defaults(given: Mapping[str, Any]) -> None:
     """Raises a `ValueError` if the settings of an engine are not texts and the like, which all requests may share."""
-    check_spelling(name for name in given if name not in _TEXTS)
+    check_spelling(name for name in given if name not in NAMES)
     unknown = [name for name in given if name not in _TEXTS]
     if unknown:
         raise ValueError(
