@@ -29,8 +29,8 @@ def params(**fields) -> SimpleNamespace:
         ({"ignore_eos": True}, "`ignore_eos` cannot be combined"),
         ({"extra_args": {"num_ignores": -1}}, "`num_ignores` has to be an integer of at least 0"),
         ({"extra_args": {"min_thinking_tokens": 51}}, "`min_thinking_tokens` has to fit .* `max_tokens` is 50"),
-        ({"extra_args": {KEY: 5}}, f"`{KEY}` has to be a str"),
-        ({"extra_args": {KEY: "a", SEED: "5"}}, f"`{SEED}` has to be a int"),
+        ({"extra_args": {KEY: 5}}, f"`{KEY}` has to be a text"),
+        ({"extra_args": {KEY: "a", SEED: "5"}}, f"`{SEED}` has to be an integer"),
     ],
 )
 def test_a_request_that_cannot_be_met_is_refused(fields, message):

@@ -34,7 +34,7 @@ def test_rows_that_are_thrown_about_equal_stop_and_reprompt(shows_tokens, seed):
     for one in asked:
         wanted = expected(case, int(one.settings.key.split()[0]))
         assert one.generated == wanted.new
-        report = requests.report(one.settings.key, one.generated)
+        report = requests.told(one.settings.key, one.generated).report
         assert list(report.forced) == wanted.forced
         assert fields_of(report) == (
             wanted.thinking_tokens,
@@ -92,7 +92,7 @@ def test_a_row_that_has_no_token_yet_begins_anew():
     again = entered(requests, "a", max_thinking_tokens=5)
     assert again is not row
     step(requests, [again])
-    assert requests.report("a", again.generated).thinking_tokens == 0
+    assert requests.told("a", again.generated).report.thinking_tokens == 0
 
 
 def test_two_rows_alike_come_back_as_two():
@@ -116,7 +116,7 @@ def test_a_row_that_is_not_known_ends_at_once():
     requests.decide([other, lost], [0, 1], torch.tensor([0, 3]), scores)
     assert int(scores[1].argmax()) == setting("think")[0].eos_token_id
     with pytest.raises(RuntimeError, match="not known any more"):
-        requests.report("lost", [3])
+        requests.told("lost", [3])
 
 
 def test_an_impossible_budget_ends_at_once_and_says_why():
@@ -125,7 +125,7 @@ def test_an_impossible_budget_ends_at_once_and_says_why():
     refused = requests.enter(RequestSettings(budget=Budget(wait_text="a</think>"), key="a"), [1], [])
     assert isinstance(refused, Refused)
     with pytest.raises(RuntimeError, match="`wait_text` has to be free of delimiters"):
-        requests.report("a", [])
+        requests.told("a", [])
 
 
 def test_a_prompt_of_embeddings_is_refused():
@@ -142,7 +142,7 @@ def test_rows_that_ended_are_forgotten():
         step(requests, [row])
         requests.leave(row, is_over=True)
     assert not requests._away and list(requests._by_key) == ["a"]
-    requests.report("a", row.generated)
+    requests.told("a", row.generated)
     assert not requests._away and not requests._by_key and not requests._finished
 
 
@@ -157,7 +157,7 @@ def test_only_so_many_rows_are_kept(monkeypatch):
     assert len(requests._away) == 8 and len(requests._finished) == 3
     assert list(requests._by_key) == [str(i) for i in range(9, 20)]
     with pytest.raises(RuntimeError, match="'0' is not known: those of the last 3"):
-        requests.report("0", [1])
+        requests.told("0", [1])
 
 
 def test_a_report_of_fewer_tokens_than_were_computed():
@@ -166,7 +166,7 @@ def test_a_report_of_fewer_tokens_than_were_computed():
     row = entered(requests, "a", prompt="<think>", max_thinking_tokens=4)
     for _ in range(12):
         step(requests, [row])
-    report = requests.report("a", row.generated[:6])
+    report = requests.told("a", row.generated[:6]).report
     assert report.thinking_tokens == 4 and report.ended == "cut" and len(report.forced) == 6
 
 
@@ -176,7 +176,7 @@ def test_outputs_of_one_prompt_have_their_own_reports():
     rows = [entered(requests, "a", prompt="<think>", max_thinking_tokens=cap) for cap in (3, 5)]
     for _ in range(9):
         step(requests, rows)
-    found = [requests.report("a", row.generated).thinking_tokens for row in reversed(rows)]
+    found = [requests.told("a", row.generated).report.thinking_tokens for row in reversed(rows)]
     assert found == [5, 3]
 
 

@@ -18,6 +18,7 @@ from s1_hf.generation.generate import forcing_arguments, processor_in
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
+    from s1_hf.forcing.automaton import Automaton
     from s1_hf.forcing.budget import Budget
     from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 
@@ -97,6 +98,11 @@ class SweepTrace:
     cache: Cache
     completions: list[Completion]
     replay: Replay
+
+    @property
+    def automaton(self) -> Automaton:
+        """What it was decided with."""
+        return self.processor.automaton
 
     @property
     def steps(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s1_hf.forcing.budget import Budget, check_effect
 from s1_hf.forcing.collect import collect_budget, one_for_each
@@ -21,8 +21,11 @@ from s1_hf.vllm.setup import Setup
 from vllm import SamplingParams
 
 if TYPE_CHECKING:
+    import torch
     from typing_extensions import Unpack
 
+    from s1_hf.forcing.automaton import Automaton
+    from s1_hf.forcing.decisions import Limits
     from s1_hf.forcing.keywords import BudgetKeywords
     from vllm import LLM, RequestOutput
 
@@ -114,6 +117,14 @@ def with_budget(params: SamplingParams, budget: Budget, output: int | None = Non
     return own
 
 
+class Ran(NamedTuple):
+    """One output of a request."""
+
+    completion: Completion
+    states: list[list[int]]  # in which its tokens were taken, if they were asked for
+    cached: int  # tokens of its prompt that were not computed, because the cache held them
+
+
 def run(
     llm: LLM, setup: Setup, rows: Sequence[list[int]], params: Sequence[SamplingParams], **options: Any
 ) -> list[list[Completion]]:
@@ -127,35 +138,58 @@ def run(
     Raises:
         ValueError: a request cannot be met.
     """
-    # 1. What cannot be met is said before anything is run, and so is what cannot act.
-    for prompt, own in zip(rows, params, strict=True):
-        check_request(own)
-        settings = settings_of(own, setup.defaults)
-        budgets = setup.row_budgets(settings)
-        start = first_state([start_of(setup.automaton(settings.budget, settings.stops), prompt)])
-        budgets.limits(start, len(prompt), [prompt])
-    # 2. The engine's part, and the reports of it.
+    starts = [check(setup, prompt, own) for prompt, own in zip(rows, params, strict=True)]
     prompts = [{"prompt_token_ids": prompt} for prompt in rows]
     outputs = llm.generate(prompts, list(params), **{"use_tqdm": False, **options})
-    reports = iter(_reports(llm, outputs, params))
-    # 3. Completions.
+    ran = completed(llm, setup, rows, params, outputs)
+    for (automaton, limits, start), of_request in zip(starts, ran, strict=True):
+        for one in of_request:
+            warn_about_reports([one.completion.report], automaton, limits, start)
+    return [[one.completion for one in of_request] for of_request in ran]
+
+
+def check(setup: Setup, prompt: Sequence[int], params: SamplingParams) -> tuple[Automaton, Limits, torch.Tensor]:
+    """What a request is decided with: its automaton, its limits, and its first state, `(7, 1)`.
+
+    Raises:
+        ValueError: it cannot be met. What cannot act is warned about.
+    """
+    check_request(params)
+    settings = settings_of(params, setup.defaults)
+    budgets = setup.row_budgets(settings)
+    automaton = setup.automaton(settings.budget, settings.stops)
+    start = first_state([start_of(automaton, prompt)])
+    return automaton, budgets.limits(start, len(prompt), [prompt]), start
+
+
+def completed(
+    llm: LLM,
+    setup: Setup,
+    rows: Sequence[Sequence[int]],
+    params: Sequence[SamplingParams],
+    outputs: Sequence[RequestOutput],
+    with_states: bool = False,
+) -> list[list[Ran]]:
+    """What an engine has put out, with the reports of it."""
+    told = iter(_reports(llm, outputs, params, with_states))
     found = []
     for prompt, own, output in zip(rows, params, outputs, strict=True):
         settings = settings_of(own, setup.defaults)
         automaton = setup.automaton(settings.budget, settings.stops)
-        of_prompt = []
+        of_request = []
         for one in output.outputs:
-            of_prompt.append(completion_of(setup.tokenizer, automaton, prompt, list(one.token_ids), next(reports)))
-        found.append(of_prompt)
-        start = first_state([start_of(automaton, prompt)])
-        limits = setup.row_budgets(settings).limits(start, len(prompt), [prompt], is_quiet=True)
-        for completion in of_prompt:
-            warn_about_reports([completion.report], automaton, limits, start)
+            report, states = next(told)
+            ids = list(one.token_ids)[: len(report.forced)]
+            completion = completion_of(setup.tokenizer, automaton, list(prompt), ids, report)
+            of_request.append(Ran(completion, states, output.num_cached_tokens or 0))
+        found.append(of_request)
     return found
 
 
-def _reports(llm: LLM, outputs: Sequence[RequestOutput], params: Sequence[SamplingParams]) -> list[Report]:
-    """Of every output of every request, from the engine."""
+def _reports(
+    llm: LLM, outputs: Sequence[RequestOutput], params: Sequence[SamplingParams], with_states: bool
+) -> list[tuple[Report, list[list[int]]]]:
+    """Of every output of every request, from the engine, with its states."""
     wanted: list[tuple[str, list[int]]] = []
     for output, own in zip(outputs, params, strict=True):
         key = (own.extra_args or {})[KEY]
@@ -163,12 +197,12 @@ def _reports(llm: LLM, outputs: Sequence[RequestOutput], params: Sequence[Sampli
     reports = []
     for begin in range(0, len(wanted), AT_ONCE):
         part = wanted[begin : begin + AT_ONCE]
-        of_workers = llm.collective_rpc("s1_hf_reports", args=(part,))
+        of_workers = llm.collective_rpc("s1_hf_reports", args=(part, with_states))
         answers = next(one for one in of_workers if one is not None)
-        for (_, ids), fields in zip(part, answers, strict=True):
+        for fields in answers:
             if "error" in fields:
                 raise RuntimeError(fields["error"])
-            positions = set(fields["forced"])
-            forced = tuple(i in positions for i in range(len(ids)))
-            reports.append(Report(**{**fields, "forced": forced}))
+            positions, states = set(fields["forced"]), fields.pop("states", [])
+            forced = tuple(i in positions for i in range(fields.pop("tokens")))
+            reports.append((Report(**{**fields, "forced": forced}), states))
     return reports

@@ -16,15 +16,19 @@ class ReportsExtension:
 
     vllm_config: VllmConfig
 
-    def s1_hf_reports(self, wanted: Sequence[tuple[str, Sequence[int]]]) -> list[dict[str, Any]] | None:
+    def s1_hf_reports(
+        self, wanted: Sequence[tuple[str, Sequence[int]]], with_states: bool = False
+    ) -> list[dict[str, Any]] | None:
         """The reports of some requests, which are forgotten with that.
 
         Args:
             wanted (`Sequence[tuple[str, Sequence[int]]]`): names of requests, with what they have generated.
+            with_states (`bool`): also the states in which their tokens were taken.
 
         Returns:
-            `list[dict]`: the fields of a [`Report`] each, with the positions of forced tokens; or an `error`. `None`
-            in a worker that decides nothing.
+            `list[dict]`: the fields of a [`Report`] each, with the positions of forced tokens, and how many `tokens`
+            it is of: an end of sequence that a limit made is none. Or an `error`. `None` in a worker that decides
+            nothing.
         """
         processor = processor_of(self.vllm_config)
         if processor is None:
@@ -32,11 +36,14 @@ class ReportsExtension:
         found = []
         for key, ids in wanted:
             try:
-                report = processor.requests.report(key, ids)
+                told = processor.requests.told(key, ids)
             except RuntimeError as error:
                 found.append({"error": str(error)})
                 continue
-            fields = dict(vars(report))
-            fields["forced"] = [i for i, forced in enumerate(report.forced) if forced]
+            fields = dict(vars(told.report))
+            fields["forced"] = [i for i, forced in enumerate(told.report.forced) if forced]
+            fields["tokens"] = len(told.report.forced)
+            if with_states:
+                fields["states"] = [[int(value) for value in state] for state in told.states]
             found.append(fields)
         return found

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from s1_hf.forcing.decisions import Limits, advance, decide
+from s1_hf.forcing.decisions import RAISED, Limits, advance, decide
 from s1_hf.vllm.drawing import Warping, draw
-from s1_hf.vllm.row import traced
+from s1_hf.vllm.row import OwnLimits, traced
 
 if TYPE_CHECKING:
     from s1_hf.vllm.row import Row
@@ -36,6 +36,7 @@ class Group:
         columns = zip(*(row.limits for row in rows), strict=True)
         self._limits = Limits(*(torch.cat(column) for column in columns))
         self._warping = Warping.of([row.settings for row in rows], device) if self._rule == "sample" else None
+        self._own_limits = OwnLimits.of([row.settings for row in rows], device)
         # (7, rows), (7, rows) and (rows, tail length); see `Row`.
         self._committed = torch.stack([row.committed for row in rows], dim=1)
         self._decided = torch.stack([row.committed if row.decided is None else row.decided for row in rows], dim=1)
@@ -65,6 +66,7 @@ class Group:
         """
         self._follow(taken, last)
         own = scores[self._slice] if self._slice else scores[self._at]
+        ends = None if self._own_limits is None else self._own_limits.reached(self._committed, self._automaton)
         decision = decide(
             self._tables,
             self._limits,
@@ -79,6 +81,9 @@ class Group:
         )
         self._decided = decision.state
         self._is_new = [False] * len(self._rows)
+        if ends is not None:
+            eos = self._automaton.eos[0]
+            own[:, eos] = own[:, eos].masked_fill(ends, 2 * RAISED)  # also above what is forced
         if self._slice is None:
             scores[self._at] = own
 
@@ -116,7 +121,7 @@ class Group:
 
     def _draw(self, scores: torch.Tensor, again: bool) -> torch.Tensor:
         assert self._warping is not None
-        numbers = [row.numbers.at(count)[again] for row, count in zip(self._rows, self._taken, strict=True)]
+        numbers = [row.uniform(count, again) for row, count in zip(self._rows, self._taken, strict=True)]
         uniform = torch.tensor(numbers, dtype=torch.float64).to(scores.device, non_blocking=True)
         return draw(scores, self._warping, uniform[:, None])
 

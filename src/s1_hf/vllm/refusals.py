@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from s1_hf.vllm.settings import KEY, SEED, asks_for_budget, settings_of
+from s1_hf.forcing.decisions import Field
+from s1_hf.forcing.loops import is_count
+from s1_hf.vllm.settings import ANSWER, GIVE_UP, KEY, SEED, START, STEPS, asks_for_budget, settings_of
 
 # Parameters of a request that act on the scores after this processor, or on what follows from the chosen tokens: the
 # name, whether it is set, and what to do.
@@ -22,6 +24,20 @@ _NOT_WITH_A_BUDGET: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("ignore_eos", lambda params: params.ignore_eos, "Leave it out; `min_thinking_tokens` lengthens thinking."),
 )
 
+# Of `extra_args`, besides the fields of a budget: the name, what is right, and that in words.
+_NUMBERS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    (KEY, lambda value: isinstance(value, str), "a text"),
+    (SEED, is_count, "an integer"),
+    (ANSWER, lambda value: is_count(value) and value >= 1, "an integer of at least 1"),
+    (GIVE_UP, lambda value: is_count(value) and value >= 0, "an integer of at least 0"),
+    (STEPS, lambda value: is_count(value) and value >= 0, "an integer of at least 0"),
+    (
+        START,
+        lambda value: isinstance(value, (list, tuple)) and len(value) == len(Field) and all(map(is_count, value)),
+        f"a list of {len(Field)} integers",
+    ),
+)
+
 
 def check_request(params: Any) -> None:
     """Checks everything about a request that can be checked without the model's tokenizer.
@@ -34,14 +50,14 @@ def check_request(params: Any) -> None:
     """
     if not asks_for_budget(params):
         return
-    settings = settings_of(params, {})
     for name, is_set, remedy in _NOT_WITH_A_BUDGET:
         if is_set(params):
             raise ValueError(f"`{name}` cannot be combined with a thinking budget. {remedy}")
-    for name, kind in ((KEY, str), (SEED, int)):
+    for name, is_right, rule in _NUMBERS:
         value = params.extra_args.get(name)
-        if value is not None and not isinstance(value, kind):
-            raise ValueError(f"`{name}` has to be a {kind.__name__}, but is {value!r}.")
+        if value is not None and not is_right(value):
+            raise ValueError(f"`{name}` has to be {rule}, but is {value!r}.")
+    settings = settings_of(params, {})
     least = settings.budget.column("min_thinking_tokens", 1)[0]
     if settings.max_tokens is not None and least > settings.max_tokens:
         raise ValueError(

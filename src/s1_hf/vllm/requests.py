@@ -11,10 +11,9 @@ import torch
 
 from s1_hf.forcing.decisions import RAISED
 from s1_hf.vllm.group import Group
-from s1_hf.vllm.row import Row
+from s1_hf.vllm.row import Row, Told
 
 if TYPE_CHECKING:
-    from s1_hf.forcing.report import Report
     from s1_hf.vllm.settings import RequestSettings
     from s1_hf.vllm.setup import Setup
 
@@ -130,7 +129,7 @@ class Requests:
             if isinstance(row, Refused):
                 scores[place, self._setup.eos[0]] = RAISED
 
-    def report(self, key: str, ids: Sequence[int]) -> Report:
+    def told(self, key: str, ids: Sequence[int]) -> Told:
         """What happened to the request of that name that generated `ids`; it is forgotten.
 
         Raises:
@@ -152,7 +151,7 @@ class Requests:
                 "kept, until they are fetched."
             )
         self._forget(found)
-        return found.report(ids)
+        return found.told(ids)
 
     # -- rows that are not in the batch -------------------------------------------------------------------------
 

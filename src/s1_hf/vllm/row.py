@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from s1_hf.forcing.budget import NO_LIMIT
 from s1_hf.forcing.decisions import Field, Limits, Rule, advance, first_state
 from s1_hf.forcing.draws import RowNumbers
 from s1_hf.forcing.prompts import start_of
-from s1_hf.forcing.report import Report
+from s1_hf.forcing.report import Ended, Report
 from s1_hf.forcing.tables import State, after_effect
+from s1_hf.generation.criteria import is_long
 from s1_hf.generation.reports import report_of
 
 if TYPE_CHECKING:
@@ -22,6 +24,42 @@ if TYPE_CHECKING:
 
 TOKEN = len(Field)
 """The row of a trace that holds the token that was taken; those before it are the state in which it was chosen."""
+
+
+class Told(NamedTuple):
+    """What is known of a request that has ended."""
+
+    report: Report
+    states: list[State]  # in which each of its tokens was taken
+
+
+class OwnLimits(NamedTuple):
+    """Limits of requests besides their budgets; a budget that is reached closes thinking, one of these ends the row."""
+
+    answer_tokens: torch.Tensor  # (rows,)
+    thinking_tokens: torch.Tensor  # (rows,)
+
+    @classmethod
+    def of(cls, rows: Sequence[RequestSettings], device: torch.device) -> OwnLimits | None:
+        """Those of some requests, if any of them has one."""
+        given = [(row.max_answer_tokens, row.give_up_after) for row in rows]
+        if not any(one is not None for pair in given for one in pair):
+            return None
+        columns = []
+        for column in zip(*given, strict=True):
+            columns.append(torch.tensor([NO_LIMIT if one is None else one for one in column], device=device))
+        return cls(*columns)
+
+    def reached(self, state: torch.Tensor, automaton: Automaton) -> torch.Tensor:
+        """Which rows in `state`, `(7, rows)`, have reached one; `bool` of shape `(rows,)`."""
+        thought = state[Field.THINKING] - state[Field.PENDING]
+        return is_long(state, automaton, self.answer_tokens) | (thought > self.thinking_tokens)
+
+
+def check_start(state: State, automaton: Automaton) -> None:
+    """Raises a `ValueError` if a row cannot start in this state."""
+    if not 0 <= state.cell < len(automaton.cells) or min(state) < 0 or state.ended not in list(Ended):
+        raise ValueError(f"A request cannot start in {tuple(state)}: it is not a state of its format and budget.")
 
 
 class Row:
@@ -55,7 +93,12 @@ class Row:
         self.settings, self.prompt, self.generated = settings, tuple(prompt), generated
         budgets = setup.row_budgets(settings)
         self.automaton: Automaton = setup.automaton(settings.budget, settings.stops)
-        start = first_state([start_of(self.automaton, self.prompt)])  # (7, 1)
+        if settings.start is None:
+            self._start = start_of(self.automaton, self.prompt)
+        else:
+            self._start = State(*settings.start)
+            check_start(self._start, self.automaton)
+        start = first_state([self._start])  # (7, 1)
         # Where prompts have led what is warned about, and refused, was seen to where the request was made.
         self.limits: Limits = budgets.limits(start, len(self.prompt), [], is_quiet=True).to(device)
         self.numbers = RowNumbers(seed)
@@ -67,6 +110,10 @@ class Row:
         self.tail[len(self.tail) - len(last) :] = torch.tensor(last)
         self.tail = self.tail.to(device)
         self._trace: list[torch.Tensor] = []  # of (8, steps) int32 each, see `TOKEN`
+
+    def uniform(self, count: int, again: bool) -> float:
+        """The number that its token after `count` is drawn with."""
+        return self.numbers.at(self.settings.steps + count)[again]
 
     @property
     def rule(self) -> Rule:
@@ -124,7 +171,7 @@ class Row:
         """The token that the last decision forces, or -1: it left a choice."""
         return -1 if self.decided is None else self.automaton.cells[int(self.decided[Field.CELL])].forced
 
-    def report(self, ids: Sequence[int]) -> Report:
+    def told(self, ids: Sequence[int]) -> Told:
         """What happened in this row, of which `ids` were generated.
 
         Raises:
@@ -132,17 +179,28 @@ class Row:
         """
         if not self.has_written(ids):
             raise ValueError("These tokens are not what was generated.")
-        if not ids:
-            start = start_of(self.automaton, self.prompt)
-            return report_of([int(value) for value in start], ())
-        states = self.trace()[:TOKEN, : len(ids)].T.tolist()  # of each token, before it
+        states = [State(*values) for values in self.trace()[:TOKEN, : len(ids)].T.tolist()]  # before each token
         if len(states) < len(ids):
             assert self.decided is not None
-            states.append(self.decided.tolist())
-        forced = tuple(self.automaton.cells[state[Field.CELL]].forced >= 0 for state in states)
-        last = State(*states[-1])
-        final = after_effect(last, self.automaton.effect_of(ids[-1], last.cell))
-        return report_of([int(value) for value in final], forced)
+            states.append(State(*self.decided.tolist()))
+        # The last token may be there only because the row had reached a limit of its own.
+        if ids and self.ends_at(self._after(states, ids[:-1])):
+            ids, states = ids[:-1], states[:-1]
+        final = self._after(states, ids)
+        forced = tuple(self.automaton.cells[state.cell].forced >= 0 for state in states)
+        return Told(report_of([int(value) for value in final], forced), states)
+
+    def _after(self, states: Sequence[State], ids: Sequence[int]) -> State:
+        """The state after `ids`, which were taken in `states`."""
+        if not ids:
+            return self._start
+        last = states[len(ids) - 1]
+        return after_effect(last, self.automaton.effect_of(ids[-1], last.cell))
+
+    def ends_at(self, state: State) -> bool:
+        """Whether a row in this state has reached a limit of its own, so that only an end of sequence may follow."""
+        limits = OwnLimits.of([self.settings], self.committed.device)
+        return limits is not None and bool(limits.reached(first_state([state]), self.automaton))
 
 
 def traced(states: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:

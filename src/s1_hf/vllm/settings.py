@@ -7,7 +7,7 @@ own name, as numbers and texts. Where a field takes `None`, an empty text says s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from s1_hf.forcing.budget import NAMES, PER_PROMPT, Budget, check_effect, without_idle
@@ -18,6 +18,15 @@ KEY = "s1_hf_key"
 """Of `extra_args`: the name under which a request's report can be fetched."""
 SEED = "s1_hf_seed"
 """Of `extra_args`: the seed of a request's draws. Unlike `SamplingParams.seed` it costs vLLM no generator."""
+
+ANSWER = "max_answer_tokens"
+"""Of `extra_args`: how many answer tokens a request may write."""
+GIVE_UP = "s1_hf_give_up_after"
+"""Of `extra_args`: the request ends with its first thinking token beyond this many."""
+START = "s1_hf_start"
+"""Of `extra_args`: the state, as its numbers, that a request starts in, whose prompt is then not read."""
+STEPS = "s1_hf_steps"
+"""Of `extra_args`: how many tokens such a request has drawn before."""
 
 _GREEDY = 1e-5  # below this temperature vLLM decodes greedily
 
@@ -34,6 +43,9 @@ class RequestSettings:
         seed (`int`, *optional*): of the request's draws.
         stops (`tuple[int, ...]`): ids that end the sequence, besides the engine's.
         key (`str`, *optional*): the name of its report; without one none is kept.
+        max_answer_tokens, give_up_after (`int`, *optional*): of answer, and of thinking, at which it ends.
+        start (`tuple[int, ...]`, *optional*): the state it starts in; by default its prompt is read.
+        steps (`int`): how many tokens it has drawn before.
     """
 
     budget: Budget
@@ -45,6 +57,10 @@ class RequestSettings:
     seed: int | None = None
     stops: tuple[int, ...] = ()
     key: str | None = None
+    max_answer_tokens: int | None = None
+    give_up_after: int | None = None
+    start: tuple[int, ...] | None = None
+    steps: int = 0
 
     @property
     def is_greedy(self) -> bool:
@@ -55,7 +71,7 @@ class RequestSettings:
 def asks_for_budget(params: Any) -> bool:
     """Whether `SamplingParams` are those of a request that is to be followed; all others are left alone."""
     given = getattr(params, "extra_args", None) or {}
-    return any(name in given for name in (*NAMES, KEY))
+    return any(name in given for name in (*NAMES, KEY, ANSWER))
 
 
 def settings_of(params: Any, defaults: Mapping[str, Any]) -> RequestSettings:
@@ -67,9 +83,10 @@ def settings_of(params: Any, defaults: Mapping[str, Any]) -> RequestSettings:
     Raises:
         ValueError: a field has the wrong type or range, or looks misspelt.
     """
-    seed = params.extra_args.get(SEED)
+    extra = params.extra_args
+    seed, start = extra.get(SEED), extra.get(START)
     return RequestSettings(
-        budget=budget_from(params.extra_args, defaults),
+        budget=budget_from(extra, defaults),
         max_tokens=params.max_tokens,
         temperature=params.temperature,
         top_k=max(params.top_k, 0),
@@ -77,7 +94,11 @@ def settings_of(params: Any, defaults: Mapping[str, Any]) -> RequestSettings:
         min_p=params.min_p,
         seed=params.seed if seed is None else seed,
         stops=tuple(sorted(params.stop_token_ids or ())),
-        key=params.extra_args.get(KEY),
+        key=extra.get(KEY),
+        max_answer_tokens=extra.get(ANSWER),
+        give_up_after=extra.get(GIVE_UP),
+        start=None if start is None else tuple(start),
+        steps=extra.get(STEPS, 0),
     )
 
 
@@ -97,13 +118,15 @@ def budget_from(given: Mapping[str, Any], defaults: Mapping[str, Any] | None = N
     ```
     """
     own = {name: _from_flat(name, given[name]) for name in NAMES if name in given}
-    check_spelling(name for name in given if name not in NAMES)
+    check_spelling(name for name in given if name not in (*NAMES, ANSWER))
     for name in PER_PROMPT:
         if isinstance(own.get(name), (list, tuple)):
             raise ValueError(f"`{name}` has to be one number for a request, but is {own[name]!r}. Give each its own.")
-    check_effect([Budget(**own)])
-    (budget,) = without_idle([Budget(**{**(defaults or {}), **own})])
-    return budget
+    if KEY not in given:  # else it is one of ours, which was checked, or one of a sweep's, of which others use the rest
+        check_effect([Budget(**own)])
+    budget = Budget(**{**(defaults or {}), **own})
+    (acting,) = without_idle([budget])
+    return replace(budget, **{name: getattr(acting, name) for name in defaults or {} if name not in own})
 
 
 def flat(budget: Budget) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from transformers import AutoTokenizer, GenerationConfig
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.budget import NAMES, Budget
 from s1_hf.forcing.collect import check_spelling
-from s1_hf.forcing.formats import ThinkingFormat, check_format, format_of_settings
+from s1_hf.forcing.formats import ThinkingFormat, check_format, format_of_settings, resolve_format
 from s1_hf.forcing.keywords import SharedKeywords
 from s1_hf.generation.guards import check_can_ignore, check_message_fits
 from s1_hf.generation.limits import RowBudgets
@@ -57,7 +58,7 @@ class Setup:
         model = config.model_config
         tokenizer = tokenizer_of(model.tokenizer, model.tokenizer_revision, model.trust_remote_code)
         given = dict((config.additional_config or {}).get(SECTION, {}))
-        format = format_of_settings(tokenizer, given.pop("format", None))
+        format = _format_of(tokenizer, given.pop("format", None))
         check_defaults(given)
         eos = _ends_of(model, tokenizer)
         setup = cls(tokenizer, format, eos, model.max_model_len, given)
@@ -109,6 +110,23 @@ def check_defaults(given: Mapping[str, Any]) -> None:
 def tokenizer_of(name: str, revision: str | None, trust_remote_code: bool) -> PreTrainedTokenizerBase:
     """The tokenizer of a model; kept, so that what is built on it is found again."""
     return AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=trust_remote_code)
+
+
+def whole(format: ThinkingFormat) -> dict[str, Any]:
+    """A format as JSON types, every field of it, from which another process makes the same."""
+    return {"resolved": json.loads(json.dumps(asdict(format)))}
+
+
+def _format_of(tokenizer: PreTrainedTokenizerBase, given: Any) -> ThinkingFormat:
+    """The format that an engine's options say; see [`whole`]."""
+    if not isinstance(given, dict) or "resolved" not in given:
+        return format_of_settings(tokenizer, given)
+    fields: dict[str, Any] = {}
+    for name, value in given["resolved"].items():
+        if name == "tool_results":
+            value = tuple(tuple(pair) for pair in value)
+        fields[name] = tuple(value) if isinstance(value, list) else value
+    return resolve_format(tokenizer, ThinkingFormat(**fields))
 
 
 def _ends_of(model: Any, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
