@@ -57,24 +57,29 @@ class ToyLogits(LogitsProcessor):
         for place, (params, prompt, generated) in self.rows.items():
             seen[id(generated)] = len(generated)
             events["thrown_away"] += self.seen.get(id(generated)) == len(generated)
-            seed = (params.extra_args or {}).get("case")
-            if seed is None:
+            case = (params.extra_args or {}).get("case")
+            if case is None:
                 continue
-            own = case_model(seed).next_logits([*prompt, *generated])
+            own = case_model(case).next_logits([*prompt, *generated])
             logits[place] = 5.0  # beyond the case's vocabulary there is no token, and the engine likes what is there
             logits[place, : len(own)] = own
         self.seen = seen
         return logits
 
 
-_models: dict[int, Any] = {}
+_models: dict[int | str, Any] = {}
 
 
-def case_model(seed: int) -> Any:
-    """The model of a case; it takes a while to make one."""
-    if seed not in _models:
-        _models[seed] = case_of(seed)["model"]
-    return _models[seed]
+def case_model(case: int | str) -> Any:
+    """The model of a case of that seed, which takes a while to make, or one of that name."""
+    if case not in _models:
+        _models[case] = case_of(case)["model"]
+    return _models[case]
+
+
+def known_model(name: str, model: Any) -> None:
+    """Requests may name this model as their `case`."""
+    _models[name] = model
 
 
 @contextmanager

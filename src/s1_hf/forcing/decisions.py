@@ -36,6 +36,14 @@ Rule = Literal["greedy", "unknown", "sample", "beam"]
 Draw = Callable[[torch.Tensor, bool], torch.Tensor]
 """From scores, of shape `(batch_size, vocab_size)`, to one token per row; `True`: a second draw in the same step."""
 
+MostLikely = Callable[[torch.Tensor], torch.Tensor]
+"""From scores, of shape `(batch_size, vocab_size)`, to the highest of each row: hosts may have a faster one."""
+
+
+def highest(scores: torch.Tensor) -> torch.Tensor:
+    """The token with the highest score of each row, of shape `(batch_size,)`."""
+    return scores.argmax(-1)
+
 
 class Field(IntEnum):
     """The rows of the state: the fields of [`State`] by number."""
@@ -111,6 +119,7 @@ def decide(
     loop_guard: LoopGuard | None = None,
     may_skip: bool = True,
     in_place: bool = False,
+    most_likely: MostLikely = highest,
 ) -> Decision:
     """Apply the contract's rules to the next token of every row.
 
@@ -125,6 +134,7 @@ def decide(
         may_skip (`bool`): whether an ignored end may have no Wait in its place; `False` saves work when sampling.
         in_place (`bool`): change `scores` themselves, for hosts that allow it. Where only one token is possible it is
             then raised far above the others, which saves a pass over the vocabulary.
+        most_likely (`Callable`): what finds the most likely tokens.
     """
     # 1. What is never allowed in a row's cell (rules 4, 7 and 9).
     bans = tables.bans[tables.cell(state[Field.CELL]).bans]  # (batch_size, S)
@@ -135,7 +145,7 @@ def decide(
         assert draw is not None
         pick = draw(scores, False)
     else:
-        pick = scores.argmax(-1)
+        pick = most_likely(scores)
     looped = looping(input_ids, state[Field.THINKING], loop_guard) if loop_guard else None
     state, free, honoured, skips, ignoring = judge(tables, limits, state, pick, input_ids[:, -1], looped)
 

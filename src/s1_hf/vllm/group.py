@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from s1_hf.forcing.decisions import RAISED, Limits, advance, decide
+from s1_hf.forcing.decisions import RAISED, Limits, MostLikely, advance, decide, highest
 from s1_hf.vllm.drawing import Warping, draw
 from s1_hf.vllm.row import OwnLimits, traced
 
@@ -24,10 +24,11 @@ class Group:
     Args:
         rows (`Sequence[Row]`): of one `group_key`.
         places (`Sequence[int]`): where they stand in the batch.
+        most_likely (`Callable`): what finds the most likely tokens.
     """
 
-    def __init__(self, rows: Sequence[Row], places: Sequence[int]) -> None:
-        self._rows, self._places = list(rows), list(places)
+    def __init__(self, rows: Sequence[Row], places: Sequence[int], most_likely: MostLikely = highest) -> None:
+        self._rows, self._places, self._most_likely = list(rows), list(places), most_likely
         first = rows[0]
         device = first.committed.device
         self._automaton, self._rule, self._guard = first.automaton, first.rule, first.guard
@@ -78,6 +79,7 @@ class Group:
             self._guard,
             self._may_skip,
             in_place=True,
+            most_likely=self._most_likely,
         )
         self._decided = decision.state
         self._is_new = [False] * len(self._rows)
