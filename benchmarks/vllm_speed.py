@@ -61,8 +61,8 @@ def tables(rows: list[dict[str, Any]]) -> list[str]:
         else:
             ignores.append(shown | {"reprompting / budgets": row["reprompting"] / row["budgets"]})
     return [
-        f"{installed_version()}, V1 runner on the CPU, float32, in one process. Tokens per second, medians of rounds in "
-        f"turn; every row generates {TOKENS} tokens and thinks all the time.",
+        f"{installed_version()}, V1 runner on the CPU, float32, in one process. Tokens per second, medians of rounds "
+        f"in turn; every row generates {TOKENS} tokens and thinks all the time.",
         table(speed),
         "Seconds for a batch of the embedded model's problems, whole answers under ignored ends: the same tokens in "
         "every row of the three ways, medians; `s1_hf.generate` once.",

@@ -36,23 +36,24 @@ def reprompted(llm, prompt: list[int], warping: dict) -> list[tuple]:
     """The thinking of `DRAWS` rows: generate until an end, strip it, append the Wait, generate on."""
     tokenizer, fmt, _ = setting("think")
     (wait,) = encode(tokenizer, "Wait")
-    rows = [{"thinking": [], "used": 0, "bans": None, "left": CAP} for _ in range(DRAWS)]
+    rows = [{"thinking": [], "used": 0, "bans": []} for _ in range(DRAWS)]
     done: list[tuple] = []
     while rows:
         params = []
         for row in rows:  # the token right after a Wait is never an end
             length = 1 if row["bans"] else CAP - len(row["thinking"])
-            own = {"logit_bias": row["bans"], "stop_token_ids": list(fmt.ends), "max_tokens": length}
-            params.append(SamplingParams(**warping, **own, extra_args={"case": "law"}, detokenize=False))
+            own = {"stop_token_ids": list(fmt.ends), "max_tokens": length}
+            extra = {"case": "law", "banned": row["bans"]}
+            params.append(SamplingParams(**warping, **own, extra_args=extra, detokenize=False))
         prompts = [{"prompt_token_ids": [*prompt, *row["thinking"]]} for row in rows]
         left = []
         for row, output in zip(rows, llm.generate(prompts, params, use_tqdm=False), strict=True):
-            tokens, row["bans"] = list(output.outputs[0].token_ids), None
+            tokens, row["bans"] = list(output.outputs[0].token_ids), []
             ends = tokens[-1] in fmt.ends
             row["thinking"] += tokens[:-1] if ends else tokens
             if ends and row["used"] == 0 and len(row["thinking"]) + 1 < CAP:
                 row["thinking"].append(wait)
-                row["used"], row["bans"] = 1, dict.fromkeys(fmt.ends, -100.0)
+                row["used"], row["bans"] = 1, list(fmt.ends)
             elif ends or len(row["thinking"]) == CAP:
                 done.append((*row["thinking"], "natural" if ends else "cut"))
                 continue
@@ -71,12 +72,16 @@ def budgeted(llm, prompt: list[int], warping: dict) -> list[tuple]:
     return found
 
 
-@pytest.mark.parametrize(
-    "warping",
-    [{"temperature": 1.3}, {"temperature": 1.3, "top_k": 3}, {"temperature": 1.5, "top_p": 0.6}]
-    + [{"temperature": 1.5, "min_p": 0.3}, {"temperature": 1.2, "top_k": 4, "top_p": 0.8, "min_p": 0.1}],
-    ids=str,
-)
+WARPINGS = [
+    {"temperature": 1.3},
+    {"temperature": 1.3, "top_k": 3},
+    {"temperature": 1.5, "top_p": 0.6},
+    {"temperature": 1.5, "min_p": 0.3},
+    {"temperature": 1.2, "top_k": 4, "top_p": 0.8, "min_p": 0.1},
+]
+
+
+@pytest.mark.parametrize("warping", WARPINGS, ids=str)
 def test_the_law_is_that_of_stop_and_reprompt(engine, warping):
     """Chi-square over whole thinkings, 2,000 draws a side; false alarm below 1e-5 for each of five settings."""
     prompt = list(encode(setting("think")[0], "<|im_start|>assistant\n<think>"))

@@ -26,7 +26,7 @@ events = {"added": 0, "resumed": 0, "moved": 0, "thrown_away": 0}
 
 
 class ToyLogits(LogitsProcessor):
-    """Gives a request whose `extra_args` have a `case` the logits of that case's model."""
+    """Gives a request whose `extra_args` have a `case` the logits of that case's model, but for what is `banned`."""
 
     def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
         self.rows: dict[int, tuple[Any, list[int], list[int]]] = {}
@@ -61,8 +61,10 @@ class ToyLogits(LogitsProcessor):
             if case is None:
                 continue
             own = case_model(case).next_logits([*prompt, *generated])
-            logits[place] = 5.0  # beyond the case's vocabulary there is no token, and the engine likes what is there
+            # Beyond the vocabulary of a random case there is no token, and the engine likes what is there.
+            logits[place] = 5.0 if isinstance(case, int) else -torch.inf
             logits[place, : len(own)] = own
+            logits[place, params.extra_args.get("banned", [])] = -torch.inf
         self.seen = seen
         return logits
 

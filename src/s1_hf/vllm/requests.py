@@ -68,22 +68,27 @@ class Requests:
         self._by_key: dict[str, list[Row | Refused]] = {}
         self._finished: OrderedDict[int, Row | Refused] = OrderedDict()
 
-    def enter(self, settings: RequestSettings, prompt: Sequence[int] | None, generated: list[int]) -> Row | Refused:
+    def enter(
+        self,
+        settings: RequestSettings,
+        prompt: Sequence[int] | None,
+        generated: list[int],
+        idle: Sequence[Row | Refused] = (),
+    ) -> Row | Refused:
         """A request joins the batch: a new one, or one that had been sent away and has `generated` something.
 
         Args:
             generated (`list[int]`): see [`Row`].
+            idle (`Sequence[Row]`): rows that may have left the batch, of which nobody told.
         """
         self.changed()
         if prompt is None:
             return self._refuse(settings, "A thinking budget needs a prompt of tokens, not of embeddings.")
         if generated:
-            returned = self._returned(settings, tuple(prompt), generated)
+            returned = self._returned(settings, tuple(prompt), generated, idle)
             if returned is None:
                 return self._refuse(settings, "It came back, and where its thinking stands is not known any more.")
             return returned
-        if not self._shows_tokens:
-            self._drop_unbegun(settings, tuple(prompt))
         self._begun += 1
         seed = settings.seed
         if seed is None:
@@ -163,15 +168,21 @@ class Requests:
 
     # -- rows that are not in the batch -------------------------------------------------------------------------
 
-    def _returned(self, settings: RequestSettings, prompt: tuple[int, ...], generated: list[int]) -> Row | None:
+    def _returned(
+        self,
+        settings: RequestSettings,
+        prompt: tuple[int, ...],
+        generated: list[int],
+        idle: Sequence[Row | Refused],
+    ) -> Row | None:
         """The row that had left with this prompt, these settings and this output.
 
         Rows that are alike in all three may stand in for each other, but not one for two.
         """
-        for row in self._away.values():
+        for row in [*self._away.values(), *(one for one in idle if isinstance(one, Row))]:
             fits = row.taken <= len(generated) <= row.taken + 1
             if fits and row.prompt == prompt and row.settings == settings and row.has_written(generated):
-                del self._away[id(row)]
+                self._away.pop(id(row), None)
                 row.generated = generated
                 return row
         return None
@@ -179,13 +190,6 @@ class Requests:
     def _has_begun(self, row: Row) -> bool:
         """Whether a row may have got a token; one that has not begins anew when it comes back."""
         return len(row.generated) > 0 if self._shows_tokens else row.decided is not None or row.taken > 0
-
-    def _drop_unbegun(self, settings: RequestSettings, prompt: tuple[int, ...]) -> None:
-        """A request begins: if it had left the batch before, it had not got a token."""
-        for row in self._away.values():
-            if row.taken == 0 and row.prompt == prompt and row.settings == settings:
-                self._forget(row)
-                return
 
     def _refuse(self, settings: RequestSettings, why: str) -> Refused:
         refused = Refused(settings, why)

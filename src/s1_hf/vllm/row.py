@@ -165,11 +165,15 @@ class Row:
         if len(ids) > self.taken + (self.decided is not None):
             return False
         seen = self.trace()[TOKEN, : len(ids)].tolist()
+        if len(seen) < len(ids) and self.forced_next() not in (-1, ids[-1]) and ids[-1] not in self.automaton.eos:
+            return False
         return seen == list(ids[: len(seen)])
 
     def forced_next(self) -> int:
         """The token that the last decision forces, or -1: it left a choice."""
-        return -1 if self.decided is None else self.automaton.cells[int(self.decided[Field.CELL])].forced
+        if self.decided is None:
+            return -1
+        return int(self.automaton.cells[int(self.decided[Field.CELL])].forced)
 
     def told(self, ids: Sequence[int]) -> Told:
         """What happened in this row, of which `ids` were generated.
