@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from typing import Annotated, Any, Literal
 
 import typer
@@ -27,6 +28,7 @@ def engine_options(context: typer.Context, engine: str) -> dict[str, Any]:
         from s1_hf.vllm.installed import check_installed
 
         check_installed()
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")  # also of the processes that it starts
         from s1_hf.vllm.loading import options_from
 
         return options_from(left)
