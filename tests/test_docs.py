@@ -14,7 +14,9 @@ from toys import toy_tokenizer
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*.md"), *ROOT.glob("benchmarks/*.md")])
-ROOMS = "cli|curate|data|embedded|engines|evaluation|forcing|generation|grading|memory|methods|metrics|plots|reporting"
+ROOMS = (
+    "cli|curate|data|embedded|engines|evaluation|forcing|generation|grading|memory|methods|metrics|plots|reporting|vllm"
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

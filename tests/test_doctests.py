@@ -11,6 +11,7 @@ import s1_hf
 ROOT = Path(s1_hf.__file__).parent
 MODULES = sorted(".".join(("s1_hf", *path.relative_to(ROOT).with_suffix("").parts)) for path in ROOT.rglob("*.py"))
 LIGHTEVALS = ["__main__", "errors", "inspecting", "scoring", "table"]  # modules of s1_hf.tasks that are its adapters
+VLLMS = ["completing", "extension", "loading", "processor", "streaming"]  # modules of s1_hf.vllm that need vLLM
 NEEDS = {
     "s1_hf.cli": ["typer"],
     "s1_hf.curate": ["datasets"],
@@ -22,6 +23,7 @@ NEEDS = {
     "s1_hf.sft": ["trl"],
     **{f"s1_hf.tasks.{name}": ["lighteval"] for name in LIGHTEVALS},
     "s1_hf.traces": ["datasets", "math_verify"],
+    **{f"s1_hf.vllm.{name}": ["vllm.sampling_params"] for name in VLLMS},
 }
 
 

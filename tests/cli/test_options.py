@@ -93,3 +93,14 @@ def test_a_detected_format_can_be_started_by_force():
     )
     assert found["settings"]["format"] == {"force_start": True}
     assert found["report"]["thinking_tokens"] == 2
+
+
+@pytest.mark.parametrize("command", COMMANDS[1:4], ids=lambda command: command[0])
+def test_options_of_vllm_need_its_engine(command):
+    """What is no option of ours is passed on to vLLM, and without it to nobody."""
+    done = run(*command, "--tensor-parallel-size", "8")
+    assert done.exit_code == 2 and "No such option: --tensor-parallel-size" in done.stderr
+    assert "need `--engine vllm`" in " ".join(done.stderr.split())
+    misspelt = run(*command, "--max-thinking-token", "8")
+    assert misspelt.exit_code == 2 and "Did you mean --max-thinking-tokens?" in " ".join(misspelt.stderr.split())
+    assert run(*command, "more").exit_code == 2

@@ -6,7 +6,7 @@ import pytest
 
 from misuse import forcing, generating, processor
 from s1_hf import Budget
-from s1_hf.forcing.collect import collect_budget, stacked
+from s1_hf.forcing.collect import collect_budget, one_for_each, stacked
 
 
 @pytest.mark.parametrize("build", [processor, forcing, generating])
@@ -48,3 +48,12 @@ def test_a_public_call_takes_a_budget_or_its_fields():
     assert collect_budget(Budget(num_ignores=3), {"do_sample": True}) == Budget(num_ignores=3)
     with pytest.raises(TypeError, match="f\\(\\) got an unexpected keyword argument 'do_sample'"):
         collect_budget(None, {"do_sample": True}, nothing_else="f")
+
+
+def test_each_prompt_gets_its_own_budget():
+    budget = Budget(max_thinking_tokens=[5, None], num_ignores=[0, 2], wait_text="Hmm")
+    each = [Budget(max_thinking_tokens=5, wait_text="Hmm"), Budget(num_ignores=2, wait_text="Hmm")]
+    assert one_for_each(budget, 2) == each
+    assert one_for_each(Budget(num_ignores=1), 3) == [Budget(num_ignores=1)] * 3
+    with pytest.raises(ValueError, match="2 budgets were given for 3 prompts"):
+        one_for_each(budget, 3)

@@ -14,7 +14,7 @@ import torch
 from placed_rows import BEYOND, PlacedRows
 from s1_hf import Budget, LoopGuard
 from s1_hf.forcing.budget import NO_LIMIT
-from s1_hf.forcing.decisions import Field, Limits, advance, decide, first_state, judge, limits_for
+from s1_hf.forcing.decisions import RAISED, Field, Limits, advance, decide, first_state, judge, limits_for
 from s1_hf.forcing.report import Ended
 from s1_hf.forcing.tables import State
 
@@ -915,3 +915,29 @@ def test_a_row_of_a_batch_is_what_it_is_alone():
             **budget,
         )
         assert alone.judge(picks[row], states[row], lasts[row], looped[row]) == stand
+
+
+@pytest.mark.parametrize("rule", ["greedy", "sample"])
+def test_scores_changed_in_place_say_the_same(rule):
+    """A host that allows it: the same states and picks, and the same token most likely, in every cell; no copy."""
+    rows = PlacedRows("think", max_thinking_tokens=9, num_ignores=1, min_thinking_tokens=2)
+    cells = len(rows.automaton.cells)
+    generator = torch.Generator().manual_seed(4)
+    states = first_state([rows.placed(cell, thinking) for cell in range(cells) for thinking in (0, 3, 9)])
+    count = states.shape[1]
+    limits = Limits(*(column.expand(count) for column in rows.limits))
+    scores = torch.randn(count, len(rows.texts), generator=generator)
+    scores[::2, rows.tables.ends] += 9  # every other row wants to end
+
+    def draw(allowed: torch.Tensor, again: bool) -> torch.Tensor:
+        return allowed.argmax(-1)
+
+    last = torch.zeros(count, 1, dtype=torch.long)
+    copied = decide(rows.tables, limits, states, last, scores.clone(), rule, draw)
+    own = scores.clone()
+    changed = decide(rows.tables, limits, states, last, own, rule, draw, in_place=True)
+    assert changed.scores is own and not torch.equal(own, scores)
+    assert torch.equal(changed.state, copied.state) and torch.equal(changed.pick, copied.pick)
+    assert torch.equal(own.argmax(-1), copied.scores.argmax(-1))
+    only = (copied.scores > -torch.inf).sum(-1) == 1
+    assert bool((own[only].amax(-1) == RAISED).all()) and bool(only.any())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from s1_hf.forcing.draws import CHUNK, SeededDraws, SharedDraws, exact_dtype
+from s1_hf.forcing.draws import CHUNK, RowNumbers, SeededDraws, SharedDraws, exact_dtype
 
 EVEN = torch.full((1, 1000), 1 / 1000)
 
@@ -89,3 +89,13 @@ def test_a_step_has_two_numbers_of_its_own():
 def test_sums_are_kept_in_double_precision_where_there_is_one():
     assert exact_dtype(torch.device("cpu")) == exact_dtype(torch.device("cuda")) == torch.float64
     assert exact_dtype(torch.device("mps")) == torch.float32
+
+
+def test_a_rows_numbers_are_those_of_its_seeded_draws():
+    """Both of a step, in any order, across the seam of what is drawn ahead."""
+    draws, numbers = SeededDraws([3, 8]), RowNumbers(8)
+    steps = [0, CHUNK - 1, CHUNK, 5]
+    drawn(draws, 2, 0)
+    for step in sorted(steps, reverse=True):
+        wanted = [int(1000 * number) for number in numbers.at(step)]
+        assert wanted == [drawn(draws, 2, step)[1], drawn(draws, 2, step, again=True)[1]]

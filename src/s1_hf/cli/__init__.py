@@ -9,6 +9,7 @@ try:
     from s1_hf.cli.curate import curate
     from s1_hf.cli.data import data
     from s1_hf.cli.demo import demo
+    from s1_hf.cli.engines import MORE
     from s1_hf.cli.eval import evaluate
     from s1_hf.cli.formats import formats
     from s1_hf.cli.generate import generate
@@ -23,8 +24,8 @@ except ModuleNotFoundError as error:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 add(app, generate)
-add(app, evaluate, "eval")
-add(app, sweep)
+add(app, evaluate, "eval", context_settings=MORE)
+add(app, sweep, context_settings=MORE)
 add(app, demo)
 add(app, plot)
 add(app, plan, context_settings=FIELDS_TOO)

@@ -14,6 +14,7 @@ from rich.text import Text
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
+from s1_hf.cli.engines import MORE, Engine, engine_options
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.show import show
 from s1_hf.cli.terminal import add, messages, plain_errors, print_table, quiet_loading
@@ -29,7 +30,7 @@ _ENDPOINT = {"rich_help_panel": "Endpoint"}
 
 _BOTH = {"temperature", "top_p", "seed", "max_new_tokens", "system_prompt"}
 _OF_ENDPOINTS = {"concurrency", "requests_per_minute", "timeout_s", "max_retries", "tokenizer"}
-_OF_MODELS = {"max_answer_tokens", "top_k", "min_p", "dtype", "batch_size", "revision", "trust_remote_code"}
+_OF_MODELS = {"max_answer_tokens", "top_k", "min_p", "dtype", "batch_size", "revision", "trust_remote_code", "engine"}
 
 
 @takes_budget()
@@ -42,6 +43,7 @@ def traces(
         ),
     ],
     *,
+    engine: Engine = "transformers",
     source: Annotated[str, typer.Option("--input", help="A file or folder with questions, or a data set on the Hub.")],
     output_dir: Annotated[Path, typer.Option(help="A new folder, or that of the same run, which then resumes.")],
     endpoint: Annotated[
@@ -133,6 +135,7 @@ def _source(context: typer.Context, model: str, endpoint: str | None, budget: Bu
     from s1_hf.traces import Endpoint, LocalModel
 
     options: dict[str, Any] = dict(context.params)
+    more = engine_options(context, options["engine"])
     given = [name for name in options if context.get_parameter_source(name).name != "DEFAULT"]  # type: ignore[union-attr]
     useless = [name for name in given if name in ({*_OF_MODELS, *o.FORMAT, *NAMES} if endpoint else _OF_ENDPOINTS)]
     if useless:
@@ -144,7 +147,7 @@ def _source(context: typer.Context, model: str, endpoint: str | None, budget: Bu
     o.check_sampling(*(options[name] for name in ("temperature", "top_p", "top_k", "min_p")))
     settings = {name: options[name] for name in _BOTH | _OF_MODELS}
     settings["format"] = o.chosen_format(*(options[name] for name in o.FORMAT))
-    return LocalModel(model, budget=budget, **settings)
+    return LocalModel(model, budget=budget, engine_options=more, **settings)
 
 
 def _show_traces(rows: Dataset) -> None:
@@ -203,6 +206,6 @@ def embedded(
 
 
 data = typer.Typer(no_args_is_help=True, help="Make and look at training data.")
-add(data, traces)
+add(data, traces, context_settings=MORE)
 add(data, show)
 add(data, embedded)

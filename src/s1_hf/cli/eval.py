@@ -10,6 +10,7 @@ from rich.table import Table
 
 from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
+from s1_hf.cli.engines import Engine, engine_options
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.terminal import messages, plain_errors, print_table, quiet_libraries, quiet_loading
 from s1_hf.engines.processes import how_many, part
@@ -20,9 +21,11 @@ _SAVING = {"rich_help_panel": "Saving"}
 
 @takes_budget()
 def evaluate(
+    context: typer.Context,
     model: o.Model,
     tasks: o.Tasks,
     *,
+    engine: Engine = "transformers",
     budget: Budget,
     max_answer_tokens: o.MaxAnswerTokens = None,
     thinking_format: o.ThinkingFormat = None,
@@ -70,13 +73,15 @@ def evaluate(
 
     s1-hf eval my-model --tasks s1_agg8:aime24 --temperature 1 --batch-size 64
 
+    s1-hf eval Qwen/Qwen3-32B --tasks s1:math500 --engine vllm --tensor-parallel-size 8
+
     accelerate launch -m s1_hf.evaluation my-model --tasks s1:math500       (a copy of the model on every GPU)
     """
     given = dict(locals())
     with plain_errors(resumes=True):
         if (push_to_hub or push_to_tensorboard) and not results_org:
             raise ValueError("`--push-to-hub` and `--push-to-tensorboard` need `--results-org`, a name on the Hub.")
-        config = o.evaluation_config(given)
+        config = o.evaluation_config(given | {"engine_options": engine_options(context, engine)})
         if said := how_many():
             messages.print(said, soft_wrap=True)
         quiet_libraries()

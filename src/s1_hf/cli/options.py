@@ -119,12 +119,13 @@ def evaluation_config(given: Mapping[str, Any]) -> "BudgetForcingConfig":
         raise ValueError(f"`--output-dir` has to be a folder, but {output_dir} is a file.")
     from s1_hf.evaluation import BudgetForcingConfig
 
-    as_they_are = ("revision", "dtype", "trust_remote_code", "batch_size", "max_answer_tokens", "budget")
+    as_they_are = ("revision", "dtype", "trust_remote_code", "batch_size", "max_answer_tokens", "budget", "engine")
     sampling = ("temperature", "top_p", "top_k", "min_p", "seed", "max_new_tokens")
     drawing: Any = {name: given[name] for name in sampling}
     return BudgetForcingConfig(
         model_name=given["model"],
         **{name: given[name] for name in (*as_they_are, "system_prompt")},
+        engine_options=given["engine_options"],
         max_length=given["max_model_len"],
         format=chosen_format(*(given[name] for name in FORMAT)),
         generation_parameters=drawing,

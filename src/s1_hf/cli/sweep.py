@@ -9,6 +9,7 @@ import typer
 
 from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
+from s1_hf.cli.engines import Engine, engine_options
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.tables import show_summaries
 from s1_hf.cli.terminal import messages, plain_errors, quiet_libraries, quiet_loading
@@ -24,9 +25,11 @@ _BUDGET = {"rich_help_panel": "Budget"}
 
 @takes_budget(without=PER_PROMPT)
 def sweep(
+    context: typer.Context,
     model: o.Model,
     tasks: o.Tasks,
     *,
+    engine: Engine = "transformers",
     max_thinking_tokens: Annotated[
         str, typer.Option(help="Caps, separated by commas; 'none': no cap.", **_BUDGET)
     ] = "none",
@@ -77,7 +80,7 @@ def sweep(
     given = dict(locals())
     with plain_errors(resumes=True), ExitStack() as held:
         settings = _settings(max_thinking_tokens, num_ignores, curve, budget)
-        config = o.evaluation_config(given)
+        config = o.evaluation_config(given | {"engine_options": engine_options(context, engine)})
         if said := how_many():
             messages.print(said, soft_wrap=True)
         quiet_libraries()

@@ -105,6 +105,14 @@ class Checkpoint:
         return context_of(self.config)
 
     @cached_property
+    def generation_config(self) -> GenerationConfig | None:
+        """The model's own, if it has one."""
+        try:
+            return GenerationConfig.from_pretrained(self.base, revision="main" if self.adapter else self.revision)
+        except OSError:
+            return None
+
+    @cached_property
     def fingerprint(self) -> str:
         """Tells these weights from others under the same name."""
         if self.adapter:

@@ -204,7 +204,7 @@ class TransformersEngine:
             done = decode(self.model, inputs, make_call)
         completions = []
         for row, (request, (ids, report)) in enumerate(zip(batch, done, strict=True)):
-            completion = completion_of(self.tokenizer, calls[0].processor, list(request.prompt), ids, report)
+            completion = completion_of(self.tokenizer, calls[0].processor.automaton, list(request.prompt), ids, report)
             if steering is not None:
                 completion = steering.finished(processors[0], row, completion)
             completions.append(completion)

@@ -53,6 +53,8 @@ class BudgetForcingConfig(ModelConfig):
             [`s1_hf.forcing.formats.format_of_settings`]: `{"start": "<r>", "close": "</r>"}`, `{"force_start": True}`;
             detected from the tokenizer if absent.
         budget ([`Budget`] or `dict`): how long the model thinks; its fields may also be given as single keywords.
+        engine (`str`, defaults to `"transformers"`): or `"vllm"`, which makes batches of its own.
+        engine_options (`dict`): for vLLM, such as `{"tensor_parallel_size": 8}`.
         max_answer_tokens (`int`, *optional*): see [`AnswerLengthCriteria`].
         chat_template_kwargs (`dict`): for the chat template, such as `{"enable_thinking": True}`.
         generation_parameters (`GenerationParameters`): lighteval's. Greedy at temperature 0, the default. Unlike
@@ -78,6 +80,8 @@ class BudgetForcingConfig(ModelConfig):
     budget: Annotated[Budget, PlainValidator(_as_budget), PlainSerializer(Budget.to_dict, return_type=dict)] = Budget()
     max_answer_tokens: PositiveInt | None = None
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    engine: Literal["transformers", "vllm"] = "transformers"
+    engine_options: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("model_name")
     @classmethod
@@ -121,6 +125,10 @@ class BudgetForcingConfig(ModelConfig):
         """Checks the budget and the generation parameters."""
         if self.budget.num_prompts:
             raise ValueError("The budget of an evaluation has to be one value each, not one per prompt.")
+        if self.engine_options and self.engine == "transformers":
+            raise ValueError(f"`engine_options` are for `engine='vllm'`, but are {self.engine_options!r}.")
+        if self.engine == "vllm" and (self.device_map or self.attn_implementation):
+            raise ValueError("`device_map` and `attn_implementation` are for transformers. Use `engine_options`.")
         given = self.generation_parameters.model_dump(exclude_none=True)
         unknown = sorted(given.keys() - _KNOWN)
         if unknown:

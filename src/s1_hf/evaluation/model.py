@@ -29,6 +29,7 @@ from s1_hf.engines.progress import Progress, Watch
 from s1_hf.engines.request import Request, digest, seed_of
 from s1_hf.engines.room import check_room, wanted_context
 from s1_hf.engines.transformers_engine import TransformersEngine
+from s1_hf.engines.vllm_engine import VllmEngine
 from s1_hf.evaluation.config import BudgetForcingConfig
 from s1_hf.evaluation.statistics import Response
 from s1_hf.files import inside
@@ -37,6 +38,7 @@ from s1_hf.forcing.report import UNCLOSED
 from s1_hf.generation.chats import prompt_ids
 from s1_hf.generation.guards import check_can_ignore
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
+from s1_hf.vllm.installed import installed_version
 
 if TYPE_CHECKING:
     from lighteval.models.model_output import ModelResponse
@@ -98,19 +100,7 @@ class BudgetForcingModel(LightevalModel):
         self._context = wanted_context(self.checkpoint.context, config.max_length)
         self._watch = Watch(progress if self._accelerator.is_main_process else None)
         self._cache = _NoCache()
-        self.engine = TransformersEngine.from_checkpoint(
-            self.checkpoint,
-            format=format_of_settings(self.tokenizer, config.format),
-            batch_size=config.batch_size,
-            share=(self._accelerator.process_index, self._accelerator.num_processes),
-            loading={
-                "device": self._accelerator.device,
-                "processes": self._accelerator.num_processes,
-                "dtype": config.dtype,
-                "device_map": config.device_map,
-                "attn_implementation": config.attn_implementation,
-            },
-        )
+        self.engine = self._made_engine()
         self._automaton = self._checked_automaton()
         self._prompts: dict[int, tuple[int, ...]] = {}  # by the identity of the doc
         self._known: dict[str, Completion] = {}  # by the request's key; what needs neither engine nor ledger
@@ -151,6 +141,8 @@ class BudgetForcingModel(LightevalModel):
         name = name if len(name.encode()) <= _LONGEST_NAME else name[-(_LONGEST_NAME // 4) :]
         folder = inside(Path(self.config.cache_dir).expanduser(), name, digest(identity)[:16], "_").parent
         versions = {library: version(library) for library in ("torch", "transformers", "lighteval")}
+        if self.config.engine == "vllm":
+            versions["vllm"] = installed_version()
         about = {"config": self.config.model_dump(mode="json"), **identity, "versions": versions}
         return Ledger(folder, about, self._accelerator.process_index)
 
@@ -289,6 +281,37 @@ class BudgetForcingModel(LightevalModel):
                 new += batch
                 self._watch.finish(len(batch), sum(len(finished.completion.token_ids) for finished in batch))
         return {finished.request.key: finished.completion for finished in [*found, *gather_object(new)]}
+
+    def _made_engine(self) -> TransformersEngine | VllmEngine:
+        config, processes = self.config, self._accelerator.num_processes
+        format = format_of_settings(self.tokenizer, config.format)
+        if config.engine == "transformers":
+            return TransformersEngine.from_checkpoint(
+                self.checkpoint,
+                format=format,
+                batch_size=config.batch_size,
+                share=(self._accelerator.process_index, processes),
+                loading={
+                    "device": self._accelerator.device,
+                    "processes": processes,
+                    "dtype": config.dtype,
+                    "device_map": config.device_map,
+                    "attn_implementation": config.attn_implementation,
+                },
+            )
+        if processes > 1:
+            raise ValueError(
+                f"vLLM starts its own processes, but this is one of {processes}. Run it without a launcher, with "
+                "`--tensor-parallel-size` or `--data-parallel-size`."
+            )
+        return VllmEngine(
+            self.checkpoint,
+            format=format,
+            batch_size=config.batch_size,
+            dtype=config.dtype,
+            max_length=config.max_length,
+            options=config.engine_options,
+        )
 
     def _checked_automaton(self) -> Automaton:
         """For the lengths of what is forced; building it checks budget, format and vocabulary together."""

@@ -58,3 +58,23 @@ def stacked(budgets: Sequence[Budget]) -> Budget:
     for name in PER_PROMPT:
         columns[name] = tuple(getattr(one, name) for one in budgets)
     return replace(first, **columns)
+
+
+def one_for_each(budget: Budget, num_prompts: int) -> list[Budget]:
+    """The budget of each prompt.
+
+    Raises:
+        ValueError: budgets were given for another number of prompts.
+    """
+    if budget.num_prompts is None:
+        return [budget] * num_prompts
+    if budget.num_prompts != num_prompts:
+        raise ValueError(f"{budget.num_prompts} budgets were given for {num_prompts} prompts. Give one for each.")
+    found = []
+    for i in range(num_prompts):
+        own: dict[str, Any] = {}
+        for name in PER_PROMPT:
+            value = getattr(budget, name)
+            own[name] = value[i] if isinstance(value, tuple) else value
+        found.append(replace(budget, **own))
+    return found

@@ -36,6 +36,14 @@ Rule = Literal["greedy", "unknown", "sample", "beam"]
 Draw = Callable[[torch.Tensor, bool], torch.Tensor]
 """From scores, of shape `(batch_size, vocab_size)`, to one token per row; `True`: a second draw in the same step."""
 
+MostLikely = Callable[[torch.Tensor], torch.Tensor]
+"""From scores, of shape `(batch_size, vocab_size)`, to the highest of each row: hosts may have a faster one."""
+
+
+def highest(scores: torch.Tensor) -> torch.Tensor:
+    """The token with the highest score of each row, of shape `(batch_size,)`."""
+    return scores.argmax(-1)
+
 
 class Field(IntEnum):
     """The rows of the state: the fields of [`State`] by number."""
@@ -110,6 +118,8 @@ def decide(
     draw: Draw | None = None,
     loop_guard: LoopGuard | None = None,
     may_skip: bool = True,
+    in_place: bool = False,
+    most_likely: MostLikely = highest,
 ) -> Decision:
     """Apply the contract's rules to the next token of every row.
 
@@ -117,21 +127,25 @@ def decide(
         state (`torch.LongTensor` of shape `(7, batch_size)`): of `input_ids`.
         input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): all tokens so far; only the last is
             looked at, and the last few by the loop guard.
-        scores (`torch.FloatTensor` of shape `(batch_size, vocab_size)`): of the next token; not modified.
+        scores (`torch.FloatTensor` of shape `(batch_size, vocab_size)`): of the next token; not modified, unless
+            `in_place`.
         rule (`str`): how the next token will be chosen, see the contract's "End attempt" and rule 8.
         draw (`Callable`, *optional*): for `"sample"`, see [`Draw`].
         may_skip (`bool`): whether an ignored end may have no Wait in its place; `False` saves work when sampling.
+        in_place (`bool`): change `scores` themselves, for hosts that allow it. Where only one token is possible it is
+            then raised far above the others, which saves a pass over the vocabulary.
+        most_likely (`Callable`): what finds the most likely tokens.
     """
     # 1. What is never allowed in a row's cell (rules 4, 7 and 9).
     bans = tables.bans[tables.cell(state[Field.CELL]).bans]  # (batch_size, S)
-    scores = _ban(tables, scores, bans)
+    scores = _ban(tables, scores if in_place else scores.clone(), bans)
 
     # 2. What the model wants, and what the rules make of it.
     if rule == "sample":
         assert draw is not None
         pick = draw(scores, False)
     else:
-        pick = scores.argmax(-1)
+        pick = most_likely(scores)
     looped = looping(input_ids, state[Field.THINKING], loop_guard) if loop_guard else None
     state, free, honoured, skips, ignoring = judge(tables, limits, state, pick, input_ids[:, -1], looped)
 
@@ -149,7 +163,8 @@ def decide(
     else:  # rules 8 and 10: any token may be taken, so what was not attempted must not happen by the way
         scores = _ban_ends(tables, state, scores, free & ~honoured & ignoring)
         scores = _ban_ends(tables, state, scores, free & ~ignoring, keep=tables.close_first)
-    return Decision(_force(scores, token, only), state, pick)
+    scores = _raise(scores, token, only) if in_place else _force(scores, token, only)
+    return Decision(scores, state, pick)
 
 
 def judge(
@@ -225,8 +240,7 @@ def judge(
 
 
 def _ban(tables: Tables, scores: torch.Tensor, bans: torch.Tensor) -> torch.Tensor:
-    """New scores without the ids that are no token and without those banned in each row."""
-    scores = scores.clone()
+    """`scores`, changed in place: without the ids that are no token and without those banned in each row."""
     scores[:, tables.num_ids :] = -torch.inf
     if len(tables.unused_ids):
         scores.index_fill_(1, tables.unused_ids, -torch.inf)
@@ -253,3 +267,14 @@ def _force(scores: torch.Tensor, token: torch.Tensor, only: torch.Tensor) -> tor
     token = token.clamp(min=0)[:, None]
     kept = scores.gather(1, token).masked_fill(only[:, None], 0.0)
     return scores.masked_fill_(only[:, None], -torch.inf).scatter_(1, token, kept)
+
+
+RAISED = 1e30
+"""The score of the only possible token, where others keep theirs: finite at any temperature."""
+
+
+def _raise(scores: torch.Tensor, token: torch.Tensor, only: torch.Tensor) -> torch.Tensor:
+    """`scores`, changed in place: in the rows of `only`, one token stands far above all others."""
+    token = token.clamp(min=0)[:, None]
+    kept = scores.gather(1, token).masked_fill(only[:, None], RAISED)
+    return scores.scatter_(1, token, kept)

@@ -87,6 +87,24 @@ class SeededDraws:
         return self._numbers[rows, self._taken + step]
 
 
+class RowNumbers:
+    """The numbers that [`SeededDraws`] draws one row with, for hosts whose rows come and go.
+
+    Args:
+        seed (`int`): of the row.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+        self._numbers: list[list[float]] = []
+
+    def at(self, step: int) -> list[float]:
+        """Those of the two draws that a row may need at `step`, from 0 to 1."""
+        while step >= len(self._numbers):
+            self._numbers += torch.rand(CHUNK, 2, dtype=torch.float64, generator=self._generator).tolist()
+        return self._numbers[step]
+
+
 def exact_dtype(device: torch.device) -> torch.dtype:
     """What sums of probabilities are kept in; Apple's GPUs have no float64."""
     return torch.float32 if device.type == "mps" else torch.float64

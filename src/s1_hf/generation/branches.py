@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from transformers import StoppingCriteria
@@ -16,9 +16,10 @@ from s1_hf.generation.chats import Completion, completion_of
 from s1_hf.generation.reports import report_of
 
 if TYPE_CHECKING:
+    from s1_hf.forcing.automaton import Automaton
     from s1_hf.forcing.budget import Budget
     from s1_hf.forcing.report import Report
-    from s1_hf.generation.trace import SweepTrace
+    from s1_hf.generation.trace import Replay, SweepTrace
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,26 @@ class Branch:
     budget: Budget  # what holds from there on
 
 
-def find_branches(trace: SweepTrace, setting: Budget) -> list[Branch | None]:
+class Decided(Protocol):
+    """What a trace has decided, whatever host made it."""
+
+    @property
+    def replay(self) -> Replay:
+        """Its decisions."""
+
+    @property
+    def automaton(self) -> Automaton:
+        """Of the largest setting."""
+
+    @property
+    def counts(self) -> torch.Tensor:
+        """How many tokens each row has generated, `(rows,)`."""
+
+
+def find_branches(trace: Decided, setting: Budget) -> list[Branch | None]:
     """For every row, where `setting` first decides otherwise than the trace; `None` if it never does."""
-    replay, tables = trace.replay, trace.processor.tables
-    rows, steps = len(trace.ids), trace.steps
+    replay, tables, rows = trace.replay, trace.automaton.tables, len(trace.counts)
+    steps = len(replay.picks) // rows
     # 1. What the rules make of every step under this setting.
     limits = Limits(*(column.expand(len(replay.picks)) for column in limits_for(setting, 1)))
     state = judge(tables, limits, replay.before, replay.picks, replay.last, replay.looped).state  # (7, steps * rows)
@@ -45,7 +62,7 @@ def find_branches(trace: SweepTrace, setting: Budget) -> list[Branch | None]:
     # 3. The token that is forced there, and the state after it.
     token = tables.forced(state[Field.CELL])  # (steps * rows,)
     after = advance(tables, state, token.clamp(min=0))
-    if not trace.processor.format.interleaved:
+    if not trace.automaton.format.interleaved:
         # Thinking does not open again, so what is left of the budget makes no difference: branches can be shared.
         setting = replace(setting, max_thinking_tokens=None, num_ignores=0)
     found: list[Branch | None] = []
@@ -134,7 +151,7 @@ def _join(trace: SweepTrace, branch: Branch, answer: list[int], report: Report) 
     forced = (*trace.completions[branch.row].forced[: branch.step], True, *report.forced)
     prompt = trace.call.rows[branch.row]
     ids = [*kept, branch.token, *answer]
-    return completion_of(trace.call.tokenizer, trace.processor, prompt, ids, replace(report, forced=forced))
+    return completion_of(trace.call.tokenizer, trace.processor.automaton, prompt, ids, replace(report, forced=forced))
 
 
 class _RoomPerRow(StoppingCriteria):

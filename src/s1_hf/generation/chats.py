@@ -17,8 +17,8 @@ from s1_hf.generation.cautions import warn
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from s1_hf.forcing.automaton import Automaton
     from s1_hf.forcing.formats import ThinkingFormat
-    from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 
 _OURS = frozenset(("tokenize", "add_generation_prompt", "continue_final_message", "return_dict", "return_tensors"))
 """Arguments of `apply_chat_template` that are not the caller's."""
@@ -51,14 +51,14 @@ class Completion:
 
 def completion_of(
     tokenizer: PreTrainedTokenizerBase,
-    processor: BudgetForcingLogitsProcessor,
+    automaton: Automaton,
     prompt: list[int],
     ids: list[int],
     report: Report,
 ) -> Completion:
     """The completion of one row, from the `ids` generated after its `prompt`."""
-    body = ids[:-1] if ids and ids[-1] in processor.eos_token_ids else ids
-    spans, answer = split_output(processor.automaton, prompt, body)
+    body = ids[:-1] if ids and ids[-1] in automaton.eos else ids
+    spans, answer = split_output(automaton, prompt, body)
     thinking = []
     for begin, end in spans:
         thinking.append(str(tokenizer.decode(body[begin:end], skip_special_tokens=False)).strip())

@@ -126,7 +126,7 @@ class AnswerLengthCriteria(_FormatCriteria):
 
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
         """Which rows of `input_ids`, of shape `(batch_size, sequence_length)`, are done: bool, `(batch_size,)`."""
-        return _is_long(self._state(input_ids), self._automaton, self.max_answer_tokens)
+        return is_long(self._state(input_ids), self._automaton, self.max_answer_tokens)
 
 
 class BudgetedAnswerLength(StoppingCriteria):
@@ -138,7 +138,7 @@ class BudgetedAnswerLength(StoppingCriteria):
 
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
         """As [`AnswerLengthCriteria`]."""
-        return _is_long(self._processor.state_after(input_ids), self._processor.automaton, self._most)
+        return is_long(self._processor.state_after(input_ids), self._processor.automaton, self._most)
 
 
 class AnswerStopStrings(StoppingCriteria):
@@ -186,7 +186,8 @@ def _check_answer_length(max_answer_tokens: object) -> None:
         raise ValueError(f"`max_answer_tokens` has to be an integer of at least 1, but is {max_answer_tokens!r}.")
 
 
-def _is_long(state: torch.Tensor, automaton: Automaton, most: int) -> torch.BoolTensor:
+def is_long(state: torch.Tensor, automaton: Automaton, most: int | torch.Tensor) -> torch.BoolTensor:
+    """Which rows have `most` answer tokens, and do not think again; `bool` of shape `(batch_size,)`."""
     cell = state[Field.CELL]
     opening = (cell > automaton.pre) & (cell < automaton.think)  # a part of the opening delimiter
     thinking = (state[Field.ENDED] == Ended.UNFINISHED) | opening

@@ -251,5 +251,5 @@ def generate(
     completions = []
     for r, report in enumerate(reports):
         ids = generated[r][: len(report.forced)]
-        completions.append(completion_of(tokenizer, processor, rows[r // copies], ids, report))
+        completions.append(completion_of(tokenizer, processor.automaton, rows[r // copies], ids, report))
     return completions

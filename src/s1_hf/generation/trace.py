@@ -18,6 +18,7 @@ from s1_hf.generation.generate import forcing_arguments, processor_in
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
+    from s1_hf.forcing.automaton import Automaton
     from s1_hf.forcing.budget import Budget
     from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 
@@ -99,6 +100,11 @@ class SweepTrace:
     replay: Replay
 
     @property
+    def automaton(self) -> Automaton:
+        """What it was decided with."""
+        return self.processor.automaton
+
+    @property
     def steps(self) -> int:
         """How many tokens the longest row has generated."""
         return len(self.replay.picks) // len(self.ids)
@@ -123,7 +129,7 @@ def make_trace(call: SweepCall, largest: Budget) -> SweepTrace:
     completions = []
     for prompt, ids, length, report in zip(call.rows, finished.ids, finished.lengths, reports, strict=True):
         generated = ids[call.width : length].tolist()
-        completions.append(completion_of(call.tokenizer, processor, prompt, generated, report))
+        completions.append(completion_of(call.tokenizer, processor.automaton, prompt, generated, report))
     return SweepTrace(
         call=call,
         processor=processor,

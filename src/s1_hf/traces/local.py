@@ -29,7 +29,7 @@ _DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 class LocalModel:
-    """A model in a folder or on the Hub, or a LoRA adapter, on a [`TransformersEngine`].
+    """A model in a folder or on the Hub, or a LoRA adapter, on a [`TransformersEngine`] or a [`VllmEngine`].
 
     Greedy by default. When sampling, the draws of a row follow only from `seed`, its question and its sample
     ([`seed_of`]): neither the batch nor the other rows of the pool change them. (Scores are rounded in other ways in
@@ -55,6 +55,9 @@ class LocalModel:
         trust_remote_code (`bool`, defaults to `False`), dtype (`str`, defaults to `"auto"`), device_map,
             attn_implementation (`str`, *optional*): for `from_pretrained`. In float32 greedy answers do not depend on
             the batch size.
+        engine (`str`, defaults to `"transformers"`): or `"vllm"`, which takes no adapter, `repetition_penalty`,
+            `device_map` or `attn_implementation`.
+        engine_options (`dict`, *optional*): for vLLM, such as `{"tensor_parallel_size": 8}`.
 
     Raises:
         ValueError: a setting is unknown or out of range, or the tokenizer has no thinking format. OSError: there is no
@@ -96,12 +99,15 @@ class LocalModel:
         dtype: str = "auto",
         device_map: str | None = None,
         attn_implementation: str | None = None,
+        engine: str = "transformers",
+        engine_options: Mapping[str, Any] | None = None,
         **keywords: Unpack[BudgetKeywords],
     ) -> None:
         from s1_hf.engines.checkpoint import Checkpoint  # takes seconds, as all that loads transformers
         from s1_hf.engines.request import Request, Sampling
         from s1_hf.engines.room import wanted_context
         from s1_hf.engines.transformers_engine import TransformersEngine
+        from s1_hf.engines.vllm_engine import VllmEngine
         from s1_hf.forcing.formats import format_of_settings
 
         # 1. What needs no model to be checked.
@@ -120,12 +126,28 @@ class LocalModel:
 
         # 2. The model, but for its weights.
         self._checkpoint = Checkpoint.find(model, revision=revision, trust_remote_code=trust_remote_code)
-        self._engine = TransformersEngine.from_checkpoint(
-            self._checkpoint,
-            loading={"dtype": dtype, "device_map": device_map, "attn_implementation": attn_implementation},
-            format=format_of_settings(self._checkpoint.tokenizer, format),
-            batch_size=batch_size,
-        )
+        shared: dict[str, Any] = {
+            "format": format_of_settings(self._checkpoint.tokenizer, format),
+            "batch_size": batch_size,
+        }
+        self._engine: TransformersEngine | VllmEngine
+        if engine == "vllm":
+            if device_map or attn_implementation:
+                raise ValueError("`device_map` and `attn_implementation` are for transformers. Use `engine_options`.")
+            self._engine = VllmEngine(
+                self._checkpoint, dtype=dtype, max_length=max_length, options=engine_options, **shared
+            )
+        elif engine == "transformers" and not engine_options:
+            self._engine = TransformersEngine.from_checkpoint(
+                self._checkpoint,
+                loading={"dtype": dtype, "device_map": device_map, "attn_implementation": attn_implementation},
+                **shared,
+            )
+        else:
+            raise ValueError(
+                "`engine` has to be 'transformers', without `engine_options`, or 'vllm', but is "
+                f"{engine!r} with {engine_options!r}."
+            )
 
         # 3. How much it may write.
         self._context = wanted_context(self._engine.context, max_length)
@@ -145,7 +167,9 @@ class LocalModel:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """All that decides what is written, the weights included."""
+        engine = self._engine.identity["engine"]
         return {
+            **({} if engine == "transformers" else {"engine": engine}),  # folders from before there was another
             "model": self._name,
             "weights": self._checkpoint.fingerprint,
             "dtype": self._dtype,

@@ -1,0 +1,43 @@
+"""The engine that runs a model, and options of its own."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from typing import Annotated, Any, Literal
+
+import typer
+
+MORE = {"allow_extra_args": True, "ignore_unknown_options": True}
+"""For commands with an engine: what is no option of theirs may be one of vLLM's."""
+
+Engine = Annotated[
+    Literal["transformers", "vllm"],
+    typer.Option(help="What runs the model. vllm: any option of vLLM may follow, such as --tensor-parallel-size 8."),
+]
+
+
+def engine_options(context: typer.Context, engine: str) -> dict[str, Any]:
+    """What the arguments that are left say to vLLM; without it there must be none.
+
+    Raises:
+        ValueError: an option is known to nobody.
+    """
+    left = list(context.args)
+    if engine == "vllm":
+        from s1_hf.vllm.installed import check_installed
+
+        check_installed()
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")  # also of the processes that it starts
+        from s1_hf.vllm.loading import options_from
+
+        return options_from(left)
+    if not left:
+        return {}
+    if not left[0].startswith("-"):
+        raise ValueError(f"Got an unexpected argument: {left[0]}")
+    name = left[0].split("=")[0]
+    known = [other for one in context.command.params for other in one.opts]
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise ValueError(f"No such option: {name}.{hint} Options of vLLM need `--engine vllm`.")

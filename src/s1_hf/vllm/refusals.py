@@ -1,0 +1,94 @@
+"""What budget forcing in vLLM cannot do exactly: refused when the engine is built, or when the request is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from s1_hf.forcing.decisions import Field
+from s1_hf.forcing.loops import is_count
+from s1_hf.vllm.settings import ANSWER, GIVE_UP, KEY, SEED, START, STEPS, asks_for_budget, settings_of
+
+# Parameters of a request that act on the scores after this processor, or on what follows from the chosen tokens: the
+# name, whether it is set, and what to do.
+_NOT_WITH_A_BUDGET: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("presence_penalty", lambda params: params.presence_penalty != 0, "Leave it out."),
+    ("frequency_penalty", lambda params: params.frequency_penalty != 0, "Leave it out."),
+    ("repetition_penalty", lambda params: params.repetition_penalty != 1, "Leave it out; see `loop_guard`."),
+    ("structured_outputs", lambda params: params.structured_outputs is not None, "Ask for the structure in a request."),
+    (
+        "thinking_token_budget",
+        lambda params: getattr(params, "thinking_token_budget", None) is not None,
+        "Give `max_thinking_tokens` in its place, which does the same and more.",
+    ),
+    ("ignore_eos", lambda params: params.ignore_eos, "Leave it out; `min_thinking_tokens` lengthens thinking."),
+)
+
+# Of `extra_args`, besides the fields of a budget: the name, what is right, and that in words.
+_NUMBERS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    (KEY, lambda value: isinstance(value, str), "a text"),
+    (SEED, is_count, "an integer"),
+    (ANSWER, lambda value: is_count(value) and value >= 1, "an integer of at least 1"),
+    (GIVE_UP, lambda value: is_count(value) and value >= 0, "an integer of at least 0"),
+    (STEPS, lambda value: is_count(value) and value >= 0, "an integer of at least 0"),
+    (
+        START,
+        lambda value: isinstance(value, (list, tuple)) and len(value) == len(Field) and all(map(is_count, value)),
+        f"a list of {len(Field)} integers",
+    ),
+)
+
+
+def check_request(params: Any) -> None:
+    """Checks everything about a request that can be checked without the model's tokenizer.
+
+    Args:
+        params (`SamplingParams`): of any request; one that asks for no budget passes.
+
+    Raises:
+        ValueError: a field of its budget is wrong, or something is set that budget forcing cannot be exact with.
+    """
+    if not asks_for_budget(params):
+        return
+    for name, is_set, remedy in _NOT_WITH_A_BUDGET:
+        if is_set(params):
+            raise ValueError(f"`{name}` cannot be combined with a thinking budget. {remedy}")
+    for name, is_right, rule in _NUMBERS:
+        value = params.extra_args.get(name)
+        if value is not None and not is_right(value):
+            raise ValueError(f"`{name}` has to be {rule}, but is {value!r}.")
+    settings = settings_of(params, {})
+    least = settings.budget.column("min_thinking_tokens", 1)[0]
+    if settings.max_tokens is not None and least > settings.max_tokens:
+        raise ValueError(
+            f"`min_thinking_tokens` has to fit into what may be generated, but is {least}, and `max_tokens` is "
+            f"{settings.max_tokens}. Raise `max_tokens`, or lower the minimum."
+        )
+
+
+def check_engine(config: Any, name: str) -> None:
+    """Checks how an engine is set up.
+
+    Args:
+        config (`VllmConfig`): of the engine.
+        name (`str`): of the processor's class, as `logits_processors` has it.
+
+    Raises:
+        ValueError: it speculates, pools, or found the processor by an entry point.
+    """
+    if config.speculative_config is not None:
+        raise ValueError(
+            "Budget forcing cannot be combined with speculative decoding in vLLM, which tries tokens that it takes "
+            "back. Leave `speculative_config` out."
+        )
+    if config.model_config.runner_type != "generate":
+        raise ValueError(
+            f"Budget forcing is for models that generate, but `runner` is {config.model_config.runner_type!r}."
+        )
+    given = config.model_config.logits_processors or []
+    if name not in [one if isinstance(one, str) else f"{one.__module__}:{one.__qualname__}" for one in given]:
+        raise ValueError(
+            f"Budget forcing has to be named when the engine is built: `logits_processors=[{name!r}]`. Found by an "
+            "entry point, vLLM would not show it the tokens under asynchronous scheduling, and would leave it out "
+            "under speculation without saying so."
+        )

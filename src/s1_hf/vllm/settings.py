@@ -1,0 +1,165 @@
+"""What a request asks for: its budget and how it is sampled, from the parameters that vLLM hands over.
+
+A budget travels in `SamplingParams.extra_args` (over HTTP in `vllm_xargs`), flat: each field of [`Budget`] under its
+own name, as numbers and texts. Where a field takes `None`, an empty text says so, and a loop guard is `True`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from s1_hf.forcing.budget import NAMES, PER_PROMPT, Budget, check_effect, without_idle
+from s1_hf.forcing.collect import check_spelling
+from s1_hf.forcing.loops import LoopGuard, is_count
+
+KEY = "s1_hf_key"
+"""Of `extra_args`: the name under which a request's report can be fetched."""
+SEED = "s1_hf_seed"
+"""Of `extra_args`: the seed of a request's draws. Unlike `SamplingParams.seed` it costs vLLM no generator."""
+
+ANSWER = "max_answer_tokens"
+"""Of `extra_args`: how many answer tokens a request may write."""
+GIVE_UP = "s1_hf_give_up_after"
+"""Of `extra_args`: the request ends with its first thinking token beyond this many."""
+START = "s1_hf_start"
+"""Of `extra_args`: the state, as its numbers, that a request starts in, whose prompt is then not read."""
+STEPS = "s1_hf_steps"
+"""Of `extra_args`: how many tokens such a request has drawn before."""
+
+_GREEDY = 1e-5  # below this temperature vLLM decodes greedily
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestSettings:
+    """How one request is to be decoded.
+
+    Args:
+        budget ([`Budget`]): one value for each of its fields.
+        max_tokens (`int`, *optional*): of thinking and answer together.
+        temperature (`float`): 0 is greedy.
+        top_k (`int`): 0 is all tokens.
+        seed (`int`, *optional*): of the request's draws.
+        stops (`tuple[int, ...]`): ids that end the sequence, besides the engine's.
+        key (`str`, *optional*): the name of its report; without one none is kept.
+        max_answer_tokens, give_up_after (`int`, *optional*): of answer, and of thinking, at which it ends.
+        start (`tuple[int, ...]`, *optional*): the state it starts in; by default its prompt is read.
+        steps (`int`): how many tokens it has drawn before.
+    """
+
+    budget: Budget
+    max_tokens: int | None = None
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    seed: int | None = None
+    stops: tuple[int, ...] = ()
+    key: str | None = None
+    max_answer_tokens: int | None = None
+    give_up_after: int | None = None
+    start: tuple[int, ...] | None = None
+    steps: int = 0
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether the most likely token is taken."""
+        return self.temperature < _GREEDY
+
+
+def asks_for_budget(params: Any) -> bool:
+    """Whether `SamplingParams` are those of a request that is to be followed; all others are left alone."""
+    given = getattr(params, "extra_args", None) or {}
+    return any(name in given for name in (*NAMES, KEY, ANSWER))
+
+
+def settings_of(params: Any, defaults: Mapping[str, Any]) -> RequestSettings:
+    """What `SamplingParams` ask for.
+
+    Args:
+        defaults (`Mapping`): fields of a budget that the engine was built with.
+
+    Raises:
+        ValueError: a field has the wrong type or range, or looks misspelt.
+    """
+    extra = params.extra_args
+    seed, start = extra.get(SEED), extra.get(START)
+    return RequestSettings(
+        budget=budget_from(extra, defaults),
+        max_tokens=params.max_tokens,
+        temperature=params.temperature,
+        top_k=max(params.top_k, 0),
+        top_p=params.top_p,
+        min_p=params.min_p,
+        seed=params.seed if seed is None else seed,
+        stops=tuple(sorted(params.stop_token_ids or ())),
+        key=extra.get(KEY),
+        max_answer_tokens=extra.get(ANSWER),
+        give_up_after=extra.get(GIVE_UP),
+        start=None if start is None else tuple(start),
+        steps=extra.get(STEPS, 0),
+    )
+
+
+def budget_from(given: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Budget:
+    """The budget among a request's `extra_args`.
+
+    Raises:
+        ValueError: a field has the wrong type or range, or looks misspelt.
+
+    Example:
+
+    ```python
+    >>> from s1_hf.vllm.settings import budget_from
+    >>> budget_from({"max_thinking_tokens": 500, "wait_text": "", "others": "are left alone"}).name
+    'cap 500, wait_text None'
+
+    ```
+    """
+    own = {name: _from_flat(name, given[name]) for name in NAMES if name in given}
+    check_spelling(name for name in given if name not in (*NAMES, ANSWER))
+    for name in PER_PROMPT:
+        if isinstance(own.get(name), (list, tuple)):
+            raise ValueError(f"`{name}` has to be one number for a request, but is {own[name]!r}. Give each its own.")
+    if KEY not in given:  # else it is one of ours, which was checked, or one of a sweep's, of which others use the rest
+        check_effect([Budget(**own)])
+    budget = Budget(**{**(defaults or {}), **own})
+    (acting,) = without_idle([budget])
+    return replace(budget, **{name: getattr(acting, name) for name in defaults or {} if name not in own})
+
+
+def flat(budget: Budget) -> dict[str, Any]:
+    """A budget as `extra_args`: what [`budget_from`] reads, of types that also travel over HTTP."""
+    given: dict[str, Any] = {}
+    for one in fields(Budget):
+        value = getattr(budget, one.name)
+        if value == one.default:
+            continue
+        if isinstance(value, LoopGuard):
+            value = [value.max_period, value.repeats, value.min_tokens]
+        given[one.name] = "" if value is None else list(value) if isinstance(value, tuple) else value
+    return given
+
+
+def _from_flat(name: str, value: Any) -> Any:
+    """A field of a budget, as [`Budget`] takes it."""
+    if name == "loop_guard":
+        return _loop_guard(value)
+    if isinstance(value, float) and value.is_integer():  # JSON written by hand
+        return int(value)
+    return None if isinstance(value, str) and value == "" else value
+
+
+def _loop_guard(value: Any) -> LoopGuard | None:
+    if value is None or isinstance(value, LoopGuard):
+        return value
+    if isinstance(value, (list, tuple)) and len(value) == 3 and all(map(is_count, value)):
+        period, repeats, least = map(int, value)
+        return LoopGuard(max_period=period, repeats=repeats, min_tokens=least)
+    if value in (True, "true", 1, False, "false", 0, ""):
+        return LoopGuard() if value in (True, "true", 1) else None
+    raise ValueError(
+        "`loop_guard` has to be true, or a list of three numbers, its `max_period`, `repeats` and `min_tokens`, but is "
+        f"{value!r}."
+    )

