@@ -136,3 +136,11 @@ def test_a_folder_that_cannot_be_written_to_is_an_error_that_names_the_file(tmp_
 def test_errors_that_are_about_another_file_stay_as_they_are(tmp_path):
     with pytest.raises(FileNotFoundError, match="missing"), replacing(tmp_path / "a"):
         (tmp_path / "missing").read_text()
+
+
+def test_what_stands_where_a_part_is_to_be_written_is_named(tmp_path):
+    part = part_of(tmp_path / "a")
+    part.mkdir()
+    with pytest.raises(OSError) as error:
+        write_text(tmp_path / "a", "new")
+    assert str(part) in str(error.value)

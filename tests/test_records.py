@@ -87,7 +87,7 @@ def test_lines_have_numbers_and_a_torn_one_is_left_out_only_where_a_kill_may_hav
 
 def test_text_that_is_no_utf_8_is_refused_with_its_file(tmp_path):
     (tmp_path / "t.jinja").write_bytes(b"a\xe4")
-    with pytest.raises(ValueError, match=r"t.jinja has to be text in UTF-8, but byte 1 is none"):
+    with pytest.raises(ValueError, match=r"t.jinja has to be text in UTF-8, but byte 1 is not"):
         read_text(tmp_path / "t.jinja")
     with pytest.raises(OSError, match="t2.jinja"):
         read_text(tmp_path / "t2.jinja")
@@ -204,3 +204,11 @@ def test_nothing_is_appended_through_a_link(tmp_path):
     with pytest.raises(ValueError, match="said.jsonl is a link"):
         append_line(tmp_path / "said.jsonl", {})
     assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+@pytest.mark.parametrize("read", [read_text, read_json, lambda file: list(read_lines(file)), read_yaml])
+def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe has to be a file, but is a pipe"):
+        read(tmp_path / "pipe")

@@ -99,3 +99,9 @@ def test_a_long_text_is_searched_in_linear_time(piece):
     """A quadratic search of a megabyte would take minutes."""
     text = piece * (1_000_000 // len(piece))
     assert without_secrets(text) == text
+
+
+@pytest.mark.parametrize("name", ["PWD", "OLDPWD", "max_thinking_tokens"])
+def test_what_is_no_secret_is_shown(name, monkeypatch):
+    monkeypatch.setenv(name, "/home/somebody/results")
+    assert without_secrets("/home/somebody/results does not exist") == "/home/somebody/results does not exist"

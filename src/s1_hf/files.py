@@ -56,7 +56,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     except BaseException as error:
         with suppress(OSError):
             part.unlink()
-        if isinstance(error, OSError) and error.filename in (None, str(part)):  # a full disk names no file
+        is_in_the_way = part.is_dir()  # somebody else's, which the error has to name
+        if isinstance(error, OSError) and error.filename in (None, str(part)) and not is_in_the_way:
+            # A full disk names no file.
             raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
         raise
 
@@ -100,7 +102,7 @@ def refuse_links(folder: str | Path, *names: str | Path) -> None:
     _refuse_links_on_the_way(Path(folder), target)
     for place, folders, files in os.walk(target):
         for name in [*folders, *files]:
-            _refuse_link(Path(place) / name)
+            refuse_link(Path(place) / name)
 
 
 def open_to_append(path: str | Path) -> BinaryIO:
@@ -110,7 +112,7 @@ def open_to_append(path: str | Path) -> BinaryIO:
         ValueError: it is a link.
     """
     path = Path(path)
-    _refuse_link(path)
+    refuse_link(path)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     return os.fdopen(os.open(path, flags, 0o666), "a+b")
 
@@ -119,10 +121,11 @@ def _refuse_links_on_the_way(folder: Path, path: Path) -> None:
     place = folder
     for name in path.relative_to(folder).parts:
         place /= name
-        _refuse_link(place)
+        refuse_link(place)
 
 
-def _refuse_link(path: Path) -> None:
+def refuse_link(path: Path) -> None:
+    """Raises a `ValueError` if this is a link."""
     is_junction = getattr(path, "is_junction", lambda: False)  # Windows; Python 3.12 knows them
     if path.is_symlink() or is_junction():
         raise ValueError(

@@ -26,7 +26,7 @@ DEEPEST = 64
 """Lists and objects in each other; what we write is less than 10 deep."""
 
 MOST = 2**53
-"""Of a count: up to here a float is exact too."""
+"""The largest count: up to here every whole number is exact as a float."""
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 """What a file system says that has no locks."""
@@ -47,10 +47,11 @@ def read_text(file: str | Path) -> str:
     Raises:
         ValueError: it is no UTF-8. OSError: it cannot be read.
     """
+    refuse_pipe(file)
     try:
         return Path(file).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file} has to be text in UTF-8, but byte {error.start} is none.") from None
+        raise ValueError(f"{file} has to be text in UTF-8, but byte {error.start} is not.") from None
 
 
 def read_json(file: str | Path, *, strict: bool = True) -> Any:
@@ -71,6 +72,7 @@ def read_lines(file: str | Path, *, torn: bool = False) -> Iterator[tuple[str, A
     Raises:
         ValueError: a line is no plain JSON. OSError: the file cannot be read.
     """
+    refuse_pipe(file)
     lines = Path(file).read_bytes().split(b"\n")
     if torn:
         lines.pop()
@@ -78,6 +80,12 @@ def read_lines(file: str | Path, *, torn: bool = False) -> Iterator[tuple[str, A
         if line.strip():
             where = f"Line {number} of {file}"
             yield where, parse(line, where)
+
+
+def refuse_pipe(file: str | Path) -> None:
+    """Raises a `ValueError` if this is a pipe in a folder, which nobody may ever close; a shell's `<(...)` is read."""
+    if Path(file).is_fifo() and not str(file).startswith(("/dev/", "/proc/")):
+        raise ValueError(f"{file} has to be a file, but is a pipe.")
 
 
 def parse(text: str | bytes, where: str, *, strict: bool = True) -> Any:

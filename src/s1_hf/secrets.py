@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import os
 import re
 from base64 import b64encode
@@ -14,8 +16,9 @@ HIDDEN = "***"
 
 # Characters. What is shorter is no secret, and stands in too many words.
 _SHORTEST, _SHORTEST_OF_ENVIRONMENT = 4, 8
+_NEVER_BY_CHANCE = 16  # characters; keys such as EMPTY and token-abc123 stand in what models write
 
-_NAME = r"(?:(?:api|access|auth|secret|private)[-_]?key|token|secret|\w{0,20}passw(?:or)?d|pwd)"
+_NAME = r"(?:(?:api|access|auth|secret|private)[-_]?key|token|secret|\w{0,20}passw(?:or)?d)"
 _IS_SECRET = re.compile(rf"(?:.*[-_.])?{_NAME}|(?-i:[A-Z0-9_]+_KEY)", re.IGNORECASE)
 _NO_SECRET = re.compile(r".*(?:pad|padding|eos|bos|unk|mask|sep|cls)[-_]token", re.IGNORECASE)  # of a tokenizer
 
@@ -24,7 +27,9 @@ _NO_SECRET = re.compile(r".*(?:pad|padding|eos|bos|unk|mask|sep|cls)[-_]token", 
 # All lengths are bounded, so that the time is linear in any text.
 _USER, _PASSWORD = r"[^/?#\s'\"<>]{0,500}", r"[^/?#@:\s'\"<>]{0,200}:(?!\d+/)[^@\s'\"<>]{0,500}"
 _LOGIN = re.compile(rf"((?<![a-z0-9+.-])[a-z][a-z0-9+.-]{{1,30}}:/{{1,2}})(?:{_USER}|{_PASSWORD})@", re.IGNORECASE)
-_PARAMETER = re.compile(rf"([?&;](?:[\w.-]{{0,50}}[-_.])?(?:{_NAME}|key|sig|signature)=)[^&#\s'\"<>]+", re.IGNORECASE)
+_PARAMETER = re.compile(
+    rf"([?&;](?:[\w.-]{{0,50}}[-_.])?(?:{_NAME}|key|pwd|sig|signature)=)[^&#\s'\"<>]+", re.IGNORECASE
+)
 
 
 def is_secret(name: str) -> bool:
@@ -62,12 +67,32 @@ def without_secrets(text: str, secrets: Iterable[str | None] = ()) -> str:
     """
     known = [secret for secret in secrets if secret and len(secret) >= _SHORTEST]
     known += [value for name, value in os.environ.items() if is_secret(name) and len(value) >= _SHORTEST_OF_ENVIRONMENT]
+    text = _without(text, known)
+    return _PARAMETER.sub(rf"\1{HIDDEN}", _LOGIN.sub(rf"\1{HIDDEN}@", text))
+
+
+def without_own_secrets(text: str, secrets: Iterable[str | None]) -> str:
+    """What a model has written, without these secrets if they are so long that nothing else is meant; all else stays.
+
+    Example:
+
+    ```python
+    >>> from s1_hf.secrets import without_own_secrets
+    >>> without_own_secrets("EMPTY, says http://a:b@c to sk-0123456789abcd", ["EMPTY", "sk-0123456789abcd"])
+    'EMPTY, says http://a:b@c to ***'
+
+    ```
+    """
+    return _without(text, [secret for secret in secrets if secret and len(secret) >= _NEVER_BY_CHANCE])
+
+
+def _without(text: str, secrets: Iterable[str]) -> str:
     spelled: set[str] = set()
-    for secret in known:
+    for secret in secrets:
         spelled |= set(_spellings(secret))
     for one in sorted(spelled, key=len, reverse=True):
         text = text.replace(one, HIDDEN)
-    return _PARAMETER.sub(rf"\1{HIDDEN}", _LOGIN.sub(rf"\1{HIDDEN}@", text))
+    return text
 
 
 def without_secret_values(value: Any) -> Any:
@@ -144,9 +169,10 @@ def shown_address(address: str) -> str:
 
 
 def _spellings(secret: str) -> Iterator[str]:
-    """As it is, as an address or JSON has it, and in base64, wherever in a longer text it stood."""
+    """As it is, as an address, JSON, HTML or Python has it, and in base64, wherever in a longer text it stood."""
     yield secret
-    yield from (quote(secret, safe=""), quote_plus(secret), quote(secret), secret.encode("unicode_escape").decode())
+    yield from (quote(secret, safe=""), quote_plus(secret), quote(secret))
+    yield from (json.dumps(secret)[1:-1], html.escape(secret), repr(secret)[1:-1])
     for before in range(3):  # bytes, which decide where the 6 bits of a character begin
         data = bytes(before) + secret.encode("utf-8", "surrogatepass")
         standard = b64encode(data)[-(-before * 8 // 6) : len(data) * 8 // 6].decode()

@@ -218,3 +218,11 @@ def test_what_a_lock_leaves_is_known(launched, tmp_path):
     assert {is_lock(file.name) for file in (tmp_path / "run").iterdir()} == {True}
     for name in ("_lock_x.guard", "_lock_0", "rows.jsonl", "_locked", "lock"):
         assert not is_lock(name)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right of their own on Windows")
+def test_a_link_to_nothing_is_no_folder(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    refused = pytest.raises(NotADirectoryError, match="link has to be a folder, but is a link to nothing")
+    with refused, exclusive(tmp_path / "link"):
+        pass

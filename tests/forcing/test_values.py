@@ -51,3 +51,9 @@ def test_a_value_is_shown_as_it_is_written_up_to_a_length():
 )
 def test_only_what_can_be_gone_through_is_to_be_a_list(given, is_loose):
     assert bool(instead(given)) == is_loose
+
+
+@pytest.mark.parametrize("given", [torch.ones(2).to_sparse(), torch.empty(2, device="meta")], ids=["sparse", "meta"])
+def test_tensors_without_plain_values_are_refused(given):
+    with pytest.raises(ValueError, match="have to be a list or a dense array"):
+        plain(given)

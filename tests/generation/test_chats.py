@@ -481,3 +481,9 @@ def test_begun_thinking_is_never_lost(name, field):
 def test_arguments_of_the_template_that_are_ours_are_refused(name):
     with pytest.raises(ValueError, match=f"`chat_template_kwargs` has to be without {name}"):
         rendered(toy_tokenizer("think"), "a", **{name: True})
+
+
+@pytest.mark.parametrize("prompt", ["a\ud800", [{"role": "user", "content": "a\ud800"}]], ids=["text", "chat"])
+def test_a_lone_surrogate_in_a_prompt_is_named(prompt):
+    with pytest.raises(ValueError, match=r"lone surrogate \(U\+D800\)"):
+        generate(MODEL, S1, prompt)

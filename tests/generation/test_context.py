@@ -20,6 +20,7 @@ from transformers import (
     XLNetConfig,
 )
 
+from misuse import MODEL
 from s1_hf import BudgetForcingLogitsProcessor, budget_forcing, embedded, export_custom_generate, generate, sweep
 from s1_hf.generation.context import check_fits, context_of
 from toys import ToyConfig, Untouched, toy_tokenizer
@@ -182,3 +183,9 @@ def test_a_bare_processor_refuses_what_it_can_know():
     BudgetForcingLogitsProcessor(S1, num_ignores=1, context=8)(ids, scores)
     with pytest.raises(ValueError, match="The prompt has to fit into the model's context of 7 tokens"):
         BudgetForcingLogitsProcessor(S1, num_ignores=1, context=7)(ids, scores)
+
+
+@pytest.mark.parametrize("wrong", [True, 2.5])
+def test_a_number_of_new_tokens_is_a_whole_number_above_0(wrong):
+    with pytest.raises(ValueError, match="`max_new_tokens` has to be a whole number above 0, but is"):
+        generate(MODEL, S1, "a", max_new_tokens=wrong)

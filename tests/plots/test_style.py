@@ -20,6 +20,7 @@ from s1_hf.plots import (
     sample_efficiency,
     scaling,
 )
+from s1_hf.plots.style import forget_own_settings
 from s1_hf.results.summaries import MethodSummary
 
 HOSTILE = "$\\frac{a$ \x00\ud800\uffff\n</text><script>&amp;--> " + 80 * "x"
@@ -77,3 +78,11 @@ def test_dollars_in_names_are_not_mathematics():
     ax = ended({"$x$ costs \\$5": {"cut": 1}})
     ax.figure.draw_without_rendering()
     assert ax.get_yticklabels()[0]._preprocess_math(rows(ax)[0]) == ("$x$ costs \\$5", False)
+
+
+def test_a_matplotlibrc_of_the_working_folder_decides_about_no_command():
+    import matplotlib
+
+    with matplotlib.rc_context({"savefig.facecolor": "red", "text.usetex": True}):
+        forget_own_settings()
+        assert (matplotlib.rcParams["savefig.facecolor"], matplotlib.rcParams["text.usetex"]) == ("auto", False)

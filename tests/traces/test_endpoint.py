@@ -235,3 +235,15 @@ def test_text_that_is_no_unicode_can_be_written(server, tmp_path):
 def test_a_setting_out_of_range_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Endpoint(**{"base_url": "http://x/v1", "model": "m", **settings})
+
+
+@pytest.mark.parametrize("key", ["EMPTY", "test", "token-abc123"])
+def test_what_the_model_wrote_stays_as_it_is_under_a_key_that_is_a_word(server, key):
+    text = f"The latest test: {key}, http://user:password@host/?api_key=1."
+    trace = read(server, Reply({"reasoning": text, "content": text}), api_key=key)
+    assert (trace.thinking, trace.attempt) == (text, text)
+
+
+def test_a_real_key_is_taken_out_of_what_the_model_wrote(server):
+    trace = read(server, Reply({"reasoning": "sk-0123456789abcdef", "content": "a"}), api_key="sk-0123456789abcdef")
+    assert (trace.thinking, trace.attempt) == ("***", "a")

@@ -43,8 +43,10 @@ def demo(
         from s1_hf.cli import demonstration as show
         from s1_hf.engines.locking import exclusive
         from s1_hf.methods import run_methods
+        from s1_hf.plots.style import forget_own_settings
         from s1_hf.reporting import load_about, write_report
 
+        forget_own_settings()
         drawn = show.draw_problems(problems, seed)
         own = None if model == "embedded" else Path(model)
         if own is not None and not (own / "model.safetensors").is_file():

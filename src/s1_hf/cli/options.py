@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from s1_hf._lazy import require
+from s1_hf.files import refuse_links
 
 if TYPE_CHECKING:
     from s1_hf.evaluation import BudgetForcingConfig
@@ -119,6 +120,7 @@ def evaluation_config(given: Mapping[str, Any]) -> "BudgetForcingConfig":
         raise ValueError(f"`--output-dir` has to be a folder, but {output_dir} is a file.")
     from s1_hf.evaluation import BudgetForcingConfig
 
+    refuse_links(output_dir, "generations")
     as_they_are = ("revision", "dtype", "trust_remote_code", "batch_size", "max_answer_tokens", "budget", "engine")
     sampling = ("temperature", "top_p", "top_k", "min_p", "seed", "max_new_tokens")
     drawing: Any = {name: given[name] for name in sampling}

@@ -44,9 +44,11 @@ def plot(
     """
     with plain_errors():
         require("matplotlib", "plot")
+        from s1_hf.plots.style import forget_own_settings
         from s1_hf.reporting import draw_models, load_about, write_report
         from s1_hf.results.rows import load_rows
 
+        forget_own_settings()
         wanted = [name.strip().lower() for name in formats.split(",") if name.strip()]
         folder = output_dir or (results if results.is_dir() else results.parent)
         if folder.exists() and not folder.is_dir():

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from s1_hf.files import write_text
-from s1_hf.records import append_line_alone, parse
+from s1_hf.records import append_line_alone, parse, refuse_pipe
 
 SETTINGS = "settings.json"
 
@@ -63,6 +63,7 @@ class Ledger:
             ValueError: a line is not one of a ledger.
         """
         for file in sorted(self.folder.glob("finished*.jsonl")):
+            refuse_pipe(file)
             offset, number = self._seen.get(file, (0, 0))
             with file.open("rb") as stream:
                 stream.seek(offset)

@@ -15,7 +15,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from s1_hf.files import write_text
+from s1_hf.files import refuse_link, write_text
 from s1_hf.records import NO_LOCKS
 
 logger = logging.getLogger(__name__)
@@ -99,8 +99,9 @@ def _other_parts(folder: Path) -> list[int]:
 @contextmanager
 def _part(folder: Path, process: int, says_so: bool = True) -> Iterator[bool]:
     """The lock of one process's part; yields whether this process had it already."""
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} has to be a folder, but is a file. Choose another name.")
+    if os.path.lexists(folder) and not folder.is_dir():
+        kind = "file" if folder.exists() else "link to nothing"
+        raise NotADirectoryError(f"{folder} has to be a folder, but is a {kind}. Choose another name.")
     folder.mkdir(parents=True, exist_ok=True)
     name = folder / (LOCK if process == 0 else f"{LOCK}_{process}")
     # One lock object per part and process, which counts how often it is held: threads and nested calls share it.
@@ -128,8 +129,7 @@ def _say(name: Path, text: str) -> None:
 
 def _acquire(lock: FileLock, name: Path) -> None:
     folder = name.parent
-    if Path(lock.lock_file).is_symlink():
-        raise ValueError(f"{lock.lock_file} is a link, and nothing is written through a link. Delete it.")
+    refuse_link(Path(lock.lock_file))
     try:
         lock.acquire(timeout=_WAIT_S)
     except Timeout:

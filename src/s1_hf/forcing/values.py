@@ -24,7 +24,10 @@ def plain(value: Any) -> Any:
     if is_count(value):
         return int(value)
     if hasattr(value, "tolist"):  # numpy, torch, pandas and JAX call it so, also for a single number
-        return plain(value.tolist())
+        try:
+            return plain(value.tolist())
+        except RuntimeError:  # sparse tensors, and those without data
+            raise ValueError(f"Values have to be a list or a dense array, but are {shown(value)}.") from None
     if not is_many(value):
         return value
     found, is_plain = [], True

@@ -92,16 +92,30 @@ def prompt_ids(
     if taken := _OURS.intersection(options):
         raise ValueError(f"`chat_template_kwargs` has to be without {', '.join(sorted(taken))}, which is set here.")
     if isinstance(prompt, str) and not tokenizer.chat_template:
+        _check_unicode(prompt)
         ids = list(tokenizer(prompt)["input_ids"])  # with its BOS, which a chat template would have written
     else:
         chat = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
         _check_chat(chat)
         if not tokenizer.chat_template:
             raise ValueError("A chat needs a chat template, which this tokenizer does not have. Pass texts instead.")
-        ids = list(tokenizer.encode(_render(tokenizer, fmt, chat, options), add_special_tokens=False))
+        text = _render(tokenizer, fmt, chat, options)
+        _check_unicode(text)
+        ids = list(tokenizer.encode(text, add_special_tokens=False))
     if not ids:
         raise ValueError(f"A prompt has to be at least one token, but {shown(prompt)} is none.")
     return ids
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        code = f"U+{ord(text[error.start]):04X}"
+        raise ValueError(
+            f"A prompt has to be Unicode, but character {error.start:,} is a lone surrogate ({code}). Was it decoded "
+            "with another encoding than it was written in?"
+        ) from None
 
 
 def _check_chat(chat: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from s1_hf.forcing.values import is_count, shown
 from s1_hf.generation.config import rows_per_prompt
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ class Context:
     def __init__(self, size: int | None, config: GenerationConfig | None, pad: int | None) -> None:
         self._size, self._pad = size, pad
         self._new = None if config is None else config.max_new_tokens
+        if self._new is not None and (not is_count(self._new) or self._new < 1):
+            raise ValueError(f"`max_new_tokens` has to be a whole number above 0, but is {shown(self._new)}.")
         self._copies = rows_per_prompt(config)
         if size is None or config is None:
             return

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from s1_hf._lazy import require
 from s1_hf.records import FLAG, TEXT, Schema, append_line, check, or_null, read_lines
-from s1_hf.secrets import login_of, secrets_in, shown_address, without_login, without_secrets
+from s1_hf.secrets import login_of, secrets_in, shown_address, without_login, without_own_secrets, without_secrets
 
 MAX_ATTEMPT_CHARS = 4_000
 
@@ -126,7 +126,7 @@ class Judge:
             response = self._client.chat.completions.create(
                 model=self.model, messages=messages, temperature=0, max_tokens=self._max_tokens
             )
-            return without_secrets(response.choices[0].message.content or "", self._secrets)
+            return without_own_secrets(response.choices[0].message.content or "", self._secrets)
         except (self._openai.OpenAIError, AttributeError, IndexError, TypeError) as error:
             said = without_secrets(f"{type(error).__name__}: {error}", self._secrets)
             raise RuntimeError(

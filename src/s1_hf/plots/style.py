@@ -36,6 +36,13 @@ def looks(count: int) -> list[dict[str, Any]]:
     ]
 
 
+def forget_own_settings() -> None:
+    """For commands: no `matplotlibrc`, which matplotlib also takes from the working folder, decides about figures."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of settings that newer versions will not have
+        require("matplotlib", "plot").rcdefaults()
+
+
 def new_figure(height: float = HEIGHT, width: float = WIDTH) -> Figure:
     """An empty figure, without a window or a global backend."""
     figure: Figure = require("matplotlib.figure", "plot").Figure(figsize=(width, height), layout="constrained")

@@ -18,7 +18,7 @@ from s1_hf._lazy import require
 from s1_hf.files import inside, replacing, write_text
 from s1_hf.forcing.report import ENDED_NAMES, UNCLOSED
 from s1_hf.grading import grade
-from s1_hf.records import COUNT, FLAG, TEXT, Kind, Schema, check, one_of, or_null, read_lines
+from s1_hf.records import COUNT, FLAG, TEXT, Kind, Schema, check, one_of, or_null, read_lines, refuse_pipe
 from s1_hf.secrets import without_secret_arguments, without_secret_values
 
 if TYPE_CHECKING:
@@ -255,11 +255,12 @@ def _read_jsonl(file: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _read_parquet(file: Path) -> Iterator[tuple[str, Any]]:
-    arrow, parquet = require("pyarrow", "data"), require("pyarrow.parquet", "data")
+    parquet = require("pyarrow.parquet", "data")
+    refuse_pipe(file)
     try:
         with file.open("rb") as stream:
             records = parquet.read_table(stream).to_pylist()
-    except (arrow.ArrowException, ValueError, OverflowError) as error:
+    except Exception as error:  # pyarrow lets those of others through, such as of time zones that do not exist
         raise ValueError(f"{file} cannot be read as a Parquet file of result rows: {error}") from None
     for number, record in enumerate(records, 1):
         yield f"{file}, row {number}", {name: value for name, value in record.items() if value is not None}

@@ -107,8 +107,10 @@ def card(trainer: SFTTrainer, run: Run) -> str:
 def _draw(log_history: list[dict[str, float]], path: Path) -> None:
     if find_spec("matplotlib") is None or not any("loss" in entry for entry in log_history):
         return
+    from s1_hf.plots.style import forget_own_settings
     from s1_hf.plots.training import save_training
 
+    forget_own_settings()
     save_training(log_history, path)
 
 

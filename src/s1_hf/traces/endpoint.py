@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from s1_hf._lazy import require
-from s1_hf.secrets import login_of, secrets_in, shown_address, without_login, without_secrets
+from s1_hf.secrets import login_of, secrets_in, shown_address, without_login, without_own_secrets, without_secrets
 from s1_hf.traces.trace import Ask, Trace
 
 _REASONING = ("reasoning_content", "reasoning")  # DeepSeek's and older vLLM's name; OpenRouter's and newer vLLM's
@@ -167,6 +167,10 @@ class Endpoint:
         """Some servers repeat what they were sent."""
         return without_secrets(_clean(str(said)), self._secrets)
 
+    def _written(self, text: str) -> str:
+        """Of the model: kept as it is, but for the key itself."""
+        return without_own_secrets(_clean(text), self._secrets)
+
     def _read(self, reply: Any) -> Trace:
         choice = reply.choices[0]
         content = choice.message.content or ""
@@ -177,7 +181,7 @@ class Endpoint:
             thinking, answer = split_thinking(content)
         else:
             answer = content or None
-        thinking, answer = self._shown(thinking).strip(), self._shown(answer or "").strip()
+        thinking, answer = self._written(thinking).strip(), self._written(answer or "").strip()
         if choice.finish_reason == "content_filter" or not (thinking or answer):
             return self._failed(f"an empty reply (finish_reason {choice.finish_reason!r})")
         ended = "never_started" if not thinking else "natural" if answer else "unfinished"

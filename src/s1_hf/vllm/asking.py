@@ -56,7 +56,8 @@ class Asked:
 
     def check(self, setup: Setup) -> None:
         """Raises a `ValueError` if the budget cannot be met; what cannot act is warned about."""
-        budgets = setup.row_budgets(RequestSettings(budget=self.budget, max_tokens=self.max_tokens))
+        settings = RequestSettings(budget=self.budget, max_tokens=self.max_tokens)
+        budgets = setup.row_budgets(settings, len(self.prompt))
         start = first_state([start_of(setup.automaton(self.budget, ()), self.prompt)])
         budgets.limits(start, len(self.prompt), [self.prompt])
 

@@ -156,7 +156,7 @@ def check(setup: Setup, prompt: Sequence[int], params: SamplingParams) -> tuple[
     """
     check_request(params)
     settings = settings_of(params, setup.defaults)
-    budgets = setup.row_budgets(settings)
+    budgets = setup.row_budgets(settings, len(prompt))
     automaton = setup.automaton(settings.budget, settings.stops)
     start = first_state([start_of(automaton, prompt)])
     return automaton, budgets.limits(start, len(prompt), [prompt]), start

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from s1_hf.forcing.decisions import Field
-from s1_hf.forcing.loops import is_count
+from s1_hf.forcing.values import is_count
 from s1_hf.vllm.settings import ANSWER, GIVE_UP, KEY, SEED, START, STEPS, asks_for_budget, settings_of
 
 # Parameters of a request that act on the scores after this processor, or on what follows from the chosen tokens: the

@@ -91,7 +91,7 @@ class Row:
         device: torch.device,
     ) -> None:
         self.settings, self.prompt, self.generated = settings, tuple(prompt), generated
-        budgets = setup.row_budgets(settings)
+        budgets = setup.row_budgets(settings, len(self.prompt))
         self.automaton: Automaton = setup.automaton(settings.budget, settings.stops)
         if settings.start is None:
             self._start = start_of(self.automaton, self.prompt)

@@ -81,8 +81,8 @@ class Setup:
         check_format(format, self.tokenizer, list(eos))
         return Automaton.of(self.tokenizer, format, budget, eos)
 
-    def row_budgets(self, settings: RequestSettings) -> RowBudgets:
-        """What makes limits of a request's budget.
+    def row_budgets(self, settings: RequestSettings, prompt_length: int) -> RowBudgets:
+        """What makes limits of a request's budget, after a prompt of so many tokens.
 
         Raises:
             ValueError: the budget does not go with the format, or is too small for its stop message.
@@ -90,8 +90,9 @@ class Setup:
         automaton = self.automaton(settings.budget, settings.stops)
         check_can_ignore(self.format, settings.budget)
         check_message_fits(settings.budget, len(automaton.message_ids))
-        config = GenerationConfig(max_new_tokens=settings.max_tokens or self.context)
-        return RowBudgets(automaton, settings.budget, config, self.context)
+        room = max(self.context - prompt_length, 1)  # vLLM itself refuses a prompt that leaves none
+        config = GenerationConfig(max_new_tokens=min(settings.max_tokens or room, room))
+        return RowBudgets(automaton, settings.budget, config)
 
 
 def check_defaults(given: Mapping[str, Any]) -> None:
