@@ -54,4 +54,4 @@ def test_a_budget_too_small_for_its_message_is_refused():
     setup = Setup.of(config())
     asked = RequestSettings(budget=Budget(max_thinking_tokens=1, cut_text="a long stop message"), max_tokens=9)
     with pytest.raises(ValueError, match="has to be at least the length of `cut_text`"):
-        setup.row_budgets(asked)
+        setup.row_budgets(asked, 0)

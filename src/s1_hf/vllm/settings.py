@@ -12,7 +12,8 @@ from typing import Any
 
 from s1_hf.forcing.budget import NAMES, PER_PROMPT, Budget, check_effect, without_idle
 from s1_hf.forcing.collect import check_spelling
-from s1_hf.forcing.loops import LoopGuard, is_count
+from s1_hf.forcing.loops import LoopGuard
+from s1_hf.forcing.values import is_count
 
 KEY = "s1_hf_key"
 """Of `extra_args`: the name under which a request's report can be fetched."""
