@@ -5,7 +5,8 @@
 
 Nothing may come of any bytes but a result, or an error that names the cause: a ValueError, an OSError, or of the
 library that reads the format. What is found is left in `crash-...`, which the same command takes as an argument. The
-bytes are the file (not of pools: what reads them ends itself under a fuzzer's signals); or they say what to change in a good one, so that what stands behind the parser is reached, too.
+bytes are the file; or they say what to change in a good one, so that what stands behind the parser is reached, too.
+Pools are left out: what reads them does not survive a fuzzer's signals.
 """
 
 from __future__ import annotations
