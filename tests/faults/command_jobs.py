@@ -72,7 +72,7 @@ JOBS = {
     ),
     "data show": Job(("data", "show", "pool"), {"pool": "data traces"}),
     "data embedded": Job(
-        ("data", "embedded", "--problems", "200", "--output-dir", OUT), results=("data/*.parquet",)
+        ("data", "embedded", "--problems", "60", "--output-dir", OUT), results=("data/*.parquet",)
     ),
     "curate": Job(
         ("curate", "curate_embedded", "--input", "traces", "--n", "2", "--output-dir", OUT), {"traces": "data traces"},

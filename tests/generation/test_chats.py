@@ -129,6 +129,13 @@ def test_a_user_message_without_content_is_refused(message):
         generate(MODEL, S1, [message])
 
 
+@pytest.mark.parametrize("wrong", [True, 3, 1.5, {"a": 1}])
+@pytest.mark.parametrize(("role", "field"), [("user", "content"), ("assistant", "content"), ("assistant", "thinking")])
+def test_what_is_neither_text_nor_parts_is_refused(role, field, wrong):
+    with pytest.raises(ValueError, match=f"`{field}` has to be a text or a list of parts"):
+        generate(MODEL, S1, [{"role": "user", "content": "a"}, {"role": role, field: wrong}])
+
+
 def test_prompts_that_are_no_tokens_are_refused():
     """Without a chat template a text is the whole prompt, and an empty one is none."""
     tokenizer = toy_tokenizer("seed")

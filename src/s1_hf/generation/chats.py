@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _OURS = frozenset(("tokenize", "add_generation_prompt", "continue_final_message", "return_dict", "return_tensors"))
 """Arguments of `apply_chat_template` that are not the caller's."""
 
+_WRITTEN = ("content", "reasoning_content", "reasoning", "thinking")
+"""Fields of an assistant's message that hold what the model has written."""
+
 Message = Mapping[str, Any]
 Prompt = str | Sequence[Message]
 
@@ -124,6 +127,14 @@ def _check_chat(chat: Any) -> None:
             "A prompt has to be a text or a chat, a list of messages such as {'role': 'user', 'content': '...'}, "
             f"but is {shown(chat)}.{_of_ids(chat)}"
         )
+    for message in chat:
+        if message["role"] == "tool":  # what tools return may be anything
+            continue
+        for field in _WRITTEN if message["role"] == "assistant" else ("content",):
+            if not isinstance(message.get(field), (str, list, tuple, type(None))):
+                raise ValueError(
+                    f"A message's `{field}` has to be a text or a list of parts, but the message is {shown(message)}."
+                )
     last = chat[-1]
     if last["role"] == "assistant" and last.get("tool_calls"):
         raise ValueError(
@@ -175,7 +186,7 @@ def _render(
 def _begun_field(message: Message) -> str | None:
     """The field of an assistant's message that the model is to continue; `None` if there is none."""
     if message["role"] == "assistant":
-        for field in ("content", "reasoning_content", "reasoning", "thinking"):
+        for field in _WRITTEN:
             if message.get(field):
                 return field
     return None
@@ -241,7 +252,7 @@ def _parts_of(message: Message, field: str = "content") -> list[str]:
     if isinstance(content, str):
         return [content]
     found = []
-    for part in content or ():
+    for part in content if is_many(content) else ():
         if isinstance(part, Mapping) and isinstance(part.get("text"), str):
             found.append(part["text"])
     return found
