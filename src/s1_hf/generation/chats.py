@@ -248,7 +248,7 @@ _PARTS_AS_CODE = re.compile(r"\{['\"]type['\"]: ['\"]text['\"]")
 
 def _parts_of(message: Message, field: str = "content") -> list[str]:
     """The texts that a message holds."""
-    content = message.get(field)
+    content: Any = message.get(field)
     if isinstance(content, str):
         return [content]
     found = []
