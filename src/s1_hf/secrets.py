@@ -16,7 +16,8 @@ HIDDEN = "***"
 
 # Characters. What is shorter is no secret, and stands in too many words.
 _SHORTEST, _SHORTEST_OF_ENVIRONMENT = 4, 8
-_NEVER_BY_CHANCE = 16  # characters; keys such as EMPTY and token-abc123 stand in what models write
+# In what a model writes, "EMPTY" and "test", which servers without keys are given, mean something else.
+_SHORTEST_IN_MODELS_TEXT, _SHORTEST_OF_ENVIRONMENT_THERE = 8, 16
 
 _NAME = r"(?:(?:api|access|auth|secret|private)[-_]?key|token|secret|\w{0,20}passw(?:or)?d)"
 _IS_SECRET = re.compile(rf"(?:.*[-_.])?{_NAME}|(?-i:[A-Z0-9_]+_KEY)", re.IGNORECASE)
@@ -65,14 +66,14 @@ def without_secrets(text: str, secrets: Iterable[str | None] = ()) -> str:
 
     ```
     """
-    known = [secret for secret in secrets if secret and len(secret) >= _SHORTEST]
-    known += [value for name, value in os.environ.items() if is_secret(name) and len(value) >= _SHORTEST_OF_ENVIRONMENT]
+    known = _long_enough(secrets, _SHORTEST) + _long_enough(_of_environment(), _SHORTEST_OF_ENVIRONMENT)
     text = _without(text, known)
     return _PARAMETER.sub(rf"\1{HIDDEN}", _LOGIN.sub(rf"\1{HIDDEN}@", text))
 
 
 def without_own_secrets(text: str, secrets: Iterable[str | None]) -> str:
-    """What a model has written, without these secrets if they are so long that nothing else is meant; all else stays.
+    """What a model has written, without these secrets and the environment's, if they are so long that nothing else can
+    be meant; all else stays.
 
     Example:
 
@@ -83,7 +84,16 @@ def without_own_secrets(text: str, secrets: Iterable[str | None]) -> str:
 
     ```
     """
-    return _without(text, [secret for secret in secrets if secret and len(secret) >= _NEVER_BY_CHANCE])
+    known = _long_enough(secrets, _SHORTEST_IN_MODELS_TEXT)
+    return _without(text, known + _long_enough(_of_environment(), _SHORTEST_OF_ENVIRONMENT_THERE))
+
+
+def _of_environment() -> list[str]:
+    return [value for name, value in os.environ.items() if is_secret(name)]
+
+
+def _long_enough(secrets: Iterable[str | None], shortest: int) -> list[str]:
+    return [secret for secret in secrets if secret and len(secret) >= shortest]
 
 
 def _without(text: str, secrets: Iterable[str]) -> str:

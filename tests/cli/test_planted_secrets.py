@@ -25,7 +25,7 @@ from s1_hf.finding import RECIPES
 from s1_hf.grading.judge import Judge
 from s1_hf.results.rows import write_about
 
-PASSWORD, KEY, TOKEN = "PW/SECRET+1", "sk-KEYSECRET", "hf_TOKENSECRET"
+PASSWORD, KEY, TOKEN = "PW/SECRET+1", "sk-KEYSECRET", "hf_TOKENSECRETSECRET"
 URL_PASSWORD = "PW%2FSECRET+1"
 BASIC = b64encode(f"user:{PASSWORD}".encode()).decode()
 PLANTED = [PASSWORD, URL_PASSWORD, KEY, TOKEN, BASIC, b64encode(PASSWORD.encode()).decode(), "SECRET"]

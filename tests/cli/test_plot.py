@@ -11,8 +11,9 @@ pytest.importorskip("matplotlib")
 from typer.testing import CliRunner
 
 from s1_hf.cli import app
-from s1_hf.engines.locking import FILES
 from s1_hf.results.rows import Row, save_rows, write_about
+
+LOCKS = ("_lock", "_lock.guard")
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_a_results_folder_gets_figures_and_a_report_and_the_terminal_its_tables(
     run = plot(results)
     assert run.exit_code == 0, run.output
     names = {f"{name}.{form}" for name in ("scaling", "ended", "lengths") for form in ("png", "svg")}
-    assert {path.name for path in results.iterdir()} == {"rows.jsonl", "about.json", "report.html", *FILES} | names
+    assert {path.name for path in results.iterdir()} == {"rows.jsonl", "about.json", "report.html", *LOCKS} | names
     assert "cap 50" in run.stdout and "50.0" in run.stdout and str(results / "report.html") in run.stdout
     assert "Left out: t: no figure 'compare'" in run.stderr
     assert "toy" in (results / "report.html").read_text(encoding="utf-8")
@@ -44,7 +45,7 @@ def test_a_file_of_rows_its_formats_and_another_folder_may_be_given(results, tmp
     run = plot(results / "rows.jsonl", "--output-dir", tmp_path / "a" / "b", "--formats", " SVG ")
     assert run.exit_code == 0, run.output
     assert {path.name for path in (tmp_path / "a" / "b").iterdir()} == {
-        "report.html", "scaling.svg", "ended.svg", "lengths.svg", *FILES,
+        "report.html", "scaling.svg", "ended.svg", "lengths.svg", *LOCKS,
     }  # fmt: skip
 
 

@@ -237,7 +237,7 @@ def test_a_setting_out_of_range_is_refused(settings, message):
         Endpoint(**{"base_url": "http://x/v1", "model": "m", **settings})
 
 
-@pytest.mark.parametrize("key", ["EMPTY", "test", "token-abc123"])
+@pytest.mark.parametrize("key", ["EMPTY", "none", "test"])
 def test_what_the_model_wrote_stays_as_it_is_under_a_key_that_is_a_word(server, key):
     text = f"The latest test: {key}, http://user:password@host/?api_key=1."
     trace = read(server, Reply({"reasoning": text, "content": text}), api_key=key)
