@@ -53,7 +53,8 @@ class Thrown:
 
 
 def run_thrown(setup: Setup, asked: list[Thrown], rng: random.Random, shows_tokens: bool = True) -> Requests:
-    """Run requests in batches that change at every step: rows come, go, change places, and tokens are thrown away.
+    """Run requests in batches that change at every step: rows come, go, change places, and tokens are thrown away, and
+    taken back.
 
     Args:
         shows_tokens (`bool`): whether a row sees the list of its tokens grow, as in vLLM's V1 runner, or only what it
@@ -73,6 +74,9 @@ def run_thrown(setup: Setup, asked: list[Thrown], rng: random.Random, shows_toke
                 if not shows_tokens:
                     one.row.settle()
                 batch.append(one)
+        for one in asked:  # as when an engine lost keys and values
+            if len(one.generated) > 1 and not one.is_done and shows_tokens and rng.random() < 0.03:
+                del one.generated[rng.randrange(1, len(one.generated)) :]
         if rng.random() < 0.3:
             requests.changed()
             rng.shuffle(batch)

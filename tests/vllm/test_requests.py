@@ -107,6 +107,24 @@ def test_two_rows_alike_come_back_as_two():
     assert isinstance(third, Refused)
 
 
+@pytest.mark.parametrize("leaves", [True, False])
+def test_tokens_that_are_taken_back_never_were(leaves):
+    """A request that lost keys and values goes back, and then writes and reports what it would have."""
+    requests = Requests(setup_for("think"), CPU, 4)
+    rows = [entered(requests, key, prompt="<think>", max_thinking_tokens=5) for key in ("a", "b")]
+    for _ in range(7):
+        step(requests, rows)
+    del rows[0].generated[3:]
+    if leaves:
+        requests.leave(rows[0], is_over=False)
+        rows[0] = requests.enter(rows[0].settings, rows[0].prompt, rows[0].generated)
+    for _ in range(7):
+        step(requests, rows)
+    assert rows[0].generated == rows[1].generated[:10]
+    told = [requests.told(key, row.generated[:10]) for key, row in zip("ab", rows, strict=True)]
+    assert told[0] == told[1]
+
+
 def test_a_row_that_is_not_known_ends_at_once():
     """Its end of sequence is the only token possible; the other rows go on."""
     requests = Requests(setup_for("think"), CPU, 4)

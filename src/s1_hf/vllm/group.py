@@ -111,8 +111,11 @@ class Group:
         got = []
         for r, (row, count) in enumerate(zip(self._rows, taken, strict=True)):
             has_got = not self._is_new[r] and count == self._taken[r] + 1
-            if not has_got and count != self._taken[r]:
+            if count > self._taken[r] + 1:
                 raise RuntimeError(f"A row has {count} tokens, and {self._taken[r]} were seen.")
+            if count < self._taken[r]:
+                row.take_back(count)
+                self._committed[:, r], self._tail[r] = row.committed, row.tail
             if has_got:
                 row.add_to_trace(traced(self._decided[:, r, None], last[r, None]))
             got.append(has_got)

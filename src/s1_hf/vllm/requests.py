@@ -179,11 +179,13 @@ class Requests:
 
         Rows that are alike in all three may stand in for each other, but not one for two.
         """
-        for row in [*self._away.values(), *(one for one in idle if isinstance(one, Row))]:
-            fits = row.taken <= len(generated) <= row.taken + 1
-            if fits and row.prompt == prompt and row.settings == settings and row.has_written(generated):
+        rows = [*self._away.values(), *(one for one in idle if isinstance(one, Row))]
+        for row in sorted(rows, key=lambda one: one.taken > len(generated)):  # at last those that have to take back
+            if row.prompt == prompt and row.settings == settings and row.has_written(generated):
                 self._away.pop(id(row), None)
                 row.generated = generated
+                if len(generated) < row.taken:
+                    row.take_back(len(generated))
                 return row
         return None
 

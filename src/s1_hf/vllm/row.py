@@ -105,10 +105,7 @@ class Row:
         self.committed = start[:, 0].to(device)  # (7,)
         self.decided: torch.Tensor | None = None  # (7,); None: nothing was decided yet
         self.taken = 0  # tokens that `committed` has seen
-        self.tail = torch.full((self.tail_length,), -1)
-        last = self.prompt[-self.tail_length :]
-        self.tail[len(self.tail) - len(last) :] = torch.tensor(last)
-        self.tail = self.tail.to(device)
+        self.tail = self._tail_of(()).to(device)
         self._trace: list[torch.Tensor] = []  # of (8, steps) int32 each, see `TOKEN`
 
     def uniform(self, count: int, again: bool) -> float:
@@ -147,6 +144,17 @@ class Row:
         self.committed = advance(tables, self.decided[:, None], tokens)[:, 0]
         self.tail = torch.cat([self.tail[1:], tokens])
         self.decided, self.taken = None, self.taken + 1
+
+    def take_back(self, count: int) -> None:
+        """The engine has given up all its tokens but the first `count`, as when it lost keys and values of theirs."""
+        device = self.committed.device
+        self._trace = [self.trace()[:, :count].to(device)]
+        kept = self.trace()
+        states = [State(*values) for values in kept[:TOKEN].T.tolist()]
+        tokens = kept[TOKEN].tolist()
+        self.committed = first_state([self._after(states, tokens)])[:, 0].to(device)
+        self.tail = self._tail_of(tokens).to(device)
+        self.decided, self.taken = None, count
 
     def add_to_trace(self, steps: torch.Tensor) -> None:
         """More tokens were taken: `steps` is of shape `(8, steps)`."""
@@ -193,6 +201,11 @@ class Row:
         final = self._after(states, ids)
         forced = tuple(self.automaton.cells[state.cell].forced >= 0 for state in states)
         return Told(report_of([int(value) for value in final], forced), states)
+
+    def _tail_of(self, tokens: Sequence[int]) -> torch.Tensor:
+        """The last ids of the prompt and these tokens, `(tail_length,)`; -1 where there are none."""
+        ids = [*self.prompt, *tokens][-self.tail_length :]
+        return torch.tensor([-1] * (self.tail_length - len(ids)) + ids)
 
     def _after(self, states: Sequence[State], ids: Sequence[int]) -> State:
         """The state after `ids`, which were taken in `states`."""
