@@ -6,7 +6,6 @@ import itertools
 
 import pytest
 import torch
-from scipy.stats import chisquare
 
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.draws import SeededDraws
@@ -42,23 +41,15 @@ ASKED = [
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda one: f"{one.temperature} {one.top_k} {one.top_p} {one.min_p}")
 def test_draws_follow_vllms_law(asked):
-    """Chi-square with 5,000 draws for each of 24 settings; false alarm below 1e-6 for each of them."""
+    """Numbers that are spread evenly give each token as many draws as its probability says, to within one."""
     scores = torch.randn(2000, generator=torch.Generator().manual_seed(1)) * 2.5
     count = 5_000
-    uniform = (torch.arange(count).double() + 0.5) / count  # even, so that chance has no part in a pass
-    uniform = uniform[torch.randperm(count, generator=torch.Generator().manual_seed(2))][:, None]
+    uniform = ((torch.arange(count).double() + 0.5) / count)[:, None]
     drawn = draw(scores.expand(count, -1), Warping.of([asked] * count, CPU), uniform)
-    wanted = law(scores, asked) * count
     seen = torch.bincount(drawn, minlength=len(scores)).double()
+    wanted = law(scores, asked) * count
     assert bool((seen[wanted == 0] == 0).all())
-    order = wanted.argsort(descending=True)
-    wanted, seen = wanted[order], seen[order]
-    often = int((wanted >= 10).sum())
-    pairs = [torch.cat([x[:often], x[often:].sum()[None]]) for x in (seen, wanted)]
-    if pairs[1][-1] == 0:
-        pairs = [x[:-1] for x in pairs]
-    if len(pairs[0]) > 1:
-        assert chisquare(pairs[0].numpy(), pairs[1].numpy()).pvalue > 1e-6
+    assert float((seen - wanted).abs().max()) < 1.001
 
 
 def test_rows_are_sampled_each_in_its_own_way():
