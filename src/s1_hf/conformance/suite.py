@@ -1,0 +1,272 @@
+"""The whole suite, check after check."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from s1_hf.conformance.checks import (
+    Greedy,
+    chat_requests,
+    check_laws,
+    check_sampled_sweep,
+    check_seeds,
+    compared_sweep,
+    lamp_questions,
+    random_cases,
+    sweep_of,
+)
+from s1_hf.conformance.figures import check_synchronisation, measure_memory, measure_steps
+from s1_hf.conformance.findings import Finding
+from s1_hf.conformance.machine import about
+from s1_hf.conformance.one_model import described, transcript
+from s1_hf.conformance.subjects import (
+    EngineName,
+    Machine,
+    Subject,
+    embedded_subject,
+    law_subject,
+    model_subject,
+    preemptions,
+    random_subject,
+    table_subject,
+)
+from s1_hf.engines.checkpoint import Checkpoint, accelerator
+from s1_hf.forcing.budget import BudgetWarning
+from s1_hf.forcing.formats import format_of_settings
+from s1_hf.vllm.installed import check_installed
+
+CASES = 100
+"""Random cases, each of one to four rows."""
+
+VLLM_FAMILIES = ("think",)
+"""Families of toys that get an engine of vLLM each, which takes a while to build."""
+
+QUESTIONS = ("What is 1 + 1?", "Name three prime numbers, and say why.", "Is 91 a prime number?", "Say hello.")
+"""For a model of one's own."""
+
+Said = str | dict[str, Any] | None
+"""What a caller says of a thinking format."""
+
+Progress = Callable[[str, int, int], Any]
+"""Told the name of the check that begins, how many are done, and how many there are."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the suite has found.
+
+    Args:
+        about (`dict`): the machine and the versions, as JSON types; no names of folders.
+        findings (`tuple[Finding, ...]`): one or several for each check.
+    """
+
+    about: dict[str, Any]
+    findings: tuple[Finding, ...]
+
+    @property
+    def has_fault(self) -> bool:
+        """Whether any check has found one."""
+        return any(finding.verdict == "fault" for finding in self.findings)
+
+
+def check(
+    model: str | None = None,
+    *,
+    engine: EngineName = "transformers",
+    device: str | torch.device | None = None,
+    dtype: str | None = None,
+    attn_implementation: str | None = None,
+    format: Said = None,
+    seed: int = 0,
+    cases: int = CASES,
+    revision: str = "main",
+    trust_remote_code: bool = False,
+    engine_options: Mapping[str, Any] | None = None,
+    on_progress: Progress = lambda name, done, total: None,
+) -> Outcome:
+    """Run the conformance suite on this machine: on tiny random models and the embedded one, and on a model of yours.
+
+    Args:
+        model (`str`, *optional*): a folder, a name on the Hub, or `"embedded"`.
+        engine (`str`, defaults to `"transformers"`): or `"vllm"`.
+        device (*optional*): of transformers; the accelerator by default, or the CPU if there is none.
+        dtype (`str`, *optional*): of the weights; bfloat16 on CUDA and float32 elsewhere by default.
+        attn_implementation (`str`, *optional*): of transformers, such as `"flash_attention_2"`.
+        format (`str` or `dict`, *optional*): of `model`, see [`format_of_settings`]; detected from its tokenizer if
+            absent.
+        seed (`int`, defaults to 0): of random cases and draws.
+        cases (`int`, defaults to 100): random cases, each of one to four rows.
+        revision, trust_remote_code: of `model`, see [`Checkpoint.find`].
+        engine_options (`Mapping`, *optional*): options of `vllm.LLM` for `model`.
+        on_progress (`Callable`): told what begins.
+
+    Raises:
+        ValueError, OSError: `model` cannot be read, or cannot be budget forced. ModuleNotFoundError: vLLM is missing.
+
+    Example:
+
+    ```python
+    >>> from s1_hf.conformance import check
+    >>> outcome = check(dtype="float32", device="cpu", cases=2)  # doctest: +SKIP
+    >>> outcome.has_fault  # doctest: +SKIP
+    False
+
+    ```
+    """
+    if engine == "vllm":
+        check_installed()
+    place = torch.device(device) if device is not None else accelerator()
+    if dtype is None:
+        dtype = "bfloat16" if place.type == "cuda" else "float32"
+    checkpoint = None
+    if model is not None:
+        checkpoint = Checkpoint.find(model, revision=revision, trust_remote_code=trust_remote_code)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", BudgetWarning)  # random budgets are often odd
+        machine = Machine(engine, place, dtype, attn_implementation, Path(folder))
+        suite = _Suite(machine, seed, cases)
+        steps = suite.steps()
+        if checkpoint is not None:
+            steps |= suite.steps_of_model(checkpoint, format, dict(engine_options or {}))
+        told = about(machine, seed, cases)
+        try:
+            if place.type == "cpu":  # toys gain nothing by more, which on a busy machine wait for each other
+                torch.set_num_threads(1)
+            findings = list(_run(steps, on_progress))
+        finally:
+            torch.set_num_threads(told["threads"])
+    return Outcome(told, tuple(findings))
+
+
+Step = Callable[[], list[Finding]]
+
+
+def _run(steps: Mapping[str, Step], on_progress: Progress) -> Iterator[Finding]:
+    for done, (name, step) in enumerate(steps.items()):
+        on_progress(name, done, len(steps))
+        try:
+            yield from step()
+        except Exception as error:  # whatever breaks on somebody's machine is a finding, and the others go on
+            yield Finding(name, "fault", f"crashed with {type(error).__name__}: {error}")
+    on_progress("done", len(steps), len(steps))
+
+
+class _Suite:
+    """All checks on one machine, by name."""
+
+    def __init__(self, machine: Machine, seed: int, cases: int) -> None:
+        self._machine, self._seed, self._cases = machine, seed, cases
+        self._is_vllm = machine.engine == "vllm"
+        self._greedy = Greedy()
+
+    def steps(self) -> dict[str, Step]:
+        """Those on the models that every machine has."""
+        steps: dict[str, Step] = {}
+        if not self._is_vllm:
+            steps["greedy, tables"] = self._tables
+        steps["greedy, random transformers"] = self._transformers
+        steps["embedded model"] = self._embedded
+        steps["rules"] = lambda: [tally.finding() for tally in self._greedy.of_kinds.values()]
+        steps["sampling"] = self._sampling
+        return steps
+
+    def steps_of_model(self, checkpoint: Checkpoint, said: Said, options: dict[str, Any]) -> dict[str, Step]:
+        """Those on a model of the user's."""
+        threads = torch.get_num_threads()
+
+        def step() -> list[Finding]:
+            torch.set_num_threads(threads)
+            return self._model(checkpoint, said, options)
+
+        return {"your model": step}
+
+    def _tables(self) -> list[Finding]:
+        for family, requests in random_cases(self._seed, self._cases).items():
+            subject = table_subject(self._machine, family, self._seed)
+            self._greedy.add("greedy, tables", subject, requests, subject.run(requests))
+        return [self._greedy.of_subjects["greedy, tables"].finding("exact on any machine")]
+
+    def _transformers(self) -> list[Finding]:
+        name, found = "greedy, random transformers", []
+        for family, requests in random_cases(self._seed, self._cases).items():
+            if self._is_vllm and family not in VLLM_FAMILIES:
+                continue
+            subject = random_subject(self._machine, family, self._seed, tight=True)
+            done = subject.run(requests)
+            if self._is_vllm:
+                found.append(preemptions(subject))
+            subject.close()
+            self._greedy.add(name, subject, requests, done)
+        return [self._greedy.of_subjects[name].finding(), *found]
+
+    def _embedded(self) -> list[Finding]:
+        subject = embedded_subject(self._machine)
+        questions = lamp_questions(24, self._seed)
+        requests = chat_requests(subject, questions, 200, self._seed)
+        done = subject.run(requests)
+        sizes = sorted(set(subject.batches))
+        swept, refused = sweep_of(subject, requests[:3])
+        figures = [] if self._is_vllm else _figures(subject, questions[0])
+        subject.close()
+        tally = self._greedy.add("greedy, embedded model", subject, requests, done)
+        sweep = compared_sweep("sweep equals separate runs", subject, swept)
+        findings = [tally.finding(), sweep.finding(refused)]
+        if not self._is_vllm:
+            findings.append(_thinned(tally.faults, sizes))
+        return findings + figures
+
+    def _sampling(self) -> list[Finding]:
+        subject = law_subject(self._machine, self._seed)
+        findings = [check_seeds(subject, self._seed), check_sampled_sweep(subject, self._seed)]
+        findings.append(check_laws(subject, self._seed, self._is_vllm))
+        subject.close()
+        return findings
+
+    def _model(self, checkpoint: Checkpoint, said: Said, options: dict[str, Any]) -> list[Finding]:
+        fmt = format_of_settings(checkpoint.tokenizer, said)
+        subject = model_subject(self._machine, checkpoint, fmt, options)
+        findings = described(checkpoint, said)
+        # 1. What the engine gives.
+        requests = chat_requests(subject, QUESTIONS, 64, self._seed)
+        done = subject.run(requests)
+        swept, refused = sweep_of(subject, requests[:2])
+        findings.append(transcript(subject, QUESTIONS[0]))
+        if not self._is_vllm:
+            findings += _figures(subject, QUESTIONS[0])
+        # 2. The reference, which in vLLM needs the weights that the engine has held.
+        if self._is_vllm:
+            subject.close()
+        greedy = self._greedy.add("greedy, your model", subject, requests, done).finding()
+        sweep = Finding("sweep, your model", "not run", refused)
+        if swept:
+            sweep = compared_sweep("sweep, your model", subject, swept).finding()
+        return [greedy, sweep, *findings]
+
+
+def _figures(subject: Subject, question: str) -> list[Finding]:
+    engine = subject.engine
+    return [
+        check_synchronisation(engine, question),
+        measure_steps(engine, question),
+        measure_memory(engine, question),
+    ]
+
+
+def _thinned(faults: int, sizes: Sequence[int]) -> Finding:
+    """Whether rows that went on in a smaller batch are those that were compared."""
+    name, largest = "thinning batches", max(sizes)
+    smaller = [size for size in sizes if 2 < size < largest]  # the reference has batches of one and two
+    if faults:
+        return Finding(name, "fault", "rows of a batch that was thinned out are not the reference's, see above")
+    if not smaller:
+        return Finding(name, "not run", f"no batch of {largest} rows was thinned out")
+    return Finding(
+        name, "passed", f"from {largest} rows to {' and '.join(map(str, smaller[::-1]))}, all compared above"
+    )
