@@ -45,7 +45,7 @@ def check(
     thinking_close: o.ThinkingClose = None,
     force_start: o.ForceStart = False,
     seed: Annotated[int, typer.Option(help="Random seed of cases and draws.", min=0, max=2**32)] = 0,
-    cases: Annotated[int, typer.Option(help="How many random cases, each of one to four rows.", min=1)] = 100,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer cases and draws: seconds instead of minutes.")] = False,
     revision: o.Revision = "main",
     trust_remote_code: o.TrustRemoteCode = False,
     as_json: o.AsJson = False,
@@ -68,6 +68,9 @@ def check(
     s1-hf check --engine vllm --json > check.json
     """
     with plain_errors():
+        if model is not None and model.startswith("-"):  # no model was named, and an option stands in its place
+            context.args.insert(0, model)
+            model = None
         options = engine_options(context, engine)
         if options and model is None:
             raise ValueError(f"Options of vLLM are for a model of yours, but none was named: {', '.join(options)}.")
@@ -85,7 +88,7 @@ def check(
                 attn_implementation=attn_implementation,
                 format=said,
                 seed=seed,
-                cases=cases,
+                quick=quick,
                 revision=revision,
                 trust_remote_code=trust_remote_code,
                 engine_options=options,

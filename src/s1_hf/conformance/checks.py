@@ -17,13 +17,13 @@ from s1_hf.conformance.reference import Row
 from s1_hf.conformance.subjects import Subject
 from s1_hf.embedded.problems import held_out_sample
 from s1_hf.engines.request import Request, Sampling, seed_of
+from s1_hf.engines.vllm_engine import VllmEngine
 from s1_hf.forcing.budget import Budget
 from s1_hf.generation.chats import Completion, prompt_ids
 
 FALSE_ALARM = 1e-6
 """The probability with which one chi-square test calls a right sampler bent."""
 
-DRAWS = 2000
 LAW_LENGTH = 4
 """Tokens of rows whose law is enumerated."""
 
@@ -87,9 +87,11 @@ KINDS: dict[str, Callable[[Placed, Row], bool]] = {
 class Greedy:
     """Greedy rows beside the reference, counted by subject and by what they show."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_vllm: bool) -> None:
         self.of_subjects: dict[str, Tally] = {}
         self.of_kinds = {name: Tally(name) for name in KINDS}
+        if is_vllm:  # which pads nothing
+            del self.of_kinds["left padding"]
 
     def add(self, group: str, subject: Subject, requests: Sequence[Request], done: Sequence[Completion]) -> Tally:
         """Compare completions with the reference; returns what was counted under `group`."""
@@ -101,9 +103,9 @@ class Greedy:
             compared = compare(subject.reference, request, completion)
             whose = f"{subject.name}, {request.problem} under {request.budget.name}"
             tally.add(compared, whose)
-            for name, shows in KINDS.items():
-                if shows(placed[request.key], compared.row):
-                    self.of_kinds[name].add(compared, whose)
+            for name, kind in self.of_kinds.items():
+                if KINDS[name](placed[request.key], compared.row):
+                    kind.add(compared, whose)
         return tally
 
 
@@ -128,7 +130,7 @@ def chat_requests(subject: Subject, questions: Sequence[str], max_new_tokens: in
     rng = random.Random(seed)
     engine, requests = subject.engine, []
     for number, question in enumerate(questions):
-        cap = rng.choice([0, 5, 16, 40, None])
+        cap = rng.choice([0, 5, 40, 120, None, None])
         ignores, least = rng.choice([0, 1, 2]), rng.choice([0, 0, 12])
         if engine.format.plain:
             ignores, least = 0, 0
@@ -201,13 +203,13 @@ LAW_BUDGETS = [
 ]
 
 
-def check_laws(subject: Subject, seed: int, is_vllm: bool) -> Finding:
+def check_laws(subject: Subject, seed: int, laws: Sequence[str], draws: int) -> Finding:
     """Chi-square of drawn rows against the law of the reference, for every setting of sampling."""
-    order = VLLM if is_vllm else TRANSFORMERS
+    order = VLLM if isinstance(subject.engine, VllmEngine) else TRANSFORMERS
     values: dict[str, float] = {}
-    for number, law in enumerate(LAWS):
+    for number, law in enumerate(laws):
         budget = LAW_BUDGETS[number % len(LAW_BUDGETS)]
-        requests = _sampled(subject, law, budget, DRAWS, seed + number, LAW_LENGTH)
+        requests = _sampled(subject, law, budget, draws, seed + number, LAW_LENGTH)
         counts: Counter[Any] = Counter()
         for one in subject.run(requests):
             counts[tuple(one.token_ids), one.forced, one.report.ended, one.report.ends_ignored] += 1
@@ -216,10 +218,10 @@ def check_laws(subject: Subject, seed: int, is_vllm: bool) -> Finding:
             row = subject.reference.row(request, choose)
             return tuple(row.new), tuple(row.forced), row.ended, row.ends_ignored
 
-        values[law] = chi_square(counts, exact_law(run, LAWS[law], order), DRAWS)
+        values[law] = chi_square(counts, exact_law(run, LAWS[law], order), draws)
     bent = {law: value for law, value in values.items() if value < FALSE_ALARM}
-    alarm = f"false alarm: {FALSE_ALARM:.0e} each, {FALSE_ALARM * len(LAWS):.0e} for all of them"
-    what = f"{len(LAWS)} settings, {DRAWS:,} draws each, smallest p = {min(values.values()):.2g}; {alarm}"
+    alarm = f"false alarm: {FALSE_ALARM:.0e} each, {FALSE_ALARM * len(laws):.0e} for all of them"
+    what = f"{len(laws)} settings, {draws:,} draws each, smallest p = {min(values.values()):.2g}; {alarm}"
     if bent:
         what = f"bent: {', '.join(f'{law} (p = {value:.1g})' for law, value in bent.items())}; {what}"
     return Finding("laws of sampling", "fault" if bent else "passed", what, {"p": values, "false_alarm": FALSE_ALARM})

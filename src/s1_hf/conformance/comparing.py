@@ -107,6 +107,8 @@ class _Choice:
 
 def compare(reference: Reference, request: Request, got: Completion) -> Compared:
     """Hold what a host has made of a greedy request against the reference."""
+    if len(got.forced) != len(got.token_ids) or got.forced != got.report.forced:
+        return Compared(reference.row(request), "the mask of forced tokens does not go with the ids")
     taken: dict[int, int] = {}  # by the number of the choice: tokens other than the reference's own
     margin = 0.0
     row, choices = _follow(reference, request, taken)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from s1_hf.generation.chats import left_padded, prompt_ids
 from s1_hf.generation.generate import budget_forcing
 
 STEPS = 48
-REPEATS = 5
+MEMORY_STEPS = 16  # fewer: every operation is looked at
 BUDGET = Budget(max_thinking_tokens=2**20, num_ignores=2)
 """Never reached, so that both sides write the same number of tokens."""
 
@@ -64,39 +64,62 @@ def check_synchronisation(engine: Any, question: str) -> Finding:
     return Finding(name, "passed", f"{STEPS} steps, greedy and sampling, in CUDA's debug mode")
 
 
-def measure_steps(engine: Any, question: str, rows: Sequence[int] = (1, 8), repeats: int = REPEATS) -> Finding:
+def measure_steps(engine: Any, question: str, rows: Sequence[int] = (1, 8), repeats: int = 5) -> Finding:
     """Microseconds that budget forcing adds to a step of `generate`, and its share of the step."""
-    model, said = engine.model, []
-    figures: dict[str, Any] = {}
+    model, sides = engine.model, {}
     for count in rows:
         inputs, plain, ours = _calls(engine, question, rows=count, steps=STEPS, more={"do_sample": False})
-        sides = partial(model.generate, **inputs, **plain), partial(model.generate, **inputs, **ours)
+        sides[count] = partial(model.generate, **inputs, **plain), partial(model.generate, **inputs, **ours)
+    return _cost(sides, model.device, repeats)
+
+
+def measure_vllm_steps(engine: Any, question: str, rows: Sequence[int] = (1, 8), repeats: int = 5) -> Finding:
+    """The same in vLLM, whose step is that of its whole engine."""
+    prompt = {"prompt_token_ids": list(prompt_ids(engine.tokenizer, engine.format, question, {}))}
+    sides = {}
+    for count in rows:
+        both = []
+        for extra in (None, {name: getattr(_budget(engine), name) for name in ("max_thinking_tokens", "num_ignores")}):
+            params = engine.llm.get_default_sampling_params()
+            params.temperature, params.max_tokens, params.min_tokens, params.extra_args = 0.0, STEPS, STEPS, extra
+            both.append(partial(engine.llm.generate, [prompt] * count, params, use_tqdm=False))
+        sides[count] = both[0], both[1]
+    return _cost(sides, torch.device("cpu"), repeats)
+
+
+Sides = tuple[Callable[[], Any], Callable[[], Any]]
+
+
+def _cost(sides: Mapping[int, Sides], device: torch.device, repeats: int) -> Finding:
+    """Of pairs of runs, without a budget and with one, by the size of the batch."""
+    said, figures = [], {}
+    for count, pair in sides.items():
         seconds: tuple[list[float], list[float]] = ([], [])
         for repeat in range(repeats + 1):  # the first warms up
-            for side, taken in zip(sides, seconds, strict=True):
-                took = _seconds(model, side)
+            for side, taken in zip(pair, seconds, strict=True):
+                took = _seconds(device, side)
                 if repeat:
                     taken.append(took)
         one, other = map(min, seconds)  # what else runs on the machine only adds
-        added = (other - one) / STEPS * 1e6
-        said.append(f"batch {count}: {added:,.0f} of {other / STEPS * 1e6:,.0f} us, {100 * (1 - one / other):.0f}%")
-        figures[str(count)] = {"added_us": added, "step_us": other / STEPS * 1e6, "share": 1 - one / other}
+        added, step = (other - one) / STEPS * 1e6, other / STEPS * 1e6
+        said.append(f"batch {count}: {added:,.0f} of {step:,.0f} us, {100 * added / step:.0f}%")
+        figures[str(count)] = {"added_us": added, "step_us": step, "share": added / step}
     return Finding("cost of a step", "measured", "; ".join(said), {"batches": figures, "steps": STEPS})
 
 
 def measure_memory(engine: Engine, question: str, rows: int = 8) -> Finding:
     """The most bytes of tensors alive at once, the weights left out: plain, under a budget, and in a sweep."""
     model: Any = engine.model  # type: ignore[attr-defined]  # the transformers engine
-    inputs, plain, ours = _calls(engine, question, rows=rows, steps=STEPS, more={"do_sample": False})
+    inputs, plain, ours = _calls(engine, question, rows=rows, steps=MEMORY_STEPS, more={"do_sample": False})
     prompt = tuple(inputs["input_ids"][0].tolist())
-    requests = [Request(prompt=prompt, max_new_tokens=STEPS, problem=str(row)) for row in range(rows)]
+    requests = [Request(prompt=prompt, max_new_tokens=MEMORY_STEPS, problem=str(row)) for row in range(rows)]
     runs = {
         "plain": lambda: model.generate(**inputs, **plain),
         "budget": lambda: model.generate(**inputs, **ours),
         "sweep": lambda: list(engine.sweep(requests, SWEPT, lambda count: None)),
     }
     peaks = {name: _peak(model, run) for name, run in runs.items()}
-    said = f"{rows} rows, {STEPS} tokens: plain `generate` {_mib(peaks['plain'])}, under a budget "
+    said = f"{rows} rows, {MEMORY_STEPS} tokens: plain `generate` {_mib(peaks['plain'])}, under a budget "
     said += f"{_mib(peaks['budget'])}, a sweep of {len(SWEPT)} settings {_mib(peaks['sweep'])} besides the weights"
     return Finding("memory", "measured", said, peaks)
 
@@ -124,11 +147,11 @@ def _budget(engine: Any) -> Budget:
     return Budget(max_thinking_tokens=2**20) if engine.format.plain else BUDGET
 
 
-def _seconds(model: Any, run: Callable[[], Any]) -> float:
-    _wait(model.device)
+def _seconds(device: torch.device, run: Callable[[], Any]) -> float:
+    _wait(device)
     begun = time.perf_counter()
     run()
-    _wait(model.device)
+    _wait(device)
     return time.perf_counter() - begun
 
 

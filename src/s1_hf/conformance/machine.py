@@ -11,7 +11,7 @@ import torch
 from s1_hf.conformance.subjects import Machine
 
 
-def about(machine: Machine, seed: int, cases: int) -> dict[str, Any]:
+def about(machine: Machine, seed: int, quick: bool) -> dict[str, Any]:
     """As JSON types."""
     return {
         "engine": machine.engine,
@@ -22,7 +22,7 @@ def about(machine: Machine, seed: int, cases: int) -> dict[str, Any]:
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "threads": torch.get_num_threads(),
         "seed": seed,
-        "cases": cases,
+        "quick": quick,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "versions": _versions(),

@@ -22,9 +22,10 @@ from s1_hf.conformance.checks import (
     random_cases,
     sweep_of,
 )
-from s1_hf.conformance.figures import check_synchronisation, measure_memory, measure_steps
+from s1_hf.conformance.figures import check_synchronisation, measure_memory, measure_steps, measure_vllm_steps
 from s1_hf.conformance.findings import Finding
 from s1_hf.conformance.machine import about
+from s1_hf.conformance.models import LAWS
 from s1_hf.conformance.one_model import described, transcript
 from s1_hf.conformance.subjects import (
     EngineName,
@@ -42,10 +43,32 @@ from s1_hf.forcing.budget import BudgetWarning
 from s1_hf.forcing.formats import format_of_settings
 from s1_hf.vllm.installed import check_installed
 
-CASES = 100
-"""Random cases, each of one to four rows."""
 
-VLLM_FAMILIES = ("think",)
+@dataclass(frozen=True)
+class Size:
+    """How much is looked at.
+
+    Args:
+        cases (`int`): random cases, each of one to four rows.
+        questions (`int`): rows of the embedded model, which run as one batch.
+        swept (`int`): of these, how many are swept.
+        laws (`tuple[str, ...]`): the settings of sampling whose law is tested.
+        draws (`int`): of each of them.
+        repeats (`int`): of runs whose time is taken.
+    """
+
+    cases: int = 100
+    questions: int = 24
+    swept: int = 3
+    laws: tuple[str, ...] = tuple(LAWS)
+    draws: int = 2000
+    repeats: int = 5
+
+
+FULL = Size()
+QUICK = Size(cases=16, questions=12, swept=1, laws=("top-k 3", "all of them"), draws=1000, repeats=1)
+
+VLLM_FAMILIES = ("s1", "think")
 """Families of toys that get an engine of vLLM each, which takes a while to build."""
 
 QUESTIONS = ("What is 1 + 1?", "Name three prime numbers, and say why.", "Is 91 a prime number?", "Say hello.")
@@ -85,7 +108,7 @@ def check(
     attn_implementation: str | None = None,
     format: Said = None,
     seed: int = 0,
-    cases: int = CASES,
+    quick: bool = False,
     revision: str = "main",
     trust_remote_code: bool = False,
     engine_options: Mapping[str, Any] | None = None,
@@ -102,7 +125,7 @@ def check(
         format (`str` or `dict`, *optional*): of `model`, see [`format_of_settings`]; detected from its tokenizer if
             absent.
         seed (`int`, defaults to 0): of random cases and draws.
-        cases (`int`, defaults to 100): random cases, each of one to four rows.
+        quick (`bool`, defaults to `False`): whether fewer cases and draws are enough: seconds instead of minutes.
         revision, trust_remote_code: of `model`, see [`Checkpoint.find`].
         engine_options (`Mapping`, *optional*): options of `vllm.LLM` for `model`.
         on_progress (`Callable`): told what begins.
@@ -114,7 +137,7 @@ def check(
 
     ```python
     >>> from s1_hf.conformance import check
-    >>> outcome = check(dtype="float32", device="cpu", cases=2)  # doctest: +SKIP
+    >>> outcome = check(dtype="float32", device="cpu", quick=True)  # doctest: +SKIP
     >>> outcome.has_fault  # doctest: +SKIP
     False
 
@@ -131,11 +154,11 @@ def check(
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", BudgetWarning)  # random budgets are often odd
         machine = Machine(engine, place, dtype, attn_implementation, Path(folder))
-        suite = _Suite(machine, seed, cases)
+        suite = _Suite(machine, seed, QUICK if quick else FULL)
         steps = suite.steps()
         if checkpoint is not None:
             steps |= suite.steps_of_model(checkpoint, format, dict(engine_options or {}))
-        told = about(machine, seed, cases)
+        told = about(machine, seed, quick)
         try:
             if place.type == "cpu":  # toys gain nothing by more, which on a busy machine wait for each other
                 torch.set_num_threads(1)
@@ -161,10 +184,10 @@ def _run(steps: Mapping[str, Step], on_progress: Progress) -> Iterator[Finding]:
 class _Suite:
     """All checks on one machine, by name."""
 
-    def __init__(self, machine: Machine, seed: int, cases: int) -> None:
-        self._machine, self._seed, self._cases = machine, seed, cases
+    def __init__(self, machine: Machine, seed: int, size: Size) -> None:
+        self._machine, self._seed, self._size = machine, seed, size
         self._is_vllm = machine.engine == "vllm"
-        self._greedy = Greedy()
+        self._greedy = Greedy(self._is_vllm)
 
     def steps(self) -> dict[str, Step]:
         """Those on the models that every machine has."""
@@ -188,32 +211,36 @@ class _Suite:
         return {"your model": step}
 
     def _tables(self) -> list[Finding]:
-        for family, requests in random_cases(self._seed, self._cases).items():
+        for family, requests in random_cases(self._seed, self._size.cases).items():
             subject = table_subject(self._machine, family, self._seed)
             self._greedy.add("greedy, tables", subject, requests, subject.run(requests))
         return [self._greedy.of_subjects["greedy, tables"].finding("exact on any machine")]
 
     def _transformers(self) -> list[Finding]:
-        name, found = "greedy, random transformers", []
-        for family, requests in random_cases(self._seed, self._cases).items():
+        name, preempted = "greedy, random transformers", 0
+        count = self._size.cases * (3 if self._is_vllm else 1)  # of which few families are run
+        for family, requests in random_cases(self._seed, count).items():
             if self._is_vllm and family not in VLLM_FAMILIES:
                 continue
             subject = random_subject(self._machine, family, self._seed, tight=True)
             done = subject.run(requests)
             if self._is_vllm:
-                found.append(preemptions(subject))
+                preempted += preemptions(subject)
             subject.close()
             self._greedy.add(name, subject, requests, done)
-        return [self._greedy.of_subjects[name].finding(), *found]
+        findings = [self._greedy.of_subjects[name].finding()]
+        if self._is_vllm:
+            findings.append(_preemption(preempted))
+        return findings
 
     def _embedded(self) -> list[Finding]:
         subject = embedded_subject(self._machine)
-        questions = lamp_questions(24, self._seed)
+        questions = lamp_questions(self._size.questions, self._seed)
         requests = chat_requests(subject, questions, 200, self._seed)
         done = subject.run(requests)
         sizes = sorted(set(subject.batches))
-        swept, refused = sweep_of(subject, requests[:3])
-        figures = [] if self._is_vllm else _figures(subject, questions[0])
+        swept, refused = sweep_of(subject, requests[: self._size.swept])
+        figures = self._figures(subject, questions[0])
         subject.close()
         tally = self._greedy.add("greedy, embedded model", subject, requests, done)
         sweep = compared_sweep("sweep equals separate runs", subject, swept)
@@ -225,9 +252,19 @@ class _Suite:
     def _sampling(self) -> list[Finding]:
         subject = law_subject(self._machine, self._seed)
         findings = [check_seeds(subject, self._seed), check_sampled_sweep(subject, self._seed)]
-        findings.append(check_laws(subject, self._seed, self._is_vllm))
+        findings.append(check_laws(subject, self._seed, self._size.laws, self._size.draws))
         subject.close()
         return findings
+
+    def _figures(self, subject: Subject, question: str) -> list[Finding]:
+        engine = subject.engine
+        if self._is_vllm:
+            return [measure_vllm_steps(engine, question, repeats=self._size.repeats)]
+        return [
+            check_synchronisation(engine, question),
+            measure_steps(engine, question, repeats=self._size.repeats),
+            measure_memory(engine, question),
+        ]
 
     def _model(self, checkpoint: Checkpoint, said: Said, options: dict[str, Any]) -> list[Finding]:
         fmt = format_of_settings(checkpoint.tokenizer, said)
@@ -238,8 +275,7 @@ class _Suite:
         done = subject.run(requests)
         swept, refused = sweep_of(subject, requests[:2])
         findings.append(transcript(subject, QUESTIONS[0]))
-        if not self._is_vllm:
-            findings += _figures(subject, QUESTIONS[0])
+        findings += self._figures(subject, QUESTIONS[0])
         # 2. The reference, which in vLLM needs the weights that the engine has held.
         if self._is_vllm:
             subject.close()
@@ -250,13 +286,10 @@ class _Suite:
         return [greedy, sweep, *findings]
 
 
-def _figures(subject: Subject, question: str) -> list[Finding]:
-    engine = subject.engine
-    return [
-        check_synchronisation(engine, question),
-        measure_steps(engine, question),
-        measure_memory(engine, question),
-    ]
+def _preemption(count: int) -> Finding:
+    if not count:
+        return Finding("preemption", "not run", "no request was preempted, though the cache is small")
+    return Finding("preemption", "passed", f"{count} times; all rows are compared with the reference above")
 
 
 def _thinned(faults: int, sizes: Sequence[int]) -> Finding:
