@@ -120,3 +120,30 @@ def test_scores_that_are_not_numbers_are_no_rounding(model):
     own = run(model)
     wrong = replace(own, token_ids=(own.token_ids[1], *own.token_ids[1:]))
     assert isinstance(own.report, Report) and compare(broken, REQUEST, wrong).fault
+
+
+def test_of_two_tokens_that_are_alike_either_is_right(model):
+    """Wherever they stand among the largest scores."""
+    own = run(model)
+    first, second = model.next_logits(list(PROMPT)).topk(2).indices.tolist()
+    for taken, other in ((first, second), (second, first)):
+
+        def alike(ids, taken=taken, other=other):
+            scores = model.next_logits(ids).clone()
+            if list(ids) == list(PROMPT):
+                scores[other] = scores[taken] = scores.max()
+            return scores
+
+        elsewhere = table_model("think", 3, BIAS)
+        forward = elsewhere.forward
+
+        def wants(input_ids, forward=forward, taken=taken, **options):
+            out = forward(input_ids, **options)
+            if input_ids[0].tolist() == list(PROMPT):
+                out.logits[0, -1, taken] = out.logits[0, -1].max() + 1
+            return out
+
+        elsewhere.forward = wants
+        compared = compare(Reference(alike, DELIMITERS, TOKENIZER, 1e-7), REQUEST, run(elsewhere))
+        assert compared.fault == "" and compared.margin == 0
+    assert compared.row.new != list(own.token_ids) or own.token_ids[0] == first

@@ -75,6 +75,8 @@ def check(
         if options and model is None:
             raise ValueError(f"Options of vLLM are for a model of yours, but none was named: {', '.join(options)}.")
         _check_device(device, engine)
+        if attn_implementation is not None and engine == "vllm":
+            raise ValueError("`--attn-implementation` is for transformers. Leave it out: vLLM has options of its own.")
         said = o.chosen_format(thinking_format, thinking_start, thinking_close, force_start)
         quiet_loading("embedded")
         from s1_hf.conformance.suite import check as run_suite

@@ -74,10 +74,6 @@ class Reference:
             noise = max(noise, float((other - scores)[likely].abs().max()))
         return 4 * noise + 2 * self.precision * float(scores[likely].abs().max())
 
-    def forget(self) -> None:
-        """Free what is known of rows."""
-        self._known.clear()
-
 
 @dataclass(frozen=True)
 class Compared:
@@ -172,10 +168,13 @@ def _another_choice(
         choice = choices[number]
         limit = reference.rounding(choice.ids)
         best, ranked = choice.scores.topk(min(8, len(choice.scores)))
-        for score, token in zip(best[1:].tolist(), ranked[1:].tolist(), strict=True):
+        own = int(choice.scores.argmax())  # of several that are alike, it may stand anywhere among them
+        for score, token in zip(best.tolist(), ranked.tolist(), strict=True):
             apart = float(best[0]) - score
             if not apart <= limit:
                 break
+            if token == own:
+                continue
             trial = {i: other for i, other in taken.items() if i < number} | {number: token}
             row, _ = _follow(reference, request, trial)
             there = _first_difference(row, got)

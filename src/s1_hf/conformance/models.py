@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from s1_hf.conformance.cases import setting
 from s1_hf.conformance.toys import ToyModel, toy_model
@@ -36,14 +36,14 @@ def biases(family: str, words: Sequence[str] = _WORDS, ends: float = 1.0) -> tor
     return found
 
 
-def random_transformer(family: str, seed: int, bias: torch.Tensor) -> Qwen2ForCausalLM:
-    """A random Qwen2 whose scores have `bias` added, in the weights of the architecture itself.
+def random_transformer(family: str, seed: int, bias: torch.Tensor) -> LlamaForCausalLM:
+    """A random Llama whose scores have `bias` added, in the weights of the architecture itself.
 
     The first place of its hidden states is the same everywhere: the embedding sets it, and no layer writes there. So a
     column of the last matrix is a bias, which the architecture lacks.
     """
     tokenizer, _, delimiters = setting(family)
-    config = Qwen2Config(
+    config = LlamaConfig(
         vocab_size=len(bias),
         hidden_size=_HIDDEN,
         intermediate_size=_HIDDEN,
@@ -56,7 +56,7 @@ def random_transformer(family: str, seed: int, bias: torch.Tensor) -> Qwen2ForCa
         eos_token_id=delimiters.eos,
         tie_word_embeddings=False,
     )
-    model = Qwen2ForCausalLM(config).eval().requires_grad_(False)
+    model = LlamaForCausalLM(config).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
     for name, weights in model.named_parameters():
         if "norm" not in name:
@@ -72,11 +72,11 @@ def random_transformer(family: str, seed: int, bias: torch.Tensor) -> Qwen2ForCa
     return model
 
 
-def saved(family: str, model: Qwen2ForCausalLM, folder: Path) -> Checkpoint:
+def saved(family: str, model: LlamaForCausalLM, folder: Path) -> Checkpoint:
     """A model in a folder, as engines read one."""
     tokenizer = setting(family)[0]
     model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder / "tokenizer")  # beside the configuration it would become another class
+    tokenizer.save_pretrained(folder)  # beside some other architectures' configurations it would become another class
     return Checkpoint(str(folder), None, "main", False, model.config, tokenizer)
 
 

@@ -88,9 +88,9 @@ class Subject:
         return [[of_setting[request.problem] for request in requests] for of_setting in found]
 
     def close(self) -> None:
-        """Free what the engine holds, so that another can be built."""
-        self.engine.forget_weights()  # type: ignore[attr-defined]  # both engines have it
-        self.reference.forget()
+        """Shut vLLM down, so that another engine can be built, or the reference can read the weights."""
+        if isinstance(self.engine, VllmEngine):
+            self.engine.forget_weights()
 
 
 def _no_progress(rows: int) -> None:
@@ -128,7 +128,7 @@ def _tiny(
     if machine.engine == "vllm":
         folder = machine.folder / name.replace(" ", "-").replace(",", "")
         checkpoint = saved(family, model, folder)
-        own = {"tokenizer": str(folder / "tokenizer"), "max_model_len": _CONTEXT, **options}
+        own = {"max_model_len": _CONTEXT, **options}
         engine = VllmEngine(checkpoint, format=fmt, batch_size=batch_size, dtype=dtype, options=own)
     _placed(model, machine, dtype)
     if machine.engine == "transformers":

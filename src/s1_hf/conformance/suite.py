@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,7 @@ def check(
     checkpoint = None
     if model is not None:
         checkpoint = Checkpoint.find(model, revision=revision, trust_remote_code=trust_remote_code)
+        format_of_settings(checkpoint.tokenizer, format)  # refuses what does not fit before anything is run
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", BudgetWarning)  # random budgets are often odd
         machine = Machine(engine, place, dtype, attn_implementation, Path(folder))
@@ -222,11 +224,10 @@ class _Suite:
         for family, requests in random_cases(self._seed, count).items():
             if self._is_vllm and family not in VLLM_FAMILIES:
                 continue
-            subject = random_subject(self._machine, family, self._seed, tight=True)
-            done = subject.run(requests)
-            if self._is_vllm:
-                preempted += preemptions(subject)
-            subject.close()
+            with closing(random_subject(self._machine, family, self._seed, tight=True)) as subject:
+                done = subject.run(requests)
+                if self._is_vllm:
+                    preempted += preemptions(subject)
             self._greedy.add(name, subject, requests, done)
         findings = [self._greedy.of_subjects[name].finding()]
         if self._is_vllm:
@@ -234,14 +235,13 @@ class _Suite:
         return findings
 
     def _embedded(self) -> list[Finding]:
-        subject = embedded_subject(self._machine)
         questions = lamp_questions(self._size.questions, self._seed)
-        requests = chat_requests(subject, questions, 200, self._seed)
-        done = subject.run(requests)
-        sizes = sorted(set(subject.batches))
-        swept, refused = sweep_of(subject, requests[: self._size.swept])
-        figures = self._figures(subject, questions[0])
-        subject.close()
+        with closing(embedded_subject(self._machine)) as subject:
+            requests = chat_requests(subject, questions, 200, self._seed)
+            done = subject.run(requests)
+            sizes = sorted(set(subject.batches))
+            swept, refused = sweep_of(subject, requests[: self._size.swept])
+            figures = self._figures(subject, questions[0])
         tally = self._greedy.add("greedy, embedded model", subject, requests, done)
         sweep = compared_sweep("sweep equals separate runs", subject, swept)
         findings = [tally.finding(), sweep.finding(refused)]
@@ -250,11 +250,12 @@ class _Suite:
         return findings + figures
 
     def _sampling(self) -> list[Finding]:
-        subject = law_subject(self._machine, self._seed)
-        findings = [check_seeds(subject, self._seed), check_sampled_sweep(subject, self._seed)]
-        findings.append(check_laws(subject, self._seed, self._size.laws, self._size.draws))
-        subject.close()
-        return findings
+        with closing(law_subject(self._machine, self._seed)) as subject:
+            return [
+                check_seeds(subject, self._seed),
+                check_sampled_sweep(subject, self._seed),
+                check_laws(subject, self._seed, self._size.laws, self._size.draws),
+            ]
 
     def _figures(self, subject: Subject, question: str) -> list[Finding]:
         engine = subject.engine
@@ -268,21 +269,15 @@ class _Suite:
 
     def _model(self, checkpoint: Checkpoint, said: Said, options: dict[str, Any]) -> list[Finding]:
         fmt = format_of_settings(checkpoint.tokenizer, said)
-        subject = model_subject(self._machine, checkpoint, fmt, options)
         findings = described(checkpoint, said)
-        # 1. What the engine gives.
-        requests = chat_requests(subject, QUESTIONS, 64, self._seed)
-        done = subject.run(requests)
-        swept, refused = sweep_of(subject, requests[:2])
-        findings.append(transcript(subject, QUESTIONS[0]))
-        findings += self._figures(subject, QUESTIONS[0])
-        # 2. The reference, which in vLLM needs the weights that the engine has held.
-        if self._is_vllm:
-            subject.close()
+        with closing(model_subject(self._machine, checkpoint, fmt, options)) as subject:
+            requests = chat_requests(subject, QUESTIONS, 64, self._seed)
+            done = subject.run(requests)
+            swept, refused = sweep_of(subject, requests[:2])
+            findings.append(transcript(subject, QUESTIONS[0]))
+            findings += self._figures(subject, QUESTIONS[0])
         greedy = self._greedy.add("greedy, your model", subject, requests, done).finding()
-        sweep = Finding("sweep, your model", "not run", refused)
-        if swept:
-            sweep = compared_sweep("sweep, your model", subject, swept).finding()
+        sweep = compared_sweep("sweep, your model", subject, swept).finding(refused)
         return [greedy, sweep, *findings]
 
 
