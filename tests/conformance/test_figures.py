@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
-from s1_hf.conformance.figures import Guarded
+from s1_hf.conformance.cases import setting
+from s1_hf.conformance.figures import Guarded, measure_memory
 from s1_hf.conformance.live_bytes import LiveBytes
+from s1_hf.conformance.models import biases, random_transformer
+from s1_hf.engines.transformers_engine import TransformersEngine
 
 
 def test_the_most_bytes_alive_at_once_are_counted():
@@ -41,3 +46,13 @@ def test_steps_after_the_first_may_not_wait_for_the_gpu(monkeypatch):
     with pytest.raises(RuntimeError, match="synchronizing"):
         guarded(8)
     assert mode == ["default"]
+
+
+@pytest.mark.parametrize("family", ["think", "plain"])
+def test_memory_is_measured_for_every_kind_of_format(family):
+    """Also where ends cannot be ignored, so that a sweep has caps only."""
+    model: Any = random_transformer(family, 1, biases(family))
+    tokenizer, fmt, _ = setting(family)
+    found = measure_memory(TransformersEngine(model, tokenizer, format=fmt), "a", rows=2)
+    assert found.verdict == "measured" and min(found.figures.values()) > 0
+    assert f"a sweep of {3 if family == 'plain' else 9} settings" in found.what

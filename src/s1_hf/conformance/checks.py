@@ -16,6 +16,7 @@ from s1_hf.conformance.models import LAWS
 from s1_hf.conformance.reference import Row
 from s1_hf.conformance.subjects import Subject
 from s1_hf.embedded.problems import held_out_sample
+from s1_hf.engines.engine import Engine
 from s1_hf.engines.request import Request, Sampling, seed_of
 from s1_hf.engines.vllm_engine import VllmEngine
 from s1_hf.forcing.budget import Budget
@@ -153,17 +154,25 @@ def lamp_questions(count: int, seed: int) -> list[str]:
 # -- sweeps ---------------------------------------------------------------------------------------------------------
 
 
+def settings_for(engine: Engine) -> tuple[list[Budget], str]:
+    """The settings that a model can be swept over; or none, and why a sweep of it is refused."""
+    settings = [one for one in SWEPT if not (engine.format.plain and one.num_ignores)]
+    try:
+        engine.check_sweep(settings)
+    except ValueError as error:
+        return [], f"refused: {error}"
+    return settings, ""
+
+
 Swept = list[tuple[Request, Completion]]
 
 
 def sweep_of(subject: Subject, requests: Sequence[Request]) -> tuple[Swept, str]:
     """A sweep's requests with their completions; or none, and why it is refused."""
-    settings = [one for one in SWEPT if not (subject.engine.format.plain and one.num_ignores)]
+    settings, refused = settings_for(subject.engine)
+    if refused:
+        return [], refused
     requests = [replace(request, budget=Budget()) for request in requests]
-    try:
-        subject.engine.check_sweep(settings)
-    except ValueError as error:
-        return [], f"refused: {error}"
     found = []
     for setting, completions in zip(settings, subject.sweep(requests, settings), strict=True):
         for request, completion in zip(requests, completions, strict=True):

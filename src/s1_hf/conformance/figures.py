@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-from s1_hf.conformance.checks import SWEPT
+from s1_hf.conformance.checks import settings_for
 from s1_hf.conformance.findings import Finding
 from s1_hf.conformance.live_bytes import LiveBytes
 from s1_hf.engines.engine import Engine
@@ -113,14 +113,16 @@ def measure_memory(engine: Engine, question: str, rows: int = 8) -> Finding:
     inputs, plain, ours = _calls(engine, question, rows=rows, steps=MEMORY_STEPS, more={"do_sample": False})
     prompt = tuple(inputs["input_ids"][0].tolist())
     requests = [Request(prompt=prompt, max_new_tokens=MEMORY_STEPS, problem=str(row)) for row in range(rows)]
-    runs = {
-        "plain": lambda: model.generate(**inputs, **plain),
-        "budget": lambda: model.generate(**inputs, **ours),
-        "sweep": lambda: list(engine.sweep(requests, SWEPT, lambda count: None)),
+    peaks = {
+        "plain": _peak(model, lambda: model.generate(**inputs, **plain)),
+        "budget": _peak(model, lambda: model.generate(**inputs, **ours)),
     }
-    peaks = {name: _peak(model, run) for name, run in runs.items()}
-    said = f"{rows} rows, {MEMORY_STEPS} tokens: plain `generate` {_mib(peaks['plain'])}, under a budget "
-    said += f"{_mib(peaks['budget'])}, a sweep of {len(SWEPT)} settings {_mib(peaks['sweep'])} besides the weights"
+    said = f"{rows} rows, {MEMORY_STEPS} tokens, besides the weights: plain `generate` {_mib(peaks['plain'])}, under a "
+    said += f"budget {_mib(peaks['budget'])}"
+    settings, _ = settings_for(engine)
+    if settings:
+        peaks["sweep"] = _peak(model, lambda: list(engine.sweep(requests, settings, lambda count: None)))
+        said += f", a sweep of {len(settings)} settings {_mib(peaks['sweep'])}"
     return Finding("memory", "measured", said, peaks)
 
 
