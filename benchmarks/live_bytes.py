@@ -9,7 +9,6 @@ comes back later on a GPU because a stream still reads it.
 from __future__ import annotations
 
 import logging
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -19,42 +18,16 @@ import torch
 import torch.distributed as dist
 from torch.distributed.tensor import DTensor
 from torch.testing._internal.distributed.fake_pg import FakeStore
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from s1_hf.conformance import live_bytes as conformance
 
 
-class LiveBytes(TorchDispatchMode):
-    """Adds up the storages of all tensors that operations give or take, each once, for as long as they live."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self._sizes: dict[int, int] = {}
-        self._references: dict[int, Any] = {}
+class LiveBytes(conformance.LiveBytes):
+    """Also of sharded tensors, whose own part is counted, and of what FSDP frees by hand."""
 
     def see(self, tensor: torch.Tensor) -> None:
         """Count a tensor, if it is not yet."""
-        storage = (tensor._local_tensor if isinstance(tensor, DTensor) else tensor).untyped_storage()
-        key = storage._cdata
-        if key not in self._sizes:
-            self._references[key] = weakref.ref(storage, lambda _: self._forget(key))
-        self._set(key, storage.nbytes())
-
-    def _set(self, key: int, size: int) -> None:
-        self.now += size - self._sizes.get(key, 0)
-        self._sizes[key] = size
-        self.peak = max(self.peak, self.now)
-
-    def _forget(self, key: int) -> None:
-        self.now -= self._sizes.pop(key)
-        del self._references[key]
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves((out, args, kwargs)):
-            if isinstance(leaf, torch.Tensor):
-                self.see(leaf)
-        return out
+        super().see(tensor._local_tensor if isinstance(tensor, DTensor) else tensor)
 
     def __enter__(self) -> LiveBytes:
         self._resize = resize = torch.UntypedStorage.resize_

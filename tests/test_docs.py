@@ -15,7 +15,8 @@ from toys import toy_tokenizer
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*.md"), *ROOT.glob("benchmarks/*.md")])
 ROOMS = (
-    "cli|curate|data|embedded|engines|evaluation|forcing|generation|grading|memory|methods|metrics|plots|reporting|vllm"
+    "cli|conformance|curate|data|embedded|engines|evaluation|forcing|generation|grading|memory|methods|metrics|plots|"
+    "reporting|vllm"
 )
 
 

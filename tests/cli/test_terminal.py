@@ -205,6 +205,16 @@ def of_formats(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     return [[str(model)], [str(model), "--json"], ["embedded", *own], ["embedded", "--thinking-format", HOSTILE]]
 
 
+def of_check(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    return [
+        [str(folder / HOSTILE.replace("/", ""))],
+        ["embedded", "--thinking-format", HOSTILE],
+        ["--device", HOSTILE],
+        ["--engine", HOSTILE],
+        [f"--{HOSTILE}"],
+    ]
+
+
 ROWS = {
     "generate": of_generate,
     "eval": of_tasks,
@@ -218,6 +228,7 @@ ROWS = {
     "data embedded": of_pool,
     "curate": of_curate,
     "formats": of_formats,
+    "check": of_check,
 }
 
 

@@ -79,6 +79,7 @@ JOBS = {
         ("data/*.parquet", "*.parquet", "README.md"),
     ),
     "formats": Job(("formats", "embedded")),
+    "check": Job(("check", "--quick")),
 }  # fmt: skip
 
 _PRELOADED = [

@@ -27,6 +27,7 @@ REASONS: dict[str, dict[str, str]] = {
     "generate": dict.fromkeys(_WRITING, WRITES_NOTHING),
     "plan": dict.fromkeys(_WRITING, WRITES_NOTHING),
     "formats": dict.fromkeys(_WRITING, WRITES_NOTHING),
+    "check": dict.fromkeys(_WRITING, WRITES_NOTHING),
     "data show": dict.fromkeys(_WRITING, WRITES_NOTHING),
     "plot": dict.fromkeys(("torn line", "foreign line"), f"{_NO_LINES}; what it reads: tests/results"),
     "data embedded": dict.fromkeys(("torn line", "foreign line"), _NO_LINES),

@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from scipy.stats import chi2
 
 from cases import padded, qwen2_like, setting
-from oracle import stop_and_reprompt
 from s1_hf import budget_forcing
+from s1_hf.conformance.laws import chi_square, exact_law
+from s1_hf.conformance.reference import stop_and_reprompt
 from s1_hf.forcing.vocabulary import encode
 from toys import toy_model
 
@@ -39,56 +39,6 @@ BUDGETS = {
     "without string": {"ignores": 2, "waits": (), "cap": 4},
     "two tokens": {"ignores": 1, "waits": ("a Wait",), "cap": 6},
 }
-
-
-def warped(scores: torch.Tensor, law: dict) -> torch.Tensor:
-    """Probabilities after temperature, top-k, top-p and min-p, from their definitions."""
-    p = (scores.double() / law.get("temperature", 1.0)).softmax(-1)
-    if law.get("top_k"):
-        p[p < p.sort(descending=True).values[law["top_k"] - 1]] = 0
-        p /= p.sum()
-    if law.get("top_p", 1.0) < 1.0:
-        order = p.argsort(descending=True)
-        kept = p[order].cumsum(0) - p[order] < law["top_p"]  # the smallest set that reaches top_p
-        p[order[~kept]] = 0
-        p /= p.sum()
-    if law.get("min_p"):
-        p[p < law["min_p"] * p.max()] = 0
-        p /= p.sum()
-    return p
-
-
-def exact_law(run: Callable[[Callable], tuple], law: dict) -> dict[tuple, float]:
-    """Every outcome of `run` with its probability, by taking every choice in turn."""
-    outcomes: dict[tuple, float] = Counter()
-    todo: list[list[int]] = [[]]
-    while todo:
-        path, chosen, probability = todo.pop(), [], 1.0
-
-        def choose(scores: torch.Tensor, path=path, chosen=chosen) -> int:
-            nonlocal probability
-            p = warped(scores, law)
-            options = [i for i in p.nonzero()[:, 0].tolist() if p[i] > 1e-12]
-            take = path[len(chosen)] if len(chosen) < len(path) else 0
-            if len(chosen) >= len(path):
-                todo.extend([[*chosen, k] for k in range(1, len(options))])
-            chosen.append(take)
-            probability *= float(p[options[take]])
-            return options[take]
-
-        outcomes[run(choose)] += probability
-    return outcomes
-
-
-def chi_square(counts: Counter, law: dict[tuple, float], draws: int) -> float:
-    """p-value; outcomes with fewer than 10 expected draws are counted together."""
-    assert set(counts) <= set(law), "an impossible outcome was drawn"
-    rare = [k for k, p in law.items() if p * draws < 10]
-    pairs = [(counts[k], p * draws) for k, p in law.items() if p * draws >= 10]
-    pairs.append((sum(counts[k] for k in rare), sum(law[k] for k in rare) * draws))
-    pairs = [(c, e) for c, e in pairs if e > 1]
-    statistic = sum((c - e) ** 2 / e for c, e in pairs)
-    return float(chi2.sf(statistic, max(len(pairs) - 1, 1)))
 
 
 def scene(

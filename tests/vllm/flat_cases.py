@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from cases import UNLIMITED, setting
-from oracle import Row
+from s1_hf.conformance.reference import Row
 from s1_hf.forcing.report import Report
 from s1_hf.vllm.requests import Refused, Requests
 from s1_hf.vllm.settings import RequestSettings, budget_from

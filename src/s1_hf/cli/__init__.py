@@ -6,6 +6,7 @@ from typing import Annotated
 try:
     import typer
 
+    from s1_hf.cli.check import check
     from s1_hf.cli.curate import curate
     from s1_hf.cli.data import data
     from s1_hf.cli.demo import demo
@@ -33,6 +34,7 @@ add(app, sft, context_settings=FIELDS_TOO)
 app.add_typer(data, name="data")
 add(app, curate)
 add(app, formats)
+add(app, check, context_settings=MORE)
 
 
 def _show_version(wanted: bool) -> None:
@@ -53,5 +55,6 @@ def about(
 
     Results are written to stdout, progress and errors to stderr.
 
-    Exit codes: 0, done; 1, a negative verdict (plan: does not fit) or a crash; 2, bad input; 130, Ctrl-C.
+    Exit codes: 0, done; 1, a negative verdict (plan: does not fit, check: a fault) or a crash; 2, bad input; 130,
+    Ctrl-C.
     """

@@ -28,7 +28,9 @@ def engine_options(context: typer.Context, engine: str) -> dict[str, Any]:
         from s1_hf.vllm.installed import check_installed
 
         check_installed()
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")  # also of the processes that it starts
+        # Also of the processes that it starts: stdout is for results.
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
         from s1_hf.vllm.loading import options_from
 
         return options_from(left)

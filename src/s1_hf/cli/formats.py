@@ -12,8 +12,8 @@ from rich.text import Text
 
 from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
-from s1_hf.cli.described import arguments_in_words, describe, known_families
 from s1_hf.cli.terminal import console, plain_errors, print_json, print_table
+from s1_hf.engines.described import arguments_in_words, describe, known_families
 from s1_hf.forcing.budget import NAMES, Budget
 from s1_hf.visible import shortened, visible
 

@@ -154,7 +154,7 @@ class Checkpoint:
             peft: Any = require("peft", "train")
             model = peft.PeftModel.from_pretrained(model, self.adapter, revision=self.revision).merge_and_unload()
         if device_map is None:
-            model = model.to(device or _accelerator())
+            model = model.to(device or accelerator())
         model.generation_config = GenerationConfig(eos_token_id=ends_of(self.tokenizer, model.generation_config))
         return model.eval()
 
@@ -172,7 +172,8 @@ def _check_folder(name: str) -> None:
         raise OSError(f"{name} is no model that can be run: the folder has no tokenizer files.")
 
 
-def _accelerator() -> torch.device:
+def accelerator() -> torch.device:
+    """The one that torch has, or the CPU."""
     if not torch.accelerator.is_available():
         return torch.device("cpu")
     return torch.accelerator.current_accelerator() or torch.device("cpu")

@@ -1,4 +1,4 @@
-"""Families of reasoning models: one row each. Adding a family is adding a row (and one to `tests/toys.py`)."""
+"""Families of reasoning models: one row each. Adding a family is adding a row (and one to `conformance/toys.py`)."""
 
 from __future__ import annotations
 

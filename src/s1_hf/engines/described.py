@@ -1,4 +1,4 @@
-"""What is found out about how a model thinks, as JSON types, for `s1-hf formats`."""
+"""What is found out about how a model thinks, as JSON types, for `s1-hf formats` and `s1-hf check`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The slow, obvious reference: one row, no cache, stop and prompt again on token ids, straight from the contract.
 
-It shares no code with the package: delimiters are found by looking at the whole row again at every step.
+It shares no code with the rest of the package: delimiters are found by looking at the whole row again at every step.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import torch
 
@@ -22,7 +24,7 @@ class Delimiters:
     turn: list[int]
     eos: list[int]
     force_start: bool
-    texts: list[str]  # of every id
+    texts: list[Any]  # of every id; None where there is no such token
     plain: bool = False
     whole: frozenset[int] = frozenset()  # ids that nothing but themselves can spell
     interleaved: bool = False
@@ -31,9 +33,28 @@ class Delimiters:
     call_ends: list[int] = field(default_factory=list)
     results: list[tuple[list[int], list[int]]] = field(default_factory=list)  # what stands around a tool's result
 
+    @cached_property
+    def absent(self) -> list[int]:
+        """Ids below the largest that are no token."""
+        return [i for i, text in enumerate(self.texts) if text is None]
+
+    @cached_property
+    def completing(self) -> list[int]:
+        """Tokens that could complete a delimiter: they begin with an end of one, or hold one whole."""
+        found = []
+        for i, text in enumerate(self.texts):
+            own = "" if text is None else letters([i], self)
+            for wanted in (letters(self.start, self), letters(self.close, self)):
+                if wanted in own or any(own.startswith(wanted[k:]) for k in range(len(wanted))):
+                    found.append(i)
+                    break
+        return found
+
 
 @dataclass
 class Row:
+    """A row, and what has become of it so far."""
+
     ids: list[int]
     prompt_length: int
     forced: list[bool] = field(default_factory=list)
@@ -45,12 +66,14 @@ class Row:
     answer_from: int = -1  # index at which the answer begins, if it does
     answered: int = 0  # tokens between blocks of interleaved thinking
 
-    def answer_tokens(self, eos: list[int]) -> int:
+    def answer_tokens(self, eos: Sequence[int]) -> int:
+        """How many tokens of answer it has."""
         own = self.ids[max(self.answer_from, self.prompt_length) :] if self.answer_from >= 0 else []
         return self.answered + len([t for t in own if t not in eos])
 
     @property
     def new(self) -> list[int]:
+        """What was generated."""
         return self.ids[self.prompt_length :]
 
 
@@ -146,8 +169,20 @@ def stop_and_reprompt(
     sentence: bool = False,
     choose: Callable[[torch.Tensor], int] = lambda scores: int(scores.argmax()),
 ) -> Row:
+    """What budget forcing makes of a prompt.
+
+    Args:
+        logits (`Callable`): from the ids of a row to the scores of its next token, of shape `(vocab_size,)`.
+        prompt (`list[int]`): ids.
+        encode (`Callable`): from a text to ids.
+        max_new_tokens (`int`): of thinking and answer together.
+        cap, least, ignores, waits, prefix, message, window, sentence: the budget, in the contract's words.
+        choose (`Callable`): the decoding rule, from scores to a token; by default the most likely one.
+    """
     row = Row(list(prompt), len(prompt))
-    full = lambda: len(row.new) >= max_new_tokens  # noqa: E731
+
+    def full() -> bool:
+        return len(row.new) >= max_new_tokens
 
     def emit(token: int, forced: bool) -> None:
         if not full():
@@ -157,14 +192,10 @@ def stop_and_reprompt(
     def scores(banned: Sequence[int] = ()) -> torch.Tensor:
         result = logits(row.ids).clone()
         result[len(d.texts) :] = -torch.inf
-        for i, text in enumerate(d.texts):
-            if text is None:
-                result[i] = -torch.inf
+        result[d.absent] = -torch.inf
         result[list(banned)] = -torch.inf
         return result
 
-    lasts = {letters(delimiter, d)[-1] for delimiter in (d.start, d.close)}
-    completing = [i for i, text in enumerate(d.texts) if text is not None and lasts & set(letters([i], d))]
     where = last_turn(row.ids, d)
     state, opened = "before", 0
     # What the prompt's own turn has done so far: its last delimiter decides.
@@ -268,7 +299,7 @@ def stop_and_reprompt(
             close(row, d, encode, emit, opened, newline=False)
             state = "closed"
         else:
-            banned = [] if d.interleaved else [i for i in completing if completes(row.ids[where:], i, d)]
+            banned = [] if d.interleaved else [i for i in d.completing if completes(row.ids[where:], i, d)]
             token = choose(scores(banned))
             emit(token, False)
             if token in d.eos:
@@ -302,7 +333,14 @@ def completes(ids: list[int], token: int, d: Delimiters) -> bool:
     return token not in d.eos and any(completed(row, delimiter, d) for delimiter in (d.start, d.close))
 
 
-def close(row: Row, d: Delimiters, encode, emit, opened: int, newline: bool = True) -> None:
+def close(
+    row: Row,
+    d: Delimiters,
+    encode: Callable[[str], list[int]],
+    emit: Callable[[int, bool], None],
+    opened: int,
+    newline: bool = True,
+) -> None:
     """Force the closing delimiter, going on where the model has begun it."""
     if d.plain and (have := begun(row.ids[opened:], d.close, d)):
         row.thinking_tokens -= tokens_of(row.ids[opened:], have, d)
