@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from s1_hf.generation.trace import SweepCall, SweepTrace, make_trace
+
 from s1_hf import Budget, generate
 from s1_hf.forcing.decisions import Field
 from s1_hf.forcing.report import Ended
 from s1_hf.generation.branches import Branch, answer_branches, find_branches, in_rounds
-from s1_hf.generation.trace import SweepCall, SweepTrace, make_trace
 from sweep_models import Pushed, random_model
 
 PROMPTS = ["ab", "a longer one"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
+from s1_hf.generation.trace import SweepCall, SweepTrace, make_trace
 
 from s1_hf import Budget, generate
 from s1_hf.forcing.decisions import Field, Limits, judge, limits_for
-from s1_hf.generation.trace import SweepCall, SweepTrace, make_trace
 from sweep_models import Pushed, random_model
 
 LARGEST = Budget(max_thinking_tokens=20, num_ignores=3)
