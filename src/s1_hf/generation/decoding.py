@@ -8,6 +8,7 @@ of another size. Everything else is `generate`'s own: it prepares the call, and 
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import GenerationMixin, LogitsProcessorList, StoppingCriteriaList
+from transformers.generation.utils import ALL_CACHE_NAMES
 
 from s1_hf.generation.cache_rows import take_rows
 from s1_hf.generation.generate import processor_in
@@ -154,6 +156,7 @@ class Decoding:
         self._riders, self._thins = riders, thins
         self._config: GenerationConfig
         self._width = 0  # of the prompts
+        self._empty: dict[str, Any]  # caches as `generate` has made them
         self.ended: list[Ended] = []
         self.read_again = 0
 
@@ -168,6 +171,7 @@ class Decoding:
     ) -> torch.Tensor:
         """In place of `generate`'s own loop: arguments as it has prepared them."""
         self._config, self._width = generation_config, input_ids.shape[1]
+        self._empty = {name: copy.deepcopy(carried[name]) for name in ALL_CACHE_NAMES if name in carried}
         unfinished = torch.ones(len(input_ids), dtype=torch.bool, device=input_ids.device)
         batch = _Batch(self._rows, self._call, input_ids, carried, logits_processor, stopping_criteria, unfinished)
         if self._riders is not None:
@@ -273,6 +277,7 @@ class Decoding:
                 ids[place, -1] = row.branch.token
                 state[:, place] = torch.tensor(row.branch.state, device=state.device)
         if not has_cache:
+            carried |= copy.deepcopy(self._empty)
             self.read_again += sum(self._lengths(carried, ids))
         call = self._make_call(rows, ids.shape[1] - self._width)
         call.processor.resume(state)
