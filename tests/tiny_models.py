@@ -38,6 +38,7 @@ SMALL: dict[str, Any] = {
     **dict.fromkeys(("n_group", "topk_group", "num_nextn_predict_layers"), 1),
     **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"), 0),
     "mamba_n_heads": 4, "mamba_d_head": 16, "n_inner": None, "index_topk": 4, "index_n_heads": 2, "qk_head_dim": 16, "hidden_size_per_layer_input": 8, "laurel_rank": 4, "initializer_range": 0.4, "out_hidden_size": 32,
+    "text_hidden_size": 32,
 }  # fmt: skip
 
 _MROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1]}}
@@ -45,6 +46,8 @@ _MROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_
 # What single architectures want besides.
 SPECIAL: dict[str, dict[str, Any]] = {
     "bamba": {"attn_layer_indices": [1]},
+    "chameleon": {"vocabulary_map": {"<image>": 5}},
+    "deepseek_ocr2": {"mlp_layer_types": ["dense", "sparse"]},
     "dbrx": {"attn_config": {"kv_n_heads": 2, "clip_qkv": 8, "rope_theta": 1e4}},
     "dots1": {"n_shared_experts": 1},
     "falcon_h1": {"mamba_d_ssm": 64},
@@ -62,13 +65,15 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "lfm2": {"layer_types": ["conv", "full_attention"]},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
     "mamba2": {"head_dim": 16, "n_groups": 1},
+    "ernie4_5_vl_moe": {"moe_intermediate_size": [32, 32]},
     "mimo_v2_flash": {
+        "num_attention_heads": 8,
         "rope_parameters": dict.fromkeys(
             ("full_attention", "sliding_attention"),
             {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5},
         )
     },
-    "mistral4": {"head_dim": 8},
+    "mistral4": {"qk_head_dim": 16, "head_dim": 16},
     "qwen4_exp_text": {
         "indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 8, "indexer_budget": 4,
         "indexer_compress_ratio": 2, "hc_lowrank": 8, "ple_embed_dim": 8, "ngram_vocab_size_base": 50,
@@ -80,9 +85,19 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "recurrent_gemma": {"num_hidden_layers": 3},
     "reformer": {"is_decoder": True, "axial_pos_embds": False, "feed_forward_size": 32, "attention_head_size": 8},
     "xmod": {"default_language": "en_XX"},
-    "xlstm": {"num_heads": 2, "qk_dim_factor": 1.0, "ffn_round_up_to_multiple_of": 8},
-    "zamba": {"layers_block_type": ["linear_attention", "hybrid"], "attention_hidden_size": 64, "attention_head_dim": 16},
-    "zamba2": {"layers_block_type": ["linear_attention", "hybrid"], "attention_head_dim": 16},
+    "xlstm": {"hidden_size": 128, "ffn_round_up_to_multiple_of": 8},
+    "zamba": {
+        "layers_block_type": ["linear_attention", "hybrid", "hybrid"],
+        "num_hidden_layers": 3,
+        "attention_hidden_size": 64,
+        "attention_head_dim": 16,
+    },
+    "zamba2": {
+        "layers_block_type": ["linear_attention", "hybrid", "hybrid"],
+        "num_hidden_layers": 3,
+        "attention_hidden_size": 64,
+        "attention_head_dim": 16,
+    },
     "zaya": {"num_experts_per_tok": 1},
     **dict.fromkeys(("glm46v", "glm4v", "glm_ocr", "glmga", "paddleocr_vl", "qwen2_vl", "qwen2_5_vl"), _MROPE),
     "glm4v_moe": {"rope_parameters": _MROPE["rope_parameters"] | {"mrope_section": [1, 1, 0]}},
@@ -128,6 +143,18 @@ def tiny_config(cls: type[PretrainedConfig], **fields: Any) -> PretrainedConfig:
         small["rope_parameters"] = rope | {"mrope_section": [2, 1, 1]}
     small = {name: value for name, value in (small | fields).items() if name in given}
     return cls(**small)
+
+
+def tiny_model(model_type: str, vocab_size: int) -> PreTrainedModel:
+    """A random model of that type, in float32."""
+    config_class, cls = architectures()[model_type]
+    config = tiny_config(config_class, vocab_size=vocab_size, vocab_size_per_layer_input=vocab_size)
+    if not isinstance(config, cls.config_class):  # the text model of one that sees
+        config = config.get_text_config(decoder=True)
+    torch.manual_seed(0)
+    model = cls(config).float().eval()
+    model.generation_config.eos_token_id = None
+    return model
 
 
 def layer_kinds(config: PretrainedConfig) -> set[str]:
