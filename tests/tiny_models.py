@@ -37,11 +37,14 @@ SMALL: dict[str, Any] = {
     **dict.fromkeys(("encoder_layers", "decoder_layers", "depth", "num_encoder_layers", "num_decoder_layers"), 1),
     **dict.fromkeys(("n_group", "topk_group", "num_nextn_predict_layers"), 1),
     **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"), 0),
-    "mamba_n_heads": 4, "mamba_d_head": 16, "n_inner": None, "index_topk": 4, "index_n_heads": 2, "qk_head_dim": 16, "hidden_size_per_layer_input": 8, "laurel_rank": 4, "initializer_range": 0.4, "out_hidden_size": 32,
+    "mamba_n_heads": 4, "mamba_d_head": 16, "n_inner": None, "index_topk": 4, "index_n_heads": 2, "qk_head_dim": 16,
+    "hidden_size_per_layer_input": 8, "laurel_rank": 4, "initializer_range": 0.4, "out_hidden_size": 32,
     "text_hidden_size": 32,
 }  # fmt: skip
 
-_MROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1]}}
+_ROPE = {"rope_type": "default", "rope_theta": 1e4}
+_HALF = _ROPE | {"partial_rotary_factor": 0.5}
+_MROPE = {"rope_parameters": _ROPE | {"mrope_section": [2, 1, 1]}}
 
 # What single architectures want besides.
 SPECIAL: dict[str, dict[str, Any]] = {
@@ -68,20 +71,21 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "ernie4_5_vl_moe": {"moe_intermediate_size": [32, 32]},
     "mimo_v2_flash": {
         "num_attention_heads": 8,
-        "rope_parameters": dict.fromkeys(
-            ("full_attention", "sliding_attention"),
-            {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5},
-        )
+        "rope_parameters": {"full_attention": _HALF, "sliding_attention": _HALF},
     },
     "mistral4": {"qk_head_dim": 16, "head_dim": 16},
     "qwen4_exp_text": {
-        "indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 8, "indexer_budget": 4,
-        "indexer_compress_ratio": 2, "hc_lowrank": 8, "ple_embed_dim": 8, "ngram_vocab_size_base": 50,
+        "indexer_n_heads": 2,
+        "indexer_kv_heads": 1,
+        "indexer_head_dim": 8,
+        "indexer_budget": 4,
+        "indexer_compress_ratio": 2,
+        "hc_lowrank": 8,
+        "ple_embed_dim": 8,
+        "ngram_vocab_size_base": 50,
     },
-    **dict.fromkeys(
-        ("cohere_compass", "cohere_compass_text"),
-        {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e4}}},
-    ),
+    "cohere_compass": {"rope_parameters": {"full_attention": _ROPE}},
+    "cohere_compass_text": {"rope_parameters": {"full_attention": _ROPE}},
     "recurrent_gemma": {"num_hidden_layers": 3},
     "reformer": {"is_decoder": True, "axial_pos_embds": False, "feed_forward_size": 32, "attention_head_size": 8},
     "xmod": {"default_language": "en_XX"},
@@ -149,8 +153,9 @@ def tiny_model(model_type: str, vocab_size: int) -> PreTrainedModel:
     """A random model of that type, in float32."""
     config_class, cls = architectures()[model_type]
     config = tiny_config(config_class, vocab_size=vocab_size, vocab_size_per_layer_input=vocab_size)
-    if not isinstance(config, cls.config_class):  # the text model of one that sees
-        config = config.get_text_config(decoder=True)
+    text_config = config.get_text_config(decoder=True)
+    if not isinstance(config, cls.config_class) and isinstance(text_config, cls.config_class):
+        config = text_config  # the text model of one that sees
     torch.manual_seed(0)
     model = cls(config).float().eval()
     model.generation_config.eos_token_id = None

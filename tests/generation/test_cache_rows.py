@@ -39,6 +39,7 @@ LEFT_OUT = {
     "idefics": NEEDS_IMAGE,
     "instructblip": NEEDS_IMAGE,
     "instructblipvideo": NEEDS_IMAGE,
+    "janus": "its `generate` drops the logits processors that it is given",
     "kosmos-2": NEEDS_IMAGE,
     "molmo2": NO_MODEL + "its adapter names layers 18 and 24 of the vision tower",
     "muse_spark": NO_MODEL + "its vision tower wants one patch size for each layer; muse_glimmer has the same layers",
@@ -86,3 +87,70 @@ def test_a_sweep_of_every_architecture_equals_separate_runs_token_for_token(mode
 
 def test_what_is_left_out_exists():
     assert LEFT_OUT.keys() <= architectures().keys()
+
+
+@pytest.mark.parametrize("model_type", [name for name, reason in LEFT_OUT.items() if reason == REFUSED])
+def test_models_that_mix_up_the_rows_of_a_batch_are_refused(model_type):
+    with pytest.raises(ValueError, match=f"{model_type} of transformers mixes up the rows of a batch. Use `generate`"):
+        sweep(tiny_model(model_type, len(TOKENIZER) + 3), TOKENIZER, "ab", max_new_tokens=5)
+
+
+def test_the_architectures_that_are_tested_have_every_kind_of_layer():
+    """Windows, chunks, indices, convolutions, states of one's own, layers that share, and all of it mixed."""
+    found = set()
+    for model_type in ("gemma3n_text", "llama4_text", "deepseek_v32", "lfm3", "zamba2", "inkling_text"):
+        found |= layer_kinds(tiny_model(model_type, len(TOKENIZER) + 3).config)
+    assert found == {
+        "DummyLayer",
+        "DynamicIndexedLayer",
+        "DynamicLayer",
+        "DynamicSlidingWindowLayer",
+        "LinearAttentionAndFullAttentionLayer",
+        "LinearAttentionAndSlidingWindowAttentionLayer",
+        "LinearAttentionLayer",
+    }
+
+
+def filled(cache, rows: int, tokens: int):
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(tokens):
+        states = torch.randn(2, rows, 1, 1, 32, generator=generator)
+        cache.update(states[0], states[1], 0)
+    return cache
+
+
+def test_rows_are_taken_as_often_as_asked_and_the_cache_stays_as_it_is():
+    model = random_model("s1", 0)[0]
+    cache = filled(DynamicCache(), rows=3, tokens=4)
+    before = cache.layers[0].keys.clone()
+    taken = rows_of_cache(model, cache, torch.tensor([2, 0, 2, 2]))
+    assert torch.equal(taken.layers[0].keys, before[[2, 0, 2, 2]])
+    taken.update(torch.zeros(4, 1, 1, 32), torch.zeros(4, 1, 1, 32), 0)
+    assert torch.equal(cache.layers[0].keys, before)
+
+
+def test_rows_of_a_quantised_cache_are_taken_without_quantising_again():
+    """8-bit floats, the one backend of transformers that needs no other package."""
+    config = random_model("s1", 0)[0].config
+    try:
+        cache = QuantizedCache("fp8", config)
+    except (TypeError, ValueError):
+        pytest.skip("this transformers has no 8-bit floats")
+    filled(cache, rows=3, tokens=4)
+    taken = rows_of_cache(random_model("s1", 0)[0], cache, torch.tensor([1, 1, 0, 2]))
+    old, new = (one.layers[0]._quantized_keys[0].float() for one in (cache, taken))
+    assert torch.equal(new, old[[1, 1, 0, 2]])
+    assert taken.get_seq_length() == 4
+
+
+def test_what_cannot_say_which_rows_it_holds_is_left_out_with_what_counts_its_tokens():
+    carried = {"state": [torch.zeros(2, 3)], "cache_position": torch.tensor([4]), "attention_mask": torch.ones(2, 4)}
+    taken, has_cache = take_rows(random_model("s1", 0)[0], carried, torch.tensor([1]), 2)
+    assert not has_cache
+    assert taken.keys() == {"attention_mask"} and taken["attention_mask"].shape == (1, 4)
+
+
+def test_positions_of_several_kinds_are_taken_by_row():
+    positions = torch.arange(3 * 2 * 4).reshape(3, 2, 4)
+    taken, _ = take_rows(random_model("s1", 0)[0], {"position_ids": positions}, torch.tensor([1, 1, 0]), 2)
+    assert torch.equal(taken["position_ids"], positions[:, [1, 1, 0]])

@@ -19,6 +19,7 @@ from s1_hf.forcing.budget import check_effect
 from s1_hf.forcing.collect import stacked
 from s1_hf.forcing.draws import SeededDraws
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
+from s1_hf.generation.cache_rows import check_rows, follows_rows
 from s1_hf.generation.chats import Completion, completion_of, left_padded
 from s1_hf.generation.context import check_fits, context_of
 from s1_hf.generation.criteria import StepListener
@@ -157,6 +158,8 @@ class TransformersEngine:
         chosen_settings(settings)
         for setting in (smallest_setting(settings), largest_setting(settings)):
             BudgetForcingLogitsProcessor(self.tokenizer, budget=setting, format=self.format)
+        if len(settings) > 1:
+            check_rows(self.config)
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -196,7 +199,7 @@ class TransformersEngine:
         rows = [Row(i, request.budget) for i, request in enumerate(batch)]
         call = make_call(rows, 0)
         # An "auto" cap depends on the whole batch, and what steers rows has to see all of them.
-        thins = batch[0].budget.max_thinking_tokens != "auto" and steering is None
+        thins = batch[0].budget.max_thinking_tokens != "auto" and steering is None and follows_rows(self.config)
         inputs = left_padded([list(request.prompt) for request in batch], padding_of(self.tokenizer, self.ends))
         inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
         with own_settings_only(self.model, self.ends):

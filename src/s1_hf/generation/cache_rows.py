@@ -15,7 +15,24 @@ from transformers import Cache
 from transformers.generation.utils import ALL_CACHE_NAMES
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
+
+# Models whose own code lets the rows of a batch run into each other, and their padding into them (transformers 5.23).
+_MIXES_ROWS = ("rwkv", "xlnet")
+
+
+def follows_rows(config: PretrainedConfig) -> bool:
+    """Whether each row of a batch is what it would be in another one."""
+    return config.model_type not in _MIXES_ROWS
+
+
+def check_rows(config: PretrainedConfig) -> None:
+    """Raises a `ValueError` if rows of a batch of such a model cannot come and go, as they do in a sweep."""
+    if not follows_rows(config):
+        raise ValueError(
+            f"A sweep has to run rows that do not depend on each other, but {config.model_type} of transformers mixes "
+            "up the rows of a batch. Use `generate` (or `s1-hf eval` with `--batch-size 1`) for each setting."
+        )
 
 
 def take_rows(

@@ -1,11 +1,11 @@
-"""A whole grid of thinking budgets from one trace per prompt.
+"""A whole grid of thinking budgets from one row per prompt.
 
 Under one grid of caps and ignores every setting's thinking is a prefix of the largest setting's, up to its own end or
-cap. So the largest setting is generated once (`trace`), and each other setting's answer is branched off the same KV
-cache at the point where its decisions first differ (`branches`): cache slots after that point are masked, not copied,
-and the answer's own are dropped again. Greedy, each row is token for token what a separate run of its setting gives (up
-to rounding); sampled, each setting has its own law, and settings share the draws of their common thinking, so that
-differences are paired.
+cap. So the other settings ride on the largest one's rows (`riders`), and where one first decides otherwise (`branches`)
+the row is doubled: its cache is copied there and then, whatever kind it is, and its answer is written in the same
+batch, beside the rows that think on (`decoding`). Greedy, each row is token for token what a separate run of its
+setting gives (up to rounding); sampled, each setting has its own law, and settings share the draws of their common
+thinking, so that differences are paired.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from s1_hf.forcing.collect import collect_budget, stacked
 from s1_hf.forcing.draws import SeededDraws
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.forcing.values import is_count, plain
+from s1_hf.generation.cache_rows import check_rows
 from s1_hf.generation.chats import Completion, Prompt, as_list, completion_of, left_padded, prompt_ids
 from s1_hf.generation.decoding import Call, Row, decode
 from s1_hf.generation.generate import forcing_arguments, processor_in
@@ -44,13 +45,14 @@ _REFUSED = (
     "prompt_lookup_num_tokens",
     "streamer",
     "past_key_values",
-    "cache_implementation",
     "use_cache",
     "min_thinking_tokens",
     "min_length",
     "min_new_tokens",
     "stop_strings",
 )
+
+_GROWING = ("dynamic", "offloaded", "quantized")
 
 
 @dataclass(frozen=True)
@@ -127,14 +129,14 @@ def sweep(
             of its own with that seed.
         progress (`Callable`): told the number of prompts done after each batch.
         **keywords: what `generate` takes, except for beam search, assisted decoding, `num_return_sequences` and
-            caches other than the dynamic one.
+            static caches.
 
     Returns:
         [`SweepResult`]: settings are ordered as given, ignores within caps.
 
     Raises:
-        ValueError, TypeError: as [`budget_forcing`]; the grid is empty or has a value twice; the model's cache cannot
-            be gone back in (sliding windows, recurrent layers).
+        ValueError, TypeError: as [`budget_forcing`]; the grid is empty or has a value twice; the cache cannot grow,
+            or the model mixes up the rows of a batch.
 
     Example:
 
@@ -168,6 +170,8 @@ def sweep(
     seeds = plain(seeds)
     if seeds is not None and len(seeds) != len(rows):
         raise ValueError(f"`seeds` has to hold one seed per prompt, {len(rows)}, but holds {len(seeds)}.")
+    check_rows(model.config)
+    options["cache_implementation"] = _growing_cache(model, options, generation_config)
     options |= {"format": fmt, "max_answer_tokens": max_answer_tokens, "generation_config": generation_config}
 
     arguments = forcing_arguments(model, tokenizer, smallest_setting(chosen), **options)  # refuses what does not fit
@@ -186,6 +190,23 @@ def sweep(
         cost += more
         progress(len(rows[part]))
     return SweepResult(tuple(chosen), tuple(map(tuple, done)), cost)
+
+
+def _growing_cache(model: PreTrainedModel, options: Mapping[str, Any], given: GenerationConfig | None) -> str | None:
+    """The kind of cache that was asked for. A static one that only the model's own configuration names is not meant.
+
+    Raises:
+        ValueError: it cannot take in more rows.
+    """
+    asked = options.get("cache_implementation") or (given and given.cache_implementation)
+    if not asked:
+        return None if model.generation_config.cache_implementation in (None, *_GROWING) else "dynamic"
+    if asked not in _GROWING:
+        raise ValueError(
+            f"`cache_implementation` has to be {', '.join(map(repr, _GROWING))} or left out in a sweep, whose rows "
+            f"come and go, but is {asked!r}. Leave it out, or use `generate`."
+        )
+    return str(asked)
 
 
 @dataclass(frozen=True, eq=False)
