@@ -9,9 +9,8 @@ token. The first model is the embedded one; the second has the shape of Qwen2.5-
 end where [`stand_ins.end_is_due`] says.
 
 Tokens that a setting needs are counted without padding and without rows that are done; `positions computed` is what
-passed through the model, these included. Memory is the most bytes of tensors alive at once beyond the weights, of the
-pass and of the largest setting run alone, each in a run of its own that is not timed; the allocator's rounding is not in
-it.
+passed through the model, these included. Memory is the most bytes of tensors alive at once beyond the weights, in the
+pass and in a run of the largest setting alone, neither of which is timed; the allocator's rounding is not in it.
 """
 
 from __future__ import annotations

@@ -154,3 +154,20 @@ def test_positions_of_several_kinds_are_taken_by_row():
     positions = torch.arange(3 * 2 * 4).reshape(3, 2, 4)
     taken, _ = take_rows(random_model("s1", 0)[0], {"position_ids": positions}, torch.tensor([1, 1, 0]), 2)
     assert torch.equal(taken["position_ids"], positions[:, [1, 1, 0]])
+
+
+@pytest.mark.parametrize("model_type", ["gpt_oss", "lfm3", "mamba2", "minimax", "recurrent_gemma", "deepseek_v4"])
+def test_branches_take_turns_on_caches_that_forget(model_type, monkeypatch, caplog):
+    """A cap is met with every token, so that some branches have to run while the other rows wait with their cache."""
+    caplog.set_level(logging.CRITICAL)
+    waited, stock = [], decoding.Decoding._in_turn
+    monkeypatch.setattr(
+        decoding.Decoding, "_in_turn", lambda *args: waited.append(len(args[2] + args[3])) or stock(*args)
+    )
+    options = {"max_new_tokens": 14, "logits_processor": [Pushed(FORMAT.ends, 200.0)]}
+    settings = [Budget(max_thinking_tokens=cap, num_ignores=9) for cap in (1, 2, 3, 4, 9)]
+    model = tiny_model(model_type, len(TOKENIZER) + 3)
+    result = sweep(model, TOKENIZER, "ab", settings=settings, **options)
+    assert max(waited) > 2
+    for setting, completions in zip(result.settings, result.completions, strict=True):
+        assert list(completions) == generate(model, TOKENIZER, "ab", budget=setting, **options), setting.name
