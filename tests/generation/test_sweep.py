@@ -10,6 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
+from transformers import StoppingCriteria
 
 from s1_hf import Budget, LoopGuard, ThinkingFormat, embedded, generate, sweep
 from s1_hf.embedded.problems import held_out_sample
@@ -256,6 +257,21 @@ def test_what_a_sweep_cannot_do_is_refused(options, message):
     model, tokenizer, _ = random_model("s1", 0)
     with pytest.raises((ValueError, TypeError), match=message):
         sweep(model, tokenizer, "ab", max_new_tokens=5, **options)
+
+
+class StopsAt(StoppingCriteria):
+    """Ends rows, thinking or not, with every fifth id."""
+
+    def __call__(self, input_ids, scores, **kwargs):
+        return input_ids[:, -1] % 5 == 0
+
+
+def test_rows_that_a_criterion_ends_while_they_think_are_not_cut_afterwards():
+    """They stay in the batch for a while, where padding must not count."""
+    model, tokenizer, _ = random_model("opened", 1)
+    grid = {"max_thinking_tokens": [4, 8, 16, None], "num_ignores": [0]}
+    options = {"max_new_tokens": 30, "stopping_criteria": [StopsAt()]}
+    assert_equal_to_separate_runs(model, tokenizer, ["ab", "c", "xyz", "hello", "d", "ef", "g"], grid, options)
 
 
 def test_a_static_cache_of_the_models_own_configuration_is_not_meant(monkeypatch):
