@@ -278,7 +278,8 @@ class Decoding:
                 state[:, place] = torch.tensor(row.branch.state, device=state.device)
         if not has_cache:
             carried |= copy.deepcopy(self._empty)
-            self.read_again += sum(self._lengths(carried, ids))
+            mask = carried.get("attention_mask")
+            self.read_again += ids.numel() if mask is None else int(mask.sum())
         call = self._make_call(rows, ids.shape[1] - self._width)
         call.processor.resume(state)
         return _Batch(
@@ -295,7 +296,3 @@ class Decoding:
             unfinished=torch.ones(len(rows), dtype=torch.bool, device=ids.device),
             has_cache=has_cache,
         )
-
-    def _lengths(self, carried: dict[str, Any], ids: torch.Tensor) -> list[int]:
-        mask = carried.get("attention_mask")
-        return [ids.shape[1]] * len(ids) if mask is None else mask.sum(1).tolist()
