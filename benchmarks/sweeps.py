@@ -9,7 +9,8 @@ token. The first model is the embedded one; the second has the shape of Qwen2.5-
 end where [`stand_ins.end_is_due`] says.
 
 Tokens that a setting needs are counted without padding and without rows that are done; `positions computed` is what
-passed through the model, these included.
+passed through the model, these included. Memory is the most bytes of tensors alive at once beyond the weights, in the
+pass and in a run of the largest setting alone, neither of which is timed; the allocator's rounding is not in it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from typing import Any
 
 from ignores import counted
+from live_bytes import LiveBytes
 from reporting import Row, table
 from s1_hf import embedded, generate, sweep
 from s1_hf.embedded.problems import held_out_sample
@@ -42,6 +44,12 @@ def compare(name: str, model: Any, tokenizer: Any, prompts: list[Any], grid: Any
             if list(completions) != alone:
                 raise AssertionError(f"{name}: {setting.name} differs between one pass and a run of its own.")
     cost = swept.cost
+    largest = {name: max(values, key=lambda value: 10**9 if value is None else value) for name, values in grid.items()}
+    weights = sum(parameter.untyped_storage().nbytes() for parameter in model.parameters())
+    with LiveBytes() as ours_alive:
+        sweep(model, tokenizer, prompts, **grid, **options)
+    with LiveBytes() as plain_alive:
+        generate(model, tokenizer, prompts, **largest, **options)
     return {
         "model": name,
         "batch_size": len(prompts),
@@ -56,6 +64,8 @@ def compare(name: str, model: Any, tokenizer: Any, prompts: list[Any], grid: Any
         "separate_positions": theirs["forward_tokens"],
         "seconds": round(seconds, 2),
         "separate_seconds": round(separate, 2),
+        "megabytes": round((ours_alive.peak - weights) / 1e6, 2),
+        "longest_run_megabytes": round((plain_alive.peak - weights) / 1e6, 2),
     }
 
 
@@ -91,7 +101,7 @@ def _size(model: Any) -> str:
 
 
 def tables(rows: list[Row]) -> list[str]:
-    """Tokens, then positions and seconds, of both ways."""
+    """Tokens, then positions and seconds, then memory, of both ways."""
     tokens = [
         {
             "model": r["model"],
@@ -117,4 +127,13 @@ def tables(rows: list[Row]) -> list[str]:
         }
         for r in rows
     ]
-    return [table(tokens), table(costs)]
+    memory = [
+        {
+            "model": r["model"],
+            "memory beyond weights, one pass, MB": r["megabytes"],
+            "longest run alone, MB": r["longest_run_megabytes"],
+            "times as much": round(r["megabytes"] / r["longest_run_megabytes"], 2),
+        }
+        for r in rows
+    ]
+    return [table(tokens), table(costs), table(memory)]

@@ -1,34 +1,64 @@
-"""Where a setting leaves the trace, and answers branched off there."""
+"""Where a setting leaves the decisions of the largest one, when they are looked at afterwards, as vLLM's are."""
 
 from __future__ import annotations
 
-from s1_hf import Budget, generate
-from s1_hf.forcing.decisions import Field
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from s1_hf import Budget
+from s1_hf.forcing.decisions import Field, advance, first_state
+from s1_hf.forcing.prompts import start_of
 from s1_hf.forcing.report import Ended
-from s1_hf.generation.branches import Branch, answer_branches, find_branches, in_rounds
-from s1_hf.generation.trace import SweepCall, SweepTrace, make_trace
+from s1_hf.generation.branches import Decisions, find_branches
+from s1_hf.generation.chats import left_padded
+from s1_hf.generation.generate import budget_forcing, processor_in
 from sweep_models import Pushed, random_model
 
 PROMPTS = ["ab", "a longer one"]
 LARGEST = Budget(max_thinking_tokens=20, num_ignores=3)
 
 
-def options() -> dict:
-    fmt = random_model("opened", 1)[2]
-    return {"format": fmt, "max_new_tokens": 60, "logits_processor": [Pushed(fmt.ends, 200.0)]}
+@dataclass
+class Traced:
+    replay: Decisions
+    automaton: Any
+    counts: torch.Tensor
+    thinking: list[int]
+    forced: list[tuple[bool, ...]]
 
 
-def traced() -> SweepTrace:
-    model, tokenizer, _ = random_model("opened", 1)
+def traced() -> Traced:
+    """Two rows under the largest setting, from what a call of `generate` has recorded."""
+    model, tokenizer, fmt = random_model("opened", 1)
     rows = []
     for prompt in PROMPTS:
         chat = [{"role": "user", "content": prompt}]
         rows.append(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"])
-    return make_trace(SweepCall(model, tokenizer, rows, options()), LARGEST)
-
-
-def branch(row: int, step: int) -> Branch:
-    return Branch(row, step, 0, (), Budget())
+    pushed = [Pushed(fmt.ends, 200.0)]
+    kwargs = budget_forcing(model, tokenizer, budget=LARGEST, format=fmt, max_new_tokens=60, logits_processor=pushed)
+    ids = model.generate(**left_padded(rows, 0), **kwargs)
+    processor = processor_in(kwargs)
+    finished, reports = processor.finished(ids), processor.reports(ids)
+    after, picks = finished.trace.states.permute(1, 0, 2), finished.trace.picks  # (7, steps, rows), (steps, rows)
+    steps, width = len(picks), max(map(len, rows))
+    tokens = ids[:, width : width + steps].T
+    moved = advance(processor.tables, after.flatten(1), tokens.flatten()).reshape(-1, steps, len(rows))
+    start = first_state([start_of(processor.automaton, row) for row in rows])[:, None]
+    return Traced(
+        replay=Decisions(
+            before=torch.cat([start, moved[:, :-1]], dim=1).flatten(1),
+            after=after.flatten(1),
+            picks=picks.flatten(),
+            last=ids[:, width - 1 : width - 1 + steps].T.flatten(),
+            looped=torch.zeros(picks.numel(), dtype=torch.bool),
+        ),
+        automaton=processor.automaton,
+        counts=torch.tensor(finished.lengths) - width,
+        thinking=[report.thinking_tokens for report in reports],
+        forced=[report.forced for report in reports],
+    )
 
 
 def test_the_largest_setting_never_leaves_the_trace():
@@ -38,7 +68,7 @@ def test_the_largest_setting_never_leaves_the_trace():
 def test_a_setting_leaves_the_trace_only_where_it_binds():
     """Both rows end after 11 thinking tokens, which a cap of 11 cuts and one of 12 does not."""
     trace = traced()
-    assert [completion.report.thinking_tokens for completion in trace.completions] == [11, 11]
+    assert trace.thinking == [11, 11]
     assert find_branches(trace, Budget(max_thinking_tokens=12, num_ignores=3)) == [None, None]
     assert None not in find_branches(trace, Budget(max_thinking_tokens=11, num_ignores=3))
 
@@ -57,12 +87,12 @@ def test_a_cap_that_leaves_no_room_for_the_wait_leaves_the_trace_at_the_end():
 
 def test_fewer_ignores_leave_the_trace_at_the_end_that_is_then_honoured():
     trace = traced()
-    close = trace.processor.format.close[0]
+    close = trace.automaton.format.close[0]
     found = [one for one in find_branches(trace, Budget(max_thinking_tokens=20)) if one is not None]
     assert found and {one.token for one in found} == {close}
     for one in found:
-        assert trace.completions[one.row].forced[one.step]  # where the trace had its first Wait
-        assert not any(trace.completions[one.row].forced[: one.step])
+        assert trace.forced[one.row][one.step]  # where the trace had its first Wait
+        assert not any(trace.forced[one.row][: one.step])
 
 
 def test_settings_that_leave_a_row_alike_share_the_branch():
@@ -70,33 +100,3 @@ def test_settings_that_leave_a_row_alike_share_the_branch():
     trace = traced()
     one, other = (find_branches(trace, Budget(max_thinking_tokens=2, num_ignores=count)) for count in (2, 3))
     assert one == other and one != [None, None]
-
-
-def test_a_branch_is_answered_as_a_run_of_its_own_setting():
-    trace = traced()
-    model, tokenizer, _ = random_model("opened", 1)
-    setting = Budget(max_thinking_tokens=3, num_ignores=1)
-    branches = find_branches(trace, setting)
-    assert None not in branches
-    assert answer_branches(trace, branches) == generate(model, tokenizer, PROMPTS, budget=setting, **options())
-
-
-def test_answering_leaves_the_cache_as_it_was():
-    trace = traced()
-    branches = find_branches(trace, Budget(max_thinking_tokens=3, num_ignores=1))
-    first = answer_branches(trace, branches)
-    assert trace.cache.get_seq_length() == trace.cached
-    assert answer_branches(trace, branches) == first
-
-
-def test_some_rows_can_be_answered_while_the_others_idle():
-    trace = traced()
-    branches = find_branches(trace, Budget(max_thinking_tokens=3, num_ignores=1))
-    both = answer_branches(trace, branches)
-    assert [answer_branches(trace, [one])[0] for one in branches] == both
-
-
-def test_a_round_has_each_row_at_most_once():
-    branches = [branch(0, 1), branch(0, 2), branch(1, 1), branch(0, 3), branch(2, 5)]
-    rounds = list(in_rounds(branches))
-    assert [[(b.row, b.step) for b in group] for group in rounds] == [[(0, 1), (1, 1), (2, 5)], [(0, 2)], [(0, 3)]]

@@ -1,5 +1,6 @@
 """One pass over a grid of budgets gives what one run a setting gives."""
 
+import copy
 import functools
 import random
 from collections import Counter
@@ -9,13 +10,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
-from transformers import MistralConfig, MistralForCausalLM
+from transformers import StoppingCriteria
 
 from s1_hf import Budget, LoopGuard, ThinkingFormat, embedded, generate, sweep
 from s1_hf.embedded.problems import held_out_sample
 from s1_hf.generation.grids import curve
 from sweep_models import Pushed, random_model
-from toys import toy_tokenizer
 
 FAMILIES = ("s1", "think", "opened", "harmony", "magistral", "seed")
 common = {"deadline": None, "derandomize": True, "database": None, "suppress_health_check": list(HealthCheck)}
@@ -235,6 +235,7 @@ def test_progress_is_told_and_batches_change_nothing():
         ({"max_thinking_tokens": ["auto"]}, "has to be made of numbers and None, but has 'auto'"),
         ({"max_thinking_tokens": [-1]}, "`max_thinking_tokens` has to be an integer of at least 0"),
         ({"num_ignores": [1.5]}, "`num_ignores` has to be an integer of at least 0"),
+        ({"cache_implementation": "static"}, "has to be 'dynamic', 'offloaded', 'quantized' or left out in a sweep"),
         ({"num_beams": 2}, "A sweep cannot have `num_beams`"),
         ({"num_return_sequences": 2}, "A sweep cannot have `num_return_sequences`"),
         ({"min_thinking_tokens": 2}, "A sweep cannot have `min_thinking_tokens`"),
@@ -258,11 +259,36 @@ def test_what_a_sweep_cannot_do_is_refused(options, message):
         sweep(model, tokenizer, "ab", max_new_tokens=5, **options)
 
 
-def test_a_model_whose_cache_forgets_is_refused():
-    tokenizer = toy_tokenizer("s1")
-    config = MistralConfig(
-        vocab_size=len(tokenizer), hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1,
-        num_key_value_heads=1, sliding_window=4,
-    )  # fmt: skip
-    with pytest.raises(ValueError, match="has layers that forget .DynamicSlidingWindowLayer.*Use `generate`"):
-        sweep(MistralForCausalLM(config), tokenizer, "ab", max_new_tokens=5)
+class StopsAt(StoppingCriteria):
+    """Ends rows, thinking or not, with every fifth id."""
+
+    def __call__(self, input_ids, scores, **kwargs):
+        return input_ids[:, -1] % 5 == 0
+
+
+def test_rows_that_a_criterion_ends_while_they_think_are_not_cut_afterwards():
+    """They stay in the batch for a while, where padding must not count."""
+    model, tokenizer, _ = random_model("opened", 1)
+    grid = {"max_thinking_tokens": [4, 8, 16, None], "num_ignores": [0]}
+    options = {"max_new_tokens": 30, "stopping_criteria": [StopsAt()]}
+    assert_equal_to_separate_runs(model, tokenizer, ["ab", "c", "xyz", "hello", "d", "ef", "g"], grid, options)
+
+
+def test_a_static_cache_of_the_models_own_configuration_is_not_meant(monkeypatch):
+    """Older checkpoints name one there."""
+    model, tokenizer, fmt = random_model("s1", 0)
+    model = copy.deepcopy(model)
+    model.generation_config.cache_implementation = "static"
+    monkeypatch.setattr(type(model), "_prepare_static_cache", None)
+    options = {"max_new_tokens": 20, "logits_processor": [Pushed(fmt.ends, 200.0)]}
+    result = sweep(model, tokenizer, "ab", max_thinking_tokens=[3, None], **options)
+    assert result.completions[0] != result.completions[1]
+
+
+def test_a_quantised_cache_works():
+    """8-bit floats, the one backend of transformers that needs no other package."""
+    model, tokenizer, fmt = random_model("opened", 1)
+    options = {"max_new_tokens": 30, "logits_processor": [Pushed(fmt.ends, 200.0)]}
+    options |= {"cache_implementation": "quantized", "cache_config": {"backend": "fp8"}}
+    grid = {"max_thinking_tokens": [3, 9, None], "num_ignores": [0, 1]}
+    assert_equal_to_separate_runs(copy.deepcopy(model).float(), tokenizer, ["ab", "xyz"], grid, options)

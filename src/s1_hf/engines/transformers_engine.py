@@ -12,22 +12,23 @@ import torch
 from s1_hf.engines.batches import in_halves, plan_batches
 from s1_hf.engines.engine import Finished, Step, SweptBatch, finished_batch, under
 from s1_hf.engines.fingerprint import weights_in_memory
+from s1_hf.engines.giving_up import GiveUp
 from s1_hf.engines.plain_config import ends_of, own_settings_only, padding_of, plain_config
 from s1_hf.engines.request import Request
-from s1_hf.engines.thinning import Call, GiveUp, Thinning, decode
 from s1_hf.forcing.budget import check_effect
 from s1_hf.forcing.collect import stacked
 from s1_hf.forcing.draws import SeededDraws
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
+from s1_hf.generation.cache_rows import check_rows, follows_rows
 from s1_hf.generation.chats import Completion, completion_of, left_padded
 from s1_hf.generation.context import check_fits, context_of
-from s1_hf.generation.criteria import BudgetedAnswerLength, StepListener
-from s1_hf.generation.generate import forcing_arguments, processor_in
+from s1_hf.generation.criteria import StepListener
+from s1_hf.generation.decoding import Call, Row, decode
+from s1_hf.generation.generate import forcing_arguments
 from s1_hf.generation.grids import chosen_settings, largest_setting, smallest_setting
 from s1_hf.generation.guards import check_can_ignore, check_model
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
-from s1_hf.generation.sweep import check_cache, sweep_batch
-from s1_hf.generation.trace import SweepCall
+from s1_hf.generation.sweep import SweepCall, sweep_batch
 
 if TYPE_CHECKING:
     from transformers import LogitsProcessor, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -42,8 +43,7 @@ class TransformersEngine:
     Requests are cut into batches of one kind, longest prompts first, so that little is padded and a batch too big shows
     at once. Rows that have ended leave their batch. A batch that does not fit into the GPU's memory is run in halves.
     Nothing is left to the model's own `generation_config` but its ends of sequence. When sampling, each row is drawn by
-    its own seed, so that batches do not change what it becomes, up to the rounding of scores. It cannot do beam search,
-    nor sweep models whose caches forget.
+    its own seed, so that batches do not change what it becomes, up to the rounding of scores. It cannot do beam search.
 
     Args:
         model ([`PreTrainedModel`] or `Callable`): the model, or what loads it when it is first needed.
@@ -159,7 +159,7 @@ class TransformersEngine:
         for setting in (smallest_setting(settings), largest_setting(settings)):
             BudgetForcingLogitsProcessor(self.tokenizer, budget=setting, format=self.format)
         if len(settings) > 1:
-            check_cache(self.config)
+            check_rows(self.config)
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -192,21 +192,24 @@ class TransformersEngine:
         processors: list[LogitsProcessor] = []
         if steering is not None:
             processors.append(steering.processor(self.tokenizer, fmt))
-        calls: list[Call] = []
 
-        def make_call(rows: Sequence[int], steps: int) -> Call:
-            calls.append(self._call([batch[row] for row in rows], steps, processors, on_step))
-            return calls[-1]
+        def make_call(rows: Sequence[Row], steps: int) -> Call:
+            return self._call([batch[row.prompt] for row in rows], steps, processors, on_step)
 
+        rows = [Row(i, request.budget) for i, request in enumerate(batch)]
+        call = make_call(rows, 0)
+        # An "auto" cap depends on the whole batch, and what steers rows has to see all of them.
+        thins = batch[0].budget.max_thinking_tokens != "auto" and steering is None and follows_rows(self.config)
         inputs = left_padded([list(request.prompt) for request in batch], padding_of(self.tokenizer, self.ends))
         inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
         with own_settings_only(self.model, self.ends):
-            done = decode(self.model, inputs, make_call)
+            decoded = decode(self.model, inputs, rows, call, make_call, thins=thins)
         completions = []
-        for row, (request, (ids, report)) in enumerate(zip(batch, done, strict=True)):
-            completion = completion_of(self.tokenizer, calls[0].processor.automaton, list(request.prompt), ids, report)
+        for done in sorted(decoded.ended, key=lambda done: done.row.prompt):
+            prompt = list(batch[done.row.prompt].prompt)
+            completion = completion_of(self.tokenizer, call.processor.automaton, prompt, done.ids, done.report)
             if steering is not None:
-                completion = steering.finished(processors[0], row, completion)
+                completion = steering.finished(processors[0], done.row.prompt, completion)
             completions.append(completion)
         return completions
 
@@ -214,11 +217,6 @@ class TransformersEngine:
         """The call of `generate` for rows of one kind that have already drawn `steps` tokens."""
         first = requests[0]
         criteria: list[Any] = [StepListener(on_step)]
-        # An "auto" cap depends on the whole batch, and what steers rows has to see all of them.
-        thinning = None
-        if first.budget.max_thinking_tokens != "auto" and first.steering is None:
-            thinning = Thinning()
-            criteria.append(thinning)
         give_up = None
         if any(request.give_up_after is not None for request in requests):
             give_up = GiveUp([request.give_up_after for request in requests])
@@ -237,16 +235,10 @@ class TransformersEngine:
             logits_processor=processors,
             stopping_criteria=criteria,
         )
-        processor = processor_in(arguments)
-        ending: list[Any] = []
+        call = Call(arguments)
         if give_up is not None:
-            give_up.attach(processor)
-            ending.append(give_up)
-        if first.max_answer_tokens is not None:
-            ending.append(BudgetedAnswerLength(first.max_answer_tokens, processor))
-        if thinning is not None:
-            thinning.attach(processor, ending)
-        return Call(arguments, processor, thinning)
+            give_up.attach(call.processor)
+        return call
 
     def _sweep(self, batch: list[Request], settings: Sequence[Budget], on_step: Step) -> list[SweptBatch]:
         """One batch under every setting, in a list, of which halves of a batch give two."""

@@ -52,7 +52,7 @@ def stacked(budgets: Sequence[Budget]) -> Budget:
     first = budgets[0]
     if all(one == first for one in budgets):
         return first
-    if any(one.shared() != first.shared() for one in budgets):
+    if len({one.shared() for one in set(budgets)}) > 1:
         raise ValueError(f"The rows of a batch have to have the same settings, except for {', '.join(PER_PROMPT)}.")
     columns: dict[str, Any] = {}
     for name in PER_PROMPT:

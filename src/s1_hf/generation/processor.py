@@ -232,6 +232,10 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         """Where the rows of `input_ids` stand, of which all but the last token have been seen; `(7, batch_size)`."""
         return self._rows.after(input_ids)
 
+    def step_at(self, length: int) -> Step:
+        """The rows when they were `length` tokens long, while they are generated, with what was decided there."""
+        return self._rows.record.step(length)
+
     def forced_at(self, position: int) -> torch.Tensor:
         """Whether the token at index `position` of each row is forced, while it is generated; `(batch_size,)`."""
         return self._rows.forced_at(position)

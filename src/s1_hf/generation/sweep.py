@@ -1,11 +1,11 @@
-"""A whole grid of thinking budgets from one trace per prompt.
+"""A whole grid of thinking budgets from one row per prompt.
 
 Under one grid of caps and ignores every setting's thinking is a prefix of the largest setting's, up to its own end or
-cap. So the largest setting is generated once (`trace`), and each other setting's answer is branched off the same KV
-cache at the point where its decisions first differ (`branches`): cache slots after that point are masked, not copied,
-and the answer's own are dropped again. Greedy, each row is token for token what a separate run of its setting gives (up
-to rounding); sampled, each setting has its own law, and settings share the draws of their common thinking, so that
-differences are paired.
+cap. So the other settings ride on the largest one's rows (`riders`), and where one first decides otherwise (`branches`)
+the row is doubled: its cache is copied there and then, whatever kind it is, and its answer is written in the same
+batch, beside the rows that think on (`decoding`). Greedy, each row is token for token what a separate run of its
+setting gives (up to rounding); sampled, each setting has its own law, and settings share the draws of their common
+thinking, so that differences are paired.
 """
 
 from __future__ import annotations
@@ -15,23 +15,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from transformers import DynamicCache, GenerationConfig
+from transformers import GenerationConfig
 
 from s1_hf.forcing.budget import Budget
-from s1_hf.forcing.collect import collect_budget
+from s1_hf.forcing.collect import collect_budget, stacked
+from s1_hf.forcing.draws import SeededDraws
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.forcing.values import is_count, plain
-from s1_hf.generation.branches import answer_branches, find_branches, in_rounds
-from s1_hf.generation.chats import Completion, Prompt, as_list, prompt_ids
+from s1_hf.generation.cache_rows import check_rows
+from s1_hf.generation.chats import Completion, Prompt, as_list, completion_of, left_padded, prompt_ids
+from s1_hf.generation.decoding import Call, Row, decode
 from s1_hf.generation.generate import forcing_arguments, processor_in
 from s1_hf.generation.grids import chosen_settings, largest_setting, smallest_setting
 from s1_hf.generation.guards import check_model
-from s1_hf.generation.trace import SweepCall, make_trace
+from s1_hf.generation.riders import Riders
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
     from typing_extensions import Unpack
 
+    from s1_hf.generation.branches import Branch
     from s1_hf.generation.keywords import SweepKeywords
 
 # Of `generate`'s arguments, those whose outputs or caches are not a row's own tokens in one growing cache.
@@ -42,13 +45,14 @@ _REFUSED = (
     "prompt_lookup_num_tokens",
     "streamer",
     "past_key_values",
-    "cache_implementation",
     "use_cache",
     "min_thinking_tokens",
     "min_length",
     "min_new_tokens",
     "stop_strings",
 )
+
+_GROWING = ("dynamic", "offloaded", "quantized")
 
 
 @dataclass(frozen=True)
@@ -90,17 +94,6 @@ class SweepResult:
     cost: Cost
 
 
-def check_cache(config: PretrainedConfig) -> None:
-    """Raises a `ValueError` if answers cannot be branched off the cache of a model with this configuration."""
-    layers = DynamicCache(config=config.get_text_config(decoder=True)).layers
-    if any(type(layer).__name__ != "DynamicLayer" for layer in layers):
-        kinds = ", ".join(sorted({type(layer).__name__ for layer in layers}))
-        raise ValueError(
-            f"A sweep has to go back in the model's KV cache, but that of {config.model_type} has layers that forget "
-            f"({kinds}). Use `generate` (or `s1-hf eval`) for each setting."
-        )
-
-
 def sweep(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -136,14 +129,14 @@ def sweep(
             of its own with that seed.
         progress (`Callable`): told the number of prompts done after each batch.
         **keywords: what `generate` takes, except for beam search, assisted decoding, `num_return_sequences` and
-            caches other than the dynamic one.
+            static caches.
 
     Returns:
         [`SweepResult`]: settings are ordered as given, ignores within caps.
 
     Raises:
-        ValueError, TypeError: as [`budget_forcing`]; the grid is empty or has a value twice; the model's cache cannot
-            be gone back in (sliding windows, recurrent layers).
+        ValueError, TypeError: as [`budget_forcing`]; the grid is empty or has a value twice; the cache cannot grow,
+            or the model mixes up the rows of a batch.
 
     Example:
 
@@ -174,10 +167,11 @@ def sweep(
     chosen = chosen_settings(settings, max_thinking_tokens, num_ignores, shared)
     fmt = resolve_format(tokenizer, format)
     rows = [prompt_ids(tokenizer, fmt, prompt, chat_template_kwargs or {}) for prompt in as_list(prompts)]
-    check_cache(model.config)
     seeds = plain(seeds)
     if seeds is not None and len(seeds) != len(rows):
         raise ValueError(f"`seeds` has to hold one seed per prompt, {len(rows)}, but holds {len(seeds)}.")
+    check_rows(model.config)
+    options["cache_implementation"] = _growing_cache(model, options, generation_config)
     options |= {"format": fmt, "max_answer_tokens": max_answer_tokens, "generation_config": generation_config}
 
     arguments = forcing_arguments(model, tokenizer, smallest_setting(chosen), **options)  # refuses what does not fit
@@ -198,42 +192,98 @@ def sweep(
     return SweepResult(tuple(chosen), tuple(map(tuple, done)), cost)
 
 
+def _growing_cache(model: PreTrainedModel, options: Mapping[str, Any], given: GenerationConfig | None) -> str | None:
+    """The kind of cache that was asked for. A static one that only the model's own configuration names is not meant.
+
+    Raises:
+        ValueError: it cannot take in more rows.
+    """
+    asked = options.get("cache_implementation") or (given and given.cache_implementation)
+    if not asked:
+        return None if model.generation_config.cache_implementation in (None, *_GROWING) else "dynamic"
+    if asked not in _GROWING:
+        raise ValueError(
+            f"`cache_implementation` has to be {', '.join(map(repr, _GROWING))} or left out in a sweep, whose rows "
+            f"come and go, but is {asked!r}. Leave it out, or use `generate`."
+        )
+    return str(asked)
+
+
+@dataclass(frozen=True, eq=False)
+class SweepCall:
+    """What every call of `generate` in a sweep has in common.
+
+    Args:
+        rows (`Sequence[Sequence[int]]`): prompts as token ids.
+        options (`dict`): for [`budget_forcing`], without budgets.
+        seeds (`Sequence[int]`, *optional*): one per row, for sampling.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    rows: Sequence[list[int]]
+    options: dict[str, Any]
+    seeds: Sequence[int] | None = None
+
+    def make(self, rows: Sequence[Row], steps: int) -> Call:
+        """The call for rows that have drawn so many tokens."""
+        draws = None
+        if self.seeds is not None:
+            draws = SeededDraws([self.seeds[row.prompt] for row in rows], [steps] * len(rows))
+        budget = stacked([row.budget for row in rows])
+        return Call(forcing_arguments(self.model, self.tokenizer, budget, draws=draws, **self.options))
+
+
 def sweep_batch(call: SweepCall, settings: Sequence[Budget]) -> tuple[list[list[Completion]], Cost]:
     """The rows of one batch under every setting, `completions[s][r]`, and what that cost."""
     begun = time.perf_counter()
-    trace = make_trace(call, largest_setting(settings))
-    # 1. Where each setting leaves the trace; settings that leave a row alike share the branch.
-    of_settings = [find_branches(trace, setting) for setting in settings]
-    different: dict[Any, None] = {}
-    for branches in of_settings:
-        different.update(dict.fromkeys(branch for branch in branches if branch is not None))
-    # 2. An answer for each branch.
-    answers: dict[Any, Completion] = {}
-    for group in in_rounds(list(different)):
-        answers.update(zip(group, answer_branches(trace, group), strict=True))
-    # 3. Each setting's rows: the trace's own where nothing differs.
-    done = []
-    for branches in of_settings:
-        own = trace.completions
-        done.append([own[r] if branch is None else answers[branch] for r, branch in enumerate(branches)])
-    return done, _cost(call, trace.completions, answers, done, time.perf_counter() - begun)
+    largest = largest_setting(settings)
+    # 1. The largest setting's rows, on which the others ride until they branch off.
+    riders = Riders([setting for setting in settings if setting != largest], len(call.rows))
+    rows = [Row(prompt, largest) for prompt in range(len(call.rows))]
+    first = call.make(rows, 0)
+    config = first.processor.generation_config
+    assert config is not None
+    inputs = left_padded(list(call.rows), config.pad_token_id or 0)
+    inputs = {name: tensor.to(call.model.device) for name, tensor in inputs.items()}
+    decoded = decode(call.model, inputs, rows, first, call.make, riders=riders if riders.riding else None)
+    # 2. What each of them wrote.
+    trace: dict[int, Completion] = {}
+    answers: dict[Branch, Completion] = {}
+    for done in decoded.ended:
+        prompt = call.rows[done.row.prompt]
+        written = completion_of(call.tokenizer, first.processor.automaton, prompt, done.ids, done.report)
+        if done.row.branch is None:
+            trace[done.row.prompt] = written
+        else:
+            answers[done.row.branch] = written
+    # 3. Each setting's rows: those of the largest where nothing differs.
+    of_settings = iter(riders.branches)
+    done_rows = []
+    for setting in settings:
+        branches = [None] * len(rows) if setting == largest else next(of_settings)
+        done_rows.append([trace[r] if branch is None else answers[branch] for r, branch in enumerate(branches)])
+    own = [trace[r] for r in range(len(rows))]
+    return done_rows, _cost(call, own, answers, done_rows, decoded.read_again, time.perf_counter() - begun)
 
 
 def _cost(
     call: SweepCall,
     trace: Sequence[Completion],
-    answers: Mapping[Any, Completion],
+    answers: Mapping[Branch, Completion],
     done: Sequence[Sequence[Completion]],
+    read_again: int,
     seconds: float,
 ) -> Cost:
-    """Through the model went all but the last token of each row."""
+    """Through the model went all but the last token of each row, and what was read again."""
     prompts = sum(map(len, call.rows))
     separate = 0
     for of_setting in done:
         separate += prompts + sum(len(completion.token_ids) - 1 for completion in of_setting)
+    branched = sum(len(answer.token_ids) - 1 - branch.step for branch, answer in answers.items())
     return Cost(
         trace_tokens=prompts + sum(len(completion.token_ids) - 1 for completion in trace),
-        answer_tokens=sum(len(answer.token_ids) - 1 - branch.step for branch, answer in answers.items()),
+        answer_tokens=branched + read_again,
         separate_tokens=separate,
         seconds=seconds,
     )

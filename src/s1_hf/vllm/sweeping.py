@@ -14,10 +14,9 @@ import torch
 from s1_hf.forcing.decisions import Field, advance, first_state
 from s1_hf.forcing.prompts import start_of
 from s1_hf.forcing.report import Ended
-from s1_hf.generation.branches import find_branches
+from s1_hf.generation.branches import Decisions, find_branches
 from s1_hf.generation.chats import Completion, completion_of
 from s1_hf.generation.reports import report_of
-from s1_hf.generation.trace import Replay
 
 if TYPE_CHECKING:
     from s1_hf.forcing.automaton import Automaton
@@ -52,7 +51,7 @@ class Trace:
     asked: Asked
     automaton: Automaton
     completion: Completion
-    replay: Replay
+    replay: Decisions
 
     @property
     def counts(self) -> torch.Tensor:
@@ -125,7 +124,7 @@ def _trace(setup: Setup, asked: Asked, ran: Ran) -> Trace:
         asked=asked,
         automaton=automaton,
         completion=ran.completion,
-        replay=Replay(
+        replay=Decisions(
             before=before,
             after=after,
             picks=torch.where(attempted, automaton.format.ends[0], taken),

@@ -1,4 +1,4 @@
-"""Batches that are thinned out: the tokens and reports of one call, in fewer forward passes of fewer rows."""
+"""Batches whose rows come and go: the tokens and reports of one call, in fewer forward passes of fewer rows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from transformers import Qwen2ForCausalLM
 
 from lamp_requests import lamp_engine, lamp_requests, run_all
 from s1_hf import embedded
-from s1_hf.engines import thinning
 from s1_hf.forcing.budget import Budget
+from s1_hf.generation import cache_rows, decoding
+from s1_hf.generation.sweep import SweepCall, sweep_batch
+from sweep_models import Pushed, random_model
 
 
 def run(engine, monkeypatch, settings) -> tuple[list, int]:
@@ -50,7 +52,7 @@ def one_end(tmp_path):
 def test_tokens_and_reports_are_those_of_one_call(monkeypatch, one_end, settings):
     engine = lamp_engine(str(one_end), batch_size=16)
     thinned, less = run(engine, monkeypatch, settings)
-    monkeypatch.setattr(thinning, "SMALLEST", 10**9)
+    monkeypatch.setattr(decoding, "SMALLEST", 10**9)
     whole, more = run(engine, monkeypatch, settings)
     assert thinned == whole
     assert less <= more if "max_new_tokens" in settings else less < 0.8 * more
@@ -67,23 +69,63 @@ def test_rows_with_budgets_of_their_own_keep_them(monkeypatch):
     assert [done.report.thinking_tokens <= 20 + 9 * i for i, done in enumerate(together)] == [True] * 16
 
 
-def test_rows_are_given_up_with_their_first_token_beyond_a_limit():
-    engine = lamp_engine(batch_size=16)
-    limits = [10 + 5 * i for i in range(16)]
-    whole = run_all(engine, lamp_requests(engine, 16))
-    requests = lamp_requests(engine, 16)
-    requests = [replace(request, give_up_after=limit) for request, limit in zip(requests, limits, strict=True)]
-    for done, limit, full in zip(run_all(engine, requests), limits, whole, strict=True):
-        if full.report.thinking_tokens <= limit:
-            assert done == full
-        else:
-            assert (done.report.ended, done.report.thinking_tokens) == ("unfinished", limit + 1)
-            assert done.token_ids == full.token_ids[: len(done.token_ids)]
-
-
-def test_a_cache_that_cannot_be_thinned_out_is_filled_anew(monkeypatch):
+def test_a_cache_that_cannot_follow_its_rows_is_filled_anew(monkeypatch):
     engine, settings = lamp_engine(batch_size=16), {"num_ignores": 2, "max_answer_tokens": 3}
     thinned, _ = run(engine, monkeypatch, settings)
-    monkeypatch.setattr(thinning, "DynamicCache", type(None))
+    monkeypatch.setattr(cache_rows, "rows_of_cache", lambda *_: None)
     again, _ = run(engine, monkeypatch, settings)
     assert again == thinned
+
+
+def call(prompts: list[str]) -> SweepCall:
+    model, tokenizer, fmt = random_model("opened", 1)
+    rows = []
+    for prompt in prompts:
+        chat = [{"role": "user", "content": prompt}]
+        rows.append(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"])
+    options = {"format": fmt, "max_new_tokens": 60, "logits_processor": [Pushed(fmt.ends, 200.0)]}
+    return SweepCall(model, tokenizer, rows, options)
+
+
+CAPS = [Budget(max_thinking_tokens=cap, num_ignores=3) for cap in (2, 3, 4, 5, 6, 7, 8, 20)]
+
+
+def sizes_of(monkeypatch, prompts: list[str]) -> tuple[list, list[int], int]:
+    """Completions and rows of every forward pass of a dense sweep, and tokens that were read again."""
+    sizes, stock = [], Qwen2ForCausalLM.forward
+
+    def forward(self, *args, **kwargs):
+        sizes.append(len(kwargs["input_ids"]))
+        return stock(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Qwen2ForCausalLM, "forward", forward)
+        done, cost = sweep_batch(call(prompts), CAPS)
+    return done, sizes, cost.trace_tokens + cost.answer_tokens
+
+
+def test_at_most_twice_as_many_rows_as_prompts_run_together(monkeypatch):
+    """Seven caps that are hit one token after the other, whose answers fill all the room there is."""
+    _, sizes, _ = sizes_of(monkeypatch, ["ab", "c", "a longer one"])
+    assert max(sizes) == 6
+
+
+def test_branches_that_have_to_take_turns_are_what_they_are_together(monkeypatch):
+    one_by_one = [sizes_of(monkeypatch, [prompt])[0] for prompt in ("ab", "xyz")]
+    together, _, _ = sizes_of(monkeypatch, ["ab", "xyz"])
+    for setting, completions in enumerate(together):
+        assert completions == [alone[setting][0] for alone in one_by_one]
+
+
+def test_what_is_read_again_is_counted(monkeypatch):
+    done, _, tokens = sizes_of(monkeypatch, ["ab"])
+    monkeypatch.setattr(cache_rows, "rows_of_cache", lambda *_: None)
+    again, _, more = sizes_of(monkeypatch, ["ab"])
+    assert again == done
+    assert more > 2 * tokens
+
+
+def test_nothing_is_computed_for_rows_that_have_ended(monkeypatch):
+    """Where settings branch off, who has ended leaves."""
+    _, sizes, _ = sizes_of(monkeypatch, ["ab", "c", "a longer one"])
+    assert sizes[0] == 3 and sizes[-1] < 6
