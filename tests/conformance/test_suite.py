@@ -11,7 +11,8 @@ from s1_hf import BudgetForcingLogitsProcessor
 from s1_hf.conformance import check, suite
 from s1_hf.conformance.findings import Finding
 from s1_hf.conformance.suite import Outcome, Size
-from s1_hf.engines import transformers_engine
+from s1_hf.engines.engine import Finished
+from s1_hf.engines.transformers_engine import TransformersEngine
 from s1_hf.forcing.draws import SeededDraws
 
 SMALL = Size(cases=8, questions=9, swept=1, laws=("temperature 1",), draws=1000, repeats=1)
@@ -80,24 +81,42 @@ def plant_a_seed_ignored(monkeypatch):
     monkeypatch.setattr(SeededDraws, "__init__", init)
 
 
+def plant_in_what_ends(monkeypatch, change):
+    """Change the rows that an engine gives back together."""
+    own = TransformersEngine.run
+
+    def run(self, requests, on_step):
+        for batch in own(self, requests, on_step):
+            yield change(list(batch))
+
+    monkeypatch.setattr(TransformersEngine, "run", run)
+
+
 def plant_a_row_mixed_up(monkeypatch):
-    """When a batch is thinned out, its rows go on from each other's states."""
-    own = BudgetForcingLogitsProcessor.resume
-    monkeypatch.setattr(BudgetForcingLogitsProcessor, "resume", lambda self, state: own(self, state.roll(1, 1)))
+    """Of rows that end together the first two are taken for each other."""
+
+    def change(batch):
+        if len(batch) > 1:
+            (one, its), (other, others) = batch[:2]
+            batch[:2] = [Finished(one, others), Finished(other, its)]
+        return batch
+
+    plant_in_what_ends(monkeypatch, change)
 
 
 def plant_a_token_lost(monkeypatch):
     """The last token of long rows is missing, in the ids and in the report."""
-    own = transformers_engine.decode
 
-    def decode(model, inputs, make_call):
+    def change(batch):
         found = []
-        for ids, report in own(model, inputs, make_call):
-            keep = len(ids) - (len(ids) > 12)
-            found.append((ids[:keep], replace(report, forced=report.forced[:keep])))
+        for request, done in batch:
+            keep = len(done.token_ids) - (len(done.token_ids) > 12)
+            report = replace(done.report, forced=done.report.forced[:keep])
+            done = replace(done, token_ids=done.token_ids[:keep], forced=report.forced, report=report)
+            found.append(Finished(request, done))
         return found
 
-    monkeypatch.setattr(transformers_engine, "decode", decode)
+    plant_in_what_ends(monkeypatch, change)
 
 
 def plant_a_law_bent(monkeypatch):
