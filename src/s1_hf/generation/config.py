@@ -14,6 +14,7 @@ from s1_hf.forcing.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from s1_hf.forcing.decisions import Rule
     from s1_hf.forcing.formats import ThinkingFormat
 
 
@@ -33,6 +34,19 @@ def merged_config(model: PreTrainedModel, given: GenerationConfig | None, settin
     merged = copy.deepcopy(given)
     merged.update(**settings)
     return prepare(merged)[0]
+
+
+def as_drawn(config: GenerationConfig, rule: Rule) -> dict[str, Any]:
+    """What makes `generate` take the only token that is possible, where `config` asks for sampling and it was drawn.
+
+    Without sampling there is no second pass of warpers and no second draw; but `generate` refuses several sequences per
+    prompt then, so that these are sampled, from one token each.
+    """
+    if rule != "sample":
+        return {}
+    several = rows_per_prompt(config) > 1
+    top_k = 0 if several else 50  # what is off under sampling, and what is not warned about without it
+    return {"do_sample": several, "temperature": 1.0, "top_k": top_k, "top_p": 1.0, "min_p": None}
 
 
 def rows_per_prompt(config: GenerationConfig | None) -> int:

@@ -14,6 +14,7 @@ from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.generation.cautions import warn_about_arguments
 from s1_hf.generation.chats import Completion, Prompt, as_list, completion_of, left_padded, prompt_ids
 from s1_hf.generation.config import (
+    as_drawn,
     check_generation_config,
     has_length_limit,
     merged_config,
@@ -26,7 +27,7 @@ from s1_hf.generation.criteria import (
     BudgetedAnswerLength,
     SequenceObserver,
 )
-from s1_hf.generation.guards import check_generate_arguments, check_model
+from s1_hf.generation.guards import check_generate_arguments, check_model, decoding_rule
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 from s1_hf.generation.streaming import ThinkingStreamer
 
@@ -73,7 +74,9 @@ def budget_forcing(
 
     Returns:
         `dict`: for `model.generate(**inputs, **kwargs)`. The processor is the last of `kwargs["logits_processor"]`;
-        its `reports()` needs the outputs of `generate` only for beam search.
+        its `reports()` needs the outputs of `generate` only for beam search. Under sampling the processor draws, so
+        `kwargs` tell `generate` to take the only token that is possible: settings of sampling are given here, not
+        beside them, `output_scores` shows which token that was, and `output_logits` the model's own scores.
 
     Raises:
         ValueError: a setting is out of range, the tokenizer lacks the delimiters, or the model or decoding mode is not
@@ -128,7 +131,7 @@ def forcing_arguments(
     check_generation_config(generation_config)
     format = resolve_format(tokenizer, format)
 
-    # 2. What `generate` will make of it, and what it has to be told besides.
+    # 2. What is to be done, and what `generate` has to be told besides.
     settings = {name: value for name, value in kwargs.items() if name not in _NOT_SETTINGS}
     config = merged_config(model, generation_config, settings)
     if not has_length_limit(kwargs, generation_config, model.generation_config):
@@ -137,6 +140,7 @@ def forcing_arguments(
         if getattr(config, name) is None and getattr(tokenizer, name) is not None:
             kwargs[name] = getattr(tokenizer, name)
             setattr(config, name, kwargs[name])
+    kwargs |= as_drawn(config, decoding_rule(config))
     if generation_config is not None:  # `generate` wants a configuration or arguments, not both
         merged = copy.deepcopy(generation_config)
         kwargs = merged.update(**kwargs) | {"generation_config": merged}
