@@ -60,9 +60,17 @@ RENAMED = {
     "cut_after_line": ["cut_after_text"],
     "cut_after_text": ["cut_after_line"],
     "stop_message": ["natural"],
-    "ends_line": ["soft_end"],
-    "soft_end": ["ends_line"],
-    "is_end": ["ends_line"],
+    "CUT_TEXT": ["CUT_LINE"],
+    "CUT_LINE": ["CUT_TEXT"],
+    "LOOPED_TEXT": ["CUT_TEXT"],
+    "LOOPED_LINE": ["LOOPED_TEXT"],
+    "SKIPPED": ["SKIPPED_EARLY"],
+    "SKIPPED_EARLY": ["SKIPPED"],
+    "MESSAGE": ["CUT_TEXT"],
+    "HONOURED": ["SKIPPED"],
+    "line_kinds": ["soft_kinds"],
+    "soft_kinds": ["line_kinds"],
+    "end_kinds": ["line_kinds"],
     "all": ["any"],
     "any": ["all"],
     "max": ["min"],
@@ -82,31 +90,12 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "torch.tensor([tuple(map(int, state)) for state in states], dtype=torch.long)",
         "torch.tensor([tuple(map(int, state)) for state in states])",
     ): "integers are int64 by default",
-    ("advance", "state.unbind()", "state"): "going through a tensor unbinds it",
-    ("judge", "state.unbind()", "state"): "going through a tensor unbinds it",
-    ("decide", "scores.argmax(-1)", "scores.argmax(1)"): TWO_DIMENSIONS,
-    ("decide", "probabilities[:, tables.ends].sum(-1)", "probabilities[:, tables.ends].sum(1)"): TWO_DIMENSIONS,
+    ("highest", "scores.argmax(-1)", "scores.argmax(1)"): TWO_DIMENSIONS,
     (
         "looping",
         "((same | outside).all(-1) & (thinking[:, None] >= stretch)).any(-1)",
         "((same | outside).all(-1) & (thinking[:, None] >= stretch)).any(1)",
     ): TWO_DIMENSIONS,
-    ("decide", "free & ~honoured", "free"): "no end is honoured while ends are being ignored",
-    ("decide", "free & ~ignoring", "free"): "where ends are being ignored all of them have just been banned",
-    ("judge", "row.thinking_tokens < stop_at", "row.thinking_tokens <= stop_at"): "at `stop_at` thinking is cut anyhow",
-    ("judge", "if tables.message_length:", "if True:"): "a message of no tokens changes nothing; asking saves kernels",
-    ("judge", "if tables.cuts_softly:", "if True:"): "a window of no tokens changes nothing; asking saves kernels",
-    ("judge", "if tables.knows_calls:", "if True:"): "no row stands in cell -1; asking saves kernels",
-    ("_ban_ends", "if tables.knows_calls:", "if True:"): "no row stands in cell -1; asking saves kernels",
-    (
-        "_ban_ends",
-        "state[Field.CELL] == tables.called",
-        "state[Field.CELL] >= tables.called",
-    ): "in the thinking cell behind it ends are banned anyhow, and outside thinking none is",
-    ("judge", "torch.zeros_like(full)", "full"): "where both say so, it is a cut",
-    ("judge", "free & looped & ~full", "free & looped"): "where both say so, it is a cut",
-    ("judge", "(ignored & ~early).long()", "ignored & ~early"): ALIKE,
-    ("judge", "ignored.long()", "ignored"): ALIKE,
     ("looping", "width - input_ids.shape[1]", "width + input_ids.shape[1]"): "what is too wide is cut off again",
     ("looping", "width - input_ids.shape[1]", "width"): "what is too wide is cut off again",
     ("looping", "max(width - input_ids.shape[1], 0)", "max(width - input_ids.shape[1], 1)"): "likewise",
@@ -121,24 +110,25 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("looping", "value=-1", "value=-0"): OUTSIDE,
     ("looping", "(at - periods[:, None]).clamp(min=0)", "at - periods[:, None]"): OUTSIDE,
     ("looping", "min=0", "min=-1"): OUTSIDE,
-    ("_ban", "if len(tables.unused_ids):", "if True:"): "filling in no place changes nothing; asking saves a kernel",
-    ("_ban_ends", "if keep is not None:", "if True:"): "no id is None",
-    ("_ban_ends", "keep is not None", "True"): "no id is None",
+    (
+        "_without_unknown",
+        "if len(tables.unused_ids):",
+        "if True:",
+    ): "filling in no place changes nothing; asking saves a kernel",
     ("_force", "scores.gather(1, token)", "scores"): "rows that are not forced write back their first score",
-    ("after_effect", "Ended.UNFINISHED * effect.opens", "effect.opens"): "`Ended.UNFINISHED` is 1",
     ("classified", "len(of_cell) > 1", "len(of_cell) >= 1"): NO_CLASS,
     ("classified", "len(of_cell) > 1", "len(of_cell) > 0"): NO_CLASS,
     ("classified", "len(of_cell) > 1", "True"): NO_CLASS,
     ("classified", "{(None,) * len(telling): 0}", "{(None,) * len(telling): 1}"): "only its length is read",
     ("classified", "{(None,) * len(telling): 0}", "{(None,) * len(telling): -1}"): "only its length is read",
-    ("classified", "sorted(tokens - {OTHERS})", "tokens - {OTHERS}"): "classes are numbered in another order",
+    ("classified", "sorted(tokens - {OTHERS})", "tokens - {OTHERS}"): "kinds are numbered in another order",
 }
 """Changes that make no difference, by function, before and after as they are printed, with the reason."""
 for _other in ("pass", "OTHERS = 1", "OTHERS = -2", "OTHERS = -0"):
     EQUIVALENT["module", "OTHERS = -1", _other] = NOT_A_TOKEN
 for _name in ("natural", "cut_after_line", "cut_after_text", "stop_message"):
     for _number in ("1", "-2", "-0"):
-        EQUIVALENT["Cell", f"{_name}: Any = -1", f"{_name}: Any = {_number}"] = NOT_READ
+        EQUIVALENT["Cell", f"{_name}: int = -1", f"{_name}: int = {_number}"] = NOT_READ
 
 
 class Mutant(NamedTuple):
@@ -260,7 +250,7 @@ def _is_fixed(node: ast.AST) -> bool:
     if isinstance(node, ast.If):
         return ast.unparse(node.test) == "TYPE_CHECKING"
     if isinstance(node, ast.Assign):
-        return ast.unparse(node.targets[0]) in ("Rule", "Draw")
+        return ast.unparse(node.targets[0]) in ("Rule", "Draw", "Move")
     return isinstance(node, ast.Assert | ast.Import | ast.ImportFrom)
 
 

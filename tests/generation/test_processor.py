@@ -398,4 +398,4 @@ def test_a_greedy_step_takes_at_most_50_operations(looks, monkeypatch):
     assert len(steps) > 20
     assert max(steps) <= 50
     if looks:
-        assert sorted(steps)[len(steps) // 2] <= 25
+        assert sorted(steps)[len(steps) // 2] <= 30  # what no row needs is left out
