@@ -110,6 +110,8 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("looping", "value=-1", "value=-0"): OUTSIDE,
     ("looping", "(at - periods[:, None]).clamp(min=0)", "at - periods[:, None]"): OUTSIDE,
     ("looping", "min=0", "min=-1"): OUTSIDE,
+    ("Limits", "zip(self, (NO_LIMIT, 0, 0, 0), strict=True)", "zip(self, (NO_LIMIT, 0, 0, 0))"): "both have four",
+    ("Limits", "strict=True", "strict=False"): "both have four",
     (
         "_without_unknown",
         "if len(tables.unused_ids):",

@@ -693,16 +693,17 @@ def test_rule_8_a_sampled_end_that_is_skipped_leaves_the_other_tokens_to_a_new_d
 
 
 @pytest.mark.parametrize(
-    ("budget", "draws"),
+    ("budget", "draws", "elsewhere"),
     [
-        ({"num_ignores": 1}, 1),
-        ({"num_ignores": 1, "wait_text": None}, 2),
-        ({"min_thinking_tokens": 9, "max_thinking_tokens": 9}, 2),
+        ({"num_ignores": 1, "max_thinking_tokens": 20}, 1, 1),
+        ({"num_ignores": 1, "wait_text": None}, 2, 2),
+        ({"min_thinking_tokens": 9, "max_thinking_tokens": 9}, 2, 2),
+        ({"min_thinking_tokens": 9, "max_thinking_tokens": 20}, 1, 2),
     ],
     ids=str,
 )
 @pytest.mark.parametrize("looks", [True, False])
-def test_rule_8_a_second_draw_is_made_only_where_an_end_may_be_skipped(budget, draws, looks, monkeypatch):
+def test_rule_8_a_second_draw_is_made_only_where_an_end_may_be_skipped(budget, draws, elsewhere, looks, monkeypatch):
     """It is a pass over the vocabulary, which is left out where every ignored end has its Wait; and on CPUs also where
     no row skips one."""
     rows = PlacedRows("think", **budget)
@@ -716,7 +717,7 @@ def test_rule_8_a_second_draw_is_made_only_where_an_end_may_be_skipped(budget, d
         made.append(again)
         return scores.argmax(-1)
 
-    for wish, count in (("</think>", draws), ("b", 1 if looks else draws)):
+    for wish, count in (("</think>", draws if looks else elsewhere), ("b", 1 if looks else elsewhere)):
         made.clear()
         decide(rows.tables, rows.limits, state, last, rows.scores(wish), "sample", draw)
         assert made == [False, True][:count]
@@ -842,10 +843,11 @@ def test_rule_12_a_forced_token_is_the_only_one_possible_whatever_the_model_want
         assert (row.only, row.scores[rows.id("Wait")], row.stand.ends_ignored) == ("Wait", 0.0, 0)
 
 
-def test_rule_12_the_token_with_id_0_can_be_forced():
+@pytest.mark.parametrize("rule", ["greedy", "sample"])
+def test_rule_12_the_token_with_id_0_can_be_forced(rule):
     rows = PlacedRows("think", num_ignores=1, wait_text="!")
     assert rows.id("!") == 0  # or the test shows nothing
-    (row,) = rows.decide(rows.scores("</think>"))
+    (row,) = rows.decide(rows.scores("</think>"), rule=rule, drawn=["</think>"])
     assert (row.only, row.scores[0]) == ("!", 0.0)
 
 

@@ -59,8 +59,10 @@ class Limits(NamedTuple):
 
     def acting(self) -> ActingLimits:
         """Without those that limit no row; looks at them, so that they are better on the CPU."""
-        idle = Limits(*map(torch.full_like, self, (NO_LIMIT, 0, 0, 0)))
-        return ActingLimits(*(None if torch.equal(one, none) else one for one, none in zip(self, idle, strict=True)))
+        found = []
+        for column, idle in zip(self, (NO_LIMIT, 0, 0, 0), strict=True):
+            found.append(None if bool((column == idle).all()) else column)
+        return ActingLimits(*found)
 
 
 class ActingLimits(NamedTuple):
