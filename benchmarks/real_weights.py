@@ -89,13 +89,13 @@ def load(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=FILE, dtype=torch.float32)
     tokenizer.add_tokens(["<think>", "</think>"])
     tokenizer.padding_side = "left"
-    tokenizer.eos_token = tokenizer.pad_token = "<|im_end|>"
+    tokenizer.eos_token, tokenizer.pad_token = "<|im_end|>", "<|endoftext|>"
     model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     start, close, end = tokenizer.convert_tokens_to_ids(["<think>", "</think>", "<|im_end|>"])
     weight = model.get_output_embeddings().weight
     with torch.no_grad():
         weight[start], weight[close] = 0.0, 1.001 * weight[end]  # closes where it would end its turn
-    model.generation_config.eos_token_id = model.generation_config.pad_token_id = end
+    model.generation_config.eos_token_id, model.generation_config.pad_token_id = end, tokenizer.pad_token_id
     return model.eval(), tokenizer
 
 

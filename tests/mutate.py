@@ -81,6 +81,9 @@ RENAMED = {
 TWO_DIMENSIONS = "the tensor has two dimensions, so that 1 is the last"
 ALIKE = "a tensor of integers and booleans is one of integers"
 OUTSIDE = "what is compared there lies outside every stretch that thinking could fill"
+ONE_WAIT = "of one Wait the first is always next; asking saves kernels"
+LOOKS = "where no row is meant nothing changes; looking saves kernels"
+NO_ROOM = "an end that is ignored although the Wait has no room is below the minimum"
 NO_CLASS = "a token with effects of its own is never told apart by cells in which all tokens do the same"
 NOT_READ = "only what a thinking cell says of closing is read, and each of those says all of it"
 NOT_A_TOKEN = "any number does that is no token with an effect of its own"
@@ -111,13 +114,52 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("looping", "(at - periods[:, None]).clamp(min=0)", "at - periods[:, None]"): OUTSIDE,
     ("looping", "min=0", "min=-1"): OUTSIDE,
     ("Limits", "zip(self, (NO_LIMIT, 0, 0, 0), strict=True)", "zip(self, (NO_LIMIT, 0, 0, 0))"): "both have four",
+    ("judge", "if possibly(ruling):", "if True:"): LOOKS,
+    ("_on_wishes", "state[Field.IGNORED] % waits if waits > 1 else 0", "state[Field.IGNORED] % waits"): ONE_WAIT,
+    ("_on_wishes", "waits > 1", "waits >= 1"): ONE_WAIT,
+    ("_on_wishes", "waits > 1", "waits > 0"): ONE_WAIT,
+    ("_on_wishes", "waits > 1", "True"): ONE_WAIT,
     ("Limits", "strict=True", "strict=False"): "both have four",
     (
         "_without_unknown",
         "if len(tables.unused_ids):",
         "if True:",
     ): "filling in no place changes nothing; asking saves a kernel",
-    ("_force", "scores.gather(1, token)", "scores"): "rows that are not forced write back their first score",
+    ("_force", "scores.gather(1, place)", "scores"): "rows that are not forced write back their first score",
+    ("_force", "if not possibly(only):", "if False:"): LOOKS,
+    ("_force", "if not possibly(only):", "pass"): LOOKS,
+    ("_without", "if possibly(banned):", "if True:"): LOOKS,
+    ("_on_caps", "if not possibly(full):", "if False:"): LOOKS,
+    ("_on_caps", "if not possibly(full):", "pass"): LOOKS,
+    (
+        "_on_caps",
+        "if tables.message_length:",
+        "if True:",
+    ): "a message of no tokens changes nothing",
+    ("_on_caps", "thought < stop_at", "thought <= stop_at"): "at `stop_at` thinking is cut anyhow",
+    (
+        "_on_wishes",
+        "tables.has_wait and cap is not None and (limits.min_thinking_tokens is not None)",
+        "cap is not None",
+    ): NO_ROOM,
+    ("_on_wishes", "limits.min_thinking_tokens is not None", "True"): NO_ROOM,
+    ("_on_wishes", "limits.min_thinking_tokens", "limits.max_thinking_tokens"): NO_ROOM,
+    (
+        "_moved",
+        "added.addcmul_(times, state).addcmul_(of_pending, state[Field.PENDING])",
+        "added.addcmul_(times, state).addcmul_(state[Field.PENDING], of_pending)",
+    ): "factors may change places",
+    ("_moved", "added.addcmul_(times, state)", "added.addcmul_(state, times)"): "factors may change places",
+    ("possibly", "bool(rows.numpy().any())", "rows.numpy().any()"): "only whether it is true is asked",
+    ("possibly", "rows.numpy()", "rows"): "slower",
+    ("highest", "if scores.device.type == 'cpu' and scores.dtype == torch.float32:", "if False:"): "slower",
+    ("highest", "if scores.device.type == 'cpu' and scores.dtype == torch.float32:", "pass"): "slower",
+    ("highest", "scores.device.type == 'cpu'", "False"): "slower",
+    ("highest", "scores.dtype == torch.float32", "False"): "slower",
+    ("highest", "scores.detach().numpy().argmax(-1)", "scores.detach().numpy().argmax(1)"): TWO_DIMENSIONS,
+    ("highest", "scores.detach()", "scores"): "no gradients are wanted here",
+    ("module", "RAISED = 1e+30", "pass"): "the name is left from before",
+    ("module", "RAISED = 1e+30", "RAISED = 1e+30"): "the same number in floating point",
     ("classified", "len(of_cell) > 1", "len(of_cell) >= 1"): NO_CLASS,
     ("classified", "len(of_cell) > 1", "len(of_cell) > 0"): NO_CLASS,
     ("classified", "len(of_cell) > 1", "True"): NO_CLASS,

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from placed_rows import BEYOND, PlacedRows
 from s1_hf import Budget, LoopGuard
@@ -860,6 +861,12 @@ def test_rule_12_only_rows_in_a_forced_run_are_forced():
     assert free.scores[0] == scores[1, 0]
 
 
+def test_rule_6_a_loop_is_closed_on_a_line_of_its_own():
+    rows = PlacedRows("think")
+    forced = [rows.judge("b", last=last, looped=True).forced for last in ("a", "\n")]
+    assert forced == [CLOSED, CLOSED[1:]]
+
+
 # -- every row for itself -----------------------------------------------------------------------------------------
 
 
@@ -1010,3 +1017,32 @@ def test_scores_changed_in_place_say_the_same(rule):
     assert torch.equal(own.argmax(-1), copied.scores.argmax(-1))
     only = (copied.scores > -torch.inf).sum(-1) == 1
     assert bool((own[only].amax(-1) == RAISED).all()) and bool(only.any())
+    assert bool(((own[only] > -torch.inf).sum(-1) > 1).all())  # a pass over the vocabulary is saved
+
+
+@pytest.mark.parametrize("rule", ["greedy", "sample", "beam"])
+def test_a_step_is_one_graph(rule, monkeypatch):
+    """As other devices see it: traced once, it decides about any other rows, so that nothing in it was looked at."""
+    monkeypatch.setattr(decisions, "possibly", lambda rows: True)
+    monkeypatch.setattr(decisions, "highest", lambda scores: scores.argmax(-1))
+    budget = {"max_thinking_tokens": 5, "num_ignores": 2, "min_thinking_tokens": 4, "cut_window": 2, "cut_text": "a"}
+    rows = PlacedRows("tools", wait_text=("Wait", "Hm Wait"), **budget)
+    places = [rows.placed(cell, n, ends_ignored=n) for cell in range(len(rows.automaton.cells)) for n in (0, 3, 5)]
+    limits = Limits(*(column.expand(len(places)) for column in rows.limits))
+    guard = LoopGuard(max_period=2, repeats=2, min_tokens=2)
+
+    def step(state: torch.Tensor, ids: torch.Tensor, scores: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        state = advance(rows.tables, state, ids[:, -1])
+        return tuple(decide(rows.tables, limits, state, ids, scores, rule, lambda s, _: s.argmax(-1), guard))
+
+    def inputs(seed: int) -> tuple[torch.Tensor, ...]:
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(places), generator=generator)
+        ids = torch.randint(0, 3, (len(places), 6), generator=generator)
+        scores = torch.randn(len(places), len(rows.texts), generator=generator)
+        scores[::2, rows.tables.ends] += 9 * seed
+        return first_state([places[i] for i in order]), ids, scores
+
+    graph = make_fx(step)(*inputs(0))
+    for seed in (1, 2):
+        assert all(torch.equal(one, two) for one, two in zip(graph(*inputs(seed)), step(*inputs(seed)), strict=True))

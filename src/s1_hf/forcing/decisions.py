@@ -214,7 +214,7 @@ def _on_wishes(tables: Tables, limits: Limits | ActingLimits, state: torch.Tenso
     ignoring = early | left
 
     # 2. Then it waits, or takes the next-best token if there is no Wait, or no room for it below the minimum.
-    ignored = (Ruling.WAITS + 2 * wait if tables.has_wait else Ruling.SKIPPED) + early.long()
+    ignored = (Ruling.WAITS + 2 * wait if tables.has_wait else Ruling.SKIPPED) + early
     if tables.has_wait and cap is not None and limits.min_thinking_tokens is not None:
         ignored = torch.where(has_room, ignored, Ruling.SKIPPED_EARLY)
     return torch.where(ignoring, ignored, Ruling.HONOURED), ignoring
@@ -246,7 +246,7 @@ def _on_caps(
 
 def _moved(tables: Tables, state: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
     """The state, of shape `(7, batch_size)`, after a token or ruling of this kind, of shape `(batch_size,)`, each."""
-    added, times, of_pending = tables.moves[:, :, state[Field.CELL], kind].unbind()  # (7, batch_size) each
+    added, times, of_pending = tables.moves[:, :, state[Field.CELL], kind]  # (7, batch_size) each
     return added.addcmul_(times, state).addcmul_(of_pending, state[Field.PENDING])
 
 
