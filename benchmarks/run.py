@@ -14,6 +14,7 @@ from reporting import RESULTS, publish
 
 BENCHMARKS = (
     "step_cost",
+    "in_generate",
     "ignores",
     "sweeps",
     "training_memory",

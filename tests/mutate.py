@@ -60,9 +60,17 @@ RENAMED = {
     "cut_after_line": ["cut_after_text"],
     "cut_after_text": ["cut_after_line"],
     "stop_message": ["natural"],
-    "ends_line": ["soft_end"],
-    "soft_end": ["ends_line"],
-    "is_end": ["ends_line"],
+    "CUT_TEXT": ["CUT_LINE"],
+    "CUT_LINE": ["CUT_TEXT"],
+    "LOOPED_TEXT": ["CUT_TEXT"],
+    "LOOPED_LINE": ["LOOPED_TEXT"],
+    "SKIPPED": ["SKIPPED_EARLY"],
+    "SKIPPED_EARLY": ["SKIPPED"],
+    "MESSAGE": ["CUT_TEXT"],
+    "HONOURED": ["SKIPPED"],
+    "line_kinds": ["soft_kinds"],
+    "soft_kinds": ["line_kinds"],
+    "end_kinds": ["line_kinds"],
     "all": ["any"],
     "any": ["all"],
     "max": ["min"],
@@ -73,6 +81,9 @@ RENAMED = {
 TWO_DIMENSIONS = "the tensor has two dimensions, so that 1 is the last"
 ALIKE = "a tensor of integers and booleans is one of integers"
 OUTSIDE = "what is compared there lies outside every stretch that thinking could fill"
+ONE_WAIT = "of one Wait the first is always next; asking saves kernels"
+LOOKS = "where no row is meant nothing changes; looking saves kernels"
+NO_ROOM = "an end that is ignored although the Wait has no room is below the minimum"
 NO_CLASS = "a token with effects of its own is never told apart by cells in which all tokens do the same"
 NOT_READ = "only what a thinking cell says of closing is read, and each of those says all of it"
 NOT_A_TOKEN = "any number does that is no token with an effect of its own"
@@ -82,31 +93,12 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "torch.tensor([tuple(map(int, state)) for state in states], dtype=torch.long)",
         "torch.tensor([tuple(map(int, state)) for state in states])",
     ): "integers are int64 by default",
-    ("advance", "state.unbind()", "state"): "going through a tensor unbinds it",
-    ("judge", "state.unbind()", "state"): "going through a tensor unbinds it",
-    ("decide", "scores.argmax(-1)", "scores.argmax(1)"): TWO_DIMENSIONS,
-    ("decide", "probabilities[:, tables.ends].sum(-1)", "probabilities[:, tables.ends].sum(1)"): TWO_DIMENSIONS,
+    ("highest", "scores.argmax(-1)", "scores.argmax(1)"): TWO_DIMENSIONS,
     (
         "looping",
         "((same | outside).all(-1) & (thinking[:, None] >= stretch)).any(-1)",
         "((same | outside).all(-1) & (thinking[:, None] >= stretch)).any(1)",
     ): TWO_DIMENSIONS,
-    ("decide", "free & ~honoured", "free"): "no end is honoured while ends are being ignored",
-    ("decide", "free & ~ignoring", "free"): "where ends are being ignored all of them have just been banned",
-    ("judge", "row.thinking_tokens < stop_at", "row.thinking_tokens <= stop_at"): "at `stop_at` thinking is cut anyhow",
-    ("judge", "if tables.message_length:", "if True:"): "a message of no tokens changes nothing; asking saves kernels",
-    ("judge", "if tables.cuts_softly:", "if True:"): "a window of no tokens changes nothing; asking saves kernels",
-    ("judge", "if tables.knows_calls:", "if True:"): "no row stands in cell -1; asking saves kernels",
-    ("_ban_ends", "if tables.knows_calls:", "if True:"): "no row stands in cell -1; asking saves kernels",
-    (
-        "_ban_ends",
-        "state[Field.CELL] == tables.called",
-        "state[Field.CELL] >= tables.called",
-    ): "in the thinking cell behind it ends are banned anyhow, and outside thinking none is",
-    ("judge", "torch.zeros_like(full)", "full"): "where both say so, it is a cut",
-    ("judge", "free & looped & ~full", "free & looped"): "where both say so, it is a cut",
-    ("judge", "(ignored & ~early).long()", "ignored & ~early"): ALIKE,
-    ("judge", "ignored.long()", "ignored"): ALIKE,
     ("looping", "width - input_ids.shape[1]", "width + input_ids.shape[1]"): "what is too wide is cut off again",
     ("looping", "width - input_ids.shape[1]", "width"): "what is too wide is cut off again",
     ("looping", "max(width - input_ids.shape[1], 0)", "max(width - input_ids.shape[1], 1)"): "likewise",
@@ -121,24 +113,66 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("looping", "value=-1", "value=-0"): OUTSIDE,
     ("looping", "(at - periods[:, None]).clamp(min=0)", "at - periods[:, None]"): OUTSIDE,
     ("looping", "min=0", "min=-1"): OUTSIDE,
-    ("_ban", "if len(tables.unused_ids):", "if True:"): "filling in no place changes nothing; asking saves a kernel",
-    ("_ban_ends", "if keep is not None:", "if True:"): "no id is None",
-    ("_ban_ends", "keep is not None", "True"): "no id is None",
-    ("_force", "scores.gather(1, token)", "scores"): "rows that are not forced write back their first score",
-    ("after_effect", "Ended.UNFINISHED * effect.opens", "effect.opens"): "`Ended.UNFINISHED` is 1",
+    ("Limits", "zip(self, (NO_LIMIT, 0, 0, 0), strict=True)", "zip(self, (NO_LIMIT, 0, 0, 0))"): "both have four",
+    ("judge", "if possibly(ruling):", "if True:"): LOOKS,
+    ("_on_wishes", "state[Field.IGNORED] % waits if waits > 1 else 0", "state[Field.IGNORED] % waits"): ONE_WAIT,
+    ("_on_wishes", "waits > 1", "waits >= 1"): ONE_WAIT,
+    ("_on_wishes", "waits > 1", "waits > 0"): ONE_WAIT,
+    ("_on_wishes", "waits > 1", "True"): ONE_WAIT,
+    ("Limits", "strict=True", "strict=False"): "both have four",
+    (
+        "_without_unknown",
+        "if len(tables.unused_ids):",
+        "if True:",
+    ): "filling in no place changes nothing; asking saves a kernel",
+    ("_force", "scores.gather(1, place)", "scores"): "rows that are not forced write back their first score",
+    ("_force", "if not possibly(only):", "if False:"): LOOKS,
+    ("_force", "if not possibly(only):", "pass"): LOOKS,
+    ("_without", "if possibly(banned):", "if True:"): LOOKS,
+    ("_on_caps", "if not possibly(full):", "if False:"): LOOKS,
+    ("_on_caps", "if not possibly(full):", "pass"): LOOKS,
+    (
+        "_on_caps",
+        "if tables.message_length:",
+        "if True:",
+    ): "a message of no tokens changes nothing",
+    ("_on_caps", "thought < stop_at", "thought <= stop_at"): "at `stop_at` thinking is cut anyhow",
+    (
+        "_on_wishes",
+        "tables.has_wait and cap is not None and (limits.min_thinking_tokens is not None)",
+        "cap is not None",
+    ): NO_ROOM,
+    ("_on_wishes", "limits.min_thinking_tokens is not None", "True"): NO_ROOM,
+    ("_on_wishes", "limits.min_thinking_tokens", "limits.max_thinking_tokens"): NO_ROOM,
+    (
+        "_moved",
+        "added.addcmul_(times, state).addcmul_(of_pending, state[Field.PENDING])",
+        "added.addcmul_(times, state).addcmul_(state[Field.PENDING], of_pending)",
+    ): "factors may change places",
+    ("_moved", "added.addcmul_(times, state)", "added.addcmul_(state, times)"): "factors may change places",
+    ("possibly", "bool(rows.numpy().any())", "rows.numpy().any()"): "only whether it is true is asked",
+    ("possibly", "rows.numpy()", "rows"): "slower",
+    ("highest", "if scores.device.type == 'cpu' and scores.dtype == torch.float32:", "if False:"): "slower",
+    ("highest", "if scores.device.type == 'cpu' and scores.dtype == torch.float32:", "pass"): "slower",
+    ("highest", "scores.device.type == 'cpu'", "False"): "slower",
+    ("highest", "scores.dtype == torch.float32", "False"): "slower",
+    ("highest", "scores.detach().numpy().argmax(-1)", "scores.detach().numpy().argmax(1)"): TWO_DIMENSIONS,
+    ("highest", "scores.detach()", "scores"): "no gradients are wanted here",
+    ("module", "RAISED = 1e+30", "pass"): "the name is left from before",
+    ("module", "RAISED = 1e+30", "RAISED = 1e+30"): "the same number in floating point",
     ("classified", "len(of_cell) > 1", "len(of_cell) >= 1"): NO_CLASS,
     ("classified", "len(of_cell) > 1", "len(of_cell) > 0"): NO_CLASS,
     ("classified", "len(of_cell) > 1", "True"): NO_CLASS,
     ("classified", "{(None,) * len(telling): 0}", "{(None,) * len(telling): 1}"): "only its length is read",
     ("classified", "{(None,) * len(telling): 0}", "{(None,) * len(telling): -1}"): "only its length is read",
-    ("classified", "sorted(tokens - {OTHERS})", "tokens - {OTHERS}"): "classes are numbered in another order",
+    ("classified", "sorted(tokens - {OTHERS})", "tokens - {OTHERS}"): "kinds are numbered in another order",
 }
 """Changes that make no difference, by function, before and after as they are printed, with the reason."""
 for _other in ("pass", "OTHERS = 1", "OTHERS = -2", "OTHERS = -0"):
     EQUIVALENT["module", "OTHERS = -1", _other] = NOT_A_TOKEN
 for _name in ("natural", "cut_after_line", "cut_after_text", "stop_message"):
     for _number in ("1", "-2", "-0"):
-        EQUIVALENT["Cell", f"{_name}: Any = -1", f"{_name}: Any = {_number}"] = NOT_READ
+        EQUIVALENT["Cell", f"{_name}: int = -1", f"{_name}: int = {_number}"] = NOT_READ
 
 
 class Mutant(NamedTuple):
@@ -260,7 +294,7 @@ def _is_fixed(node: ast.AST) -> bool:
     if isinstance(node, ast.If):
         return ast.unparse(node.test) == "TYPE_CHECKING"
     if isinstance(node, ast.Assign):
-        return ast.unparse(node.targets[0]) in ("Rule", "Draw")
+        return ast.unparse(node.targets[0]) in ("Rule", "Draw", "Move")
     return isinstance(node, ast.Assert | ast.Import | ast.ImportFrom)
 
 

@@ -27,6 +27,13 @@ def test_step_cost_has_a_row_for_every_method_and_size(run, tmp_path):
     assert said <= result["machine"].keys()
 
 
+def test_in_generate_has_a_row_for_every_way_of_decoding(run, tmp_path):
+    run.main(["--only", "in_generate", "--quick", "--results", str(tmp_path)])
+    rows = json.loads((tmp_path / "in_generate.json").read_text())["rows"]
+    assert [row["decoding"] for row in rows] == ["greedy", "top-k 20, top-p 0.95", "top-p 0.95"]
+    assert all(row["plain"] > 0 and row["budget"] > 0 for row in rows)
+
+
 def test_ignores_gives_equal_tokens_and_spares_the_prefills_of_all_rounds_but_the_first(run, tmp_path, capsys):
     run.main(["--only", "ignores", "--quick", "--results", str(tmp_path)])
     rows = json.loads((tmp_path / "ignores.json").read_text())["rows"]

@@ -11,7 +11,7 @@ from placed_rows import PlacedRows
 from s1_hf import Budget, BudgetForcingLogitsProcessor, ThinkingFormat
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.report import Ended
-from s1_hf.forcing.tables import Cell, State
+from s1_hf.forcing.tables import State
 from s1_hf.forcing.vocabulary import encode, ends_line, ends_sentence
 from stances import forced_texts
 from toys import byte_tokenizer, metaspace_tokenizer
@@ -139,24 +139,14 @@ def test_the_largest_id_is_that_of_a_delimiter_or_a_forced_text():
 # -- tables -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", ["s1", "think", "plain", "harmony"])
-def test_tables_say_of_every_token_in_every_cell_what_the_automaton_says(family):
-    rows = PlacedRows(family, wait_text=["Wait", "Hm Wait"], cut_text="ab")
-    automaton, tables = rows.automaton, rows.tables
-    tokens = torch.arange(len(automaton.vocabulary.texts))
-    for cell in range(len(automaton.cells)):
-        effects = torch.stack(tables.effect(torch.full_like(tokens, cell), tokens)).T.tolist()
-        assert effects == [list(automaton.effect_of(token, cell)) for token in tokens.tolist()]
-    assert [Cell(*cell) for cell in tables.cells.tolist()] == automaton.cells
-
-
 def test_tables_know_ends_lines_and_waits():
     rows = PlacedRows("think", wait_text=["Wait", "Hm Wait"], cut_text="ab")
     tables = rows.tables
-    assert tables.is_end.nonzero()[:, 0].tolist() == sorted(rows.automaton.format.ends)
-    assert {rows.texts[i] for i in tables.ends_line.nonzero()[:, 0].tolist()} == {"\n", "\n\n", ">\n"}
+    tokens = torch.arange(tables.num_ids)
+    assert tables.is_end(tokens).nonzero()[:, 0].tolist() == sorted(rows.automaton.format.ends)
+    assert {rows.texts[i] for i in tables.ends_line(tokens).nonzero()[:, 0].tolist()} == {"\n", "\n\n", ">\n"}
     assert tables.wait_lengths.tolist() == [1, 3]
-    assert [rows.forced_from(cell) for cell in tables.wait_cells.tolist()] == ["Wait", "Hm Wait"]
+    assert [rows.forced_from(cell) for cell in rows.automaton.wait_cells] == ["Wait", "Hm Wait"]
     assert (tables.message_length, tables.has_wait, tables.close_first) == (2, True, rows.id("</think>"))
     assert PlacedRows("think", wait_text=None).tables.has_wait is False
 
@@ -201,7 +191,7 @@ def test_a_tokenizer_that_has_grown_gets_a_new_automaton():
     tokenizer.add_tokens(["new\n"])
     after = Automaton.of(tokenizer, fmt).tables
     assert after.num_ids == before.num_ids + 1
-    assert after.ends_line[before.num_ids]
+    assert after.ends_line(torch.tensor(before.num_ids))
 
 
 def test_tables_first_made_in_inference_mode_serve_gradients_later():

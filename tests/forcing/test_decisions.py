@@ -10,13 +10,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from placed_rows import BEYOND, PlacedRows
 from s1_hf import Budget, LoopGuard
+from s1_hf.forcing import decisions
 from s1_hf.forcing.budget import NO_LIMIT
 from s1_hf.forcing.decisions import RAISED, Field, Limits, advance, decide, first_state, judge, limits_for
 from s1_hf.forcing.report import Ended
-from s1_hf.forcing.tables import State
+from s1_hf.forcing.tables import Ruling, State
 
 CLOSED = "\n</think>\nFinal Answer:"
 """What a cut of the `think` format forces after text that does not end a line."""
@@ -59,10 +61,20 @@ def test_each_prompt_has_one_row_unless_said_otherwise():
     assert limits_for(Budget(max_thinking_tokens="auto"), 2).max_thinking_tokens.tolist() == [NO_LIMIT] * 2
 
 
-def test_limits_move_to_a_device_as_they_are():
-    moved = limits_for(Budget(max_thinking_tokens=9, num_ignores=2), 1).to(torch.device("meta"))
-    assert isinstance(moved, Limits)
-    assert {column.device.type for column in moved} == {"meta"}
+def test_limits_that_no_row_has_are_not_acting():
+    """One row with a limit is enough."""
+    acting = limits_for(Budget(max_thinking_tokens=[None, 9], num_ignores=[0, 2], cut_window=3), 2).acting()
+    assert acting.min_thinking_tokens is None
+    found = [acting.max_thinking_tokens, acting.num_ignores, acting.cut_window]
+    assert [column.tolist() for column in found] == [[NO_LIMIT, 9], [0, 2], [3, 3]]
+    assert limits_for(Budget(), 2).acting() == (None,) * 4
+    least = limits_for(Budget(min_thinking_tokens=[0, 1]), 2).acting()
+    assert (least.min_thinking_tokens.tolist(), least.max_thinking_tokens) == ([0, 1], None)
+
+
+def test_acting_limits_move_to_a_device_as_they_are():
+    acting = limits_for(Budget(max_thinking_tokens=9, num_ignores=2), 1).acting().to(torch.device("meta"))
+    assert [None if column is None else column.device.type for column in acting] == ["meta", None, "meta", None]
 
 
 # -- advancing ----------------------------------------------------------------------------------------------------
@@ -169,7 +181,8 @@ def test_rule_3_an_end_that_a_wait_replaces_is_not_skipped():
     """A host that is told so would look for the next-best token."""
     for wait_text, skips in (("Wait", False), (None, True)):
         rows = PlacedRows("think", num_ignores=1, wait_text=wait_text)
-        assert rows.verdict([rows.placed()], ["</think>"], ["a"]).skips.tolist() == [skips]
+        (ruling,) = rows.verdict([rows.placed()], ["</think>"], ["a"]).ruling.tolist()
+        assert (ruling == Ruling.SKIPPED) == skips
 
 
 def test_rule_3_without_a_wait_there_is_room_up_to_the_cap():
@@ -334,8 +347,8 @@ def test_rule_5_the_draw_of_an_end_of_sequence_behind_a_finished_tool_call_is_ta
 
 
 def test_a_vocabulary_without_tool_calls_has_no_cell_for_them():
-    assert PlacedRows("think").tables.called == -1
-    assert PlacedRows("tools").tables.called == PlacedRows("tools").automaton.called > 0
+    assert PlacedRows("think").automaton.called == -1
+    assert PlacedRows("tools").automaton.called > 0
 
 
 # -- rule 6: the cap ----------------------------------------------------------------------------------------------
@@ -680,12 +693,35 @@ def test_rule_8_a_sampled_end_that_is_skipped_leaves_the_other_tokens_to_a_new_d
     assert (row.pick, row.only, row.stand.ends_ignored) == ("</think>", "b", 1)
 
 
-@pytest.mark.parametrize(("may_skip", "token"), [(True, "b"), (False, "</think>")])
-def test_rule_8_a_second_draw_is_made_only_where_an_end_may_be_skipped(may_skip, token):
-    """It is a pass over the vocabulary, which a host leaves out where every ignored end has its Wait."""
-    rows = PlacedRows("think", num_ignores=1, wait_text=None)
-    (row,) = rows.decide(rows.scores("b"), rule="sample", drawn=["</think>"], may_skip=may_skip)
-    assert row.only == token
+@pytest.mark.parametrize(
+    ("budget", "draws", "elsewhere"),
+    [
+        ({"num_ignores": 1, "max_thinking_tokens": 20}, 1, 1),
+        ({"num_ignores": 1, "wait_text": None}, 2, 2),
+        ({"min_thinking_tokens": 9, "max_thinking_tokens": 9}, 2, 2),
+        ({"min_thinking_tokens": 9, "max_thinking_tokens": 20}, 1, 2),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("looks", [True, False])
+def test_rule_8_a_second_draw_is_made_only_where_an_end_may_be_skipped(budget, draws, elsewhere, looks, monkeypatch):
+    """It is a pass over the vocabulary, which is left out where every ignored end has its Wait; and on CPUs also where
+    no row skips one."""
+    rows = PlacedRows("think", **budget)
+    rows.limits = rows.limits.acting()
+    if not looks:
+        monkeypatch.setattr(decisions, "possibly", lambda rows: True)
+    state, last = first_state([rows.placed(thinking_tokens=8)]), torch.zeros(1, 1, dtype=torch.long)
+    made: list[bool] = []
+
+    def draw(scores: torch.Tensor, again: bool) -> torch.Tensor:
+        made.append(again)
+        return scores.argmax(-1)
+
+    for wish, count in (("</think>", draws if looks else elsewhere), ("b", 1 if looks else elsewhere)):
+        made.clear()
+        decide(rows.tables, rows.limits, state, last, rows.scores(wish), "sample", draw)
+        assert made == [False, True][:count]
 
 
 def test_rule_8_at_the_cap_the_token_drawn_means_nothing():
@@ -808,10 +844,11 @@ def test_rule_12_a_forced_token_is_the_only_one_possible_whatever_the_model_want
         assert (row.only, row.scores[rows.id("Wait")], row.stand.ends_ignored) == ("Wait", 0.0, 0)
 
 
-def test_rule_12_the_token_with_id_0_can_be_forced():
+@pytest.mark.parametrize("rule", ["greedy", "sample"])
+def test_rule_12_the_token_with_id_0_can_be_forced(rule):
     rows = PlacedRows("think", num_ignores=1, wait_text="!")
     assert rows.id("!") == 0  # or the test shows nothing
-    (row,) = rows.decide(rows.scores("</think>"))
+    (row,) = rows.decide(rows.scores("</think>"), rule=rule, drawn=["</think>"])
     assert (row.only, row.scores[0]) == ("!", 0.0)
 
 
@@ -822,6 +859,12 @@ def test_rule_12_only_rows_in_a_forced_run_are_forced():
     assert forced.only == "Wait"
     assert len(free.possible) == len(rows.texts) - BEYOND
     assert free.scores[0] == scores[1, 0]
+
+
+def test_rule_6_a_loop_is_closed_on_a_line_of_its_own():
+    rows = PlacedRows("think")
+    forced = [rows.judge("b", last=last, looped=True).forced for last in ("a", "\n")]
+    assert forced == [CLOSED, CLOSED[1:]]
 
 
 # -- every row for itself -----------------------------------------------------------------------------------------
@@ -845,7 +888,7 @@ def test_nothing_is_read_off_the_device(rule):
     """Tensors of the meta device have shapes and no numbers: reading one, or mixing in one of the CPU, fails."""
     rows = PlacedRows("think", max_thinking_tokens=9, num_ignores=1, cut_text="ab", cut_window=2)
     meta, pick = torch.device("meta"), torch.zeros(2, dtype=torch.long, device="meta")
-    tables, limits = rows.tables.to(meta), rows.limits.to(meta)
+    tables, limits = rows.tables.to(meta), rows.limits.acting().to(meta)
     state = advance(tables, first_state([rows.placed()] * 2).to(meta), pick)
     decision = decide(
         tables,
@@ -866,7 +909,7 @@ def test_every_row_has_its_own_budget():
     verdict = rows.verdict([rows.placed(thinking_tokens=5)] * 3, ["</think>"] * 3, "a" * 3)
     first, second, third = rows.stands(verdict.state)
     assert (first.ended, first.forced) == ("cut", CLOSED)
-    assert (second.forced, second.ends_ignored, verdict.skips.tolist()) == ("", 1, [False, True, False])
+    assert (second.forced, second.ends_ignored, int(verdict.ruling[1])) == ("", 1, Ruling.SKIPPED_EARLY)
     assert (third.forced, third.ignores_used) == ("Wait", 1)
 
 
@@ -880,11 +923,9 @@ def test_the_verdict_says_what_became_of_each_row():
     )
     states = [rows.placed(thinking_tokens=5)] * 6 + [rows.placed("answer", 5, ended=Ended.NATURAL)]
     picks = ["b", *["</think>"] * 6]
-    verdict = rows.verdict(states, picks, "a" * 7, looped=[False] * 5 + [True] * 2)
-    assert verdict.free.tolist() == [True, True, True, True, False, False, False]
-    assert verdict.honoured.tolist() == [False, False, False, True, False, False, False]
-    assert verdict.skips.tolist() == [False, True, False, False, False, False, False]
-    assert verdict.ignoring.tolist() == [False, True, True, False, False, True, True]
+    ruling = rows.verdict(states, picks, "a" * 7, looped=[False] * 5 + [True] * 2).ruling.tolist()
+    ruled = [Ruling.NONE, Ruling.SKIPPED_EARLY, Ruling.WAITS, Ruling.HONOURED, Ruling.CUT_TEXT, Ruling.LOOPED_TEXT]
+    assert ruling[:6] == ruled
 
 
 def test_a_row_of_a_batch_is_what_it_is_alone():
@@ -917,6 +958,41 @@ def test_a_row_of_a_batch_is_what_it_is_alone():
         assert alone.judge(picks[row], states[row], lasts[row], looped[row]) == stand
 
 
+@pytest.mark.parametrize("rule", ["greedy", "sample", "beam", "unknown"])
+@pytest.mark.parametrize("wait_text", ["Wait", ("Wait", "Hm Wait"), None])
+def test_what_is_left_out_on_the_cpu_would_change_nothing(rule, wait_text, monkeypatch):
+    """Limits that no row has, and what no row needs: with either left in, as on other devices, all is the same."""
+    budgets = [{}, {"max_thinking_tokens": 5}, {"num_ignores": 2}, {"min_thinking_tokens": 4}]
+    budgets += [{"max_thinking_tokens": 5, "num_ignores": 2, "min_thinking_tokens": 4, "cut_window": 2}]
+    for budget in budgets:
+        rows = PlacedRows("tools", wait_text=wait_text, **budget)
+        places = [rows.placed(cell, n, ends_ignored=n) for cell in range(len(rows.automaton.cells)) for n in (0, 3, 5)]
+        states, count = first_state(places), len(places)
+        scores = torch.randn(count, len(rows.texts), generator=torch.Generator().manual_seed(4))
+        scores[::2, rows.tables.ends] += 9  # every other row wants to end
+        limits = Limits(*(column.expand(count) for column in rows.limits))
+        last = rows.ids(["a", "\n"])[torch.arange(count) % 2][:, None]
+
+        def draw(allowed: torch.Tensor, again: bool) -> torch.Tensor:
+            return allowed.argmax(-1)
+
+        kinds = [limits, limits.acting()]
+        found = [decide(rows.tables, kind, states, last, scores, rule, draw) for kind in kinds]
+        with monkeypatch.context() as patch:
+            patch.setattr(decisions, "possibly", lambda rows: True)
+            patch.setattr(decisions, "highest", lambda scores: scores.argmax(-1))
+            found += [decide(rows.tables, kind, states, last, scores, rule, draw) for kind in kinds]
+        for other in found[1:]:
+            assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))
+
+
+def test_the_most_likely_token_is_the_first_of_several():
+    scores = torch.tensor([[0.0, 3.0, 3.0], [2.0, 2.0, 1.0], [-torch.inf, -torch.inf, 0.0]])
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        found = decisions.highest(scores.to(dtype))
+        assert (found.dtype, found.tolist()) == (torch.long, [1, 0, 2])
+
+
 @pytest.mark.parametrize("rule", ["greedy", "sample"])
 def test_scores_changed_in_place_say_the_same(rule):
     """A host that allows it: the same states and picks, and the same token most likely, in every cell; no copy."""
@@ -941,3 +1017,32 @@ def test_scores_changed_in_place_say_the_same(rule):
     assert torch.equal(own.argmax(-1), copied.scores.argmax(-1))
     only = (copied.scores > -torch.inf).sum(-1) == 1
     assert bool((own[only].amax(-1) == RAISED).all()) and bool(only.any())
+    assert bool(((own[only] > -torch.inf).sum(-1) > 1).all())  # a pass over the vocabulary is saved
+
+
+@pytest.mark.parametrize("rule", ["greedy", "sample", "beam"])
+def test_a_step_is_one_graph(rule, monkeypatch):
+    """As other devices see it: traced once, it decides about any other rows, so that nothing in it was looked at."""
+    monkeypatch.setattr(decisions, "possibly", lambda rows: True)
+    monkeypatch.setattr(decisions, "highest", lambda scores: scores.argmax(-1))
+    budget = {"max_thinking_tokens": 5, "num_ignores": 2, "min_thinking_tokens": 4, "cut_window": 2, "cut_text": "a"}
+    rows = PlacedRows("tools", wait_text=("Wait", "Hm Wait"), **budget)
+    places = [rows.placed(cell, n, ends_ignored=n) for cell in range(len(rows.automaton.cells)) for n in (0, 3, 5)]
+    limits = Limits(*(column.expand(len(places)) for column in rows.limits))
+    guard = LoopGuard(max_period=2, repeats=2, min_tokens=2)
+
+    def step(state: torch.Tensor, ids: torch.Tensor, scores: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        state = advance(rows.tables, state, ids[:, -1])
+        return tuple(decide(rows.tables, limits, state, ids, scores, rule, lambda s, _: s.argmax(-1), guard))
+
+    def inputs(seed: int) -> tuple[torch.Tensor, ...]:
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(places), generator=generator)
+        ids = torch.randint(0, 3, (len(places), 6), generator=generator)
+        scores = torch.randn(len(places), len(rows.texts), generator=generator)
+        scores[::2, rows.tables.ends] += 9 * seed
+        return first_state([places[i] for i in order]), ids, scores
+
+    graph = make_fx(step)(*inputs(0))
+    for seed in (1, 2):
+        assert all(torch.equal(one, two) for one, two in zip(graph(*inputs(seed)), step(*inputs(seed)), strict=True))

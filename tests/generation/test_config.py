@@ -11,7 +11,7 @@ from transformers import GenerationConfig
 from misuse import S1, processor
 from s1_hf import budget_forcing, generate
 from s1_hf.forcing.vocabulary import encode
-from s1_hf.generation.config import eos_ids
+from s1_hf.generation.config import as_drawn, eos_ids
 from toys import ToyConfig, Untouched, toy_tokenizer
 from wishes import babbler, length, prompt_of
 
@@ -122,8 +122,9 @@ def test_an_argument_overrules_a_model_that_samples():
     assert generate(model, tokenizer, "a", max_new_tokens=30, num_ignores=1, do_sample=False) == greedy
 
 
-def test_the_configurations_that_processor_and_generate_see_are_one():
-    """Every setting that the model, a configuration and arguments leave or change arrives at both."""
+def test_the_processor_draws_and_generate_takes_the_only_token():
+    """Every setting that the model, a configuration and arguments leave or change arrives at the processor; `generate`
+    has those that are not of sampling, and none that would make it warp or draw again."""
     tokenizer = toy_tokenizer("s1")
     model = babbler(tokenizer)
     model.generation_config.temperature = 0.6
@@ -145,16 +146,54 @@ def test_the_configurations_that_processor_and_generate_see_are_one():
             ids = torch.tensor([encode(tokenizer, prompt_of(tokenizer, "a"))])
             model.generate(ids, **kwargs)
             seen = kwargs["logits_processor"][-1].generation_config
-            names = (
-                "do_sample",
-                "temperature",
-                "top_k",
-                "top_p",
-                "min_p",
-                "eos_token_id",
-                "max_new_tokens",
-                "num_beams",
-            )
-            assert {n: getattr(seen, n) for n in names} == {n: getattr(used[-1], n) for n in names}
+            assert (seen.do_sample, used[-1].do_sample) == (True, False)
+            law = {"temperature": 0.6, "top_k": 20} | given.get("generation_config", GenerationConfig()).to_diff_dict()
+            law |= {name: value for name, value in given.items() if name in ("temperature", "top_k")}
+            names = ("temperature", "top_k", "top_p", "min_p")
+            assert {n: getattr(seen, n) for n in names if n in law} == {n: law[n] for n in names if n in law}
+            assert [getattr(used[-1], n) for n in names] == [1.0, 50, 1.0, None]
+            for n in ("eos_token_id", "max_new_tokens", "num_beams"):
+                assert getattr(seen, n) == getattr(used[-1], n)
     finally:
         type(model)._sample = kept
+
+
+def test_several_sequences_per_prompt_are_taken_by_sampling_from_one_token_each():
+    """`generate` refuses them without sampling; all its warpers are off."""
+    config = GenerationConfig(do_sample=True, num_return_sequences=2, temperature=0.5, top_k=7, top_p=0.9, min_p=0.1)
+    neutral = GenerationConfig(**as_drawn(config, "sample"))
+    assert (neutral.do_sample, neutral.temperature, neutral.top_k, neutral.top_p, neutral.min_p) == (
+        True,
+        1,
+        0,
+        1,
+        None,
+    )
+    assert as_drawn(config, "beam") == as_drawn(config, "greedy") == {}
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_k", "top_p", "min_p", "do_sample"])
+def test_a_setting_of_sampling_beside_the_arguments_is_never_silent(name):
+    """The token has been drawn by then."""
+    tokenizer = toy_tokenizer("s1")
+    model = babbler(tokenizer)
+    kwargs = budget_forcing(model, tokenizer, max_new_tokens=5, do_sample=True)
+    ids = torch.tensor([encode(tokenizer, prompt_of(tokenizer, "a"))])
+    with pytest.raises(TypeError, match=f"multiple values for keyword argument '{name}'"):
+        model.generate(ids, **kwargs, **{name: 0.3})
+
+
+def test_a_temperature_beside_a_whole_configuration_is_refused():
+    """`generate` would merge it into the configuration that it was given."""
+    tokenizer = toy_tokenizer("s1")
+    model = babbler(tokenizer)
+    config = GenerationConfig(do_sample=True, temperature=0.7)
+    for copies in (1, 2):
+        kwargs = budget_forcing(
+            model, tokenizer, max_new_tokens=5, generation_config=config, num_return_sequences=copies
+        )
+        ids = torch.tensor([encode(tokenizer, prompt_of(tokenizer, "a"))])
+        with pytest.raises(ValueError, match="`temperature` has to be given to `budget_forcing`"):
+            model.generate(ids, **kwargs, temperature=0.3)
+        model.generate(ids, **kwargs)
+        assert len(kwargs["logits_processor"][-1].reports()) == copies

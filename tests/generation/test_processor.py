@@ -7,12 +7,15 @@ import threading
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
 from cases import case_of, padded, processor_for, setting
 from misuse import IDS, S1, processor
 from s1_hf import BudgetForcingLogitsProcessor, ThinkingFormat, budget_forcing, generate
+from s1_hf.forcing import decisions
 from s1_hf.forcing.vocabulary import encode
+from s1_hf.generation.criteria import SequenceObserver
 from shared_data import needs_shared, qwen
 from toys import ToyConfig, Untouched, byte_tokenizer, toy_model, toy_tokenizer
 from waiting import NoWaiting
@@ -344,3 +347,55 @@ def test_a_model_with_more_rows_than_tokens_generates_tokens_alone(sample):
     assert max(i for c in completions for i in c.token_ids) < 151665
     assert {c.report.ended for c in completions} == {"cut"}
     assert all(c.text.startswith("<|im_start|>think") for c in completions)
+
+
+class Counted(TorchDispatchMode):
+    """Counts tensor operations that are no mere views: on a GPU nearly each is a kernel launch of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += not any(a.alias_info and not a.alias_info.is_write for a in func._schema.arguments)
+        return func(*args, **(kwargs or {}))
+
+
+def operations(monkeypatch: pytest.MonkeyPatch, **options) -> list[int]:
+    """How many operations each step of a call of `generate` takes, our processor's and our criterion's together; after
+    the first, which reads the prompts."""
+    tokenizer, _ = family_of("opened")
+    users = ["q", "rstu"]
+    want = [*encode(tokenizer, "ab\nc"), *encode(tokenizer, "</think>") * 3, *encode(tokenizer, "x" * 30)]
+    model = wanting(tokenizer, {prompt_of(tokenizer, user): want for user in users})
+    steps: list[int] = []
+
+    def counted(inner, is_new):
+        def call(self, *args, **kwargs):
+            with Counted() as mode:
+                result = inner(self, *args, **kwargs)
+            if is_new:
+                steps.append(0)
+            steps[-1] += mode.count
+            return result
+
+        return call
+
+    for kind, is_new in ((BudgetForcingLogitsProcessor, True), (SequenceObserver, False)):
+        monkeypatch.setattr(kind, "__call__", counted(kind.__call__, is_new))
+    completions = generate(model, tokenizer, users, max_new_tokens=40, **options)
+    assert max(completion.report.ends_ignored for completion in completions) == 2
+    assert "cut" in {completion.report.ended for completion in completions}
+    return steps[1:]
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_a_greedy_step_takes_at_most_50_operations(looks, monkeypatch):
+    """Steps in which ends are ignored, and thinking is cut and closed, among them; on CPUs and as on other devices."""
+    if not looks:
+        monkeypatch.setattr(decisions, "possibly", lambda rows: True)
+    steps = operations(monkeypatch, max_thinking_tokens=[7, 9], num_ignores=2)
+    assert len(steps) > 20
+    assert max(steps) <= 50
+    if looks:
+        assert sorted(steps)[len(steps) // 2] <= 30  # what no row needs is left out

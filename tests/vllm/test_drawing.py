@@ -6,11 +6,13 @@ import itertools
 
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from s1_hf.forcing.budget import Budget
-from s1_hf.forcing.draws import SeededDraws
+from s1_hf.forcing.draws import BLOCK, SeededDraws
+from s1_hf.generation.sampling import Sampling
 from s1_hf.vllm import drawing
-from s1_hf.vllm.drawing import BLOCK, Warping, draw
+from s1_hf.vllm.drawing import Warping, draw
 from s1_hf.vllm.settings import RequestSettings
 
 CPU = torch.device("cpu")
@@ -65,9 +67,9 @@ def test_rows_are_sampled_each_in_its_own_way():
 def test_a_draw_is_the_one_that_transformers_would_make(size):
     """The same numbers lead to the same tokens: the draw is made in the order of the ids."""
     scores = torch.randn(200, size, generator=torch.Generator().manual_seed(5))
-    draws = SeededDraws(range(200))
-    expected = draws.draw((scores / 0.8).softmax(-1), 3)
-    uniform = SeededDraws(range(200))._uniform(3, CPU)[:, :1]
+    uniform = SeededDraws(range(200)).numbers(200, 3, CPU)
+    config = GenerationConfig(do_sample=True, temperature=0.8, top_k=0)
+    expected = Sampling(config).draw(torch.zeros(200, 1, dtype=torch.long), scores, uniform)
     for top_k in (0, size):
         drawn = draw(scores, Warping.of([asking(temperature=0.8, top_k=top_k)] * 200, CPU), uniform)
         assert int((drawn != expected).sum()) == 0

@@ -50,7 +50,7 @@ class Automaton:
         self.turn = self.spelling.text_of(format.turn)
         self.user_turn = self.spelling.text_of(encode(tokenizer, format.user_turn_text))
         self.newline = encode(tokenizer, "\n")
-        self.cut_at, self.cuts_softly = "line", False
+        self.cut_at = "line"
         self.wait_ids: list[tuple[int, ...]] = []
         self.prefix_ids: tuple[int, ...] = ()
         self.message_ids: tuple[int, ...] = ()
@@ -82,7 +82,7 @@ class Automaton:
             pairs.append((self.spelling.text_of(opens), self.spelling.text_of(closes)))
         return pairs
 
-    @property
+    @cached_property
     def largest_id(self) -> int:
         """The largest id that is forced or looked for."""
         forced = [cell.forced for cell in self.cells]
@@ -112,7 +112,7 @@ class Automaton:
     # -- building -----------------------------------------------------------------------------------------------
 
     def _take_texts(self, budget: Budget) -> None:
-        self.cut_at, self.cuts_softly = budget.cut_at, budget.cut_window > 0
+        self.cut_at = budget.cut_at
         for text in budget.waits:
             self.wait_ids.append(self._checked("wait_text", text))
         if budget.answer_prefix is not None:

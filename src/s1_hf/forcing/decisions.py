@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 
+from s1_hf.forcing.budget import NO_LIMIT
 from s1_hf.forcing.loops import looping
-from s1_hf.forcing.report import Ended
-from s1_hf.forcing.tables import State, Tables, after_effect
+from s1_hf.forcing.tables import Ruling, State, Tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,14 +35,6 @@ Rule = Literal["greedy", "unknown", "sample", "beam"]
 
 Draw = Callable[[torch.Tensor, bool], torch.Tensor]
 """From scores, of shape `(batch_size, vocab_size)`, to one token per row; `True`: a second draw in the same step."""
-
-MostLikely = Callable[[torch.Tensor], torch.Tensor]
-"""From scores, of shape `(batch_size, vocab_size)`, to the highest of each row: hosts may have a faster one."""
-
-
-def highest(scores: torch.Tensor) -> torch.Tensor:
-    """The token with the highest score of each row, of shape `(batch_size,)`."""
-    return scores.argmax(-1)
 
 
 class Field(IntEnum):
@@ -65,19 +57,32 @@ class Limits(NamedTuple):
     num_ignores: torch.Tensor
     cut_window: torch.Tensor
 
-    def to(self, device: torch.device) -> Limits:
+    def acting(self) -> ActingLimits:
+        """Without those that limit no row; looks at them, so that they are better on the CPU."""
+        found = []
+        for column, idle in zip(self, (NO_LIMIT, 0, 0, 0), strict=True):
+            found.append(None if bool((column == idle).all()) else column)
+        return ActingLimits(*found)
+
+
+class ActingLimits(NamedTuple):
+    """[`Limits`] of which some may be `None`, for no row has them: what they would cost is saved."""
+
+    max_thinking_tokens: torch.Tensor | None
+    min_thinking_tokens: torch.Tensor | None
+    num_ignores: torch.Tensor | None
+    cut_window: torch.Tensor | None
+
+    def to(self, device: torch.device) -> ActingLimits:
         """The same on `device`."""
-        return Limits(*(column.to(device) for column in self))
+        return ActingLimits(*(None if column is None else column.to(device) for column in self))
 
 
 class Verdict(NamedTuple):
-    """What [`judge`] returns; `bool` of shape `(batch_size,)`, except for the state."""
+    """What [`judge`] returns."""
 
     state: torch.Tensor  # (7, batch_size): where each row stands, now that its next token was looked at
-    free: torch.Tensor  # the row thinks, and neither cap nor loop stops it here
-    honoured: torch.Tensor  # it ends here, because the model wants to
-    skips: torch.Tensor  # it wanted to end, may not, and takes the next-best token
-    ignoring: torch.Tensor  # if it wanted to end, it would not be let through
+    ruling: torch.Tensor  # (batch_size,): a `Ruling` each, which means nothing in rows that do not think
 
 
 class Decision(NamedTuple):
@@ -104,22 +109,19 @@ def limits_for(budget: Budget, num_prompts: int, rows_per_prompt: int = 1) -> Li
 
 def advance(tables: Tables, state: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     """The state, of shape `(7, batch_size)`, after `tokens`, of shape `(batch_size,)`, one for each row."""
-    before = State(*state.unbind())
-    return torch.stack(after_effect(before, tables.effect(before.cell, tokens)))
+    return _moved(tables, state, tables.kind(tokens))
 
 
 def decide(
     tables: Tables,
-    limits: Limits,
+    limits: Limits | ActingLimits,
     state: torch.Tensor,
     input_ids: torch.Tensor,
     scores: torch.Tensor,
     rule: Rule = "greedy",
     draw: Draw | None = None,
     loop_guard: LoopGuard | None = None,
-    may_skip: bool = True,
     in_place: bool = False,
-    most_likely: MostLikely = highest,
 ) -> Decision:
     """Apply the contract's rules to the next token of every row.
 
@@ -131,45 +133,44 @@ def decide(
             `in_place`.
         rule (`str`): how the next token will be chosen, see the contract's "End attempt" and rule 8.
         draw (`Callable`, *optional*): for `"sample"`, see [`Draw`].
-        may_skip (`bool`): whether an ignored end may have no Wait in its place; `False` saves work when sampling.
         in_place (`bool`): change `scores` themselves, for hosts that allow it. Where only one token is possible it is
             then raised far above the others, which saves a pass over the vocabulary.
-        most_likely (`Callable`): what finds the most likely tokens.
     """
     # 1. What is never allowed in a row's cell (rules 4, 7 and 9).
-    bans = tables.bans[tables.cell(state[Field.CELL]).bans]  # (batch_size, S)
-    scores = _ban(tables, scores if in_place else scores.clone(), bans)
+    scores = _without_unknown(tables, scores if in_place else scores.clone())
+    scores = _without(scores, tables.banned_ids, tables.bans[state[Field.CELL]])
 
     # 2. What the model wants, and what the rules make of it.
     if rule == "sample":
         assert draw is not None
         pick = draw(scores, False)
     else:
-        pick = most_likely(scores)
+        pick = highest(scores)
     looped = looping(input_ids, state[Field.THINKING], loop_guard) if loop_guard else None
-    state, free, honoured, skips, ignoring = judge(tables, limits, state, pick, input_ids[:, -1], looped)
+    own, before = pick, state
+    state, ruling = judge(tables, limits, state, pick, input_ids[:, -1], looped)
 
-    # 3. Scores that leave nothing else possible.
-    token = tables.forced(state[Field.CELL])  # (batch_size,), -1: the model chooses
-    only = token >= 0
-    if rule == "sample":  # the draw has been made, so that only the token drawn is possible
-        assert draw is not None
-        own = pick
-        if may_skip:  # the next-best token is a draw without ends
-            own = torch.where(skips, draw(_ban_ends(tables, state, scores, skips), True), pick)
-        token, only = torch.where(only, token, own), torch.ones_like(only)
-    elif rule == "greedy":
-        scores = _ban_ends(tables, state, scores, skips)
-    else:  # rules 8 and 10: any token may be taken, so what was not attempted must not happen by the way
-        scores = _ban_ends(tables, state, scores, free & ~honoured & ignoring)
-        scores = _ban_ends(tables, state, scores, free & ~ignoring, keep=tables.close_first)
-    scores = _raise(scores, token, only) if in_place else _force(scores, token, only)
-    return Decision(scores, state, pick)
+    # 3. Scores that leave nothing else possible: of the ends, if any, only those that the rules let through;
+    cell = state[Field.CELL]
+    may_skip = not tables.has_wait or limits.min_thinking_tokens is not None
+    if rule in ("beam", "unknown"):  # rules 8 and 10: any token may be taken, so what was no wish must not happen
+        others = tables.ends != tables.close_first  # (E,)
+        _, ignoring = _on_wishes(tables, limits, before)
+        scores = _without(scores, tables.ends, tables.ends_in[cell] & (ignoring[:, None] | others))
+    elif may_skip and possibly(skips := (ruling == Ruling.SKIPPED) | (ruling == Ruling.SKIPPED_EARLY)):
+        scores = _without(scores, tables.ends, tables.ends_in[cell] & skips[:, None])
+        if draw is not None:  # the next-best token is a draw without ends
+            own = torch.where(skips, draw(scores, True), pick)
+    # and of all tokens the one that is forced, or was drawn.
+    token = tables.forced(cell)  # (batch_size,), -1: the model chooses
+    if rule == "sample":
+        return Decision(_leave(scores, torch.where(token >= 0, token, own), in_place), state, pick)
+    return Decision(_force(scores, token, in_place), state, pick)
 
 
 def judge(
     tables: Tables,
-    limits: Limits,
+    limits: Limits | ActingLimits,
     state: torch.Tensor,
     pick: torch.Tensor,
     last: torch.Tensor,
@@ -183,98 +184,117 @@ def judge(
         last (`torch.LongTensor` of shape `(batch_size,)`): the token before it.
         looped (`torch.BoolTensor` of shape `(batch_size,)`, *optional*): which rows repeat themselves.
     """
-    row = State(*state.unbind())
-    cell = tables.cell(row.cell)
-    cap = limits.max_thinking_tokens
+    ruling = tables.attempts[state[Field.CELL], tables.kind(pick)]  # (batch_size,), 1: the row wants to end; else 0
+    if possibly(ruling):
+        ruling = ruling * _on_wishes(tables, limits, state)[0]
+    if looped is not None:
+        ruling = torch.where(looped, tables.ends_line(last) + Ruling.LOOPED_TEXT, ruling)
+    if limits.max_thinking_tokens is not None:
+        ruling = _on_caps(tables, limits, state, last, ruling)
+    if possibly(ruling):
+        state = _moved(tables, state, tables.num_kinds + ruling)
+    return Verdict(state, ruling)
 
-    # Rule 6: the cap; or the loop guard, before it.
-    free = cell.thinking.bool()
-    full = row.thinking_tokens >= cap
+
+def _on_wishes(tables: Tables, limits: Limits | ActingLimits, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The ruling on rows that want to end their thinking, and whether that is ignored; both `(batch_size,)`."""
+    thought, cap = state[Field.THINKING], limits.max_thinking_tokens
+    waits = len(tables.wait_lengths)
+    wait = state[Field.IGNORED] % waits if waits > 1 else 0  # which Wait is next
+
+    # 1. Rules 2 and 3: it is, below the minimum, and as long as ignores are left and the Wait has room.
+    early = left = has_room = torch.zeros_like(thought, dtype=torch.bool)
+    if limits.min_thinking_tokens is not None:
+        early = thought < limits.min_thinking_tokens
+    if limits.num_ignores is not None:
+        left = state[Field.USED] < limits.num_ignores
+    if cap is not None:
+        has_room = thought + tables.wait_lengths[wait] < cap - tables.message_length
+        left = left & has_room
+    ignoring = early | left
+
+    # 2. Then it waits, or takes the next-best token if there is no Wait, or no room for it below the minimum.
+    ignored = (Ruling.WAITS + 2 * wait if tables.has_wait else Ruling.SKIPPED) + early
+    if tables.has_wait and cap is not None and limits.min_thinking_tokens is not None:
+        ignored = torch.where(has_room, ignored, Ruling.SKIPPED_EARLY)
+    return torch.where(ignoring, ignored, Ruling.HONOURED), ignoring
+
+
+def _on_caps(
+    tables: Tables, limits: Limits | ActingLimits, state: torch.Tensor, last: torch.Tensor, ruling: torch.Tensor
+) -> torch.Tensor:
+    """`ruling`, of shape `(batch_size,)`, but that rows are cut whose thinking has reached the cap."""
+    thought, cap, window = state[Field.THINKING], limits.max_thinking_tokens, limits.cut_window
+    assert cap is not None
+    full = thought >= cap
     stop_at = cap
     if tables.message_length:  # thinking that is past the message's last chance runs to the cap
         stop_at = cap - tables.message_length
-        full = full | (row.thinking_tokens == stop_at)
-    if tables.cuts_softly:
-        in_window = (row.thinking_tokens > stop_at - limits.cut_window) & (row.thinking_tokens < stop_at)
-        has_thought = (row.thinking_tokens > 0) & (row.thinking_tokens >= limits.min_thinking_tokens)
-        full = full | (in_window & has_thought & tables.soft_end[tables.clamp(last)])
-    full = free & full
-    looped = torch.zeros_like(full) if looped is None else free & looped & ~full
-    free = free & ~full & ~looped
-
-    # Rules 2 and 3: an attempt to end is ignored below the minimum, and as long as ignores are left.
-    attempt = free & tables.is_end[tables.clamp(pick)]
-    if tables.knows_calls:  # rule 5: behind a finished tool call an end of sequence is a handover
-        attempt = attempt & ~((row.cell == tables.called) & tables.stops[tables.clamp(pick)])
-    wait = row.ends_ignored % len(tables.wait_cells)  # which Wait is next
-    has_room = row.thinking_tokens + tables.wait_lengths[wait] < stop_at
-    early = row.thinking_tokens < limits.min_thinking_tokens
-    ignoring = early | ((row.ignores_used < limits.num_ignores) & has_room)
-    ignored = attempt & ignoring
-    waits = ignored & has_room if tables.has_wait else torch.zeros_like(attempt)
-
-    # Rule 5: any other attempt is honoured.
-    honoured = attempt & ~ignoring
-
-    # Where each row stands now: in a forced run, or where it was.
-    ends_line = tables.ends_line[tables.clamp(last)]
-    cut = torch.where(ends_line, cell.cut_after_line, cell.cut_after_text)
+        full = full | (thought == stop_at)
+    if window is not None:
+        in_window = (thought > stop_at - window) & (thought < stop_at) & (thought > 0)
+        if limits.min_thinking_tokens is not None:
+            in_window = in_window & (thought >= limits.min_thinking_tokens)
+        full = full | (in_window & tables.soft_kinds[tables.kind(last)])
+    if not possibly(full):
+        return ruling
+    cut = tables.ends_line(last) + Ruling.CUT_TEXT
     if tables.message_length:
-        cut = torch.where(full & (row.thinking_tokens <= stop_at), cell.stop_message, cut)
-    stopped = full | looped
-    now = torch.where(stopped, cut, row.cell)
-    now = torch.where(honoured, cell.natural, now)
-    now = torch.where(waits, tables.wait_cells[wait], now)
-    how = torch.where(honoured, Ended.NATURAL, torch.where(full, Ended.CUT, Ended.LOOPED))
-    leaves = honoured | stopped
-    after = State(
-        cell=now,
-        thinking_tokens=torch.where(leaves, row.thinking_tokens - row.pending, row.thinking_tokens),
-        pending=torch.where(leaves, 0, row.pending),
-        ignores_used=row.ignores_used + (ignored & ~early).long(),
-        ends_ignored=row.ends_ignored + ignored.long(),
-        ended=torch.where(leaves, how, row.ended),
-        answer_tokens=row.answer_tokens,
-    )
-    return Verdict(torch.stack(after), free, honoured, ignored & ~waits, ignoring)
+        cut = torch.where(thought <= stop_at, Ruling.MESSAGE, cut)
+    return torch.where(full, cut, ruling)
 
 
-def _ban(tables: Tables, scores: torch.Tensor, bans: torch.Tensor) -> torch.Tensor:
-    """`scores`, changed in place: without the ids that are no token and without those banned in each row."""
-    scores[:, tables.num_ids :] = -torch.inf
+def _moved(tables: Tables, state: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
+    """The state, of shape `(7, batch_size)`, after a token or ruling of this kind, of shape `(batch_size,)`, each."""
+    added, times, of_pending = tables.moves[:, :, state[Field.CELL], kind]  # (7, batch_size) each
+    return added.addcmul_(times, state).addcmul_(of_pending, state[Field.PENDING])
+
+
+def possibly(rows: torch.Tensor) -> bool:
+    """Whether any of these may hold; yes where looking would wait for the device."""
+    return rows.device.type != "cpu" or bool(rows.numpy().any())
+
+
+def highest(scores: torch.Tensor) -> torch.Tensor:
+    """The token with the highest score of each row, the first of several; of shape `(batch_size,)`."""
+    if scores.device.type == "cpu" and scores.dtype == torch.float32:
+        return torch.from_numpy(scores.detach().numpy().argmax(-1))  # ten times as fast as torch's
+    return scores.argmax(-1)
+
+
+def _without_unknown(tables: Tables, scores: torch.Tensor) -> torch.Tensor:
+    """`scores`, changed in place: without the ids that are no token."""
+    scores[:, tables.num_ids :].fill_(-torch.inf)
     if len(tables.unused_ids):
         scores.index_fill_(1, tables.unused_ids, -torch.inf)
-    scores[:, tables.banned_ids] = scores[:, tables.banned_ids].masked_fill(bans, -torch.inf)
     return scores
 
 
-def _ban_ends(
-    tables: Tables, state: torch.Tensor, scores: torch.Tensor, rows: torch.Tensor, keep: int | None = None
-) -> torch.Tensor:
-    """`scores`, changed in place: without ends (but for `keep`) in the given rows, `bool` of shape `(batch_size,)`."""
-    banned = rows[:, None]
-    if keep is not None:
-        banned = banned & (tables.ends != keep)
-    if tables.knows_calls:
-        handing_over = (state[Field.CELL] == tables.called)[:, None] & tables.stops[tables.ends]
-        banned = banned & ~handing_over
-    scores[:, tables.ends] = scores[:, tables.ends].masked_fill(banned, -torch.inf)
+def _without(scores: torch.Tensor, ids: torch.Tensor, banned: torch.Tensor) -> torch.Tensor:
+    """`scores`, changed in place: without those of `ids`, of shape `(any,)`, that are banned, `(batch_size, any)`."""
+    if possibly(banned):
+        scores[:, ids] = scores[:, ids].masked_fill(banned, -torch.inf)
     return scores
-
-
-def _force(scores: torch.Tensor, token: torch.Tensor, only: torch.Tensor) -> torch.Tensor:
-    """`scores`, changed in place: in the rows of `only`, one token is possible, with a score of 0."""
-    token = token.clamp(min=0)[:, None]
-    kept = scores.gather(1, token).masked_fill(only[:, None], 0.0)
-    return scores.masked_fill_(only[:, None], -torch.inf).scatter_(1, token, kept)
 
 
 RAISED = 1e30
 """The score of the only possible token, where others keep theirs: finite at any temperature."""
 
 
-def _raise(scores: torch.Tensor, token: torch.Tensor, only: torch.Tensor) -> torch.Tensor:
-    """`scores`, changed in place: in the rows of `only`, one token stands far above all others."""
-    token = token.clamp(min=0)[:, None]
-    kept = scores.gather(1, token).masked_fill(only[:, None], RAISED)
-    return scores.scatter_(1, token, kept)
+def _force(scores: torch.Tensor, token: torch.Tensor, in_place: bool) -> torch.Tensor:
+    """`scores`, changed in place: in rows with a token of at least 0 only that one is possible, or raised."""
+    only = token >= 0
+    if not possibly(only):
+        return scores
+    place = token.clamp(min=0)[:, None]
+    kept = scores.gather(1, place).masked_fill(only[:, None], RAISED if in_place else 0.0)
+    if not in_place:
+        scores.masked_fill_(only[:, None], -torch.inf)
+    return scores.scatter_(1, place, kept)
+
+
+def _leave(scores: torch.Tensor, token: torch.Tensor, in_place: bool) -> torch.Tensor:
+    """`scores`, changed in place: in every row only one token is possible, or raised."""
+    if in_place:
+        return scores.scatter_(1, token[:, None], RAISED)
+    return scores.fill_(-torch.inf).scatter_(1, token[:, None], 0.0)

@@ -8,7 +8,9 @@ of a *forced run* force one token each. `automaton` builds the tables, `decision
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import torch
@@ -20,83 +22,158 @@ OTHERS = -1
 
 
 class State(NamedTuple):
-    """Where a row stands: integers, or tensors of shape `(batch_size,)` for a whole batch. Counts are in tokens."""
+    """Where a row stands, as integers. Counts are in tokens."""
 
-    cell: Any
-    thinking_tokens: Any = 0
-    pending: Any = 0  # thinking tokens that may turn out to be a closing delimiter
-    ignores_used: Any = 0
-    ends_ignored: Any = 0  # those below the minimum included
-    ended: Any = Ended.NEVER_STARTED
-    answer_tokens: Any = 0
+    cell: int
+    thinking_tokens: int = 0
+    pending: int = 0  # thinking tokens that may turn out to be a closing delimiter
+    ignores_used: int = 0
+    ends_ignored: int = 0  # those below the minimum included
+    ended: int = Ended.NEVER_STARTED
+    answer_tokens: int = 0
 
 
 class Effect(NamedTuple):
-    """What one token does to a row in one cell: integers, or tensors of shape `(batch_size,)`."""
+    """What one token, or one [`Ruling`], does to a row in one cell."""
 
-    next: Any  # cell
-    thinks: Any = 0  # added to the thinking tokens
-    keeps: Any = 0  # 1: the token continues a closing delimiter that began before it
-    begins: Any = 0  # tokens of a closing delimiter that begins here
-    answers: Any = 0  # added to the answer tokens
-    opens: Any = 0  # 1: thinking has been opened
-    closes: Any = 0  # 1: thinking has been closed; the delimiter's own tokens are not thinking tokens
-    forgets: Any = 0  # 1: what came before was not an answer
-    hands_over: Any = 0  # 1: thinking stops here because a tool is waited for
+    next: int  # cell
+    thinks: int = 0  # added to the thinking tokens
+    keeps: int = 0  # 1: the token continues a closing delimiter that began before it
+    begins: int = 0  # tokens of a closing delimiter that begins here
+    answers: int = 0  # added to the answer tokens
+    opens: int = 0  # 1: thinking has been opened
+    closes: int = 0  # 1: thinking has been closed; the delimiter's own tokens are not thinking tokens
+    forgets: int = 0  # 1: what came before was not an answer
+    hands_over: int = 0  # 1: thinking stops here because a tool is waited for
+    how: int = Ended.NATURAL  # how thinking has ended, where it is closed
+    ignores: int = 0  # 1: an end was ignored
+    uses: int = 0  # 1: and has used up one of the ignores
 
 
 class Cell(NamedTuple):
-    """What is fixed for one cell: integers, or tensors of shape `(batch_size,)`."""
+    """What is fixed for one cell."""
 
-    forced: Any = -1  # the token that must come next, or -1: the model chooses
-    thinking: Any = 0  # 1: free and thinking, so budgets apply
-    bans: Any = 0  # row of `Tables.bans`
-    natural: Any = -1  # first cell of the forced run that an honoured end attempt starts
-    cut_after_line: Any = -1  # of the run that a cut starts after text that ends a line
-    cut_after_text: Any = -1  # of the run that a cut starts after any other text: with a newline first
-    stop_message: Any = -1  # of the run that a cut starts where there is room for the stop message
+    forced: int = -1  # the token that must come next, or -1: the model chooses
+    thinking: int = 0  # 1: free and thinking, so budgets apply
+    bans: int = 0  # row of the automaton's bans
+    natural: int = -1  # first cell of the forced run that an honoured end attempt starts
+    cut_after_line: int = -1  # of the run that a cut starts after text that ends a line
+    cut_after_text: int = -1  # of the run that a cut starts after any other text: with a newline first
+    stop_message: int = -1  # of the run that a cut starts where there is room for the stop message
+
+
+class Mark(NamedTuple):
+    """What rules ask about a token, whatever cell it is met in."""
+
+    is_end: bool = False
+    stops: bool = False  # it ends the sequence and is no handover
+    ends_line: bool = False  # its text ends in a newline
+    soft_end: bool = False  # a soft cut may follow it
+
+
+class Ruling(IntEnum):
+    """What the rules make of a row before its next token. A row that does not think is left as it is by all of them.
+
+    Those of the Waits come last: of the `i`-th Wait it is `WAITS + 2 * i`, below the minimum one more.
+    """
+
+    NONE = 0
+    HONOURED = 1  # it ends here, because the model wants to
+    SKIPPED = 2  # it wanted to end, may not, and takes the next-best token
+    SKIPPED_EARLY = 3  # likewise below the minimum
+    MESSAGE = 4  # it is cut, with the stop message
+    CUT_TEXT = 5  # it is cut after text that ends no line
+    CUT_LINE = 6
+    LOOPED_TEXT = 7  # it is closed because it repeats itself
+    LOOPED_LINE = 8
+    WAITS = 9  # it wanted to end, and a Wait comes instead
+
+
+def effects_of_rulings(cell: int, fixed: Cell, wait_cells: Sequence[int]) -> list[Effect]:
+    """What each [`Ruling`] does to a row in `cell`, of which `fixed` holds; none is a token, so that nothing counts."""
+    stays = Effect(cell, keeps=1)
+    if not fixed.thinking:
+        return [stays] * (Ruling.WAITS + 2 * len(wait_cells))
+    closed = Effect(cell, keeps=1, closes=1)
+    effects = [stays] * Ruling.WAITS
+    effects[Ruling.HONOURED] = closed._replace(next=fixed.natural)
+    effects[Ruling.SKIPPED] = stays._replace(ignores=1, uses=1)
+    effects[Ruling.SKIPPED_EARLY] = stays._replace(ignores=1)
+    effects[Ruling.MESSAGE] = closed._replace(next=fixed.stop_message, how=Ended.CUT)
+    effects[Ruling.CUT_TEXT] = closed._replace(next=fixed.cut_after_text, how=Ended.CUT)
+    effects[Ruling.CUT_LINE] = closed._replace(next=fixed.cut_after_line, how=Ended.CUT)
+    effects[Ruling.LOOPED_TEXT] = closed._replace(next=fixed.cut_after_text, how=Ended.LOOPED)
+    effects[Ruling.LOOPED_LINE] = closed._replace(next=fixed.cut_after_line, how=Ended.LOOPED)
+    for wait in wait_cells:
+        effects += [Effect(wait, keeps=1, ignores=1, uses=1), Effect(wait, keeps=1, ignores=1)]
+    return effects
 
 
 def after_effect(state: State, effect: Effect) -> State:
-    """The state after a token with this effect: one formula for a single row and for a whole batch."""
+    """The state after a token, or a ruling, with this effect."""
     pending = state.pending * effect.keeps + effect.begins
-    went_on = (1 - effect.opens) * (1 - effect.closes) * (1 - effect.hands_over)
-    ended = Ended.UNFINISHED * effect.opens + Ended.NATURAL * effect.closes + Ended.HANDED_OVER * effect.hands_over
+    ended = state.ended
+    if effect.opens:
+        ended = Ended.UNFINISHED
+    elif effect.closes:
+        ended = effect.how
+    elif effect.hands_over:
+        ended = Ended.HANDED_OVER
     return State(
         cell=effect.next,
         thinking_tokens=state.thinking_tokens + effect.thinks - pending * effect.closes,
         pending=pending * (1 - effect.closes),
-        ignores_used=state.ignores_used,
-        ends_ignored=state.ends_ignored,
-        ended=state.ended * went_on + ended,
+        ignores_used=state.ignores_used + effect.uses,
+        ends_ignored=state.ends_ignored + effect.ignores,
+        ended=ended,
         answer_tokens=(state.answer_tokens + effect.answers) * (1 - effect.forgets),
     )
 
 
+Move = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+"""An effect as numbers, seven each: what is added to the state, times what, and how often what is pending."""
+
+
+def move_of(effect: Effect) -> Move:
+    """What [`after_effect`] does with an effect: field by field its sums, but that what is pending goes elsewhere."""
+    nothing = State(*[0] * len(State._fields))
+    added = after_effect(nothing, effect)
+    pending = after_effect(nothing._replace(pending=1), effect)
+    times, of_pending = [], []
+    for i, name in enumerate(State._fields):
+        times.append(after_effect(nothing._replace(**{name: 1}), effect)[i] - added[i])
+        of_pending.append(0 if name == "pending" else pending[i] - added[i])
+    return tuple(map(int, added)), tuple(times), tuple(of_pending)
+
+
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """The automaton as tensors on one device; `K` token classes, `S` ids that are ever banned, `C` cells."""
+    """The automaton as tensors on one device; `K` kinds of tokens, `R` rulings, `S` ids that are ever banned, `E` ends,
+    `C` cells."""
 
-    classes: torch.Tensor  # (last id + 2,) int64: class of each token; the last entry is for ids beyond the tokenizer
-    effects: torch.Tensor  # (C, K, 9) int64: the fields of `Effect`
-    cells: torch.Tensor  # (C, 7) int64: the fields of `Cell`
-    ends: torch.Tensor  # (number of ends,) int64
-    is_end: torch.Tensor  # like classes, bool
-    stops: torch.Tensor  # like classes, bool: the token ends the sequence and is no handover
-    ends_line: torch.Tensor  # like classes, bool: the token's text ends in a newline
-    soft_end: torch.Tensor  # like classes, bool: a soft cut may follow the token
+    kinds: torch.Tensor  # (last id + 2,) int64: kind of each token; the last entry is for ids beyond the tokenizer
+    moves: torch.Tensor  # (3, 7, C, K + R) int64: `Move`s of what each kind of token, and each ruling, does in a cell
+    attempts: torch.Tensor  # (C, K) int64, 1: such a token is an attempt to end
+    end_kinds: torch.Tensor  # (K,) bool: such tokens are ends
+    line_kinds: torch.Tensor  # (K,) bool: their texts end in a newline
+    soft_kinds: torch.Tensor  # (K,) bool: a soft cut may follow them
+    forced_tokens: torch.Tensor  # (C,) int64: what must come next, or -1
+    thinks: torch.Tensor  # (C,) bool: free and thinking
+    bans: torch.Tensor  # (C, S) bool: which of `banned_ids` are never allowed
     banned_ids: torch.Tensor  # (S,) int64
-    bans: torch.Tensor  # (ban rows, S) bool
+    ends: torch.Tensor  # (E,) int64
+    ends_in: torch.Tensor  # (C, E) bool: where choosing one of `ends` is an attempt to end
     unused_ids: torch.Tensor  # (any,) int64: ids below the tokenizer's last that are no token
-    wait_cells: torch.Tensor  # (number of waits,) int64, or one 0 if there is none
-    wait_lengths: torch.Tensor  # (number of waits,) int64: tokens of each, or one 0
+    wait_lengths: torch.Tensor  # (number of waits,) int64: tokens of each, or one 0 if there is none
     num_ids: int
     close_first: int
-    called: int  # the cell right behind a finished tool call, in which `stops` are no ends
-    knows_calls: bool  # whether there is such a cell; else `called` is -1
     message_length: int  # tokens of the stop message; 0: there is none
-    cuts_softly: bool  # whether any row may be cut before its cap
     has_wait: bool
+
+    @property
+    def num_kinds(self) -> int:
+        """`K`; in `moves` rulings come behind so many kinds of tokens."""
+        return self.attempts.shape[1]
 
     def to(self, device: torch.device) -> Tables:
         """The same tables on `device`."""
@@ -106,52 +183,64 @@ class Tables:
                 moved[name] = value.to(device)
         return replace(self, **moved)
 
-    def clamp(self, ids: torch.Tensor) -> torch.Tensor:
-        """Ids made safe to look up: those beyond the tokenizer become the last, classless entry."""
-        return ids.clamp(max=self.num_ids)
+    def kind(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Of each token its kind; ids beyond the tokenizer are like a token without any effect of its own."""
+        return self.kinds[tokens.clamp(max=self.num_ids)]
 
-    def effect(self, cell: torch.Tensor, tokens: torch.Tensor) -> Effect:
-        """What `tokens` do to rows in `cell`; all of shape `(batch_size,)`."""
-        kind = self.classes[self.clamp(tokens)]  # (batch_size,)
-        return Effect(*self.effects[cell, kind].unbind(1))
+    def is_end(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Whether each token is an end."""
+        return self.end_kinds[self.kind(tokens)]
 
-    def cell(self, cell: torch.Tensor) -> Cell:
-        """What is fixed for rows in `cell`, of shape `(batch_size,)`."""
-        return Cell(*self.cells[cell].unbind(1))
+    def ends_line(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Whether each token's text ends in a newline."""
+        return self.line_kinds[self.kind(tokens)]
 
     def forced(self, cell: torch.Tensor) -> torch.Tensor:
         """The token that each cell forces, or -1; `cell` may have any shape."""
-        return self.cells[:, Cell._fields.index("forced")][cell]
+        return self.forced_tokens[cell]
 
     def thinking(self, cell: torch.Tensor) -> torch.Tensor:
-        """Whether each cell is free and thinking, `int64`; `cell` may have any shape."""
-        return self.cells[:, Cell._fields.index("thinking")][cell]
+        """Whether each cell is free and thinking; `cell` may have any shape."""
+        return self.thinks[cell]
 
 
-def classified(effects: list[dict[int, Effect]], num_ids: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """`Tables.classes` and `Tables.effects`: tokens that act alike in every cell are one class.
+class Kind(NamedTuple):
+    """What tokens of one kind have in common."""
+
+    acts: tuple[Effect | None, ...]  # in each cell that tells tokens apart; `None`: as others there
+    mark: Mark = Mark()
+
+
+def classified(
+    effects: Sequence[Mapping[int, Effect]], marks: Mapping[int, Mark], num_ids: int
+) -> tuple[torch.Tensor, list[Kind], list[list[Effect]]]:
+    """Tokens that act alike in every cell, and are alike to the rules, are one kind.
 
     Args:
-        effects (`list[dict[int, Effect]]`): of each cell, by token; see [`OTHERS`].
+        effects (`Sequence[Mapping[int, Effect]]`): of each cell, by token; see [`OTHERS`].
+        marks (`Mapping[int, Mark]`): of tokens that have any.
+
+    Returns:
+        `Tables.kinds`, the kinds, and the effect of each kind in each cell.
     """
     # 1. Only cells that tell tokens apart matter; forced runs do not.
     telling = [of_cell for of_cell in effects if len(of_cell) > 1]
-    tokens: set[int] = set()
+    tokens = set(marks)
     for of_cell in telling:
         tokens.update(of_cell)
-    # 2. A class is what its tokens do in each of these cells; class 0 is all tokens without effects of their own.
-    kinds: dict[tuple[Effect | None, ...], int] = {(None,) * len(telling): 0}
-    classes = torch.zeros(num_ids + 1, dtype=torch.long)
+    # 2. A kind is what its tokens do in each of these cells; kind 0 is all tokens without anything of their own.
+    found: dict[Kind, int] = {Kind((None,) * len(telling)): 0}
+    kinds = torch.zeros(num_ids + 1, dtype=torch.long)
     for token in sorted(tokens - {OTHERS}):
-        acts = tuple(of_cell.get(token) for of_cell in telling)
-        classes[token] = kinds.setdefault(acts, len(kinds))
-    # 3. The effect of each class in each cell, (C, K, 9).
+        kind = Kind(tuple(of_cell.get(token) for of_cell in telling), marks.get(token, Mark()))
+        kinds[token] = found.setdefault(kind, len(found))
+    # 3. The effect of each kind in each cell.
     column_of = {id(of_cell): r for r, of_cell in enumerate(telling)}
     table = []
     for of_cell in effects:
         column, others = column_of.get(id(of_cell)), of_cell[OTHERS]
         if column is None:
-            table.append([others] * len(kinds))
+            table.append([others] * len(found))
         else:
-            table.append([acts[column] or others for acts in kinds])
-    return classes, torch.tensor(table)
+            table.append([kind.acts[column] or others for kind in found])
+    return kinds, list(found), table

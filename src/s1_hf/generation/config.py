@@ -14,6 +14,7 @@ from s1_hf.forcing.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from s1_hf.forcing.decisions import Rule
     from s1_hf.forcing.formats import ThinkingFormat
 
 
@@ -33,6 +34,56 @@ def merged_config(model: PreTrainedModel, given: GenerationConfig | None, settin
     merged = copy.deepcopy(given)
     merged.update(**settings)
     return prepare(merged)[0]
+
+
+def as_drawn(config: GenerationConfig, rule: Rule) -> dict[str, Any]:
+    """What makes `generate` take the only token that is possible, where `config` asks for sampling and it was drawn.
+
+    Without sampling there is no second pass of warpers and no second draw; but `generate` refuses several sequences per
+    prompt then, so that these are sampled, from one token each.
+    """
+    if rule != "sample":
+        return {}
+    several = rows_per_prompt(config) > 1
+    top_k = 0 if several else 50  # what is off under sampling, and what is not warned about without it
+    return {"do_sample": several, "temperature": 1.0, "top_k": top_k, "top_p": 1.0, "min_p": None}
+
+
+class DrawnConfig(GenerationConfig):
+    """A configuration of a call whose tokens are drawn by our processor: `generate` merges into it what stands beside
+    it, and settings of sampling would have no effect there."""
+
+    def update(self, defaults_only: bool = False, allow_custom_entries: bool = False, **kwargs: Any) -> dict[str, Any]:
+        """As in [`GenerationConfig`].
+
+        Raises:
+            ValueError: a setting of sampling is to be changed.
+        """
+        late = [] if defaults_only else [name for name in _SAMPLING if name in kwargs]
+        if late:
+            raise ValueError(
+                f"`{late[0]}` has to be given to `budget_forcing`, whose processor draws the tokens, and not to "
+                "`generate` beside its arguments. Call `budget_forcing` again."
+            )
+        return super().update(defaults_only, allow_custom_entries, **kwargs)
+
+
+_SAMPLING = ("do_sample", "temperature", "top_k", "top_p", "min_p")
+
+
+def inside(given: GenerationConfig, arguments: Mapping[str, Any], is_drawn: bool) -> dict[str, Any]:
+    """`arguments` of `generate` with the settings among them inside a copy of the configuration that was given."""
+    merged = copy.deepcopy(given)
+    others = merged.update(**arguments)
+    if is_drawn:
+        merged.__class__ = DrawnConfig
+    return others | {"generation_config": merged}
+
+
+def missing_ids(config: GenerationConfig, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Names of the ids that a configuration lacks and its tokenizer has."""
+    names = ("eos_token_id", "pad_token_id")
+    return [name for name in names if getattr(config, name) is None and getattr(tokenizer, name) is not None]
 
 
 def rows_per_prompt(config: GenerationConfig | None) -> int:

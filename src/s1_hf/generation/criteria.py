@@ -200,13 +200,16 @@ class SequenceObserver(StoppingCriteria):
 
     def __init__(self, processor: BudgetForcingLogitsProcessor, criteria: Sequence[StoppingCriteria] = ()) -> None:
         self._processor, self._criteria = processor, criteria
+        self._none = torch.zeros(0, dtype=torch.bool)  # (batch_size,)
 
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
         """Which rows of `input_ids`, of shape `(batch_size, sequence_length)`, are done: bool, `(batch_size,)`."""
-        done = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+        if len(self._none) != len(input_ids) or self._none.device != input_ids.device:
+            self._none = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+        done = self._none
         for criterion in self._criteria:
             done = done | criterion(input_ids, scores, **kwargs)
-        self._processor.note_sequences(input_ids, done)
+        self._processor.note_sequences(input_ids, done if self._criteria else None)
         return done  # type: ignore[return-value]
 
 

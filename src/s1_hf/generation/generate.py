@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,12 @@ from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.generation.cautions import warn_about_arguments
 from s1_hf.generation.chats import Completion, Prompt, as_list, completion_of, left_padded, prompt_ids
 from s1_hf.generation.config import (
+    as_drawn,
     check_generation_config,
     has_length_limit,
+    inside,
     merged_config,
+    missing_ids,
     rows_per_prompt,
 )
 from s1_hf.generation.context import context_of, known_context_of
@@ -26,7 +28,7 @@ from s1_hf.generation.criteria import (
     BudgetedAnswerLength,
     SequenceObserver,
 )
-from s1_hf.generation.guards import check_generate_arguments, check_model
+from s1_hf.generation.guards import check_generate_arguments, check_model, decoding_rule
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 from s1_hf.generation.streaming import ThinkingStreamer
 
@@ -73,7 +75,9 @@ def budget_forcing(
 
     Returns:
         `dict`: for `model.generate(**inputs, **kwargs)`. The processor is the last of `kwargs["logits_processor"]`;
-        its `reports()` needs the outputs of `generate` only for beam search.
+        its `reports()` needs the outputs of `generate` only for beam search. Under sampling the processor draws, so
+        `kwargs` tell `generate` to take the only token that is possible: settings of sampling are given here, and
+        refused beside them; `output_scores` shows which token that was, and `output_logits` the model's own scores.
 
     Raises:
         ValueError: a setting is out of range, the tokenizer lacks the delimiters, or the model or decoding mode is not
@@ -128,18 +132,18 @@ def forcing_arguments(
     check_generation_config(generation_config)
     format = resolve_format(tokenizer, format)
 
-    # 2. What `generate` will make of it, and what it has to be told besides.
+    # 2. What is to be done, and what `generate` has to be told besides.
     settings = {name: value for name, value in kwargs.items() if name not in _NOT_SETTINGS}
     config = merged_config(model, generation_config, settings)
     if not has_length_limit(kwargs, generation_config, model.generation_config):
         kwargs["max_length"] = config.max_length = known_context_of(model.config)
-    for name in ("eos_token_id", "pad_token_id"):
-        if getattr(config, name) is None and getattr(tokenizer, name) is not None:
-            kwargs[name] = getattr(tokenizer, name)
-            setattr(config, name, kwargs[name])
+    for name in missing_ids(config, tokenizer):
+        kwargs[name] = getattr(tokenizer, name)
+        setattr(config, name, kwargs[name])
+    drawn = as_drawn(config, decoding_rule(config))
+    kwargs |= drawn
     if generation_config is not None:  # `generate` wants a configuration or arguments, not both
-        merged = copy.deepcopy(generation_config)
-        kwargs = merged.update(**kwargs) | {"generation_config": merged}
+        kwargs = inside(generation_config, kwargs, is_drawn=bool(drawn))
 
     # 3. Our processor, after those that were given, and our criteria around them.
     processor = BudgetForcingLogitsProcessor(

@@ -162,8 +162,8 @@ def check_followed(
             "Put it last in `logits_processor`."
         )
     pick = trace.picks[: len(taken), row]
-    thinking = tables.thinking(trace.states[: len(taken), Field.CELL, row]).bool()
-    skipped = tables.is_end[tables.clamp(pick)]
+    thinking = tables.thinking(trace.states[: len(taken), Field.CELL, row])
+    skipped = tables.is_end(pick)
     if rule in ("greedy", "sample") and bool((thinking & ~skipped & (taken != pick)).any()):
         raise RuntimeError(
             f"Row {row} does not have the tokens that were picked, so that end attempts were not seen where they "
@@ -174,5 +174,5 @@ def check_followed(
 
 def takes_picks(tables: Tables, state: torch.Tensor, pick: torch.Tensor, tokens: torch.Tensor) -> bool:
     """Whether all thinking rows that were free to do so took the token that was looked at; waits for the device."""
-    thinking = tables.thinking(state[Field.CELL]).bool()
-    return not bool((thinking & ~tables.is_end[tables.clamp(pick)] & (pick != tokens)).any())
+    thinking = tables.thinking(state[Field.CELL])
+    return not bool((thinking & ~tables.is_end(pick) & (pick != tokens)).any())

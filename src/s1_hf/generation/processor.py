@@ -11,7 +11,7 @@ from transformers import GenerationConfig, LogitsProcessor, PreTrainedTokenizerB
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.budget import Budget, check_effect
 from s1_hf.forcing.collect import collect_budget
-from s1_hf.forcing.decisions import Limits, decide, first_state
+from s1_hf.forcing.decisions import ActingLimits, Limits, decide, first_state
 from s1_hf.forcing.draws import Draws, SharedDraws
 from s1_hf.forcing.formats import ThinkingFormat, check_format, resolve_format
 from s1_hf.forcing.keywords import BudgetKeywords
@@ -31,7 +31,7 @@ from s1_hf.generation.reports import (
     read_reports,
     with_last_token,
 )
-from s1_hf.generation.sampling import Warpers
+from s1_hf.generation.sampling import Sampling
 from s1_hf.generation.states import RowStates
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         self.generation_config = generation_config
         self.context = Context(context, generation_config, pad_id(generation_config, tokenizer))
         self.rule = decoding_rule(generation_config)
-        self.warpers = Warpers(generation_config)
+        self.sampling = Sampling(generation_config)
         self.draws = SharedDraws() if draws is None else draws
         self.eos_token_ids = eos_ids(generation_config, tokenizer)
         if generation_config is None:  # chat models list their handovers and their padding among their ends
@@ -125,13 +125,13 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         self.automaton = Automaton.of(tokenizer, self.format, self.budget, self.eos_token_ids)
         check_message_fits(self.budget, len(self.automaton.message_ids))
         self.tables = self.automaton.tables
-        self._may_skip = not self.tables.has_wait or any(self.budget.column("min_thinking_tokens", 1))
         self._budgets = RowBudgets(self.automaton, self.budget, generation_config)
         # What calls of `generate` before the running one have given; see `reports_of_calls`.
         self._past: deque[list[Report] | None] = deque(maxlen=MOST_CALLS)
         # What the running call of `generate` has seen.
         self._rows = RowStates(self.automaton, self.rule, before_new=self._keep_reports)
-        self._limits: Limits
+        self._limits: Limits  # on the CPU
+        self._acting: ActingLimits  # the same on the device
         self._start: torch.Tensor  # (7, batch_size), on the CPU: where the prompts have led
         self._is_checked, self._has_warned = False, False
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -160,19 +160,18 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             self._begin(step, input_ids)
 
         def draw(allowed: torch.Tensor, again: bool) -> torch.Tensor:
-            probabilities = self.warpers.probabilities(input_ids, allowed)
-            return self.draws.draw(probabilities, input_ids.shape[1], again)
+            number = self.draws.numbers(len(allowed), input_ids.shape[1], allowed.device, again)
+            return self.sampling.draw(input_ids, allowed, number)
 
         decision = decide(
             self.automaton.tables_on(input_ids.device),
-            self._limits,
+            self._acting,
             step.state,
             input_ids,
             scores,
             self.rule,
-            draw,
+            draw if self.rule == "sample" else None,
             self.budget.loop_guard,
-            self._may_skip,
         )
         step.state, step.pick = decision.state, decision.pick
         self._last = (input_ids, decision.scores)
@@ -221,9 +220,11 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
             self._rows.record, self.tables, self.rule, self._row_ends, ids, stops, self.max_answer_tokens
         )
 
-    def note_sequences(self, input_ids: torch.Tensor, done: torch.Tensor) -> None:
-        """What was generated so far, the last token included, and which rows the criteria stop here."""
+    def note_sequences(self, input_ids: torch.Tensor, done: torch.Tensor | None) -> None:
+        """What was generated so far, the last token included, and which rows criteria stop here, if there are any."""
         self.observed = input_ids
+        if done is None:
+            return
         before = torch.zeros_like(done, dtype=torch.long) if self.stopped_at is None else self.stopped_at
         if before.shape == done.shape:  # else rows come and go, as in some kinds of assisted decoding
             self.stopped_at = torch.where((before == 0) & done, input_ids.shape[1], before)
@@ -274,8 +275,8 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         is_quiet = self._is_checked or self._rows.resumed is not None
         if not is_quiet:
             self.context.check_rows(input_ids)
-        limits = self._budgets.limits(self._start, input_ids.shape[1], rows, is_quiet)
-        self._limits = limits.to(input_ids.device)
+        self._limits = self._budgets.limits(self._start, input_ids.shape[1], rows, is_quiet)
+        self._acting = self._limits.acting().to(input_ids.device)
         self.draws.begin()
         self.observed, self.stopped_at = None, None
         self._is_checked, self._has_warned = False, False

@@ -61,6 +61,7 @@ class PrefixRecord:
         self._steps: dict[int, Step] = {}
         self._factors = _odd_numbers(1024)
         self._last_length = -1
+        self._peeked: tuple[torch.Tensor, int, Step | None] | None = None  # of what, in which version; and the step
         self.prompt_length = -1
         self.runs = 0  # how many calls of `generate` were seen
         self.is_linear = True  # whether no token was ever taken back
@@ -69,7 +70,8 @@ class PrefixRecord:
     def follow(self, input_ids: torch.Tensor) -> Step:
         """The rows of `input_ids`, of shape `(batch_size, length)`, as a new step."""
         length = input_ids.shape[1]
-        step = self._grow(input_ids)
+        step = self.peek(input_ids)
+        self._peeked = None
         if step is None:
             self._forgets()
             _, hashes = self._hashes(input_ids)
@@ -83,8 +85,15 @@ class PrefixRecord:
         return step
 
     def peek(self, input_ids: torch.Tensor) -> Step | None:
-        """The step that [`follow`] would make of `input_ids`, which is not kept; `None` if they are a prompt."""
-        return self._grow(input_ids)
+        """The step that [`follow`] would make of `input_ids`, which is not kept; `None` if they are a prompt.
+
+        Criteria ask for it, one after the other, and the processor then follows the very same tensor.
+        """
+        if input_ids.is_inference():  # has no version that would tell of changes
+            return self._grow(input_ids)
+        if self._peeked is None or self._peeked[0] is not input_ids or self._peeked[1] != input_ids._version:
+            self._peeked = (input_ids, input_ids._version, self._grow(input_ids))
+        return self._peeked[2]
 
     def step(self, length: int) -> Step:
         """The last step that was made of rows of this length."""
@@ -132,7 +141,7 @@ class PrefixRecord:
         if self._factors.device != input_ids.device:
             self._factors = self._factors.to(input_ids.device)
         before = (input_ids[:, :-1] * self._factors[: length - 1]).sum(1)
-        return before, before + input_ids[:, -1] * self._factors[length - 1]
+        return before, before.addcmul(input_ids[:, -1], self._factors[length - 1])
 
     def trace(self, sequences: torch.Tensor, lengths: list[int]) -> RecordedSteps:
         """The steps behind `sequences`, of shape `(rows, length)`, of which row `r` ends after `lengths[r]` tokens.

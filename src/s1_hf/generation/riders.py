@@ -41,7 +41,7 @@ class Riders:
     def begin(self, processor: BudgetForcingLogitsProcessor, input_ids: torch.Tensor) -> None:
         """The rows stand behind their prompts."""
         columns = zip(*(limits_for(setting, 1) for setting in self._settings), strict=True)
-        self._limits = Limits(*(torch.cat(column) for column in columns)).to(input_ids.device)
+        self._limits = Limits(*(torch.cat(column).to(input_ids.device) for column in columns))
         self._interleaved = processor.automaton.format.interleaved
         self._before = processor.state_after(input_ids)
         self._riding = torch.ones(len(self._settings), len(input_ids), dtype=torch.bool, device=input_ids.device)

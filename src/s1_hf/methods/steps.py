@@ -212,7 +212,7 @@ class StepCountdown(LogitsProcessor):
     def _advance(self, state: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """The state after `tokens`, of shape `(batch_size,)`."""
         place, own, texts = state[: len(Field)], _own(state), self._texts
-        known = self._tables.clamp(tokens)
+        known = tokens.clamp(max=self._tables.num_ids)
         due = texts.ids[own.text, own.at]  # (batch_size,), -1: nothing
         ours = due == tokens
         # A step's text begins after our tokens.
@@ -257,7 +257,7 @@ class StepCountdown(LogitsProcessor):
         was_last = ends_step & (own.left == 0)
         counts = ends_step & ~was_last
         left = own.left - counts.long()
-        on_new_line = begun | self._tables.ends_line[self._tables.clamp(last)]
+        on_new_line = begun | self._tables.ends_line(last)
         text = torch.where(counts, left + self._steps * (~on_new_line).long(), own.text)
         at = torch.where(counts, begun.long(), own.at)  # of a delimiter that was begun the rest
         own = own._replace(

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from s1_hf.forcing.draws import exact_dtype
+from s1_hf.forcing.draws import drawn, exact_dtype
 
 if TYPE_CHECKING:
     from s1_hf.vllm.settings import RequestSettings
 
-BLOCK = 512
-"""Tokens whose probabilities are summed up first, so that a running sum over the whole vocabulary is not needed."""
 FIRST_LOOK = 256
 """How many of the most likely tokens are sorted first where there is a top-p and no top-k; on CPUs."""
 
@@ -59,7 +57,7 @@ def draw(scores: torch.Tensor, warping: Warping, uniform: torch.Tensor) -> torch
     """
     size = scores.shape[1]
     if warping.top_k is None and warping.top_p is None:
-        return _among_all(scores, warping, uniform)
+        return drawn(_weights(scores, warping), uniform)[:, 0]
     if warping.most_k:
         return _among_likeliest(scores, warping, uniform, min(warping.most_k, size), None)
     # There is a top-p, or a top-k in some rows only. Most often few tokens hold all that a top-p leaves; to ask
@@ -72,15 +70,6 @@ def draw(scores: torch.Tensor, warping: Warping, uniform: torch.Tensor) -> torch
         if bool((held >= warping.top_p * total).all()):
             return _among_likeliest(scores, warping, uniform, FIRST_LOOK, total)
     return _among_likeliest(scores, warping, uniform, size, None)
-
-
-def _among_all(scores: torch.Tensor, warping: Warping, uniform: torch.Tensor) -> torch.Tensor:
-    weights = _weights(scores, warping)
-    sums = _block_sums(weights)  # (batch_size, blocks)
-    block, left = _passed(sums, uniform * sums.sum(1, keepdim=True))
-    inside = _block_of(weights, block)  # (batch_size, BLOCK)
-    token, _ = _passed(inside, left)
-    return (block * BLOCK + token)[:, 0].clamp(max=scores.shape[1] - 1)
 
 
 def _among_likeliest(
@@ -98,8 +87,7 @@ def _among_likeliest(
         weights = weights.masked_fill((before >= warping.top_p * total) & (before > 0), 0.0)
     # In the order of ids, as a draw from the whole vocabulary would be.
     ids, order = ids.sort(1)
-    place, _ = _passed(weights.gather(1, order), None, uniform)
-    return ids.gather(1, place)[:, 0]
+    return ids.gather(1, drawn(weights.gather(1, order), uniform))[:, 0]
 
 
 def _weights(scores: torch.Tensor, warping: Warping) -> torch.Tensor:
@@ -118,40 +106,3 @@ def _of_sorted(values: torch.Tensor, warping: Warping) -> torch.Tensor:
     if warping.min_p is not None:
         weights = weights.masked_fill(weights < warping.min_p, 0.0)
     return weights
-
-
-def _block_sums(weights: torch.Tensor) -> torch.Tensor:
-    """The weight of every block of tokens, `(batch_size, blocks)`."""
-    whole = weights.shape[1] // BLOCK * BLOCK
-    exact = exact_dtype(weights.device)
-    sums = weights[:, :whole].unflatten(1, (-1, BLOCK)).sum(-1) if whole else weights[:, :0]
-    rest = weights[:, whole:].sum(1, keepdim=True)
-    return torch.cat([sums, rest], dim=1).to(exact)
-
-
-def _block_of(weights: torch.Tensor, block: torch.Tensor) -> torch.Tensor:
-    """The weights of one block of each row, `(batch_size, BLOCK)`; nothing stands beyond the vocabulary."""
-    at = block * BLOCK + torch.arange(BLOCK, device=weights.device)  # (batch_size, BLOCK)
-    last = weights.shape[1] - 1
-    return weights.gather(1, at.clamp(max=last)).masked_fill(at > last, 0.0)
-
-
-def _passed(
-    weights: torch.Tensor, mark: torch.Tensor | None, share: torch.Tensor | None = None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where the running sums pass `mark`, or a `share` of their total, and how far behind that entry it lies.
-
-    All of shape `(batch_size, 1)`. An entry without weight is never chosen.
-    """
-    sums = weights.cumsum(1, dtype=exact_dtype(weights.device))
-    total = sums[:, -1:].contiguous()
-    if mark is None:
-        assert share is not None
-        mark = share * total
-    mark = mark.to(sums.dtype).minimum(total)
-    at = torch.searchsorted(sums, mark, right=True)
-    # Rounding may leave the mark at the total: the last entry with any weight is meant.
-    last = torch.searchsorted(sums, total).clamp(max=weights.shape[1] - 1)
-    at = at.minimum(last)
-    before = sums.gather(1, at) - weights.gather(1, at)
-    return at, (mark - before).clamp(min=0.0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from s1_hf.forcing.decisions import RAISED, Limits, MostLikely, advance, decide, highest
+from s1_hf.forcing.decisions import RAISED, Limits, advance, decide
 from s1_hf.vllm.drawing import Warping, draw
 from s1_hf.vllm.row import OwnLimits, traced
 
@@ -24,18 +24,16 @@ class Group:
     Args:
         rows (`Sequence[Row]`): of one `group_key`.
         places (`Sequence[int]`): where they stand in the batch.
-        most_likely (`Callable`): what finds the most likely tokens.
     """
 
-    def __init__(self, rows: Sequence[Row], places: Sequence[int], most_likely: MostLikely = highest) -> None:
-        self._rows, self._places, self._most_likely = list(rows), list(places), most_likely
+    def __init__(self, rows: Sequence[Row], places: Sequence[int]) -> None:
+        self._rows, self._places = list(rows), list(places)
         first = rows[0]
         device = first.committed.device
         self._automaton, self._rule, self._guard = first.automaton, first.rule, first.guard
         self._tables = self._automaton.tables_on(device)
-        self._may_skip = not self._tables.has_wait or any(row.settings.budget.min_thinking_tokens for row in rows)
         columns = zip(*(row.limits for row in rows), strict=True)
-        self._limits = Limits(*(torch.cat(column) for column in columns))
+        self._limits = Limits(*(torch.cat(column) for column in columns)).acting().to(device)
         self._warping = Warping.of([row.settings for row in rows], device) if self._rule == "sample" else None
         self._own_limits = OwnLimits.of([row.settings for row in rows], device)
         # (7, rows), (7, rows) and (rows, tail length); see `Row`.
@@ -77,9 +75,7 @@ class Group:
             self._rule,
             self._draw if self._rule == "sample" else None,
             self._guard,
-            self._may_skip,
             in_place=True,
-            most_likely=self._most_likely,
         )
         self._decided = decision.state
         self._is_new = [False] * len(self._rows)

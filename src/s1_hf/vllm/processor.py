@@ -10,7 +10,6 @@ from vllm.v1.sample.logits_processor.interface import LogitsProcessor as LogitsP
 from vllm.v1.sample.logits_processor.interface import MoveDirectionality
 from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcessor as LogitsProcessorV2
 
-from s1_hf.forcing.decisions import MostLikely, highest
 from s1_hf.vllm.options import PROCESSOR
 from s1_hf.vllm.refusals import check_engine, check_request
 from s1_hf.vllm.requests import Refused, Requests
@@ -53,7 +52,6 @@ class BudgetForcing(LogitsProcessorV1, LogitsProcessorV2):
             vllm_config.scheduler_config.max_num_seqs,
             vllm_config.model_config.seed or 0,
             shows_tokens=self._v2_states is None,
-            most_likely=_most_likely(device),
         )
         self._device = device
         self._rows: list[Row | Refused | None] = []  # V1: by place in the batch; V2: by slot
@@ -188,13 +186,6 @@ class BudgetForcing(LogitsProcessorV1, LogitsProcessorV2):
             self._v2_order = slots
         self.requests.decide(rows, taken, ctx.input_ids.long(), logits)
         return logits
-
-
-def _most_likely(device: torch.device) -> MostLikely:
-    """vLLM's own on CPUs, twice as fast as torch's."""
-    if device.type != "cpu" or not hasattr(torch.ops._C, "greedy_argmax"):
-        return highest
-    return lambda scores: torch.ops._C.greedy_argmax(scores).view(-1).long()
 
 
 def processor_of(vllm_config: VllmConfig) -> BudgetForcing | None:

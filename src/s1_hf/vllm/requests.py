@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from s1_hf.forcing.decisions import RAISED, MostLikely, highest
+from s1_hf.forcing.decisions import RAISED
 from s1_hf.vllm.group import Group
 from s1_hf.vllm.row import Row, Told
 
@@ -43,7 +43,6 @@ class Requests:
         device (`torch.device`): where scores are.
         most_rows (`int`): how many requests the engine runs at once.
         seed (`int`): for the draws of requests that bring no seed.
-        most_likely (`Callable`): what finds the most likely tokens.
         shows_tokens (`bool`): whether the engine shows on the host what a request has generated; or only what it had
             when it joined the batch.
     """
@@ -55,9 +54,7 @@ class Requests:
         most_rows: int,
         seed: int = 0,
         shows_tokens: bool = True,
-        most_likely: MostLikely = highest,
     ) -> None:
-        self._most_likely = most_likely
         self._setup, self._device, self._seed, self._shows_tokens = setup, device, seed, shows_tokens
         self._begun = 0  # requests so far; the same in every process of a model that is split up
         self._groups: list[Group] | None = None
@@ -131,7 +128,7 @@ class Requests:
             scores (`torch.FloatTensor` of shape `(batch_size, vocab_size)`): changed in place.
         """
         if self._groups is None:
-            self._groups = _grouped(rows, self._most_likely)
+            self._groups = _grouped(rows)
         for group in self._groups:
             places = group.places
             if len(places) == len(rows):
@@ -223,7 +220,7 @@ class Requests:
                 del self._by_key[key]
 
 
-def _grouped(rows: Sequence[Row | Refused | None], most_likely: MostLikely) -> list[Group]:
+def _grouped(rows: Sequence[Row | Refused | None]) -> list[Group]:
     """The rows that have a budget, in groups that can be decided together."""
     together: dict[object, tuple[list[Row], list[int]]] = {}
     for place, row in enumerate(rows):
@@ -231,4 +228,4 @@ def _grouped(rows: Sequence[Row | Refused | None], most_likely: MostLikely) -> l
             members, places = together.setdefault(row.group_key, ([], []))
             members.append(row)
             places.append(place)
-    return [Group(members, places, most_likely) for members, places in together.values()]
+    return [Group(members, places) for members, places in together.values()]

@@ -100,7 +100,7 @@ class Row:
             check_start(self._start, self.automaton)
         start = first_state([self._start])  # (7, 1)
         # Where prompts have led what is warned about, and refused, was seen to where the request was made.
-        self.limits: Limits = budgets.limits(start, len(self.prompt), [], is_quiet=True).to(device)
+        self.limits: Limits = budgets.limits(start, len(self.prompt), [], is_quiet=True)  # on the CPU
         self.numbers = RowNumbers(seed)
         self.committed = start[:, 0].to(device)  # (7,)
         self.decided: torch.Tensor | None = None  # (7,); None: nothing was decided yet
