@@ -116,7 +116,8 @@ def steps(model: PreTrainedModel, tokenizer: Any, rows: int, tokens: int, rounds
     start, close, newline = (
         tokenizer.encode(text, add_special_tokens=False)[0] for text in ("<think>", "</think>", "\n")
     )
-    options = {"do_sample": False, "max_new_tokens": tokens, "min_new_tokens": tokens}  # ends are impossible
+    options: dict[str, Any] = {"do_sample": False, "max_new_tokens": tokens, "min_new_tokens": tokens}
+    options["suppress_tokens"] = [start, close]  # so that no row ends, either way
     spent: dict[str, list[float]] = {"plain": [], "budget": [], "scan": []}
     shares = []
     written = {}
@@ -186,8 +187,8 @@ def main() -> None:
     def run(quick: bool) -> tuple[list[Row], list[str]]:
         if quick:
             return [steps(model, tokenizer, 1, 8, 1), *ignoring(model, tokenizer, 1, (2,), 60)], []
-        rows = [steps(model, tokenizer, batch, tokens, 2) for batch, tokens in ((1, 24), (8, 12), (32, 6))]
-        return [*rows, *ignoring(model, tokenizer, 4, (2, 4), 160)], []
+        rows = [steps(model, tokenizer, batch, tokens, 2) for batch, tokens in ((1, 16), (8, 8), (32, 4))]
+        return [*rows, *ignoring(model, tokenizer, 4, (2, 4), 60)], []
 
     results = None if arguments.quick else Path(__file__).parent / "results"
     publish("real_weights", run, tables, quick=arguments.quick, results=results)

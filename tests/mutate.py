@@ -160,6 +160,8 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("highest", "scores.detach()", "scores"): "no gradients are wanted here",
     ("module", "RAISED = 1e+30", "pass"): "the name is left from before",
     ("module", "RAISED = 1e+30", "RAISED = 1e+30"): "the same number in floating point",
+    ("move_of", "tuple(times)", "times"): "a tensor is made of lists as of tuples",
+    ("move_of", "tuple(of_pending)", "of_pending"): "a tensor is made of lists as of tuples",
     ("classified", "len(of_cell) > 1", "len(of_cell) >= 1"): NO_CLASS,
     ("classified", "len(of_cell) > 1", "len(of_cell) > 0"): NO_CLASS,
     ("classified", "len(of_cell) > 1", "True"): NO_CLASS,

@@ -136,7 +136,7 @@ Move = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 def move_of(effect: Effect) -> Move:
     """What [`after_effect`] does with an effect: field by field its sums, but that what is pending goes elsewhere."""
-    nothing = State(*[0] * len(State._fields))
+    nothing = State(0)
     added = after_effect(nothing, effect)
     pending = after_effect(nothing._replace(pending=1), effect)
     times, of_pending = [], []

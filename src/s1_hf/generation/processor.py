@@ -37,7 +37,6 @@ from s1_hf.generation.states import RowStates
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-
 MOST_CALLS = 1000
 """How many calls' reports a processor keeps."""
 
