@@ -122,6 +122,19 @@ def test_what_it_cannot_do_is_refused_before_weights_are_read(change, message):
     assert engine._llm is None
 
 
+def test_options_that_may_change_answers_are_its_identity():
+    def identity(**options):
+        return VllmEngine(Checkpoint.find("embedded"), options=options).identity
+
+    assert identity(load_format="dummy") != identity()
+    assert identity(tensor_parallel_size=8) == identity()
+
+
+def test_what_is_its_own_is_refused():
+    with pytest.raises(ValueError, match="`worker_extension_cls` has to be left out"):
+        VllmEngine(Checkpoint.find("embedded"), options={"worker_extension_cls": "foo.Bar"})
+
+
 def test_an_adapter_is_refused():
     one = replace(Checkpoint.find("embedded"), adapter="my-adapter")
     with pytest.raises(ValueError, match="my-adapter is an adapter, which this engine does not load. Merge it"):

@@ -54,6 +54,10 @@ class Asked:
             given |= {START: list(self.start), STEPS: self.steps}
         return given
 
+    def computed(self, written: int) -> int:
+        """How many tokens go through the model to write so many, if none are in the cache: all but the last."""
+        return len(self.prompt) + max(written - 1, 0)
+
     def check(self, setup: Setup) -> None:
         """Raises a `ValueError` if the budget cannot be met; what cannot act is warned about."""
         settings = RequestSettings(budget=self.budget, max_tokens=self.max_tokens)
