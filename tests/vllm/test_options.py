@@ -8,15 +8,17 @@ import json
 import pytest
 
 import s1_hf.vllm
+from s1_hf import LoopGuard
 from s1_hf.vllm import installed
 from s1_hf.vllm.options import EXTENSION, PROCESSOR, deciding_options, engine_options
+from s1_hf.vllm.setup import defaults_of
 
 
 def test_options_name_the_processor_and_the_extension():
     assert engine_options() == {"logits_processors": [PROCESSOR], "worker_extension_cls": EXTENSION}
     more = engine_options(format="think", wait_text=["a", "b"], answer_prefix=None)
     assert json.loads(json.dumps(more["additional_config"])) == {
-        "s1_hf": {"format": "think", "wait_text": ["a", "b"], "answer_prefix": None}
+        "s1_hf": {"format": "think", "wait_text": ["a", "b"], "answer_prefix": ""}
     }
 
 
@@ -27,6 +29,23 @@ def test_budgets_are_not_an_engines():
         engine_options(wait_txt="a")
     with pytest.raises(ValueError, match="`wait_text` has to be a text"):
         engine_options(wait_text=3)
+
+
+@pytest.mark.parametrize(
+    ("texts", "section"),
+    [
+        ({"loop_guard": True}, {"loop_guard": [64, 4, 64]}),
+        ({"loop_guard": LoopGuard(max_period=3)}, {"loop_guard": [3, 4, 64]}),
+        ({"loop_guard": [3, 4, 64]}, {"loop_guard": [3, 4, 64]}),
+        ({"wait_text": "", "answer_prefix": None}, {"wait_text": "", "answer_prefix": ""}),
+        ({"answer_reserve": 5.0, "cut_text": "So:"}, {"answer_reserve": 5, "cut_text": "So:"}),
+    ],
+    ids=str,
+)
+def test_an_engines_defaults_are_read_as_those_of_requests(texts, section):
+    """And travel as these do, so that `--additional-config` can say the same."""
+    assert engine_options(**texts)["additional_config"]["s1_hf"] == section
+    assert defaults_of(texts) == defaults_of(json.loads(json.dumps(section)))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.decisions import first_state
 from s1_hf.forcing.prompts import start_of
-from s1_hf.vllm.settings import ANSWER, GIVE_UP, SEED, START, STEPS, RequestSettings, flat
+from s1_hf.vllm.settings import ANSWER, CHECKED, GIVE_UP, SEED, START, STEPS, RequestSettings, flat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,7 @@ class Asked:
     @property
     def extra_args(self) -> dict[str, Any]:
         """For `SamplingParams`."""
-        given: dict[str, Any] = flat(self.budget)
+        given: dict[str, Any] = {**flat(self.budget), CHECKED: True}
         if self.sampling:
             given[SEED] = self.seed
         for name, value in ((ANSWER, self.max_answer_tokens), (GIVE_UP, self.give_up_after)):

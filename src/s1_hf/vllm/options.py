@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from s1_hf.vllm.setup import SECTION, check_defaults
+from s1_hf.forcing.budget import Budget
+from s1_hf.vllm.settings import flat
+from s1_hf.vllm.setup import SECTION, defaults_of
 
 PROCESSOR = "s1_hf.vllm.processor:BudgetForcing"
 EXTENSION = "s1_hf.vllm.extension.ReportsExtension"
@@ -57,7 +59,7 @@ def engine_options(*, format: str | dict[str, Any] | None = None, **texts: Any) 
         format (`str` or `dict`, *optional*): the thinking format's name, or settings as in
             [`ThinkingFormat.from_tokenizer`] or [`ThinkingFormat.from_delimiters`]; detected if absent.
         **texts: fields of [`Budget`] that all rows of a batch share, such as `wait_text` and `answer_prefix`, for
-            requests that do not give them.
+            requests that do not give them; also as in `extra_args`, where an empty text stands for `None`.
 
     Raises:
         ValueError: a text is wrong, or something else was given.
@@ -71,8 +73,9 @@ def engine_options(*, format: str | dict[str, Any] | None = None, **texts: Any) 
 
     ```
     """
-    check_defaults(texts)
     section = {"format": format, **texts} if format is not None else dict(texts)
+    defaults = defaults_of(section)
+    section |= flat(Budget(**defaults), defaults)
     options: dict[str, Any] = {"logits_processors": [PROCESSOR], "worker_extension_cls": EXTENSION}
     if section:
         options["additional_config"] = {SECTION: section}
