@@ -133,6 +133,8 @@ def test_options_that_may_change_answers_are_its_identity():
 def test_what_is_its_own_is_refused():
     with pytest.raises(ValueError, match="`worker_extension_cls` has to be left out"):
         VllmEngine(Checkpoint.find("embedded"), options={"worker_extension_cls": "foo.Bar"})
+    with pytest.raises(ValueError, match="`additional_config` has to be without 's1_hf'"):
+        VllmEngine(Checkpoint.find("embedded"), options={"additional_config": {"s1_hf": {"wait_text": "Hmm"}}})
 
 
 def test_an_adapter_is_refused():

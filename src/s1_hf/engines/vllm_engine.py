@@ -18,7 +18,7 @@ from s1_hf.generation.sweep import Cost
 from s1_hf.vllm.asking import Asked, asked_for
 from s1_hf.vllm.installed import check_installed
 from s1_hf.vllm.options import deciding_options
-from s1_hf.vllm.setup import Setup
+from s1_hf.vllm.setup import SECTION, Setup
 from s1_hf.vllm.sweeping import Swept, swept
 
 if TYPE_CHECKING:
@@ -70,11 +70,7 @@ class VllmEngine:
             )
         self._checkpoint, self._dtype, self._max_length = checkpoint, dtype, max_length
         self._options = dict(options or {})
-        if "worker_extension_cls" in self._options:
-            raise ValueError(
-                "`worker_extension_cls` has to be left out: this engine's reports come from a worker extension of its "
-                "own, and vLLM takes one."
-            )
+        _check_options(self._options)
         self.batch_size = batch_size
         self.format = resolve_format(checkpoint.tokenizer, format)
         self._llm: Any = None
@@ -204,6 +200,20 @@ class VllmEngine:
                 separate += one.computed(len(completion.token_ids))
         seconds = time.perf_counter() - begun
         return SweptBatch(of_settings, Cost(found.trace_tokens, found.answer_tokens, separate, seconds))
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` for options of vLLM that this engine sets itself."""
+    if "worker_extension_cls" in options:
+        raise ValueError(
+            "`worker_extension_cls` has to be left out: this engine's reports come from a worker extension of its own, "
+            "and vLLM takes one."
+        )
+    if SECTION in (options.get("additional_config") or {}):
+        raise ValueError(
+            f"`additional_config` has to be without {SECTION!r}: here requests bring whole budgets. Give `format` and "
+            "the budget as for every engine."
+        )
 
 
 def _check_supported(request: Request) -> None:
