@@ -15,6 +15,7 @@ from s1_hf.engines.engine import Recorded
 from s1_hf.engines.ledger import Ledger
 from s1_hf.engines.vllm_engine import VllmEngine
 from s1_hf.generation.grids import grid
+from vllm import SamplingParams
 
 QUIET = lambda rows: None  # noqa: E731
 
@@ -97,6 +98,15 @@ def test_a_run_that_is_left_is_left_clean(engine, other):
     run.close()
     assert not engine.llm.llm_engine.has_unfinished_requests()
     assert run_all(engine, requests[:3]) == run_all(other, requests[:3])
+
+
+def test_requests_of_others_are_not_lost(engine, other):
+    """Only one caller at a time can see what an engine puts out."""
+    engine.llm.enqueue([{"prompt_token_ids": [1, 2]}], SamplingParams(max_tokens=3), use_tqdm=False)
+    with pytest.raises(RuntimeError, match="The engine has requests of others"):
+        run_all(engine, lamp_requests(other, 1))
+    (output,) = engine.llm.wait_for_completion(use_tqdm=False)
+    assert len(output.outputs[0].token_ids) == 3
 
 
 @dataclass(frozen=True)

@@ -223,6 +223,15 @@ def test_no_request_can_end_or_stall_the_engine(asked):
     step(requests, [entered(requests)])
 
 
+def test_what_goes_wrong_with_a_request_is_its_own(monkeypatch):
+    requests = Requests(setup_for("think"), CPU, 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "Row", lambda *_: (_ for _ in ()).throw(MemoryError()))
+        refused = requests.enter(RequestSettings(budget=Budget()), [1, 2], [])
+    assert isinstance(refused, Refused) and refused.why == "MemoryError"
+    step(requests, [entered(requests)])
+
+
 def test_huge_limits_are_none():
     requests = Requests(setup_for("think"), CPU, 4)
     own = RequestSettings(budget=Budget(), max_answer_tokens=2**70, give_up_after=2**70)
