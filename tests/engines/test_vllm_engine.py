@@ -15,6 +15,7 @@ from s1_hf.engines.engine import Recorded
 from s1_hf.engines.ledger import Ledger
 from s1_hf.engines.vllm_engine import VllmEngine
 from s1_hf.generation.grids import grid
+from vllm import SamplingParams
 
 QUIET = lambda rows: None  # noqa: E731
 
@@ -99,6 +100,15 @@ def test_a_run_that_is_left_is_left_clean(engine, other):
     assert run_all(engine, requests[:3]) == run_all(other, requests[:3])
 
 
+def test_requests_of_others_are_not_lost(engine, other):
+    """Only one caller at a time can see what an engine puts out."""
+    engine.llm.enqueue([{"prompt_token_ids": [1, 2]}], SamplingParams(max_tokens=3), use_tqdm=False)
+    with pytest.raises(RuntimeError, match="The engine has requests of others"):
+        run_all(engine, lamp_requests(other, 1))
+    (output,) = engine.llm.wait_for_completion(use_tqdm=False)
+    assert len(output.outputs[0].token_ids) == 3
+
+
 @dataclass(frozen=True)
 class Steers:
     pass
@@ -120,6 +130,21 @@ def test_what_it_cannot_do_is_refused_before_weights_are_read(change, message):
     with pytest.raises(ValueError, match=message):
         engine.check([replace(request, **change)])
     assert engine._llm is None
+
+
+def test_options_that_may_change_answers_are_its_identity():
+    def identity(**options):
+        return VllmEngine(Checkpoint.find("embedded"), options=options).identity
+
+    assert identity(load_format="dummy") != identity()
+    assert identity(tensor_parallel_size=8) == identity()
+
+
+def test_what_is_its_own_is_refused():
+    with pytest.raises(ValueError, match="`worker_extension_cls` has to be left out"):
+        VllmEngine(Checkpoint.find("embedded"), options={"worker_extension_cls": "foo.Bar"})
+    with pytest.raises(ValueError, match="`additional_config` has to be without 's1_hf'"):
+        VllmEngine(Checkpoint.find("embedded"), options={"additional_config": {"s1_hf": {"wait_text": "Hmm"}}})
 
 
 def test_an_adapter_is_refused():

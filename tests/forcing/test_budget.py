@@ -256,3 +256,12 @@ def test_what_has_no_effect_is_not_in_the_name():
     shared = {"cut_text": "Enough.", "cut_window": 8, "cut_at": "sentence"}
     assert Budget(num_ignores=1, **shared).name == "1 ignore"
     assert Budget(max_thinking_tokens=32, cut_window=8).name == "cap 32, cut_window 8"
+
+
+@pytest.mark.parametrize("field", [{"wait_text": "\ud800"}, {"wait_text": ["a", "\ud800"]}, {"cut_text": "\ud800"}])
+def test_texts_are_unicode(field):
+    """A tokenizer could not read them, nor a request hold them."""
+    with pytest.raises(ValueError, match=r"` has to be Unicode, but character 0 is a lone surrogate \(U\+D800\)"):
+        Budget(**field)
+    with pytest.raises(ValueError, match=r"`answer_prefix` has to be Unicode, but character 1 is"):
+        Budget(answer_prefix="a\udfff")

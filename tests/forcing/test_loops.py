@@ -83,6 +83,10 @@ def test_the_longest_period_is_at_most_512():
     assert LoopGuard(max_period=512).max_period == 512
     with pytest.raises(ValueError, match="`max_period` has to be at most 512"):
         LoopGuard(max_period=513)
+    assert LoopGuard(max_period=512, repeats=8, min_tokens=4096).width == 4096
+    for guard in ({"max_period": 512, "repeats": 9}, {"min_tokens": 4097}, {"repeats": 2**70}):
+        with pytest.raises(ValueError, match="have to be at most 4,096 tokens"):
+            LoopGuard(**guard)
 
 
 def test_nothing_is_read_off_the_device():

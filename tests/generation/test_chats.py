@@ -61,7 +61,8 @@ IDS = {
 
 @pytest.mark.parametrize("prompts", IDS.values(), ids=IDS)
 def test_token_ids_belong_into_generate_itself(prompts):
-    remedy = r"are token ids already: `model.generate\(\*\*inputs, \*\*budget_forcing\(model, tokenizer, ...\)\)`.$"
+    remedy = r"are token ids already: `model.generate\(\*\*inputs, \*\*budget_forcing\(model, tokenizer, ...\)\)`; "
+    remedy += "in vLLM `llm.generate`"
     with pytest.raises(ValueError, match=remedy):
         generate(MODEL, S1, prompts)
 

@@ -185,3 +185,11 @@ def test_without_sampling_the_seed_is_no_setting():
 def test_the_weights_are_a_setting(tmp_path):
     other = LocalModel(str(embedded.BASE_PATH), dtype="float32", max_new_tokens=80)
     assert other.settings["weights"] != model().settings["weights"]
+
+
+def test_options_of_vllm_that_may_change_a_trace_are_a_setting(monkeypatch):
+    """Which needs no vLLM to be seen."""
+    monkeypatch.setattr("s1_hf.engines.vllm_engine.check_installed", lambda: None)
+    plain = model(engine="vllm").settings
+    assert model(engine="vllm", engine_options={"load_format": "dummy"}).settings != plain
+    assert model(engine="vllm", engine_options={"tensor_parallel_size": 8}).settings == plain

@@ -46,6 +46,11 @@ def transformer():
         Budget(max_thinking_tokens=60, cut_text="So:\n", cut_window=20, cut_at="sentence", answer_prefix=None),
         Budget(num_ignores=50, loop_guard=LoopGuard(min_tokens=40, repeats=2)),
         Budget(max_thinking_tokens=[5 * i for i in range(16)], num_ignores=[i % 3 for i in range(16)]),
+        Budget(
+            max_thinking_tokens=[None, 0, 40, 200] * 4,
+            min_thinking_tokens=[30, 0, 40, 0, 0, 0, 20, 150] * 2,
+            num_ignores=[i % 5 for i in range(16)],
+        ),
     ],
     ids=lambda budget: "per prompt" if budget.num_prompts else budget.name,
 )
@@ -81,6 +86,8 @@ def test_several_outputs_per_prompt(llm):
     for one in sampled:
         assert len(one.forced) == len(one.token_ids)
         assert one.report.ends_ignored == 1 or one.report.ended == "unfinished"
+    ours = SamplingParams(n=3, temperature=1.0, max_tokens=400, extra_args={"s1_hf_seed": 1})
+    assert generate(llm, QUESTIONS[:8], num_ignores=1, sampling_params=ours) == sampled
     unseeded = SamplingParams(n=3, temperature=1.0, max_tokens=400)
     assert len({one.token_ids for one in generate(llm, QUESTIONS[:1], sampling_params=unseeded)}) > 1
 
@@ -158,6 +165,38 @@ def test_what_cannot_be_met_is_said_before_anything_is_run(llm):
         generate(llm, QUESTIONS, max_thinking_tokens=[1, 2, 3], sampling_params=GREEDY)
     with pytest.warns(s1_hf.BudgetWarning, match="`stop` can fire inside thinking"):
         generate(llm, QUESTIONS[0], num_ignores=1, sampling_params=SamplingParams(stop=["zzz"], max_tokens=400))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"sampling_params": {"n": 2}}, "`sampling_params` has to be one `SamplingParams`"),
+        ({"sampling_params": [GREEDY]}, "`sampling_params` has to be one `SamplingParams`"),
+        ({"max_new_tokens": 5}, r"give `sampling_params=SamplingParams\(max_tokens="),
+        ({"max_answer_tokens": 5}, r"extra_args=\{'max_answer_tokens'"),
+    ],
+)
+def test_arguments_of_transformers_are_pointed_to_their_places(llm, given, message):
+    with pytest.raises(TypeError, match=message):
+        generate(llm, QUESTIONS[0], **given)
+
+
+def test_what_is_said_wins_over_extra_args(llm):
+    params = SamplingParams(temperature=0, max_tokens=400, extra_args={"num_ignores": 3, "wait_text": "Hmm"})
+    plain = generate(llm, QUESTIONS, sampling_params=GREEDY)
+    assert generate(llm, QUESTIONS, num_ignores=0, sampling_params=params) == plain
+    assert generate(llm, QUESTIONS, budget=Budget(), sampling_params=params) == plain
+    assert "Hmm" in generate(llm, QUESTIONS[0], num_ignores=1, sampling_params=params)[0].text
+
+
+def test_sixteen_tokens_are_warned_about(llm):
+    with pytest.warns(s1_hf.BudgetWarning, match="Thinking was not finished within 16 tokens"):
+        generate(llm, QUESTIONS[0], num_ignores=1, sampling_params=SamplingParams(temperature=0))
+
+
+def test_a_minimum_beyond_the_context_is_refused(llm):
+    with pytest.raises(ValueError, match="`min_thinking_tokens` has to fit into what may be generated"):
+        generate(llm, QUESTIONS[0], min_thinking_tokens=5000)
 
 
 def test_an_impossible_text_does_not_end_the_engine(llm):

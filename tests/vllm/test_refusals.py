@@ -14,7 +14,13 @@ from s1_hf.vllm.settings import KEY, SEED
 def params(**fields) -> SimpleNamespace:
     own = {"temperature": 0.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "max_tokens": 50, "seed": None}
     own |= {"presence_penalty": 0.0, "frequency_penalty": 0.0, "repetition_penalty": 1.0, "structured_outputs": None}
-    own |= {"thinking_token_budget": None, "ignore_eos": False, "stop_token_ids": [], "extra_args": {"num_ignores": 1}}
+    own |= {
+        "n": 1,
+        "thinking_token_budget": None,
+        "ignore_eos": False,
+        "stop_token_ids": [],
+        "extra_args": {"num_ignores": 1},
+    }
     return SimpleNamespace(**(own | fields))
 
 
@@ -29,13 +35,38 @@ def params(**fields) -> SimpleNamespace:
         ({"ignore_eos": True}, "`ignore_eos` cannot be combined"),
         ({"extra_args": {"num_ignores": -1}}, "`num_ignores` has to be an integer of at least 0"),
         ({"extra_args": {"min_thinking_tokens": 51}}, "`min_thinking_tokens` has to fit .* `max_tokens` is 50"),
-        ({"extra_args": {KEY: 5}}, f"`{KEY}` has to be a text"),
+        ({"extra_args": {KEY: 5}}, f"`{KEY}` has to be a Unicode text"),
+        ({"extra_args": {KEY: "\ud800"}}, f"`{KEY}` has to be a Unicode text"),
+        ({"extra_args": {SEED: 2**64}}, f"`{SEED}` has to be an integer of 64 bits"),
+        ({"extra_args": {SEED: 1}, "n": 2}, f"`{SEED}` would draw the same for each of 2 outputs. Give `seed`"),
         ({"extra_args": {KEY: "a", SEED: "5"}}, f"`{SEED}` has to be an integer"),
     ],
 )
 def test_a_request_that_cannot_be_met_is_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         check_request(params(**fields))
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("num_ignore", "num_ignores"),
+        ("max_thinking_token", "max_thinking_tokens"),
+        ("max_answer_token", "max_answer_tokens"),
+        ("s1_hf_sed", "s1_hf_seed"),
+        ("s1_hf_keys", "s1_hf_key"),
+    ],
+)
+@pytest.mark.parametrize("beside", [{}, {"num_ignores": 1}], ids=["alone", "beside a budget"])
+def test_a_misspelt_name_is_never_ignored(name, meant, beside):
+    with pytest.raises(ValueError, match=f"`{name}` is not an argument. Did you mean `{meant}`"):
+        check_request(params(extra_args={**beside, name: 1}))
+
+
+def test_all_that_begins_like_ours_is_ours_and_nothing_else():
+    with pytest.raises(ValueError, match="`s1_hf_anything` is not an argument. Besides the fields of a budget"):
+        check_request(params(extra_args={"s1_hf_anything": 1}))
+    check_request(params(extra_args={"thinking": 5, "max_tokens": 1, "kv_transfer_params": {}, "lora": "a"}))
 
 
 def test_requests_without_a_budget_may_do_as_they_like():

@@ -167,6 +167,7 @@ def test_rows_that_ended_are_forgotten():
 def test_only_so_many_rows_are_kept(monkeypatch):
     """Requests that were aborted, and reports that nobody fetches."""
     monkeypatch.setattr(module, "MOST_REPORTS", 3)
+    monkeypatch.setattr(module, "MOST_TOKENS_AWAY", 0)
     requests = Requests(setup_for("think"), CPU, most_rows=2)
     for i in range(20):
         row = entered(requests, str(i))
@@ -176,6 +177,81 @@ def test_only_so_many_rows_are_kept(monkeypatch):
     assert list(requests._by_key) == [str(i) for i in range(9, 20)]
     with pytest.raises(RuntimeError, match="'0' is not known: those of the last 3"):
         requests.told("0", [1])
+
+
+def test_a_row_comes_back_however_many_have_ended_since():
+    """By stop strings, or aborted, which nobody says."""
+    requests = Requests(setup_for("think"), CPU, most_rows=2)
+    first = entered(requests, max_thinking_tokens=5)
+    step(requests, [first])
+    requests.leave(first, is_over=False)
+    for _ in range(200):
+        row = entered(requests, num_ignores=1)
+        step(requests, [row])
+        requests.leave(row, is_over=False)
+    assert requests.enter(first.settings, first.prompt, first.generated) is first
+
+
+def test_rows_that_may_come_back_are_counted_by_their_tokens(monkeypatch):
+    monkeypatch.setattr(module, "MOST_TOKENS_AWAY", 8000)
+    requests = Requests(setup_for("think"), CPU, most_rows=1)
+    rows = []
+    for _ in range(30):
+        rows.append(entered(requests, prompt="ab" * 250))
+        step(requests, rows[-1:])
+        requests.leave(rows[-1], is_over=False)
+    assert 4 < len(requests._away) < 10
+    for row in rows[-len(requests._away) :]:
+        assert requests.enter(row.settings, row.prompt, row.generated) is row
+    assert requests._tokens_away == 0 and not requests._away
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"start": (0,) * 7, "steps": 10**7},
+        {"start": (2**70, *(0,) * 6)},
+        {"seed": 2**70},
+        {"budget": Budget(min_thinking_tokens=5000)},
+    ],
+    ids=lambda asked: next(iter(asked)),
+)
+def test_no_request_can_end_or_stall_the_engine(asked):
+    requests = Requests(setup_for("think"), CPU, 4)
+    own = RequestSettings(**{"budget": Budget(), "temperature": 1.0, "key": "a", **asked})
+    assert isinstance(requests.enter(own, [1, 2], []), Refused)
+    step(requests, [entered(requests)])
+
+
+def test_what_goes_wrong_with_a_request_is_its_own(monkeypatch):
+    requests = Requests(setup_for("think"), CPU, 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "Row", lambda *_: (_ for _ in ()).throw(MemoryError()))
+        refused = requests.enter(RequestSettings(budget=Budget()), [1, 2], [])
+    assert isinstance(refused, Refused) and refused.why == "MemoryError"
+    step(requests, [entered(requests)])
+
+
+def test_huge_limits_are_none():
+    requests = Requests(setup_for("think"), CPU, 4)
+    own = RequestSettings(budget=Budget(), max_answer_tokens=2**70, give_up_after=2**70)
+    row = requests.enter(own, [1, 2], [])
+    step(requests, [row])
+    assert row.generated
+
+
+def test_a_report_is_not_lost_by_asking_wrongly():
+    requests = Requests(setup_for("think"), CPU, 4)
+    row = entered(requests, "a", prompt="<think>", max_thinking_tokens=20)
+    for _ in range(30):
+        step(requests, [row])
+    for ids in ([], row.generated[:5]):
+        assert requests.told("a", ids).report.thinking_tokens == len(ids)
+    with pytest.raises(RuntimeError, match="These 3 tokens are not what request 'a' has generated"):
+        requests.told("a", [1, 2, 3])
+    assert requests.told("a", row.generated).report.thinking_tokens == 20
+    with pytest.raises(RuntimeError, match="The report of request 'a' is not known"):
+        requests.told("a", row.generated)
 
 
 def test_a_report_of_fewer_tokens_than_were_computed():
@@ -205,3 +281,13 @@ def test_requests_without_a_seed_draw_differently():
     same = Requests(setup_for("think"), CPU, 4, seed=7)
     again = same.enter(RequestSettings(budget=Budget(), temperature=1.0), [1], [])
     assert again.numbers.at(0) == drawn[0].numbers.at(0)
+
+
+def test_neighbouring_seeds_of_engines_have_nothing_in_common():
+    drawn = []
+    for seed in range(4):
+        requests = Requests(setup_for("think"), CPU, 4, seed=seed)
+        for _ in range(4):
+            row = requests.enter(RequestSettings(budget=Budget(), temperature=1.0), [1], [])
+            drawn.append(tuple(row.numbers.at(0)))
+    assert len(set(drawn)) == 16

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from s1_hf import Budget, LoopGuard
-from s1_hf.vllm.settings import KEY, SEED, asks_for_budget, budget_from, flat, settings_of
+from s1_hf.vllm.settings import (
+    ANSWER,
+    CHECKED,
+    GIVE_UP,
+    KEY,
+    SEED,
+    START,
+    asks_for_budget,
+    budget_from,
+    flat,
+    settings_of,
+)
 
 BUDGETS = [
     Budget(),
@@ -49,16 +61,32 @@ def test_numbers_with_a_point_and_switches_in_words_are_understood():
         ({"max_thinking_tokens": 1.5}, "`max_thinking_tokens` has to be an integer of at least 0"),
         ({"max_thinking_tokens": [1, 2]}, "`max_thinking_tokens` has to be one number for a request"),
         ({"max_thinking_tokens": True}, "`max_thinking_tokens` has to be an integer of at least 0"),
-        ({"max_thinking_token": 5, "num_ignores": 1}, "Did you mean `max_thinking_tokens`"),
         ({"cut_text": "stop"}, "`cut_text` has no effect without `max_thinking_tokens`"),
         ({"loop_guard": "maybe"}, "`loop_guard` has to be true, or a list of three numbers"),
         ({"loop_guard": [1, 1, 1]}, "`repeats` has to be an integer of at least 2"),
+        ({"loop_guard": [1, 2, 10**12]}, "have to be at most 4,096 tokens, but are 2 and 1,000,000,000,000"),
+        ({"wait_text": ["a", "b\ud800"]}, "`wait_text` has to be Unicode"),
         ({"wait_text": 5}, "`wait_text` has to be a text"),
     ],
 )
 def test_a_wrong_field_is_named(given, message):
     with pytest.raises(ValueError, match=message):
         budget_from(given)
+
+
+def test_what_is_said_wins_over_an_engines_texts_even_if_it_is_the_default():
+    defaults = {"wait_text": "Hmm", "cut_text": "stop"}
+    said = Budget(max_thinking_tokens=9, wait_text="Wait", cut_text=None)
+    assert budget_from(flat(said), defaults) == said
+    assert budget_from(flat(said, ["max_thinking_tokens", "cut_text"]), defaults) == replace(said, wait_text="Hmm")
+
+
+def test_only_who_has_checked_may_give_what_cannot_act():
+    """A key that somebody chose is no sign of that."""
+    idle = {"num_ignores": 1, "cut_text": "stop"}
+    assert budget_from(idle | {CHECKED: True}).cut_text == "stop"
+    with pytest.raises(ValueError, match="`cut_text` has no effect without"):
+        budget_from(idle | {KEY: "mine"})
 
 
 def test_an_engines_texts_fill_what_a_request_leaves_out():
@@ -73,7 +101,8 @@ def test_only_requests_that_ask_have_a_budget():
     assert not asks_for_budget(params(None))
     assert not asks_for_budget(params({"others": 1}))
     assert asks_for_budget(params({"num_ignores": 0}))
-    assert asks_for_budget(params({KEY: "a"}))
+    for name in (KEY, SEED, START, GIVE_UP, ANSWER):
+        assert asks_for_budget(params({name: 1}))
 
 
 def test_settings_are_read_off_the_parameters():
@@ -81,3 +110,4 @@ def test_settings_are_read_off_the_parameters():
     assert (found.key, found.seed, found.stops, found.top_k) == ("a", 3, (5, 7), 0)
     assert found.is_greedy and settings_of(params({KEY: "a"}, seed=9), {}).seed == 9
     assert not settings_of(params({KEY: "a"}, temperature=0.5), {}).is_greedy
+    assert settings_of(params({SEED: 3.0, ANSWER: 2.0}), {}) == settings_of(params({SEED: 3, ANSWER: 2}), {})

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from s1_hf import Budget, embedded
+from s1_hf import Budget, LoopGuard, embedded
 from s1_hf.vllm.settings import RequestSettings
 from s1_hf.vllm.setup import Setup
 
@@ -19,8 +19,10 @@ def config(additional: dict | None = None, vocabulary: int = 432, **model) -> Si
 
 
 def test_it_is_read_off_the_engines_configuration():
-    setup = Setup.of(config({"s1_hf": {"format": "s1", "wait_text": "Hmm"}}))
-    assert (setup.format.name, setup.context, setup.defaults) == ("s1", 512, {"wait_text": "Hmm"})
+    given = {"format": "s1", "wait_text": "Hmm", "loop_guard": True, "answer_prefix": ""}
+    setup = Setup.of(config({"s1_hf": given}))
+    assert (setup.format.name, setup.context) == ("s1", 512)
+    assert setup.defaults == {"wait_text": "Hmm", "loop_guard": LoopGuard(), "answer_prefix": None}
     assert setup.eos == tuple(dict.fromkeys((5, 431, setup.tokenizer.eos_token_id)))
 
 
@@ -28,7 +30,10 @@ def test_it_is_read_off_the_engines_configuration():
     ("section", "message"),
     [
         ({"format": "no such"}, "`format` has to be one of"),
-        ({"formt": "s1"}, "An engine is built with `format` and any of"),
+        ({"formt": "s1"}, "Did you mean `format`"),
+        ({"others": 1}, "An engine is built with `format` and any of"),
+        ("x", r"`additional_config\['s1_hf'\]` has to be a mapping"),
+        ({"loop_guard": "maybe"}, "`loop_guard` has to be true, or a list of three numbers"),
         ({"max_thinking_tokens": 5}, "The three budgets belong to requests"),
         ({"wait_text": "a<|im_start|>answer"}, "`wait_text` has to be free of delimiters"),
     ],

@@ -33,13 +33,23 @@ def engine_options(context: typer.Context, engine: str) -> dict[str, Any]:
         os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
         from s1_hf.vllm.loading import options_from
 
-        return options_from(left)
+        try:
+            return options_from(left)
+        except ValueError as error:
+            unknown = [one for one in left if one.startswith("-") and one in str(error)]
+            raise ValueError(f"{error}.{_near(context, *unknown)}") from error
     if not left:
         return {}
     if not left[0].startswith("-"):
         raise ValueError(f"Got an unexpected argument: {left[0]}")
     name = left[0].split("=")[0]
+    raise ValueError(f"No such option: {name}.{_near(context, name)} Options of vLLM need `--engine vllm`.")
+
+
+def _near(context: typer.Context, *names: str) -> str:
+    """The end of an error: an option of the command that the first of these names looks like, if any does."""
     known = [other for one in context.command.params for other in one.opts]
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    raise ValueError(f"No such option: {name}.{hint} Options of vLLM need `--engine vllm`.")
+    for name in names:
+        if near := difflib.get_close_matches(name.split("=")[0], known, 1):
+            return f" Did you mean {near[0]}?"
+    return ""

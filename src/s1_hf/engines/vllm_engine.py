@@ -17,7 +17,8 @@ from s1_hf.generation.grids import chosen_settings, largest_setting
 from s1_hf.generation.sweep import Cost
 from s1_hf.vllm.asking import Asked, asked_for
 from s1_hf.vllm.installed import check_installed
-from s1_hf.vllm.setup import Setup
+from s1_hf.vllm.options import deciding_options
+from s1_hf.vllm.setup import SECTION, Setup
 from s1_hf.vllm.sweeping import Swept, swept
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ class VllmEngine:
         options (`Mapping`, *optional*): for `vllm.LLM`, such as `{"tensor_parallel_size": 8}`.
 
     Raises:
-        ModuleNotFoundError: vLLM is not installed. ValueError: the tokenizer lacks the format, or the model is an
-            adapter.
+        ModuleNotFoundError: vLLM is not installed. ValueError: the tokenizer lacks the format, the model is an
+            adapter, or an option is not for the caller.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class VllmEngine:
             )
         self._checkpoint, self._dtype, self._max_length = checkpoint, dtype, max_length
         self._options = dict(options or {})
+        _check_options(self._options)
         self.batch_size = batch_size
         self.format = resolve_format(checkpoint.tokenizer, format)
         self._llm: Any = None
@@ -113,7 +115,8 @@ class VllmEngine:
     def identity(self) -> dict[str, Any]:
         """See [`Engine`]."""
         weights = f"{self._checkpoint.fingerprint} {self._dtype}"
-        return {"engine": "vllm", "weights": weights, "format": asdict(self.format)}
+        options = deciding_options(self._options)
+        return {"engine": "vllm", "weights": weights, "format": asdict(self.format), "options": options}
 
     # -- checks -------------------------------------------------------------------------------------------------
 
@@ -171,12 +174,9 @@ class VllmEngine:
         from s1_hf.vllm.streaming import as_they_end
 
         for place, ran in as_they_end(self.llm, setup_of(self.llm), asked, on_step):
-            self._count(asked[place], ran.completion, ran.cached)
+            self.computed += asked[place].computed(len(ran.completion.token_ids)) - ran.cached
+            self.cached += ran.cached
             yield place, ran.completion
-
-    def _count(self, asked: Asked, completion: Completion, cached: int) -> None:
-        self.computed += len(asked.prompt) - cached + len(completion.token_ids) - 1
-        self.cached += cached
 
     def sweep(self, requests: Sequence[Request], settings: Sequence[Budget], on_step: Step) -> Iterator[SweptBatch]:
         """See [`Engine`]: each setting's answer is a request whose prompt is what it keeps of the trace."""
@@ -196,10 +196,24 @@ class VllmEngine:
         of_settings, separate = [], 0
         for setting, completions in zip(settings, found.completions, strict=True):
             of_settings.append(finished_batch([under(request, setting) for request in batch], completions))
-            for request, completion in zip(batch, completions, strict=True):
-                separate += len(request.prompt) + len(completion.token_ids) - 1
+            for one, completion in zip(asked, completions, strict=True):
+                separate += one.computed(len(completion.token_ids))
         seconds = time.perf_counter() - begun
         return SweptBatch(of_settings, Cost(found.trace_tokens, found.answer_tokens, separate, seconds))
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` for options of vLLM that this engine sets itself."""
+    if "worker_extension_cls" in options:
+        raise ValueError(
+            "`worker_extension_cls` has to be left out: this engine's reports come from a worker extension of its own, "
+            "and vLLM takes one."
+        )
+    if SECTION in (options.get("additional_config") or {}):
+        raise ValueError(
+            f"`additional_config` has to be without {SECTION!r}: here requests bring whole budgets. Give `format` and "
+            "the budget as for every engine."
+        )
 
 
 def _check_supported(request: Request) -> None:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from s1_hf.forcing.loops import LoopGuard
-from s1_hf.forcing.values import instead, is_count, is_many, plain, shown
+from s1_hf.forcing.values import instead, is_count, is_many, not_unicode, plain, shown
 
 NO_LIMIT = 2**40  # tokens; stands for "no cap"
 
@@ -232,6 +232,11 @@ class Budget:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, str) and value):
                 bad.append(f"`{name}` has to be a text, or None for none, but is {value!r}.")
+        for name in () if bad else ("wait_text", "cut_text", "answer_prefix"):
+            value = getattr(self, name)
+            for text in (value,) if isinstance(value, str) else value or ():
+                if wrong := not_unicode(text):
+                    bad.append(f"`{name}` has to be Unicode, but {wrong}.")
         if self.loop_guard is not None and not isinstance(self.loop_guard, LoopGuard):
             bad.append(f"`loop_guard` has to be a LoopGuard or None, but is {self.loop_guard!r}.")
         return bad

@@ -36,10 +36,10 @@ def collect_budget(budget: Budget | None, keywords: dict[str, Any], nothing_else
     return budget
 
 
-def check_spelling(unknown: Iterable[str]) -> None:
-    """Raises a `ValueError` for a name that looks like a misspelt field of a budget."""
+def check_spelling(unknown: Iterable[str], known: Sequence[str] = NAMES) -> None:
+    """Raises a `ValueError` for a name that looks like a misspelt one of `known`: the fields of a budget."""
     for name in unknown:
-        if close := difflib.get_close_matches(name, NAMES, 1, cutoff=0.8):
+        if close := difflib.get_close_matches(name, known, 1, cutoff=0.8):
             raise ValueError(f"`{name}` is not an argument. Did you mean `{close[0]}`?")
 
 

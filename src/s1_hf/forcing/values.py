@@ -47,6 +47,15 @@ def is_many(value: object) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
+def not_unicode(text: str) -> str:
+    """What keeps a text from being Unicode, for an error; empty if nothing does."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"character {error.start:,} is a lone surrogate (U+{ord(text[error.start]):04X})"
+    return ""
+
+
 def instead(value: object) -> str:
     """The end of an error about something that can be gone through, but has no order, or only one pass; else empty."""
     is_loose = isinstance(value, Iterable) and not isinstance(value, (Sequence, str, bytes))

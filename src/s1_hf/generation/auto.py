@@ -46,7 +46,7 @@ class AutomaticCap:
         if bool((least > most).any()):
             raise ValueError(
                 f"`min_thinking_tokens` has to be at most what is left for thinking, but is {int(least.max())} and "
-                f"'auto' leaves {int(most.min())}. Raise `max_new_tokens`."
+                f"'auto' leaves {int(most.min())}. Raise `max_new_tokens` (`max_tokens` of vLLM)."
             )
         return limits._replace(max_thinking_tokens=most)
 
@@ -59,7 +59,7 @@ class AutomaticCap:
         if room < needed:
             raise ValueError(
                 f'`max_thinking_tokens="auto"` has to leave room for delimiters, forced texts and {self._reserve} '
-                f"tokens of answer, {needed} in all, but only {room} tokens may be generated. Raise `max_new_tokens`, "
-                "or set `max_thinking_tokens` to a number."
+                f"tokens of answer, {needed} in all, but only {room} tokens may be generated. Raise `max_new_tokens` "
+                "(`max_tokens` of vLLM), or set `max_thinking_tokens` to a number."
             )
         return int(room - self._needed)

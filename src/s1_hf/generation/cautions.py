@@ -43,11 +43,13 @@ def warn_about_arguments(kwargs: Mapping[str, Any], budget: Budget) -> None:
             )
 
 
-def check_room(automaton: Automaton, limits: Limits, state: torch.Tensor, room: int | None) -> None:
+def check_room(
+    automaton: Automaton, limits: Limits, state: torch.Tensor, room: int | None, is_quiet: bool = False
+) -> None:
     """What fits into `room` new tokens, for rows that stand in `state`, `(7, batch_size)` on the CPU.
 
     Raises:
-        ValueError: a minimum does not fit. A cap that leaves no room for an answer is warned about.
+        ValueError: a minimum does not fit. A cap that leaves no room for an answer is warned about, if not `is_quiet`.
     """
     if room is None:
         return
@@ -61,18 +63,18 @@ def check_room(automaton: Automaton, limits: Limits, state: torch.Tensor, room: 
         raise ValueError(
             f"`min_thinking_tokens` has to fit into what may be generated, but is "
             f"{int(least[row])}, and only {max(int(most[row]), 0)} thinking tokens fit into "
-            f"{room} new tokens. Raise `max_new_tokens`, or lower the minimum."
+            f"{room} new tokens. Raise `max_new_tokens` (`max_tokens` of vLLM), or lower the minimum."
         )
     capped = thinks & (limits.max_thinking_tokens < NO_LIMIT)
     full = capped & (limits.max_thinking_tokens + automaton.max_closing >= most)
-    if bool(full.any()):
+    if bool(full.any()) and not is_quiet:
         row = int(full.int().argmax())
         needed = (
             int(limits.max_thinking_tokens[row] + opening[row] - state[Field.THINKING, row]) + automaton.max_closing
         )
         warn(
             f"`max_thinking_tokens` leaves no room for an answer: thinking up to it and closing take "
-            f"{needed} of {room} new tokens. Raise `max_new_tokens`, or lower the cap."
+            f"{needed} of {room} new tokens. Raise `max_new_tokens` (`max_tokens` of vLLM), or lower the cap."
         )
 
 

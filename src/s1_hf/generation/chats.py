@@ -11,7 +11,7 @@ import torch
 
 from s1_hf.forcing.prompts import split_output
 from s1_hf.forcing.report import Report
-from s1_hf.forcing.values import instead, is_count, is_many, plain, shown
+from s1_hf.forcing.values import instead, is_count, is_many, not_unicode, plain, shown
 from s1_hf.generation.cautions import warn
 
 if TYPE_CHECKING:
@@ -111,14 +111,10 @@ def prompt_ids(
 
 
 def _check_unicode(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        code = f"U+{ord(text[error.start]):04X}"
+    if wrong := not_unicode(text):
         raise ValueError(
-            f"A prompt has to be Unicode, but character {error.start:,} is a lone surrogate ({code}). Was it decoded "
-            "with another encoding than it was written in?"
-        ) from None
+            f"A prompt has to be Unicode, but {wrong}. Was it decoded with another encoding than it was written in?"
+        )
 
 
 def _check_chat(chat: Any) -> None:
@@ -156,7 +152,8 @@ def _of_ids(given: Any) -> str:
     if not is_count(first) and not (isinstance(given, Mapping) and "input_ids" in given):
         return ""
     return (
-        " For prompts that are token ids already: `model.generate(**inputs, **budget_forcing(model, tokenizer, ...))`."
+        " For prompts that are token ids already: `model.generate(**inputs, **budget_forcing(model, tokenizer, ...))`; "
+        "in vLLM `llm.generate`, with the budget in `extra_args`."
     )
 
 

@@ -167,9 +167,11 @@ class LocalModel:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """All that decides what is written, the weights included."""
-        engine = self._engine.identity["engine"]
+        identity, other = self._engine.identity, {}
+        if identity["engine"] != "transformers":  # folders from before there was another engine do not name theirs
+            other = {name: identity[name] for name in ("engine", "options")}
         return {
-            **({} if engine == "transformers" else {"engine": engine}),  # folders from before there was another
+            **other,
             "model": self._name,
             "weights": self._checkpoint.fingerprint,
             "dtype": self._dtype,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.decisions import first_state
 from s1_hf.forcing.prompts import start_of
-from s1_hf.vllm.settings import ANSWER, GIVE_UP, SEED, START, STEPS, RequestSettings, flat
+from s1_hf.vllm.settings import ANSWER, CHECKED, GIVE_UP, SEED, START, STEPS, RequestSettings, flat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,7 @@ class Asked:
     @property
     def extra_args(self) -> dict[str, Any]:
         """For `SamplingParams`."""
-        given: dict[str, Any] = flat(self.budget)
+        given: dict[str, Any] = {**flat(self.budget), CHECKED: True}
         if self.sampling:
             given[SEED] = self.seed
         for name, value in ((ANSWER, self.max_answer_tokens), (GIVE_UP, self.give_up_after)):
@@ -53,6 +53,10 @@ class Asked:
         if self.start is not None:
             given |= {START: list(self.start), STEPS: self.steps}
         return given
+
+    def computed(self, written: int) -> int:
+        """How many tokens go through the model to write so many, if none are in the cache: all but the last."""
+        return len(self.prompt) + max(written - 1, 0)
 
     def check(self, setup: Setup) -> None:
         """Raises a `ValueError` if the budget cannot be met; what cannot act is warned about."""

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from s1_hf.forcing.budget import Budget, check_effect
+from s1_hf.forcing.budget import NAMES, Budget, check_effect
 from s1_hf.forcing.collect import collect_budget, one_for_each
 from s1_hf.forcing.decisions import first_state
 from s1_hf.forcing.prompts import start_of
@@ -16,7 +16,7 @@ from s1_hf.generation.cautions import warn, warn_about_reports
 from s1_hf.generation.chats import Completion, Prompt, as_list, completion_of, prompt_ids
 from s1_hf.vllm.options import EXTENSION, PROCESSOR
 from s1_hf.vllm.refusals import check_request
-from s1_hf.vllm.settings import KEY, SEED, flat, settings_of
+from s1_hf.vllm.settings import CHECKED, KEY, SEED, flat, settings_of
 from s1_hf.vllm.setup import Setup
 from vllm import SamplingParams
 
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1000
 """Requests whose reports are fetched at once."""
+
+_ELSEWHERE = {
+    "max_new_tokens": "`sampling_params=SamplingParams(max_tokens=...)`",
+    "max_answer_tokens": "`sampling_params=SamplingParams(extra_args={'max_answer_tokens': ...})`",
+}
+"""Arguments of [`s1_hf.generate`] that have other places in vLLM."""
 
 
 def generate(
@@ -72,6 +78,10 @@ def generate(
     print(completion.report, completion.answer)
     ```
     """
+    for name, place in _ELSEWHERE.items():
+        if name in keywords:
+            raise TypeError(f"generate() has no `{name}`: give {place}.")
+    said = NAMES if budget is not None else tuple(keywords)  # the engine's defaults stand for what is not said
     budget = collect_budget(budget, dict(keywords), nothing_else="generate")
     check_effect([budget])
     setup = setup_of(llm)
@@ -79,6 +89,8 @@ def generate(
     if sampling_params is None:
         sampling_params = llm.get_default_sampling_params()
         sampling_params.max_tokens = None
+    elif not isinstance(sampling_params, SamplingParams):
+        raise TypeError(f"`sampling_params` has to be one `SamplingParams`, but is {sampling_params!r}.")
     if sampling_params.stop and (budget.has_cap or budget.ignores_ends):
         warn("`stop` can fire inside thinking, which then ends without an answer. If that is not meant, leave it out.")
     # Several outputs of a prompt are requests of their own, so that each has its own seed and report.
@@ -86,9 +98,21 @@ def generate(
     for row, one in zip(rows, one_for_each(budget, len(rows)), strict=True):
         for i in range(sampling_params.n):
             prompts_of.append(row)
-            params.append(with_budget(sampling_params, one, output=i))
+            params.append(with_budget(sampling_params, one, said, output=i))
     outputs = run(llm, setup, prompts_of, params)
-    return [completion for of_request in outputs for completion in of_request]
+    completions = [completion for of_request in outputs for completion in of_request]
+    _warn_about_default_length(sampling_params, completions)
+    return completions
+
+
+def _warn_about_default_length(params: SamplingParams, completions: Sequence[Completion]) -> None:
+    """vLLM's own `max_tokens` is a few words."""
+    default = SamplingParams().max_tokens
+    if params.max_tokens == default and any(one.report.ended == "unfinished" for one in completions):
+        warn(
+            f"Thinking was not finished within {default} tokens, which is what `SamplingParams` allow if they are not "
+            "told otherwise. Give them a `max_tokens`; `None` is the rest of the context."
+        )
 
 
 def setup_of(llm: LLM) -> Setup:
@@ -101,18 +125,22 @@ def setup_of(llm: LLM) -> Setup:
     return Setup.of(config)
 
 
-def with_budget(params: SamplingParams, budget: Budget, output: int | None = None) -> SamplingParams:
+def with_budget(
+    params: SamplingParams, budget: Budget, said: Sequence[str] = NAMES, output: int | None = None
+) -> SamplingParams:
     """A copy of `params` that asks for a budget.
 
     Args:
+        said (`Sequence[str]`): the fields of the budget that are meant.
         output (`int`, *optional*): which of its `n` outputs alone is wanted.
     """
     own = copy.copy(params)
-    extra = {**(params.extra_args or {}), **flat(budget), KEY: uuid.uuid4().hex}
+    extra = {**(params.extra_args or {}), **flat(budget, said), KEY: uuid.uuid4().hex, CHECKED: True}
     if output is not None:
         own.n = 1
-        if params.seed is not None:  # as vLLM counts; and it need not make a generator, which on CPUs it cannot wind
-            extra[SEED], own.seed = params.seed + output, None
+        seed = extra.get(SEED, params.seed)
+        if seed is not None:  # as vLLM counts; and it need not make a generator, which on CPUs it cannot wind
+            extra[SEED], own.seed = seed + output, None
     own.extra_args = extra
     return own
 

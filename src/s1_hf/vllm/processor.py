@@ -157,7 +157,7 @@ class BudgetForcing(LogitsProcessorV1, LogitsProcessorV2):
         for slot, settings in self._v2_asked.items():
             length, begun = int(states.prefill_len.np[slot]), int(states.prompt_len.np[slot])
             ids = states.all_token_ids.gpu[slot, :length].tolist()
-            row = self.requests.enter(settings, ids[:begun], ids[begun:], self._v2_unplaced())
+            row = self.requests.enter(settings, ids[:begun], ids[begun:], self._v2_perhaps_preempted())
             if row in self._rows:
                 self._rows[self._rows.index(row)] = None
             if not isinstance(row, Refused):
@@ -165,7 +165,7 @@ class BudgetForcing(LogitsProcessorV1, LogitsProcessorV2):
             self._set(slot, row)
         self._v2_asked.clear()
 
-    def _v2_unplaced(self) -> list[Row | Refused]:
+    def _v2_perhaps_preempted(self) -> list[Row | Refused]:
         """Rows that may have been preempted, of which nobody tells: those that were not in the last batch go first."""
         places = sorted(range(len(self._rows)), key=lambda slot: slot in self._v2_order)
         return [row for row in (self._rows[slot] for slot in places) if row is not None]

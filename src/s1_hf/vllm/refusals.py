@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from s1_hf.forcing.collect import check_spelling
 from s1_hf.forcing.decisions import Field
-from s1_hf.forcing.values import is_count
-from s1_hf.vllm.settings import ANSWER, GIVE_UP, KEY, SEED, START, STEPS, asks_for_budget, settings_of
+from s1_hf.forcing.values import is_count, not_unicode
+from s1_hf.vllm.settings import (
+    ANSWER,
+    GIVE_UP,
+    KEY,
+    OURS,
+    SEED,
+    START,
+    STEPS,
+    asks_for_budget,
+    settings_of,
+    whole_number,
+)
 
 # Parameters of a request that act on the scores after this processor, or on what follows from the chosen tokens: the
 # name, whether it is set, and what to do.
@@ -26,8 +38,8 @@ _NOT_WITH_A_BUDGET: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
 
 # Of `extra_args`, besides the fields of a budget: the name, what is right, and that in words.
 _NUMBERS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    (KEY, lambda value: isinstance(value, str), "a text"),
-    (SEED, is_count, "an integer"),
+    (KEY, lambda value: isinstance(value, str) and not not_unicode(value), "a Unicode text"),
+    (SEED, lambda value: is_count(value) and -(2**63) <= value < 2**63, "an integer of 64 bits"),
     (ANSWER, lambda value: is_count(value) and value >= 1, "an integer of at least 1"),
     (GIVE_UP, lambda value: is_count(value) and value >= 0, "an integer of at least 0"),
     (STEPS, lambda value: is_count(value) and value >= 0, "an integer of at least 0"),
@@ -43,20 +55,26 @@ def check_request(params: Any) -> None:
     """Checks everything about a request that can be checked without the model's tokenizer.
 
     Args:
-        params (`SamplingParams`): of any request; one that asks for no budget passes.
+        params (`SamplingParams`): of any request; one that asks for no budget passes, if nothing looks like one.
 
     Raises:
-        ValueError: a field of its budget is wrong, or something is set that budget forcing cannot be exact with.
+        ValueError: a field of its budget is wrong or looks misspelt, or something is set that budget forcing cannot be
+            exact with.
     """
+    _check_names(getattr(params, "extra_args", None) or {})
     if not asks_for_budget(params):
         return
     for name, is_set, remedy in _NOT_WITH_A_BUDGET:
         if is_set(params):
             raise ValueError(f"`{name}` cannot be combined with a thinking budget. {remedy}")
     for name, is_right, rule in _NUMBERS:
-        value = params.extra_args.get(name)
+        value = whole_number(params.extra_args.get(name))
         if value is not None and not is_right(value):
             raise ValueError(f"`{name}` has to be {rule}, but is {value!r}.")
+    if params.n > 1 and params.extra_args.get(SEED) is not None:
+        raise ValueError(
+            f"`{SEED}` would draw the same for each of {params.n} outputs. Give `seed`, from which vLLM counts them."
+        )
     settings = settings_of(params, {})
     least = settings.budget.column("min_thinking_tokens", 1)[0]
     if settings.max_tokens is not None and least > settings.max_tokens:
@@ -64,6 +82,16 @@ def check_request(params: Any) -> None:
             f"`min_thinking_tokens` has to fit into what may be generated, but is {least}, and `max_tokens` is "
             f"{settings.max_tokens}. Raise `max_tokens`, or lower the minimum."
         )
+
+
+def _check_names(given: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` for a name that looks like one of ours; other plug-ins have arguments of their own."""
+    others = [name for name in given if name not in OURS]
+    check_spelling(others, OURS)
+    for name in others:
+        if name.startswith("s1_hf_"):
+            ours = ", ".join(f"`{one}`" for one in (KEY, SEED))
+            raise ValueError(f"`{name}` is not an argument. Besides the fields of a budget there are {ours}.")
 
 
 def check_engine(config: Any, name: str) -> None:

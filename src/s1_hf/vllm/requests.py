@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 MOST_REPORTS = 100_000
 """Finished requests whose reports wait to be fetched."""
+MOST_TOKENS_AWAY = 2_000_000
+"""Of requests that have left the batch and may come back, whose prompts and outputs are kept: some 150 MB. However long
+they are, four times as many as the engine runs at once are kept."""
+FEWER = 8
+"""A request's output may lack so many of the tokens that were computed, as where a stop string ended it."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +65,9 @@ class Requests:
         self._begun = 0  # requests so far; the same in every process of a model that is split up
         self._groups: list[Group] | None = None
         # Rows that have left the batch and may come back, in the order in which they left.
-        self._away: OrderedDict[int, Row] = OrderedDict()
-        self._most_away = 4 * most_rows
+        self._away: OrderedDict[int, tuple[Row, int]] = OrderedDict()  # with their sizes in tokens
+        self._tokens_away = 0
+        self._least_away = 4 * most_rows
         # Rows whose reports may be asked for: all of them by key, and those that have ended in that order.
         self._by_key: dict[str, list[Row | Refused]] = {}
         self._finished: OrderedDict[int, Row | Refused] = OrderedDict()
@@ -70,32 +77,33 @@ class Requests:
         settings: RequestSettings,
         prompt: Sequence[int] | None,
         generated: list[int],
-        idle: Sequence[Row | Refused] = (),
+        perhaps_preempted: Sequence[Row | Refused] = (),
     ) -> Row | Refused:
         """A request joins the batch: a new one, or one that had been sent away and has `generated` something.
 
         Args:
             generated (`list[int]`): see [`Row`].
-            idle (`Sequence[Row]`): rows that may have left the batch, of which nobody told.
+            perhaps_preempted (`Sequence[Row]`): rows that may have left the batch, of which nobody told.
         """
         self.changed()
-        if prompt is None:
-            return self._refuse(settings, "A thinking budget needs a prompt of tokens, not of embeddings.")
-        if generated:
-            returned = self._returned(settings, tuple(prompt), generated, idle)
-            if returned is None:
-                return self._refuse(settings, "It came back, and where its thinking stands is not known any more.")
-            return returned
+        try:
+            if prompt is None:
+                raise ValueError("A thinking budget needs a prompt of tokens, not of embeddings.")
+            if generated:
+                return self._returned(settings, tuple(prompt), generated, perhaps_preempted)
+            row: Row | Refused = self._new(settings, prompt, generated)
+        except Exception as error:  # whatever a request asks for, the others go on
+            row = Refused(settings, str(error) or type(error).__name__)
+        if row.settings.key is not None:
+            self._by_key.setdefault(row.settings.key, []).append(row)
+        return row
+
+    def _new(self, settings: RequestSettings, prompt: Sequence[int], generated: list[int]) -> Row:
         self._begun += 1
         seed = settings.seed
-        if seed is None:
-            seed = int(torch.randint(2**62, (), generator=torch.Generator().manual_seed(self._seed + self._begun)))
-        try:
-            row = Row(self._setup, settings, prompt, generated, seed, self._device)
-        except ValueError as error:
-            return self._refuse(settings, str(error))
-        self._note(row)
-        return row
+        if seed is None:  # neighbouring seeds of engines have nothing in common
+            seed = int.from_bytes(hashlib.sha256(f"{self._seed} {self._begun}".encode()).digest()[:7], "big")
+        return Row(self._setup, settings, prompt, generated, seed, self._device)
 
     def leave(self, row: Row | Refused, is_over: bool) -> None:
         """A request leaves the batch, for good (`is_over`), or perhaps to come back."""
@@ -104,9 +112,13 @@ class Requests:
             self._finish(row)
             return
         row.settle()
-        self._away[id(row)] = row
-        while len(self._away) > self._most_away:  # aborted, or ended by a stop string, which nobody says
-            _, oldest = self._away.popitem(last=False)
+        size = len(row.prompt) + row.taken + 500  # its random numbers, and what else it has
+        self._away[id(row)] = row, size
+        self._tokens_away += size
+        # Most were aborted, or ended by a stop string, which nobody says.
+        while self._tokens_away > MOST_TOKENS_AWAY and len(self._away) > self._least_away:
+            oldest, _ = next(iter(self._away.values()))
+            self._take_out(oldest)
             self._finish(oldest)
 
     def changed(self) -> None:
@@ -140,10 +152,10 @@ class Requests:
                 scores[place, self._setup.eos[0]] = RAISED
 
     def told(self, key: str, ids: Sequence[int]) -> Told:
-        """What happened to the request of that name that generated `ids`; it is forgotten.
+        """What happened to the request of that name that generated `ids`, or began so; forgotten if they are all.
 
         Raises:
-            RuntimeError: it is not known, any more or at all, or it was refused.
+            RuntimeError: it is not known, any more or at all, or it was refused, or it generated something else.
         """
         self.changed()
         found: Row | None = None
@@ -155,12 +167,15 @@ class Requests:
             # Of several outputs of one prompt, the one that led to these tokens; the last may not have been seen here.
             if row.has_written(ids) and (found is None or row.forced_next() in ids[-1:]):
                 found = row
+        if found is None and key in self._by_key:
+            raise RuntimeError(f"These {len(ids)} tokens are not what request {key!r} has generated.")
         if found is None:
             raise RuntimeError(
                 f"The report of request {key!r} is not known: those of the last {MOST_REPORTS:,} finished requests are "
                 "kept, until they are fetched."
             )
-        self._forget(found)
+        if ids and len(ids) + FEWER >= found.taken:
+            self._forget(found)
         return found.told(ids)
 
     # -- rows that are not in the batch -------------------------------------------------------------------------
@@ -170,34 +185,33 @@ class Requests:
         settings: RequestSettings,
         prompt: tuple[int, ...],
         generated: list[int],
-        idle: Sequence[Row | Refused],
-    ) -> Row | None:
+        perhaps_preempted: Sequence[Row | Refused],
+    ) -> Row:
         """The row that had left with this prompt, these settings and this output.
 
         Rows that are alike in all three may stand in for each other, but not one for two.
+
+        Raises:
+            ValueError: there is none.
         """
-        rows = [*self._away.values(), *(one for one in idle if isinstance(one, Row))]
+        rows = [row for row, _ in self._away.values()] + [row for row in perhaps_preempted if isinstance(row, Row)]
         for row in sorted(rows, key=lambda one: one.taken > len(generated)):  # at last those that have to take back
             if row.prompt == prompt and row.settings == settings and row.has_written(generated):
-                self._away.pop(id(row), None)
+                self._take_out(row)
                 row.generated = generated
                 if len(generated) < row.taken:
                     row.take_back(len(generated))
                 return row
-        return None
+        raise ValueError("It came back, and where its thinking stands is not known any more.")
+
+    def _take_out(self, row: Row | Refused) -> None:
+        """A row is not away any more, if it was."""
+        _, size = self._away.pop(id(row), (row, 0))
+        self._tokens_away -= size
 
     def _has_begun(self, row: Row) -> bool:
         """Whether a row may have got a token; one that has not begins anew when it comes back."""
         return len(row.generated) > 0 if self._shows_tokens else row.decided is not None or row.taken > 0
-
-    def _refuse(self, settings: RequestSettings, why: str) -> Refused:
-        refused = Refused(settings, why)
-        self._note(refused)
-        return refused
-
-    def _note(self, row: Row | Refused) -> None:
-        if row.settings.key is not None:
-            self._by_key.setdefault(row.settings.key, []).append(row)
 
     def _finish(self, row: Row | Refused) -> None:
         """Keep a row whose report may be asked for."""
@@ -212,7 +226,7 @@ class Requests:
 
     def _forget(self, row: Row | Refused) -> None:
         self._finished.pop(id(row), None)
-        self._away.pop(id(row), None)
+        self._take_out(row)
         key = row.settings.key
         if key in self._by_key:
             self._by_key[key] = [one for one in self._by_key[key] if one is not row]

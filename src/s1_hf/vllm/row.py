@@ -13,8 +13,10 @@ from s1_hf.forcing.draws import RowNumbers
 from s1_hf.forcing.prompts import start_of
 from s1_hf.forcing.report import Ended, Report
 from s1_hf.forcing.tables import State, after_effect
+from s1_hf.generation.cautions import check_room
 from s1_hf.generation.criteria import is_long
 from s1_hf.generation.reports import report_of
+from s1_hf.vllm.settings import STEPS
 
 if TYPE_CHECKING:
     from s1_hf.forcing.automaton import Automaton
@@ -47,7 +49,8 @@ class OwnLimits(NamedTuple):
             return None
         columns = []
         for column in zip(*given, strict=True):
-            columns.append(torch.tensor([NO_LIMIT if one is None else one for one in column], device=device))
+            limits = [NO_LIMIT if one is None else min(one, NO_LIMIT) for one in column]
+            columns.append(torch.tensor(limits, device=device))
         return cls(*columns)
 
     def reached(self, state: torch.Tensor, automaton: Automaton) -> torch.Tensor:
@@ -91,6 +94,8 @@ class Row:
         device: torch.device,
     ) -> None:
         self.settings, self.prompt, self.generated = settings, tuple(prompt), generated
+        if settings.steps > len(self.prompt):  # those tokens are part of it
+            raise ValueError(f"`{STEPS}` has to be at most the prompt's {len(self.prompt)} tokens.")
         budgets = setup.row_budgets(settings, len(self.prompt))
         self.automaton: Automaton = setup.automaton(settings.budget, settings.stops)
         if settings.start is None:
@@ -99,8 +104,9 @@ class Row:
             self._start = State(*settings.start)
             check_start(self._start, self.automaton)
         start = first_state([self._start])  # (7, 1)
-        # Where prompts have led what is warned about, and refused, was seen to where the request was made.
         self.limits: Limits = budgets.limits(start, len(self.prompt), [], is_quiet=True)  # on the CPU
+        if settings.start is None:  # else it fits, as the request did whose part this is
+            check_room(self.automaton, self.limits, start, setup.room(settings, len(self.prompt)), is_quiet=True)
         self.numbers = RowNumbers(seed)
         self.committed = start[:, 0].to(device)  # (7,)
         self.decided: torch.Tensor | None = None  # (7,); None: nothing was decided yet
@@ -126,7 +132,7 @@ class Row:
     def tail_length(self) -> int:
         """How many of its last tokens decisions look at."""
         guard = self.guard
-        return 1 if guard is None else max(guard.max_period * guard.repeats, guard.min_tokens)
+        return 1 if guard is None else guard.width
 
     @property
     def group_key(self) -> tuple[int, Rule, LoopGuard | None]:

@@ -6,12 +6,11 @@ own name, as numbers and texts. Where a field takes `None`, an empty text says s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from s1_hf.forcing.budget import NAMES, PER_PROMPT, Budget, check_effect, without_idle
-from s1_hf.forcing.collect import check_spelling
 from s1_hf.forcing.loops import LoopGuard
 from s1_hf.forcing.values import is_count
 
@@ -28,6 +27,11 @@ START = "s1_hf_start"
 """Of `extra_args`: the state, as its numbers, that a request starts in, whose prompt is then not read."""
 STEPS = "s1_hf_steps"
 """Of `extra_args`: how many tokens such a request has drawn before."""
+CHECKED = "s1_hf_checked"
+"""Of `extra_args`: who asks has seen to settings that cannot act, which other requests of the same run may use."""
+
+OURS = (*NAMES, ANSWER, KEY, SEED, GIVE_UP, START, STEPS, CHECKED)
+"""All of `extra_args` that is ours."""
 
 _GREEDY = 1e-5  # below this temperature vLLM decodes greedily
 
@@ -72,7 +76,7 @@ class RequestSettings:
 def asks_for_budget(params: Any) -> bool:
     """Whether `SamplingParams` are those of a request that is to be followed; all others are left alone."""
     given = getattr(params, "extra_args", None) or {}
-    return any(name in given for name in (*NAMES, KEY, ANSWER))
+    return any(name in given for name in OURS)
 
 
 def settings_of(params: Any, defaults: Mapping[str, Any]) -> RequestSettings:
@@ -82,9 +86,9 @@ def settings_of(params: Any, defaults: Mapping[str, Any]) -> RequestSettings:
         defaults (`Mapping`): fields of a budget that the engine was built with.
 
     Raises:
-        ValueError: a field has the wrong type or range, or looks misspelt.
+        ValueError: a field has the wrong type or range.
     """
-    extra = params.extra_args
+    extra = {name: whole_number(value) for name, value in params.extra_args.items()}
     seed, start = extra.get(SEED), extra.get(START)
     return RequestSettings(
         budget=budget_from(extra, defaults),
@@ -107,7 +111,7 @@ def budget_from(given: Mapping[str, Any], defaults: Mapping[str, Any] | None = N
     """The budget among a request's `extra_args`.
 
     Raises:
-        ValueError: a field has the wrong type or range, or looks misspelt.
+        ValueError: a field has the wrong type or range, or cannot act.
 
     Example:
 
@@ -118,38 +122,45 @@ def budget_from(given: Mapping[str, Any], defaults: Mapping[str, Any] | None = N
 
     ```
     """
-    own = {name: _from_flat(name, given[name]) for name in NAMES if name in given}
-    check_spelling(name for name in given if name not in (*NAMES, ANSWER))
+    own = from_flat({name: given[name] for name in NAMES if name in given})
     for name in PER_PROMPT:
         if isinstance(own.get(name), (list, tuple)):
             raise ValueError(f"`{name}` has to be one number for a request, but is {own[name]!r}. Give each its own.")
-    if KEY not in given:  # else it is one of ours, which was checked, or one of a sweep's, of which others use the rest
+    if not given.get(CHECKED):
         check_effect([Budget(**own)])
     budget = Budget(**{**(defaults or {}), **own})
     (acting,) = without_idle([budget])
     return replace(budget, **{name: getattr(acting, name) for name in defaults or {} if name not in own})
 
 
-def flat(budget: Budget) -> dict[str, Any]:
-    """A budget as `extra_args`: what [`budget_from`] reads, of types that also travel over HTTP."""
+def flat(budget: Budget, names: Iterable[str] = NAMES) -> dict[str, Any]:
+    """A budget as `extra_args`: what [`budget_from`] reads, of types that also travel over HTTP.
+
+    Args:
+        names (`Iterable[str]`): the fields that are meant; an engine's defaults stand for the others.
+    """
     given: dict[str, Any] = {}
-    for one in fields(Budget):
-        value = getattr(budget, one.name)
-        if value == one.default:
-            continue
+    for name in names:
+        value = getattr(budget, name)
         if isinstance(value, LoopGuard):
             value = [value.max_period, value.repeats, value.min_tokens]
-        given[one.name] = "" if value is None else list(value) if isinstance(value, tuple) else value
+        given[name] = "" if value is None else list(value) if isinstance(value, tuple) else value
     return given
 
 
-def _from_flat(name: str, value: Any) -> Any:
-    """A field of a budget, as [`Budget`] takes it."""
-    if name == "loop_guard":
-        return _loop_guard(value)
-    if isinstance(value, float) and value.is_integer():  # JSON written by hand
-        return int(value)
-    return None if isinstance(value, str) and value == "" else value
+def from_flat(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a budget that were given flat, as [`Budget`] takes them."""
+    own: dict[str, Any] = {}
+    for name, value in given.items():
+        own[name] = None if isinstance(value, str) and value == "" else whole_number(value)
+    if "loop_guard" in given:
+        own["loop_guard"] = _loop_guard(given["loop_guard"])
+    return own
+
+
+def whole_number(value: Any) -> Any:
+    """2.0 as 2, for JSON written by hand; anything else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _loop_guard(value: Any) -> LoopGuard | None:

@@ -17,7 +17,7 @@ from s1_hf.forcing.formats import ThinkingFormat, check_format, format_of_settin
 from s1_hf.forcing.keywords import SharedKeywords
 from s1_hf.generation.guards import check_can_ignore, check_message_fits
 from s1_hf.generation.limits import RowBudgets
-from s1_hf.vllm.settings import RequestSettings, budget_from
+from s1_hf.vllm.settings import RequestSettings, budget_from, from_flat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,12 +57,12 @@ class Setup:
         """
         model = config.model_config
         tokenizer = tokenizer_of(model.tokenizer, model.tokenizer_revision, model.trust_remote_code)
-        given = dict((config.additional_config or {}).get(SECTION, {}))
-        format = _format_of(tokenizer, given.pop("format", None))
-        check_defaults(given)
+        section = (config.additional_config or {}).get(SECTION, {})
+        defaults = defaults_of(section)
+        format = _format_of(tokenizer, section.get("format"))
         eos = _ends_of(model, tokenizer)
-        setup = cls(tokenizer, format, eos, model.max_model_len, given)
-        largest = setup.automaton(budget_from({}, given), ()).largest_id
+        setup = cls(tokenizer, format, eos, model.max_model_len, defaults)
+        largest = setup.automaton(budget_from({}, defaults), ()).largest_id
         if largest >= model.get_vocab_size():
             raise ValueError(
                 f"The model's vocabulary has to hold the format's token {largest}, but has {model.get_vocab_size()} "
@@ -90,21 +90,39 @@ class Setup:
         automaton = self.automaton(settings.budget, settings.stops)
         check_can_ignore(self.format, settings.budget)
         check_message_fits(settings.budget, len(automaton.message_ids))
-        room = max(self.context - prompt_length, 1)  # vLLM itself refuses a prompt that leaves none
-        config = GenerationConfig(max_new_tokens=min(settings.max_tokens or room, room))
+        config = GenerationConfig(max_new_tokens=self.room(settings, prompt_length))
         return RowBudgets(automaton, settings.budget, config)
 
+    def room(self, settings: RequestSettings, prompt_length: int) -> int:
+        """How many tokens a request may write after its prompt."""
+        room = max(self.context - prompt_length, 1)  # vLLM itself refuses a prompt that leaves none
+        return min(settings.max_tokens or room, room)
 
-def check_defaults(given: Mapping[str, Any]) -> None:
-    """Raises a `ValueError` if the settings of an engine are not texts and the like, which all requests may share."""
-    check_spelling(name for name in given if name not in NAMES)
-    unknown = [name for name in given if name not in _TEXTS]
+
+def defaults_of(section: Any) -> dict[str, Any]:
+    """The fields of a budget that an engine was built with, for requests that do not give them.
+
+    Args:
+        section (`Mapping`): these fields, as in `extra_args`, and the `format`.
+
+    Raises:
+        ValueError: it is none, or holds something else, or a field has the wrong type or range.
+    """
+    if not isinstance(section, Mapping):
+        raise ValueError(
+            f"`additional_config[{SECTION!r}]` has to be a mapping, such as {{'wait_text': 'Hmm'}}, but is {section!r}."
+        )
+    known = ("format", *_TEXTS)
+    unknown = [name for name in section if name not in known]
+    check_spelling([name for name in unknown if name not in NAMES], known)
     if unknown:
         raise ValueError(
             f"An engine is built with `format` and any of {', '.join(_TEXTS)}, but got {', '.join(unknown)}. The three "
             "budgets belong to requests."
         )
-    budget_from({name: value for name, value in given.items() if name not in ("cut_text", "cut_window", "cut_at")})
+    defaults = from_flat({name: value for name, value in section.items() if name != "format"})
+    Budget(**defaults)
+    return defaults
 
 
 @lru_cache(maxsize=8)

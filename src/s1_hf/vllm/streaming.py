@@ -28,10 +28,12 @@ def as_they_end(
         with_states (`bool`): also the states in which tokens were taken.
     """
     engine, most = llm.llm_engine, llm.llm_engine.vllm_config.scheduler_config.max_num_seqs
+    if engine.has_unfinished_requests():
+        raise RuntimeError("The engine has requests of others, whose outputs would be lost. Let them end first.")
     params = [_params_of(one) for one in asked]
     prompts = [{"prompt_token_ids": list(one.prompt)} for one in asked]
     names = llm.enqueue(prompts, params, use_tqdm=False)
-    # Within the engine a request has a longer name than the one that it was given, which its output has.
+    # vLLM counts requests, and adds a dash and random letters to the number; outputs have the number alone.
     place_of = {name.split("-")[0]: place for place, name in enumerate(names)}
     left = set(names)
     try:

@@ -106,8 +106,7 @@ def swept(
 
 
 def _count(computed: dict[str, int], kind: str, asked: Asked, ran: Ran) -> None:
-    """Through the model goes all but the last token, and what the cache holds does not."""
-    computed[kind] += len(asked.prompt) - ran.cached + max(len(ran.completion.token_ids) - 1, 0)
+    computed[kind] += asked.computed(len(ran.completion.token_ids)) - ran.cached
     computed["cached"] += ran.cached
 
 
