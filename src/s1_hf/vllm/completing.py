@@ -12,11 +12,12 @@ from s1_hf.forcing.collect import collect_budget, one_for_each
 from s1_hf.forcing.decisions import first_state
 from s1_hf.forcing.prompts import start_of
 from s1_hf.forcing.report import Report
+from s1_hf.forcing.values import is_count
 from s1_hf.generation.cautions import warn, warn_about_reports
 from s1_hf.generation.chats import Completion, Prompt, as_list, completion_of, prompt_ids
 from s1_hf.vllm.options import EXTENSION, PROCESSOR
 from s1_hf.vllm.refusals import check_request
-from s1_hf.vllm.settings import CHECKED, KEY, SEED, flat, settings_of
+from s1_hf.vllm.settings import CHECKED, KEY, SEED, flat, settings_of, whole_number
 from s1_hf.vllm.setup import Setup
 from vllm import SamplingParams
 
@@ -138,8 +139,8 @@ def with_budget(
     extra = {**(params.extra_args or {}), **flat(budget, said), KEY: uuid.uuid4().hex, CHECKED: True}
     if output is not None:
         own.n = 1
-        seed = extra.get(SEED, params.seed)
-        if seed is not None:  # as vLLM counts; and it need not make a generator, which on CPUs it cannot wind
+        seed = whole_number(params.seed if extra.get(SEED) is None else extra[SEED])
+        if is_count(seed):  # as vLLM counts; and it need not make a generator, which on CPUs it cannot wind
             extra[SEED], own.seed = seed + output, None
     own.extra_args = extra
     return own
