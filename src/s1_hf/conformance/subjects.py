@@ -38,7 +38,7 @@ _TINY = {"gpu_memory_utilization": 0.3, "enforce_eager": True}
 """Options of vLLM for models of kilobytes."""
 
 TIGHT: Mapping[str, Any] = {
-    "block_size": 32, "num_gpu_blocks_override": 14, "max_num_batched_tokens": 24, "max_num_seqs": 16,
+    "block_size": 32, "num_gpu_blocks_override": 8, "max_num_batched_tokens": 24, "max_num_seqs": 16,
     "enable_chunked_prefill": True, "disable_log_stats": False, "max_model_len": 192,
 }  # fmt: skip
 """Options of vLLM with which requests are preempted, their prompts are read in chunks, and they change places."""

@@ -112,7 +112,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         self.generation_config = generation_config
         self.context = Context(context, generation_config, pad_id(generation_config, tokenizer))
         self.rule = decoding_rule(generation_config)
-        self.sampling = Sampling(generation_config)
+        self.sampling = Sampling(generation_config if self.rule == "sample" else None)
         self.draws = SharedDraws() if draws is None else draws
         self.eos_token_ids = eos_ids(generation_config, tokenizer)
         if generation_config is None:  # chat models list their handovers and their padding among their ends
