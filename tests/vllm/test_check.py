@@ -12,7 +12,7 @@ from s1_hf.conformance import check, suite
 from s1_hf.conformance.suite import Size
 from s1_hf.vllm import requests
 
-SMALL = Size(cases=40, questions=4, swept=1, laws=("top-p 0.8",), draws=800, repeats=1)
+SMALL = Size(cases=100, questions=4, swept=1, laws=("top-p 0.8",), draws=800, repeats=1)
 
 
 @pytest.fixture(autouse=True)
