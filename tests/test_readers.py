@@ -228,7 +228,7 @@ def test_a_folder_where_a_file_should_be_is_named(tmp_path):
 def test_nothing_else_parses_files():
     """What is allowed here reads what this process has written itself."""
     allowed = {"records.py", "grading/worker.py", "traces/folder.py", "sft/journal.py", "data/s1k_builder.py"}
-    allowed |= {"vllm/setup.py"}
+    allowed |= {"vllm/setup.py", "vllm/options.py"}
     found = set()
     for file in SOURCE.rglob("*.py"):
         if re.search(r"json\.loads?\(|yaml\.(safe_)?load\(|safe_load", file.read_text(encoding="utf-8")):
