@@ -35,6 +35,13 @@ def test_an_unknown_gpu_lists_the_known_ones():
         memory.gpu_memory("h900")
 
 
+def test_a_file_that_describes_no_machine_is_named(tmp_path):
+    file = tmp_path / "none-h100.yaml"
+    file.write_text("num_processes: 0\n")
+    with pytest.raises(ValueError, match="No plan for .*none-h100.yaml: `gpus` has to be at least 1"):
+        machine_from_accelerate(file)
+
+
 def test_a_machine_that_cannot_exist_is_refused_with_all_reasons():
     with pytest.raises(ValueError, match="`gpus` has to be a multiple of `nodes`, but 3 is.*`offload` needs FSDP"):
         Machine("odd", 3, 1, nodes=2, sharding="none", offload=True)

@@ -117,16 +117,19 @@ def machine_from_accelerate(path: str | Path, memory: int | None = None) -> Mach
     if faults:
         raise ValueError(f"No plan for {path}: {'; '.join(faults)}.")
     resharded = fsdp.get("reshard_after_forward", True)
-    return Machine(
-        path.stem,
-        gpus=config["num_processes"],
-        gpu_memory=memory or _memory_of(path.stem, bool(config.get("use_cpu"))),
-        nodes=config.get("num_machines", 1),
-        sharding="none" if kind != "FSDP" else "full" if resharded else "gradients",
-        offload=bool(fsdp.get("offload_params")),
-        activation_checkpointing=bool(fsdp.get("activation_checkpointing")),
-        one_loads=bool(fsdp.get("cpu_ram_efficient_loading")) if kind == "FSDP" else False,
-    )
+    try:
+        return Machine(
+            path.stem,
+            gpus=config["num_processes"],
+            gpu_memory=memory or _memory_of(path.stem, bool(config.get("use_cpu"))),
+            nodes=config.get("num_machines", 1),
+            sharding="none" if kind != "FSDP" else "full" if resharded else "gradients",
+            offload=bool(fsdp.get("offload_params")),
+            activation_checkpointing=bool(fsdp.get("activation_checkpointing")),
+            one_loads=bool(fsdp.get("cpu_ram_efficient_loading")) if kind == "FSDP" else False,
+        )
+    except ValueError as error:
+        raise ValueError(f"No plan for {path}: {error}") from None
 
 
 def _plain(fsdp: dict[str, Any] | None) -> dict[str, Any]:
