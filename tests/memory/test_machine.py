@@ -39,7 +39,7 @@ def test_a_file_that_describes_no_machine_is_named(tmp_path):
     file = tmp_path / "none-h100.yaml"
     file.write_text("num_processes: 0\n")
     with pytest.raises(ValueError, match="No plan for .*none-h100.yaml: `gpus` has to be at least 1"):
-        machine_from_accelerate(file)
+        memory.machine_from_accelerate(file)
 
 
 def test_a_machine_that_cannot_exist_is_refused_with_all_reasons():
