@@ -1,11 +1,13 @@
 """Random transformers with a real KV cache, on families of toys, that end, are ignored, and end again."""
 
 import functools
+from collections.abc import Sequence
 
 import torch
 from transformers import LogitsProcessor, Qwen2Config, Qwen2ForCausalLM
 
 from s1_hf import ThinkingFormat
+from s1_hf.generation.sweep import SweepCall
 from toys import toy_tokenizer
 
 
@@ -34,3 +36,14 @@ def random_model(family: str, seed: int) -> tuple[Qwen2ForCausalLM, object, Thin
         pad_token_id=tokenizer.pad_token_id, bos_token_id=None, max_position_embeddings=512,
     )  # fmt: skip
     return Qwen2ForCausalLM(config).double().eval(), tokenizer, ThinkingFormat.from_tokenizer(tokenizer)
+
+
+def pushed_call(prompts: Sequence[str]) -> SweepCall:
+    """A sweep of these prompts by a model that soon wants to end."""
+    model, tokenizer, fmt = random_model("opened", 1)
+    rows = []
+    for prompt in prompts:
+        chat = [{"role": "user", "content": prompt}]
+        rows.append(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"])
+    options = {"format": fmt, "max_new_tokens": 60, "logits_processor": [Pushed(fmt.ends, 200.0)]}
+    return SweepCall(model, tokenizer, rows, options)

@@ -22,6 +22,7 @@ from s1_hf.conformance.toys import (
     ToyModel,
     byte_tokenizer,
     ends_of_sequence,
+    merges_of,
     toy_format,
     toy_model,
     toy_tokenizer,
@@ -65,14 +66,10 @@ def tiny_qwen2(tokenizer: Any, **options: Any) -> Qwen2ForCausalLM:
 
 def metaspace_tokenizer(special: Sequence[str], words: Sequence[str], template: str | None) -> PreTrainedTokenizerFast:
     """In the shape of Llama 2's and Mistral's: a space before a word is part of its token, and one is put in front."""
-    vocab, merges = {"<unk>": 0}, []
+    vocab = {"<unk>": 0}
     for piece in [*(f"<0x{i:02X}>" for i in range(256)), "▁", "\n", *map(chr, range(33, 127))]:
         vocab[piece] = len(vocab)
-    for word in words:
-        for k in range(2, len(word) + 1):
-            if word[:k] not in vocab:
-                vocab[word[:k]] = len(vocab)
-                merges.append((word[: k - 1], word[k - 1]))
+    merges = merges_of(words, vocab)
     core = Tokenizer(models.BPE(vocab=vocab, merges=merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     core.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="first", split=False)
     core.decoder = decoders.Sequence(

@@ -12,8 +12,8 @@ from lamp_requests import lamp_engine, lamp_requests, run_all
 from s1_hf import embedded
 from s1_hf.forcing.budget import Budget
 from s1_hf.generation import cache_rows, decoding
-from s1_hf.generation.sweep import SweepCall, sweep_batch
-from sweep_models import Pushed, random_model
+from s1_hf.generation.sweep import sweep_batch
+from sweep_models import pushed_call
 
 
 def run(engine, monkeypatch, settings) -> tuple[list, int]:
@@ -77,16 +77,6 @@ def test_a_cache_that_cannot_follow_its_rows_is_filled_anew(monkeypatch):
     assert again == thinned
 
 
-def call(prompts: list[str]) -> SweepCall:
-    model, tokenizer, fmt = random_model("opened", 1)
-    rows = []
-    for prompt in prompts:
-        chat = [{"role": "user", "content": prompt}]
-        rows.append(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"])
-    options = {"format": fmt, "max_new_tokens": 60, "logits_processor": [Pushed(fmt.ends, 200.0)]}
-    return SweepCall(model, tokenizer, rows, options)
-
-
 CAPS = [Budget(max_thinking_tokens=cap, num_ignores=3) for cap in (2, 3, 4, 5, 6, 7, 8, 20)]
 
 
@@ -100,7 +90,7 @@ def sizes_of(monkeypatch, prompts: list[str]) -> tuple[list, list[int], int]:
 
     with monkeypatch.context() as patch:
         patch.setattr(Qwen2ForCausalLM, "forward", forward)
-        done, cost = sweep_batch(call(prompts), CAPS)
+        done, cost = sweep_batch(pushed_call(prompts), CAPS)
     return done, sizes, cost.trace_tokens + cost.answer_tokens
 
 

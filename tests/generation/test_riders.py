@@ -8,8 +8,7 @@ from s1_hf.forcing.report import Ended
 from s1_hf.generation.chats import left_padded
 from s1_hf.generation.decoding import Row, decode
 from s1_hf.generation.riders import Riders
-from s1_hf.generation.sweep import SweepCall
-from sweep_models import Pushed, random_model
+from sweep_models import pushed_call
 
 LARGEST = Budget(max_thinking_tokens=20, num_ignores=3)
 RIDING = [
@@ -18,15 +17,9 @@ RIDING = [
 
 
 def ridden(prompts: tuple[str, ...] = ("ab", "a longer one")) -> Riders:
-    model, tokenizer, fmt = random_model("opened", 1)
-    rows = []
-    for prompt in prompts:
-        chat = [{"role": "user", "content": prompt}]
-        rows.append(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"])
-    options = {"format": fmt, "max_new_tokens": 60, "logits_processor": [Pushed(fmt.ends, 200.0)]}
-    call, riders = SweepCall(model, tokenizer, rows, options), Riders(RIDING, len(rows))
-    largest = [Row(i, LARGEST) for i in range(len(rows))]
-    decode(model, left_padded(rows, 0), largest, call.make(largest, 0), call.make, riders=riders)
+    call, riders = pushed_call(prompts), Riders(RIDING, len(prompts))
+    largest = [Row(i, LARGEST) for i in range(len(prompts))]
+    decode(call.model, left_padded(call.rows, 0), largest, call.make(largest, 0), call.make, riders=riders)
     return riders
 
 

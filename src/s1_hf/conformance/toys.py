@@ -105,6 +105,17 @@ def ends_of_sequence(family: str) -> list[int]:
     return [toy_tokenizer(family).eos_token_id, *toy_format(family).handovers]
 
 
+def merges_of(words: Sequence[str], vocab: dict[str, int]) -> list[tuple[str, str]]:
+    """The merges that make a token of each word, whose beginnings are added to `vocab`."""
+    merges: list[tuple[str, str]] = []
+    for word in words:
+        for k in range(2, len(word) + 1):
+            if word[:k] not in vocab:
+                vocab[word[:k]] = len(vocab)
+                merges.append((word[: k - 1], word[k - 1]))
+    return merges
+
+
 def byte_tokenizer(
     special: Sequence[str],
     *,
@@ -117,14 +128,9 @@ def byte_tokenizer(
 ) -> PreTrainedTokenizerFast:
     """A byte-level tokenizer with tokens of one's own; earlier words are merged first."""
     vocab: dict[str, int] = {}
-    merges: list[tuple[str, str]] = []
     for byte in sorted(pre_tokenizers.ByteLevel.alphabet()):
         vocab[byte] = len(vocab)
-    for word in words:
-        for k in range(2, len(word) + 1):
-            if word[:k] not in vocab:
-                vocab[word[:k]] = len(vocab)
-                merges.append((word[: k - 1], word[k - 1]))
+    merges = merges_of(words, vocab)
     core = Tokenizer(models.BPE(vocab=vocab, merges=merges))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     core.decoder = decoders.ByteLevel()

@@ -154,11 +154,10 @@ class Row:
     def take_back(self, count: int) -> None:
         """The engine has given up all its tokens but the first `count`, as when it lost keys and values of theirs."""
         device = self.committed.device
-        self._trace = [self.trace()[:, :count].to(device)]
-        kept = self.trace()
-        states = [State(*values) for values in kept[:TOKEN].T.tolist()]
+        kept = self.trace()[:, :count]
         tokens = kept[TOKEN].tolist()
-        self.committed = first_state([self._after(states, tokens)])[:, 0].to(device)
+        self.committed = first_state([self._after(self._states(count), tokens)])[:, 0].to(device)
+        self._trace = [kept.to(device)]
         self.tail = self._tail_of(tokens).to(device)
         self.decided, self.taken = None, count
 
@@ -197,7 +196,7 @@ class Row:
         """
         if not self.has_written(ids):
             raise ValueError("These tokens are not what was generated.")
-        states = [State(*values) for values in self.trace()[:TOKEN, : len(ids)].T.tolist()]  # before each token
+        states = self._states(len(ids))
         if len(states) < len(ids):
             assert self.decided is not None
             states.append(State(*self.decided.tolist()))
@@ -212,6 +211,10 @@ class Row:
         """The last ids of the prompt and these tokens, `(tail_length,)`; -1 where there are none."""
         ids = [*self.prompt, *tokens][-self.tail_length :]
         return torch.tensor([-1] * (self.tail_length - len(ids)) + ids)
+
+    def _states(self, count: int) -> list[State]:
+        """Those in which its first tokens were taken, as far as they were seen."""
+        return [State(*values) for values in self.trace()[:TOKEN, :count].T.tolist()]
 
     def _after(self, states: Sequence[State], ids: Sequence[int]) -> State:
         """The state after `ids`, which were taken in `states`."""
