@@ -5,9 +5,9 @@ from __future__ import annotations
 from s1_hf import Budget
 from s1_hf.forcing.decisions import Field
 from s1_hf.forcing.report import Ended
-from s1_hf.generation.chats import left_padded
-from s1_hf.generation.decoding import Row, decode
+from s1_hf.generation.decoding import Decoding
 from s1_hf.generation.riders import Riders
+from s1_hf.generation.running import Row
 from s1_hf.generation.sweep import SweepCall
 from sweep_models import Pushed, random_model
 
@@ -26,7 +26,7 @@ def ridden(prompts: tuple[str, ...] = ("ab", "a longer one")) -> Riders:
     options = {"format": fmt, "max_new_tokens": 60, "logits_processor": [Pushed(fmt.ends, 200.0)]}
     call, riders = SweepCall(model, tokenizer, rows, options), Riders(RIDING, len(rows))
     largest = [Row(i, LARGEST) for i in range(len(rows))]
-    decode(model, left_padded(rows, 0), largest, call.make(largest, 0), call.make, riders=riders)
+    list(Decoding(model, rows, largest, call.make, riders=riders).all())
     return riders
 
 
