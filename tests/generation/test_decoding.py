@@ -66,10 +66,18 @@ def test_tokens_and_reports_are_those_of_one_call(monkeypatch, one_end, settings
     assert less <= more if "max_new_tokens" in settings else less < 0.8 * more
 
 
+def prompts_of(tokenizer, questions: list[str]) -> list[list[int]]:
+    found = []
+    for question in questions:
+        chat = [{"role": "user", "content": question}]
+        found.append(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"])
+    return found
+
+
 def varied(engine, settings) -> list:
-    """24 requests with prompts of several lengths, some of which are given up."""
+    """16 requests with prompts of several lengths, some of which are given up."""
     requests = []
-    for i, request in enumerate(lamp_requests(engine, 24, **settings)):
+    for i, request in enumerate(lamp_requests(engine, 16, **settings)):
         longer = request.prompt[:1] * (i % 4) + request.prompt
         requests.append(replace(request, prompt=longer, give_up_after=60 if i % 7 == 0 else None))
     return requests
@@ -85,7 +93,7 @@ def varied(engine, settings) -> list:
     ],
 )
 def test_rows_that_take_the_places_of_others(monkeypatch, one_end, settings):
-    """Five at a time: each of 24 is what it is alone, and hardly any place stays empty."""
+    """Five at a time: each of 16 is what it is alone, and hardly any place stays empty."""
     passes, stock = [], Qwen2ForCausalLM.forward
 
     @functools.wraps(stock)
@@ -101,7 +109,7 @@ def test_rows_that_take_the_places_of_others(monkeypatch, one_end, settings):
     assert together == run_all(single, requests)
     assert max(rows for rows, _ in passes) == 5
     read = sum(rows for rows, width in passes if width > 1)
-    assert read == 24  # no prompt twice
+    assert read == 16  # no prompt twice
     steps = sum(1 for _, width in passes if width == 1)
     tokens = sum(len(done.token_ids) - 1 for done in together)
     assert steps <= 0.4 * tokens
@@ -170,15 +178,15 @@ def test_rows_that_others_cannot_join_run_in_batches(monkeypatch, fields):
     assert read == [3, 3, 2]
 
 
-@pytest.mark.parametrize("model_type", ["mistral", "gpt_oss", "lfm3", "mamba2", "deepseek_v32", "bloom"])
+@pytest.mark.parametrize("model_type", ["mistral", "gpt_oss", "lfm3", "mamba2", "bloom"])
 def test_rows_of_every_kind_of_cache_are_what_they_are_alone(model_type, monkeypatch, caplog):
-    """Windows, in which rows join, and convolutions, states and indices, in which batch follows batch."""
+    """Windows, in which rows join; convolutions, states and a model without positions, where batch follows batch."""
     caplog.set_level(logging.CRITICAL)
     monkeypatch.setattr(decoding, "EVERY", 4)
     tokenizer = toy_tokenizer("opened")
     fmt = ThinkingFormat.from_tokenizer(tokenizer)
     model = tiny_model(model_type, len(tokenizer) + 3)
-    prompts = [tokenizer.encode(text) for text in ("ab", "a longer one", "c", "abc", "x, y", "ab ab", "no", "yes")]
+    prompts = prompts_of(tokenizer, ["ab", "a longer one", "c", "abc", "x, y", "ab ab", "no", "yes"])
     options = {"format": fmt, "max_new_tokens": 40, "logits_processor": [Pushed(fmt.ends, 200.0)]}
     call = SweepCall(model, tokenizer, prompts, options)
 
@@ -194,7 +202,7 @@ def test_rows_of_every_kind_of_cache_are_what_they_are_alone(model_type, monkeyp
     together = decoded(3)
     assert bool(joined) == (model_type in ("mistral", "gpt_oss"))
     assert together == decoded(1)
-    assert len({len(ids) for ids, _ in together.values()}) > 1
+    assert len({len(ids) for ids, _ in together.values()}) > 3
 
 
 def test_rows_with_budgets_of_their_own_keep_them(monkeypatch):
@@ -218,12 +226,8 @@ def test_a_cache_that_cannot_follow_its_rows_is_filled_anew(monkeypatch):
 
 def call(prompts: list[str]) -> SweepCall:
     model, tokenizer, fmt = random_model("opened", 1)
-    rows = []
-    for prompt in prompts:
-        chat = [{"role": "user", "content": prompt}]
-        rows.append(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"])
     options = {"format": fmt, "max_new_tokens": 60, "logits_processor": [Pushed(fmt.ends, 200.0)]}
-    return SweepCall(model, tokenizer, rows, options)
+    return SweepCall(model, tokenizer, prompts_of(tokenizer, prompts), options)
 
 
 CAPS = [Budget(max_thinking_tokens=cap, num_ignores=3) for cap in (2, 3, 4, 5, 6, 7, 8, 20)]
