@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import pad
-from transformers import Cache, DynamicCache
+from transformers import Cache, DynamicCache, GenerationMixin
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from transformers.generation.utils import ALL_CACHE_NAMES
 
@@ -108,13 +108,15 @@ def _twin(value: Any) -> Any:
 def can_join(model: PreTrainedModel, carried: Mapping[str, Any]) -> bool:
     """Whether rows of other batches may join those that have `carried` this: [`fit_slots`] and [`join_rows`] work.
 
-    The model has to take a row's positions from what it is given, and not from its slots; and every layer of its cache
-    has to keep keys and values by slot, all of them or those of a sliding window.
+    The model has to take a row's positions from what it is given, and not from its slots or from what it remembers of the
+    last prompts; and every layer of its cache has to keep keys and values by slot, all or those of a sliding window.
     """
+    counts = "_prepare_position_ids_for_generation"
     cache = carried.get("past_key_values")
     tensors = {name for name, value in carried.items() if isinstance(value, torch.Tensor)}
     return (
         "position_ids" in inspect.signature(model.forward).parameters
+        and getattr(type(model), counts) is getattr(GenerationMixin, counts)
         and tensors <= set(_BY_SLOT)
         and type(cache) is DynamicCache
         and not (cache.offloading or hasattr(model, "_setup_cache"))
