@@ -108,8 +108,8 @@ def _twin(value: Any) -> Any:
 def can_join(model: PreTrainedModel, carried: Mapping[str, Any]) -> bool:
     """Whether rows of other batches may join those that have `carried` this: [`fit_slots`] and [`join_rows`] work.
 
-    The model has to take a row's positions from what it is given, and not from its slots or from what it remembers of the
-    last prompts; and every layer of its cache has to keep keys and values by slot, all or those of a sliding window.
+    The model has to take a row's positions from what it is given, and not from its slots or from what it remembers of
+    the last prompts; and every layer of its cache has to keep keys and values by slot, all or those of a window.
     """
     counts = "_prepare_position_ids_for_generation"
     cache = carried.get("past_key_values")
@@ -117,6 +117,7 @@ def can_join(model: PreTrainedModel, carried: Mapping[str, Any]) -> bool:
     return (
         "position_ids" in inspect.signature(model.forward).parameters
         and getattr(type(model), counts) is getattr(GenerationMixin, counts)
+        and not any(hasattr(part, "rope_deltas") for part in model.modules())
         and tensors <= set(_BY_SLOT)
         and type(cache) is DynamicCache
         and not (cache.offloading or hasattr(model, "_setup_cache"))
