@@ -118,8 +118,12 @@ def test_rows_that_take_the_places_of_others(monkeypatch, one_end, settings):
 def test_every_row_has_a_length_of_its_own():
     """Rows that have joined late are as long as those that began."""
     engine = lamp_engine(batch_size=3)
-    together = run_all(engine, lamp_requests(engine, 8, num_ignores=3, max_new_tokens=90))
-    assert [len(done.token_ids) for done in together] == [90] * 8
+    requests = []
+    for i, request in enumerate(lamp_requests(engine, 8, max_new_tokens=90)):
+        budget = Budget(max_thinking_tokens=20) if i % 2 else Budget(num_ignores=3)
+        requests.append(replace(request, budget=budget))
+    lengths = [len(done.token_ids) for done in run_all(engine, requests)]
+    assert lengths[::2] == [90] * 4 and max(lengths[1::2]) < 60
 
 
 def test_no_memory_is_held_for_rows_that_have_ended(monkeypatch):

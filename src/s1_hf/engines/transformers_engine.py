@@ -192,18 +192,15 @@ class TransformersEngine:
 
     def _run(self, requests: list[Request], at_once: int, on_step: Step) -> Iterator[list[Finished]]:
         """Requests of one `batch_key`."""
-        if not _stays_together(requests[0]):
-            yield from self._decoded(requests, at_once, on_step)
-            return
-        for first in range(0, len(requests), at_once):
-            yield from self._decoded(requests[first : first + at_once], at_once, on_step)
+        size = at_once if _stays_together(requests[0]) else len(requests)
+        for first in range(0, len(requests), size):
+            yield from self._decoded(requests[first : first + size], at_once, on_step)
 
     def _decoded(self, requests: list[Request], at_once: int, on_step: Step) -> Iterator[list[Finished]]:
         first = requests[0]
         steering = first.steering
-        processors: list[LogitsProcessor] = []
-        if steering is not None:
-            processors.append(steering.processor(self.tokenizer, self._format_for(first)))
+        own = steering and steering.processor(self.tokenizer, self._format_for(first))
+        processors: list[LogitsProcessor] = [] if own is None else [own]
 
         def make_call(rows: Sequence[Row]) -> Call:
             return self._call([requests[row.prompt] for row in rows], rows, processors, on_step)
