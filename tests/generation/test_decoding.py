@@ -119,7 +119,8 @@ def test_every_row_has_a_length_of_its_own():
     """Rows that have joined late are as long as those that began."""
     engine = lamp_engine(batch_size=3)
     requests = []
-    for i, request in enumerate(lamp_requests(engine, 8, max_new_tokens=90)):
+    begun = sorted(lamp_requests(engine, 8, max_new_tokens=90), key=lambda request: -len(request.prompt))
+    for i, request in enumerate(begun):
         budget = Budget(max_thinking_tokens=20) if i % 2 else Budget(num_ignores=3)
         requests.append(replace(request, budget=budget))
     lengths = [len(done.token_ids) for done in run_all(engine, requests)]
