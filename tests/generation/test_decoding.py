@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 from transformers import Qwen2ForCausalLM
 
 from lamp_requests import lamp_engine, lamp_requests, run_all
-from s1_hf import embedded
+from s1_hf import ThinkingFormat, embedded
 from s1_hf.forcing.budget import Budget
-from s1_hf.generation import cache_rows, decoding
-from s1_hf.generation.sweep import sweep_batch
-from sweep_models import pushed_call
+from s1_hf.generation import cache_rows, decoding, running
+from s1_hf.generation.decoding import Decoding
+from s1_hf.generation.running import Row
+from s1_hf.generation.sweep import SweepCall, sweep_batch
+from sweep_models import Pushed, pushed_call
+from tiny_models import tiny_model
+from toys import toy_tokenizer
 
 
 def run(engine, monkeypatch, settings) -> tuple[list, int]:
     """All completions, and how many rows went through the model, prompts left out."""
     rows, stock = [0], Qwen2ForCausalLM.forward
 
+    @functools.wraps(stock)
     def forward(self, *args, **kwargs):
         ids = kwargs["input_ids"]
         rows[0] += len(ids) if ids.shape[1] == 1 else 0
@@ -58,6 +66,150 @@ def test_tokens_and_reports_are_those_of_one_call(monkeypatch, one_end, settings
     assert less <= more if "max_new_tokens" in settings else less < 0.8 * more
 
 
+def prompts_of(tokenizer, questions: list[str]) -> list[list[int]]:
+    found = []
+    for question in questions:
+        chat = [{"role": "user", "content": question}]
+        found.append(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"])
+    return found
+
+
+def varied(engine, settings) -> list:
+    """16 requests with prompts of several lengths, some of which are given up."""
+    requests = []
+    for i, request in enumerate(lamp_requests(engine, 16, **settings)):
+        longer = request.prompt[:1] * (i % 4) + request.prompt
+        requests.append(replace(request, prompt=longer, give_up_after=60 if i % 7 == 0 else None))
+    return requests
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"num_ignores": 2, "max_answer_tokens": 3},
+        {"max_thinking_tokens": 50, "max_new_tokens": 120},
+        {"num_ignores": 1, "temperature": 2.5, "max_new_tokens": 150},
+        {"max_new_tokens": 1},
+    ],
+)
+def test_rows_that_take_the_places_of_others(monkeypatch, one_end, settings):
+    """Five at a time: each of 16 is what it is alone, and hardly any place stays empty."""
+    passes, stock = [], Qwen2ForCausalLM.forward
+
+    @functools.wraps(stock)
+    def forward(self, *args, **kwargs):
+        passes.append(kwargs["input_ids"].shape)
+        return stock(self, *args, **kwargs)
+
+    engine, single = lamp_engine(str(one_end), batch_size=5), lamp_engine(str(one_end), batch_size=1)
+    requests = varied(engine, settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(Qwen2ForCausalLM, "forward", forward)
+        together = run_all(engine, requests)
+    assert together == run_all(single, requests)
+    assert max(rows for rows, _ in passes) == 5
+    read = sum(rows for rows, width in passes if width > 1)
+    assert read == 16  # no prompt twice
+    steps = sum(1 for _, width in passes if width == 1)
+    tokens = sum(len(done.token_ids) - 1 for done in together)
+    assert steps <= 0.4 * tokens
+
+
+def test_every_row_has_a_length_of_its_own():
+    """Rows that have joined late are as long as those that began."""
+    engine = lamp_engine(batch_size=3)
+    requests = []
+    begun = sorted(lamp_requests(engine, 8, max_new_tokens=90), key=lambda request: -len(request.prompt))
+    for i, request in enumerate(begun):
+        budget = Budget(max_thinking_tokens=20) if i % 2 else Budget(num_ignores=3)
+        requests.append(replace(request, budget=budget))
+    lengths = [len(done.token_ids) for done in run_all(engine, requests)]
+    assert lengths[::2] == [90] * 4 and max(lengths[1::2]) < 60
+
+
+def test_no_memory_is_held_for_rows_that_have_ended(monkeypatch):
+    """The cache is as long as the longest row that runs."""
+    widths, stock = [], Qwen2ForCausalLM.forward
+
+    @functools.wraps(stock)
+    def forward(self, *args, **kwargs):
+        widths.append(kwargs["past_key_values"].get_seq_length())
+        return stock(self, *args, **kwargs)
+
+    engine = lamp_engine(batch_size=3)
+    requests = lamp_requests(engine, 30, max_new_tokens=300)
+    monkeypatch.setattr(Qwen2ForCausalLM, "forward", forward)
+    longest = max(
+        len(request.prompt) + len(done.token_ids)
+        for request, done in zip(requests, run_all(engine, requests), strict=True)
+    )
+    assert len(widths) > 3 * longest
+    assert max(widths) <= longest + decoding.EVERY
+
+
+def test_rows_that_do_not_fit_into_memory_begin_again_fewer_at_a_time(monkeypatch, caplog):
+    """Also when they no longer fit in the middle of a run; what has ended stays."""
+    stock = Qwen2ForCausalLM.forward
+
+    @functools.wraps(stock)
+    def forward(self, *args, **kwargs):
+        held = kwargs["past_key_values"].get_seq_length()
+        if len(kwargs["input_ids"]) > 3 and held > 60:
+            raise torch.OutOfMemoryError("no room")
+        return stock(self, *args, **kwargs)
+
+    engine = lamp_engine(batch_size=6)
+    requests = lamp_requests(engine, 14)
+    whole = run_all(engine, requests)
+    monkeypatch.setattr(Qwen2ForCausalLM, "forward", forward)
+    assert run_all(engine, requests) == whole
+    assert "A batch of 6 does not fit into memory and begins again with 3." in caplog.text
+
+
+@pytest.mark.parametrize("fields", [{"repetition_penalty": 1.1}, {"max_thinking_tokens": "auto"}])
+def test_rows_that_others_cannot_join_run_in_batches(monkeypatch, fields):
+    """A penalty would count the padding of those that have joined; an automatic cap depends on the batch."""
+    read, stock = [], Qwen2ForCausalLM.forward
+
+    @functools.wraps(stock)
+    def forward(self, *args, **kwargs):
+        if kwargs["input_ids"].shape[1] > 1:
+            read.append(len(kwargs["input_ids"]))
+        return stock(self, *args, **kwargs)
+
+    engine = lamp_engine(batch_size=3)
+    monkeypatch.setattr(Qwen2ForCausalLM, "forward", forward)
+    run_all(engine, lamp_requests(engine, 8, max_new_tokens=150, **fields))
+    assert read == [3, 3, 2]
+
+
+@pytest.mark.parametrize("model_type", ["mistral", "gpt_oss", "lfm3", "mamba2", "bloom"])
+def test_rows_of_every_kind_of_cache_are_what_they_are_alone(model_type, monkeypatch, caplog):
+    """Windows, in which rows join; convolutions, states and a model without positions, where batch follows batch."""
+    caplog.set_level(logging.CRITICAL)
+    monkeypatch.setattr(decoding, "EVERY", 4)
+    tokenizer = toy_tokenizer("opened")
+    fmt = ThinkingFormat.from_tokenizer(tokenizer)
+    model = tiny_model(model_type, len(tokenizer) + 3)
+    prompts = prompts_of(tokenizer, ["ab", "a longer one", "c", "abc", "x, y", "ab ab", "no", "yes"])
+    options = {"format": fmt, "max_new_tokens": 40, "logits_processor": [Pushed(fmt.ends, 200.0)]}
+    call = SweepCall(model, tokenizer, prompts, options)
+
+    def decoded(at_once: int) -> dict:
+        rows = [Row(i, Budget(max_thinking_tokens=3 + 4 * (i % 3), num_ignores=i)) for i in range(len(prompts))]
+        return {
+            done.row.prompt: (done.ids, done.report)
+            for done in Decoding(model, prompts, rows, call.make, at_once=at_once).all()
+        }
+
+    joined, stock = [], running.Standing.beside
+    monkeypatch.setattr(running.Standing, "beside", lambda *both: joined.append(both) or stock(*both))
+    together = decoded(3)
+    assert bool(joined) == (model_type in ("mistral", "gpt_oss"))
+    assert together == decoded(1)
+    assert len({len(ids) for ids, _ in together.values()}) > 3
+
+
 def test_rows_with_budgets_of_their_own_keep_them(monkeypatch):
     """Also when the batch is thinned out: each row is what it is in a batch of one."""
     engine, single = lamp_engine(batch_size=16), lamp_engine(batch_size=1)
@@ -84,6 +236,7 @@ def sizes_of(monkeypatch, prompts: list[str]) -> tuple[list, list[int], int]:
     """Completions and rows of every forward pass of a dense sweep, and tokens that were read again."""
     sizes, stock = [], Qwen2ForCausalLM.forward
 
+    @functools.wraps(stock)
     def forward(self, *args, **kwargs):
         sizes.append(len(kwargs["input_ids"]))
         return stock(self, *args, **kwargs)

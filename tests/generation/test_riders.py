@@ -5,9 +5,9 @@ from __future__ import annotations
 from s1_hf import Budget
 from s1_hf.forcing.decisions import Field
 from s1_hf.forcing.report import Ended
-from s1_hf.generation.chats import left_padded
-from s1_hf.generation.decoding import Row, decode
+from s1_hf.generation.decoding import Decoding
 from s1_hf.generation.riders import Riders
+from s1_hf.generation.running import Row
 from sweep_models import pushed_call
 
 LARGEST = Budget(max_thinking_tokens=20, num_ignores=3)
@@ -19,7 +19,7 @@ RIDING = [
 def ridden(prompts: tuple[str, ...] = ("ab", "a longer one")) -> Riders:
     call, riders = pushed_call(prompts), Riders(RIDING, len(prompts))
     largest = [Row(i, LARGEST) for i in range(len(prompts))]
-    decode(call.model, left_padded(call.rows, 0), largest, call.make(largest, 0), call.make, riders=riders)
+    list(Decoding(call.model, call.rows, largest, call.make, riders=riders).all())
     return riders
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from s1_hf.engines.request import Request
+
+if TYPE_CHECKING:
+    from s1_hf.engines.engine import Finished
 
 T = TypeVar("T")
 
@@ -18,8 +21,8 @@ logger = logging.getLogger(__name__)
 def plan_batches(requests: Sequence[Request], batch_size: int) -> list[list[Request]]:
     """Batches of one kind each, longest prompts first, so that little is padded and a batch too big shows at once.
 
-    If every batch of a plan is finished or missing as a whole, the plan of what is missing has the same batches: a run
-    that was killed resumes with the batches of an unbroken one.
+    If every batch of a plan is finished or missing as a whole, the plan of what is missing has the same batches: a
+    sweep that was killed resumes with the batches of an unbroken one.
 
     Example:
 
@@ -53,3 +56,28 @@ def in_halves(run: Callable[[list[Request]], list[T]], batch: list[Request]) -> 
     torch.cuda.empty_cache()
     half = (len(batch) + 1) // 2
     return in_halves(run, batch[:half]) + in_halves(run, batch[half:])
+
+
+def fewer_at_once(
+    run: Callable[[list[Request], int], Iterator[list[Finished]]], requests: Sequence[Request], at_once: int
+) -> Iterator[list[Finished]]:
+    """`run` with so many requests at once. If they do not fit into memory, those that have not ended begin again with
+    half as many."""
+    left = {id(request): request for request in requests}
+    while left:
+        try:
+            for finished in run(list(left.values()), at_once):
+                for request, _ in finished:
+                    del left[id(request)]
+                yield finished
+            return
+        except torch.OutOfMemoryError:
+            at_once = min(at_once, len(left))
+            if at_once == 1:
+                raise
+        fewer = (at_once + 1) // 2
+        logger.warning(
+            "A batch of %d does not fit into memory and begins again with %d. Lower `batch_size`.", at_once, fewer
+        )
+        at_once = fewer
+        torch.cuda.empty_cache()

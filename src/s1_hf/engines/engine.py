@@ -70,16 +70,16 @@ class Engine(Protocol):
         """Raises a `ValueError` for requests that cannot be run; reads no weights."""
 
     def plan(self, requests: Sequence[Request]) -> list[list[Request]]:
-        """The batches that [`run`] makes of the requests; of several processes, this one's share."""
+        """What shares a batch, at first; of several processes, this one's share."""
 
     def run(self, requests: Sequence[Request], on_step: Step) -> Iterator[list[Finished]]:
-        """Batch after batch, each as soon as it is finished, whole."""
+        """Some requests at a time, as soon as they are finished."""
 
     def check_sweep(self, settings: Sequence[Budget]) -> None:
         """Raises a `ValueError` for settings, or a model, that cannot be swept; reads no weights."""
 
     def sweep(self, requests: Sequence[Request], settings: Sequence[Budget], on_step: Step) -> Iterator[SweptBatch]:
-        """Likewise, under every setting; the requests' own caps and ignores do not count."""
+        """Batch after batch, whole, under every setting; the requests' own caps and ignores do not count."""
 
 
 class Recorded:
@@ -114,7 +114,7 @@ class Recorded:
         return found
 
     def run(self, requests: Sequence[Request], on_step: Step) -> Iterator[list[Finished]]:
-        """First what the ledger holds, in one list that may be empty, then batch after batch of the rest."""
+        """First what the ledger holds, in one list that may be empty, then the rest as it is finished."""
         found = self.found(requests)
         self._wait()
         yield found

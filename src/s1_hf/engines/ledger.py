@@ -1,11 +1,11 @@
 """The ledger of a run: what is finished is on the disk at once, so that a killed run resumes and loses nothing.
 
 A ledger is a folder. Every process that works for the run appends to a file of its own there. A line holds what was
-finished together, a whole batch, and is forced to the disk (fsync) before the next batch begins: after a kill at any
-moment a batch is there or it is not. A torn last line is left out by those who read, and cut off by the process that
-appends, which holds the lock of its part (`s1_hf.engines.locking`). Each entry has a key that covers everything that
-decides about it, so that an entry is never reused for anything else. An entry may be added again, by a sweep that lacks
-some of its settings or to retry an error: the last one counts.
+finished together, and is forced to the disk (fsync) before the engine goes on: after a kill at any moment it is there
+or it is not. A torn last line is left out by those who read, and cut off by the process that appends, which holds the
+lock of its part (`s1_hf.engines.locking`). Each entry has a key that covers everything that decides about it, so that
+an entry is never reused for anything else. An entry may be added again, by a sweep that lacks some of its settings or
+to retry an error: the last one counts.
 """
 
 from __future__ import annotations

@@ -9,25 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from s1_hf.engines.batches import in_halves, plan_batches
+from s1_hf.engines.batches import fewer_at_once, in_halves, plan_batches
 from s1_hf.engines.engine import Finished, Step, SweptBatch, finished_batch, under
 from s1_hf.engines.fingerprint import weights_in_memory
 from s1_hf.engines.giving_up import GiveUp
-from s1_hf.engines.plain_config import ends_of, own_settings_only, padding_of, plain_config
+from s1_hf.engines.plain_config import ends_of, own_settings_only, plain_config
 from s1_hf.engines.request import Request
 from s1_hf.forcing.budget import check_effect
 from s1_hf.forcing.collect import stacked
 from s1_hf.forcing.draws import SeededDraws
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.generation.cache_rows import check_rows, follows_rows
-from s1_hf.generation.chats import Completion, completion_of, left_padded
+from s1_hf.generation.chats import completion_of
 from s1_hf.generation.context import check_fits, context_of
 from s1_hf.generation.criteria import StepListener
-from s1_hf.generation.decoding import Call, Row, decode
+from s1_hf.generation.decoding import Decoding
 from s1_hf.generation.generate import forcing_arguments
 from s1_hf.generation.grids import chosen_settings, largest_setting, smallest_setting
 from s1_hf.generation.guards import check_can_ignore, check_model
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
+from s1_hf.generation.running import Call, Ended, Row
 from s1_hf.generation.sweep import SweepCall, sweep_batch
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class TransformersEngine:
     """An [`Engine`] that runs a transformers model in this process.
 
     Requests are cut into batches of one kind, longest prompts first, so that little is padded and a batch too big shows
-    at once. Rows that have ended leave their batch. A batch that does not fit into the GPU's memory is run in halves.
+    at once. Rows that have ended leave their batch, and waiting ones take their places where the model's cache allows
+    it. A batch that does not fit into the GPU's memory begins again with half as many rows.
     Nothing is left to the model's own `generation_config` but its ends of sequence. When sampling, each row is drawn by
     its own seed, so that batches do not change what it becomes, up to the rounding of scores. It cannot do beam search.
 
@@ -170,9 +172,11 @@ class TransformersEngine:
 
     def run(self, requests: Sequence[Request], on_step: Step) -> Iterator[list[Finished]]:
         """See [`Engine`]."""
+        kinds: dict[Any, list[Request]] = {}
         for batch in self.plan(requests):
-            completions = in_halves(partial(self._run, on_step=on_step), batch)
-            yield finished_batch(batch, completions)
+            kinds.setdefault(batch[0].batch_key, []).extend(batch)
+        for kind in kinds.values():
+            yield from fewer_at_once(partial(self._run, on_step=on_step), kind, self.batch_size)
 
     def sweep(self, requests: Sequence[Request], settings: Sequence[Budget], on_step: Step) -> Iterator[SweptBatch]:
         """See [`Engine`]."""
@@ -186,35 +190,49 @@ class TransformersEngine:
                 whole = whole.joined(half)
             yield whole
 
-    def _run(self, batch: list[Request], on_step: Step) -> list[Completion]:
-        """One batch, whose rows have the same `batch_key`."""
-        steering, fmt = batch[0].steering, self._format_for(batch[0])
-        processors: list[LogitsProcessor] = []
-        if steering is not None:
-            processors.append(steering.processor(self.tokenizer, fmt))
+    def _run(self, requests: list[Request], at_once: int, on_step: Step) -> Iterator[list[Finished]]:
+        """Requests of one `batch_key`."""
+        size = at_once if _stays_together(requests[0]) else len(requests)
+        for first in range(0, len(requests), size):
+            yield from self._decoded(requests[first : first + size], at_once, on_step)
 
-        def make_call(rows: Sequence[Row], steps: int) -> Call:
-            return self._call([batch[row.prompt] for row in rows], steps, processors, on_step)
+    def _decoded(self, requests: list[Request], at_once: int, on_step: Step) -> Iterator[list[Finished]]:
+        first = requests[0]
+        steering = first.steering
+        own = None if steering is None else steering.processor(self.tokenizer, self._format_for(first))
+        processors: list[LogitsProcessor] = [] if own is None else [own]
 
-        rows = [Row(i, request.budget) for i, request in enumerate(batch)]
-        call = make_call(rows, 0)
-        # An "auto" cap depends on the whole batch, and what steers rows has to see all of them.
-        thins = batch[0].budget.max_thinking_tokens != "auto" and steering is None and follows_rows(self.config)
-        inputs = left_padded([list(request.prompt) for request in batch], padding_of(self.tokenizer, self.ends))
-        inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+        def make_call(rows: Sequence[Row]) -> Call:
+            return self._call([requests[row.prompt] for row in rows], rows, processors, on_step)
+
+        decoding = Decoding(
+            self.model,
+            [list(request.prompt) for request in requests],
+            [Row(i, request.budget) for i, request in enumerate(requests)],
+            make_call,
+            at_once=at_once,
+            thins=follows_rows(self.config) and not _stays_together(first),
+            refills=first.repetition_penalty == 1,  # which would count the padding of rows that have joined
+        )
+        while ended := self._next(decoding):
+            finished: list[Finished] = []
+            for done in ended:
+                request = requests[done.row.prompt]
+                prompt = list(request.prompt)
+                completion = completion_of(self.tokenizer, decoding.automaton, prompt, done.ids, done.report)
+                if steering is not None:
+                    completion = steering.finished(processors[0], done.row.prompt, completion)
+                finished.append(Finished(request, completion))
+            yield finished
+
+    def _next(self, decoding: Decoding) -> list[Ended]:
         with own_settings_only(self.model, self.ends):
-            decoded = decode(self.model, inputs, rows, call, make_call, thins=thins)
-        completions = []
-        for done in sorted(decoded.ended, key=lambda done: done.row.prompt):
-            prompt = list(batch[done.row.prompt].prompt)
-            completion = completion_of(self.tokenizer, call.processor.automaton, prompt, done.ids, done.report)
-            if steering is not None:
-                completion = steering.finished(processors[0], done.row.prompt, completion)
-            completions.append(completion)
-        return completions
+            return decoding.next()
 
-    def _call(self, requests: list[Request], steps: int, processors: list[LogitsProcessor], on_step: Step) -> Call:
-        """The call of `generate` for rows of one kind that have already drawn `steps` tokens."""
+    def _call(
+        self, requests: list[Request], rows: Sequence[Row], processors: list[LogitsProcessor], on_step: Step
+    ) -> Call:
+        """The call of `generate` for rows of one kind."""
         first = requests[0]
         criteria: list[Any] = [StepListener(on_step)]
         give_up = None
@@ -223,7 +241,7 @@ class TransformersEngine:
             criteria.append(give_up)
         draws = None
         if first.sampling is not None:
-            draws = SeededDraws([request.seed for request in requests], [steps] * len(requests))
+            draws = SeededDraws([request.seed for request in requests], [len(row.forced) for row in rows])
         arguments = forcing_arguments(
             self.model,
             self.tokenizer,
@@ -272,3 +290,11 @@ class TransformersEngine:
     def ends(self) -> list[int]:
         """The ids that end a sequence: the model's own, and the tokenizer's. Reads the weights."""
         return ends_of(self.tokenizer, self.model.generation_config)
+
+
+def _stays_together(request: Request) -> bool:
+    """Whether rows like this one have to begin and end together.
+
+    An "auto" cap depends on the whole batch, and what steers rows has to see all of them.
+    """
+    return request.budget.max_thinking_tokens == "auto" or request.steering is not None

@@ -5,12 +5,12 @@
 - `run`: `evaluate`, from settings to results; not imported here, because lighteval's pipeline imports slowly.
 - `sweeping`: a grid of budgets in one pass.
 
-What holds. **A run that was killed and started again by the same command gives what an unbroken run gives**, to the
-last token, in every dtype, greedy or sampling: batches are on the disk as a whole, what is missing is cut into the
-same batches, and a sample's draws follow only from `seed`, task, problem and its number. Batch size, number of
-processes and which other problems are asked change the rounding of scores and nothing else: in float32 greedy answers
-are the same, as far as no two tokens are equally likely to the last digits; in bfloat16 they are not. Samples on disk
-are reused under every batch size and device, and never under other weights, settings or prompts.
+What holds. **A run that was killed and started again by the same command gives what an unbroken run gives**, greedy or
+sampling: what has ended is on the disk, and a sample's draws follow only from `seed`, task, problem and its number. The
+rows that run beside it (batch size, number of processes, a kill, which other problems are asked) change the rounding of
+scores and nothing else: in float32 greedy answers are the same, as far as no two tokens are equally likely to the last
+digits; in bfloat16 they may differ. A sweep's batches are whole, so that there a kill does not even do that.
+Samples on disk are reused under every batch size and device, and never under other weights, settings or prompts.
 """
 
 from s1_hf.engines.progress import Progress

@@ -1,202 +1,203 @@
 """`generate` for a batch whose rows come and go.
 
 Rows of thinking end at very different times, and in a sweep one row becomes several. So the rows that have ended leave
-the batch, and where a setting of a sweep decides otherwise than the row it rides on, the row is doubled: nothing is
-computed twice, nothing is taken back, and the tokens are those of one call for each row, up to the rounding of a batch
-of another size. Everything else is `generate`'s own: it prepares the call, and each step is made as it makes it.
+the batch, waiting ones take their places, and where a setting of a sweep decides otherwise than the row it rides on,
+the row is doubled: nothing is computed twice, nothing is taken back, and the tokens are those of one call for each row,
+up to the rounding of another batch. Everything else is `generate`'s own: it prepares each prompt's call, and each step
+is made as it makes it.
 """
 
 from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import GenerationMixin, LogitsProcessorList, StoppingCriteriaList
+from transformers import GenerationMixin, LogitsProcessorList, MaxLengthCriteria, StoppingCriteriaList
 from transformers.generation.utils import ALL_CACHE_NAMES
 
-from s1_hf.generation.cache_rows import take_rows
-from s1_hf.generation.generate import processor_in
+from s1_hf.generation.cache_rows import can_join
+from s1_hf.generation.chats import left_padded
 from s1_hf.generation.reports import report_of
+from s1_hf.generation.running import Batch, Call, Ended, Row, Standing
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel
 
-    from s1_hf.forcing.budget import Budget
-    from s1_hf.forcing.report import Report
-    from s1_hf.generation.branches import Branch
-    from s1_hf.generation.processor import BudgetForcingLogitsProcessor
+    from s1_hf.forcing.automaton import Automaton
     from s1_hf.generation.riders import Riders
 
 SMALLEST = 8  # rows; a smaller batch is not thinned out
-EVERY = 16  # steps between two looks for rows to thin out
+EVERY = 16  # steps between two looks for rows that may leave
 
 _SAYS_LENGTH = "next_sequence_length" in inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
 
 
-@dataclass(eq=False)
-class Row:
-    """A row of a running batch.
-
-    Args:
-        prompt (`int`): the index of its prompt.
-        budget ([`Budget`]): what holds for it from here on.
-        branch ([`Branch`], *optional*): where it has left the row that it came from.
-        forced (`tuple[bool, ...]`): which of its tokens were forced, as far as it has been reported.
-    """
-
-    prompt: int
-    budget: Budget
-    branch: Branch | None = None
-    forced: tuple[bool, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Ended:
-    """A row that has ended: its generated ids, the end of sequence included, and its report."""
-
-    row: Row
-    ids: list[int]
-    report: Report
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """What budget forcing gives `generate` for the rows of a batch.
-
-    Args:
-        arguments (`dict`): of [`budget_forcing`].
-    """
-
-    arguments: dict[str, Any]
-
-    @property
-    def processor(self) -> BudgetForcingLogitsProcessor:
-        """The one among them."""
-        return processor_in(self.arguments)
-
-    @property
-    def criterion(self) -> Any:
-        """The one among them, around all others."""
-        return self.arguments["stopping_criteria"][-1]
-
-
-@dataclass(eq=False)
-class _Batch:
-    """What is carried from step to step."""
-
-    rows: list[Row]
-    call: Call
-    ids: torch.Tensor  # (batch_size, length)
-    carried: dict[str, Any]  # for the model
-    processors: LogitsProcessorList
-    criteria: StoppingCriteriaList
-    unfinished: torch.Tensor  # (batch_size,) bool
-    has_cache: bool = False  # or the rows have to be read first
-
-
-def decode(
-    model: PreTrainedModel,
-    inputs: dict[str, torch.Tensor],
-    rows: Sequence[Row],
-    call: Call,
-    make_call: Callable[[Sequence[Row], int], Call],
-    *,
-    riders: Riders | None = None,
-    thins: bool = True,
-) -> Decoding:
-    """Generate for a batch.
-
-    Args:
-        inputs (`dict`): `input_ids` and `attention_mask`, of shape `(batch_size, width)`, padded on the left.
-        rows (`Sequence[Row]`): one per prompt.
-        call ([`Call`]): for all of them.
-        make_call (`Callable`): `(rows, steps)` to the call for rows that have drawn so many tokens.
-        riders ([`Riders`], *optional*): settings that may leave the rows; their rows are then in the result too.
-        thins (`bool`): whether rows that have ended may leave the batch.
-    """
-    decoding = Decoding(model, list(rows), call, make_call, riders, thins)
-
-    def steps(model: Any, input_ids: Any, **prepared: Any) -> Any:  # as `generate` calls it
-        return decoding.run(input_ids, **prepared)
-
-    generate: Any = type(model).generate  # type: ignore[attr-defined]  # a folder may have replaced the model's own
-    generate(model, **inputs, **call.arguments, custom_generate=steps)
-    return decoding
-
-
 class Decoding:
-    """One batch while it is decoded, and what came of it.
-
-    At most twice as many rows as there are prompts run together: if more would, those that have branched off run first,
-    by themselves, while the others wait.
+    """Rows while they are decoded.
 
     Args:
-        riders, thins: as in [`decode`].
+        prompts (`Sequence[list[int]]`): ids.
+        rows (`Sequence[Row]`): one per prompt, in the order in which they are begun.
+        make_call (`Callable`): from rows to the call for them. They go on behind what is reported of them.
+        at_once (`int`, *optional*): how many rows run together; all by default. If more would, because rows are
+            doubled, up to twice as many do; beyond that those that have branched off run first, by themselves.
+        riders ([`Riders`], *optional*): settings that may leave the rows; their rows then end here too.
+        thins (`bool`): whether rows that have ended may leave the batch before the others.
+        refills (`bool`): whether waiting rows may then take their places, if the model's cache allows it; otherwise
+            they begin when all others have ended.
 
     Attributes:
-        ended (`list[Ended]`): the rows, in the order in which they ended.
         read_again (`int`): tokens that went through the model twice, because its cache could not follow the rows.
     """
 
     def __init__(
         self,
         model: PreTrainedModel,
-        rows: list[Row],
-        call: Call,
-        make_call: Callable[[Sequence[Row], int], Call],
-        riders: Riders | None,
-        thins: bool,
+        prompts: Sequence[list[int]],
+        rows: Sequence[Row],
+        make_call: Callable[[Sequence[Row]], Call],
+        *,
+        at_once: int | None = None,
+        riders: Riders | None = None,
+        thins: bool = True,
+        refills: bool = True,
     ) -> None:
         self._model: Any = model
-        self._rows, self._call, self._make_call = rows, call, make_call
-        self._riders, self._thins = riders, thins
+        self._prompts, self._make_call = prompts, make_call
+        self._waiting = deque(rows)
+        self._at_once = at_once or len(rows)
+        self._riders, self._thins, self._refills = riders, thins, refills
+        self._standing: Standing | None = None
+        self._ended: list[Ended] = []
+        # As `generate` has prepared them, for prompts that were begun last:
         self._config: GenerationConfig
-        self._width = 0  # of the prompts
-        self._empty: dict[str, Any]  # caches as `generate` has made them
-        self.ended: list[Ended] = []
+        self._processors: LogitsProcessorList
+        self._criteria: StoppingCriteriaList
+        self._own: Call  # whose processor and criterion are among them
+        self._empty: dict[str, Any]  # caches
+        self._most = 0  # tokens that a row may get
+        self._joins = False  # whether others may join these rows
         self.read_again = 0
 
-    def run(
-        self,
-        input_ids: torch.Tensor,
-        *,
-        logits_processor: LogitsProcessorList,
-        stopping_criteria: StoppingCriteriaList,
-        generation_config: GenerationConfig,
-        **carried: Any,
-    ) -> torch.Tensor:
-        """In place of `generate`'s own loop: arguments as it has prepared them."""
-        self._config, self._width = generation_config, input_ids.shape[1]
-        self._empty = {name: copy.deepcopy(carried[name]) for name in ALL_CACHE_NAMES if name in carried}
-        unfinished = torch.ones(len(input_ids), dtype=torch.bool, device=input_ids.device)
-        batch = _Batch(self._rows, self._call, input_ids, carried, logits_processor, stopping_criteria, unfinished)
-        if self._riders is not None:
-            self._riders.begin(self._call.processor, input_ids)
-        self._run(batch)
-        return input_ids
+    @torch.no_grad()
+    def next(self) -> list[Ended]:
+        """The rows that end next, some at a time, in the order in which they end; none when all have."""
+        self._ended = []
+        while not self._ended and (self._standing is not None or self._waiting):
+            self._standing = self._stretch(self._filled())
+        return self._ended
 
-    def _run(self, batch: _Batch | None) -> None:
-        """Until all rows of the batch, and those that branch off them, have ended."""
-        while batch is not None:
+    def all(self) -> Iterator[Ended]:
+        """The rows, in the order in which they end."""
+        while ended := self.next():
+            yield from ended
+
+    @property
+    def automaton(self) -> Automaton:
+        """What the rows that have ended were read with."""
+        return self._own.processor.automaton
+
+    # -- rows that come -----------------------------------------------------------------------------------------
+
+    def _filled(self) -> Batch:
+        """The rows that go on, and as many of the waiting ones as may run beside them."""
+        standing = self._standing
+        if standing is None:
+            return self._begun(self._at_once)
+        room = self._at_once - len(standing.rows)
+        if self._waiting and room > 0 and self._refills and self._joins and standing.has_cache:
+            batch = self._begun(room)
+            batch.call.processor.resume(batch.call.processor.state_after(batch.ids))  # a first token is no whole call
+            fresh = self._stretch(batch, once=True)
+            standing = standing if fresh is None else standing.beside(fresh)
+        return self._resumed(standing)
+
+    def _begun(self, most: int) -> Batch:
+        """Waiting rows, as `generate` prepares their call."""
+        rows = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        call = self._make_call(rows)
+        config = call.processor.generation_config
+        assert config is not None
+        inputs = left_padded([self._prompts[row.prompt] for row in rows], config.pad_token_id or 0)
+        inputs = {name: tensor.to(self._model.device) for name, tensor in inputs.items()}
+        begun = []
+
+        def keep(model: Any, input_ids: torch.Tensor, **prepared: Any) -> torch.Tensor:  # as `generate` calls it
+            begun.append((input_ids, prepared))
+            return input_ids
+
+        generate: Any = type(self._model).generate  # a folder may have replaced the model's own
+        generate(self._model, **inputs, **call.arguments, custom_generate=keep)
+        (ids, prepared) = begun[0]
+        self._own, self._config = call, prepared.pop("generation_config")
+        self._processors = prepared.pop("logits_processor")
+        criteria = prepared.pop("stopping_criteria")
+        self._criteria = StoppingCriteriaList([one for one in criteria if not isinstance(one, MaxLengthCriteria)])
+        self._most = self._config.max_length - ids.shape[1]  # each row has a length of its own, from its first token on
+        self._empty = {name: copy.deepcopy(prepared[name]) for name in ALL_CACHE_NAMES if name in prepared}
+        self._joins = can_join(self._model, prepared)
+        if self._riders is not None:
+            self._riders.begin(call.processor, ids)
+        return self._batch(rows, call, ids, prepared)
+
+    def _resumed(self, standing: Standing) -> Batch:
+        """Rows that go on where they stand."""
+        carried = standing.carried
+        if not standing.has_cache:
+            carried = carried | copy.deepcopy(self._empty)
+            mask = carried.get("attention_mask")
+            self.read_again += standing.ids.numel() if mask is None else int(mask.sum())
+        call = self._make_call(standing.rows)
+        call.processor.resume(standing.state)
+        batch = self._batch(standing.rows, call, standing.ids, carried)
+        batch.is_read, batch.has_cache = True, standing.has_cache
+        return batch
+
+    def _batch(self, rows: list[Row], call: Call, ids: torch.Tensor, carried: dict[str, Any]) -> Batch:
+        processor, criterion = self._own.processor, self._own.criterion
+        return Batch(
+            rows=rows,
+            call=call,
+            ids=ids,
+            carried=carried,
+            processors=LogitsProcessorList([call.processor if one is processor else one for one in self._processors]),
+            criteria=StoppingCriteriaList([call.criterion if one is criterion else one for one in self._criteria]),
+            start=ids.shape[1],
+            limits=[ids.shape[1] + self._most - len(row.forced) for row in rows],
+            unfinished=torch.ones(len(rows), dtype=torch.bool, device=ids.device),
+        )
+
+    # -- steps --------------------------------------------------------------------------------------------------
+
+    def _stretch(self, batch: Batch, once: bool = False) -> Standing | None:
+        """Steps until the batch changes, or only one; who goes on then."""
+        while True:
             leaving = self._step(batch)
             length = batch.ids.shape[1]
-            is_due = (length - self._width) % EVERY == 0 or length >= self._config.max_length
-            if leaving is None and not (is_due or batch.ids.device.type == "cpu"):
+            is_due = length % EVERY == 0 or length in batch.limits
+            if leaving is None and not (once or is_due or batch.ids.device.type == "cpu"):
                 continue  # without a wait for the device
             left = int(batch.unfinished.sum())
-            thins = self._thins and is_due and len(batch.rows) >= SMALLEST and left <= len(batch.rows) // 2
-            if (leaving is not None and bool(leaving.any())) or left == 0 or thins:
-                batch = self._changed(batch, leaving is not None)
+            leaves = is_due and self._is_worth(len(batch.rows), left)
+            if once or leaves or left == 0 or (leaving is not None and bool(leaving.any())):
+                return self._changed(batch, leaving is not None)
 
-    def _step(self, batch: _Batch) -> torch.Tensor | None:
+    def _is_worth(self, rows: int, left: int) -> bool:
+        """Whether those of so many rows that have ended leave, which costs as much as some steps."""
+        if self._waiting and self._refills and self._joins:
+            return rows - left >= max(rows // 4, 1)
+        return self._thins and rows >= SMALLEST and left <= rows // 2
+
+    def _step(self, batch: Batch) -> torch.Tensor | None:
         """One more token in every row, as `generate` makes it; returns which riders leave, see [`Riders.look`]."""
         # 1. The model.
         model, config = self._model, self._config
-        if batch.has_cache or (batch.carried.get("use_cache") is False and batch.ids.shape[1] > self._width):
+        if batch.has_cache or (batch.is_read and batch.carried.get("use_cache") is False):
             length = {"next_sequence_length": 1 if batch.carried["use_cache"] else None} if _SAYS_LENGTH else {}
             inputs = model.prepare_inputs_for_generation(batch.ids, **length, **batch.carried)
             with model._optimize_model_for_decode():
@@ -204,7 +205,7 @@ class Decoding:
         else:
             outputs = model._prefill(batch.ids, config, batch.carried)
         batch.carried = model._update_model_kwargs_for_generation(outputs, batch.carried)
-        batch.has_cache = bool(batch.carried["use_cache"])
+        batch.is_read, batch.has_cache = True, bool(batch.carried["use_cache"])
         # 2. A token; rows that have ended are padded.
         logits = outputs.logits[:, -1].to(copy=True, dtype=torch.float32, device=batch.ids.device)
         del outputs
@@ -216,26 +217,32 @@ class Decoding:
         # 3. Who ends, and who leaves.
         running = batch.unfinished
         batch.unfinished = running & ~batch.criteria(batch.ids, None)
+        if batch.ids.shape[1] in batch.limits:
+            full = torch.tensor([limit == batch.ids.shape[1] for limit in batch.limits], device=running.device)
+            batch.call.processor.note_sequences(batch.ids, full)
+            batch.unfinished = batch.unfinished & ~full
         if self._riders is None or not self._riders.riding or batch.rows[0].branch is not None:
             return None
         return self._riders.look(batch.call.processor, batch.ids, running)
 
-    # -- where the batch changes --------------------------------------------------------------------------------
+    # -- rows that leave, and rows that are doubled -------------------------------------------------------------
 
-    def _changed(self, batch: _Batch, looked: bool) -> _Batch | None:
-        """The batch without the rows that have ended, and with those that branch off; `None` if there is none left.
+    def _changed(self, batch: Batch, looked: bool) -> Standing | None:
+        """The rows without those that have ended, and with those that branch off; `None` if there is none left.
 
         Args:
             looked (`bool`): whether the riders have looked at the last step.
         """
-        processor, steps = batch.call.processor, batch.ids.shape[1] - self._width
+        processor = batch.call.processor
+        steps = batch.ids.shape[1] - batch.start + len(batch.rows[0].forced)  # of all rows, where there are riders
         # 1. The rows as they are.
         staying = batch.unfinished.nonzero()[:, 0].tolist()
         for i, (row, report) in enumerate(zip(batch.rows, processor.reports(batch.ids), strict=True)):
+            first = batch.start - len(row.forced)
             row.forced += report.forced
             if i not in staying:
-                ids = batch.ids[i, self._width :].tolist()[: len(row.forced)]
-                self.ended.append(Ended(row, ids, replace(report, forced=row.forced)))
+                ids = batch.ids[i, first:].tolist()[: len(row.forced)]
+                self._ended.append(Ended(row, ids, replace(report, forced=row.forced)))
         # 2. Those that branch off: each is a row's double but for the last token.
         doubles: list[tuple[int, Row]] = []
         if looked and self._riders is not None:
@@ -243,56 +250,30 @@ class Decoding:
             for i, branch in self._riders.leave(batch.rows, steps - 1, kept):
                 forced = (*batch.rows[i].forced[: steps - 1], True)
                 double = Row(branch.row, branch.budget, branch, forced)
-                if batch.ids.shape[1] < self._config.max_length:
+                if steps < self._most:
                     doubles.append((i, double))
                 else:
-                    ids = [*batch.ids[i, self._width : -1].tolist(), branch.token]
-                    self.ended.append(Ended(double, ids, report_of(branch.state, forced)))
+                    ids = [*batch.ids[i, -steps:-1].tolist(), branch.token]
+                    self._ended.append(Ended(double, ids, report_of(branch.state, forced)))
         if not staying and not doubles:
             return None
         return self._in_turn(batch, staying, doubles)
 
-    def _in_turn(self, batch: _Batch, staying: list[int], doubles: list[tuple[int, Row]]) -> _Batch | None:
+    def _in_turn(self, batch: Batch, staying: list[int], doubles: list[tuple[int, Row]]) -> Standing | None:
         """These rows, if they are not too many; else the branches run to their ends, and the others are left."""
         state = batch.call.processor.state_after(batch.ids)
         chosen = [(i, batch.rows[i]) for i in staying] + doubles
-        room = len(self._rows)
+        room = self._at_once
         if len(chosen) <= 2 * room:
             return self._chosen(batch, chosen, state)
         branches = [(i, row) for i, row in chosen if row.branch is not None]
         for first in range(0, len(branches), room):
-            self._run(self._chosen(batch, branches[first : first + room], state))
+            some: Standing | None = self._chosen(batch, branches[first : first + room], state)
+            while some is not None:
+                some = self._stretch(self._resumed(some))
         others = [(i, row) for i, row in chosen if row.branch is None]
         return self._chosen(batch, others, state) if others else None
 
-    def _chosen(self, batch: _Batch, chosen: list[tuple[int, Row]], state: torch.Tensor) -> _Batch:
-        """A batch of rows of this one, each with the row that it is from now on."""
-        places = torch.tensor([i for i, _ in chosen], device=batch.ids.device)
-        rows = [row for _, row in chosen]
-        carried, has_cache = take_rows(self._model, batch.carried, places, len(batch.rows))
-        ids, state = batch.ids[places], state[:, places]
-        for place, (i, row) in enumerate(chosen):
-            if batch.rows[i] is not row:  # a new double
-                assert row.branch is not None
-                ids[place, -1] = row.branch.token
-                state[:, place] = torch.tensor(row.branch.state, device=state.device)
-        if not has_cache:
-            carried |= copy.deepcopy(self._empty)
-            mask = carried.get("attention_mask")
-            self.read_again += ids.numel() if mask is None else int(mask.sum())
-        call = self._make_call(rows, ids.shape[1] - self._width)
-        call.processor.resume(state)
-        return _Batch(
-            rows=rows,
-            call=call,
-            ids=ids,
-            carried=carried,
-            processors=LogitsProcessorList(
-                [call.processor if one is batch.call.processor else one for one in batch.processors]
-            ),
-            criteria=StoppingCriteriaList(
-                [call.criterion if one is batch.call.criterion else one for one in batch.criteria]
-            ),
-            unfinished=torch.ones(len(rows), dtype=torch.bool, device=ids.device),
-            has_cache=has_cache,
-        )
+    def _chosen(self, batch: Batch, chosen: list[tuple[int, Row]], state: torch.Tensor) -> Standing:
+        standing = Standing.of(self._model, batch, chosen, state)
+        return standing.cut() if self._joins and standing.has_cache else standing

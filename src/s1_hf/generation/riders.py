@@ -13,8 +13,8 @@ from s1_hf.generation.branches import Branch, Decisions, budget_after, departure
 
 if TYPE_CHECKING:
     from s1_hf.forcing.budget import Budget
-    from s1_hf.generation.decoding import Row
     from s1_hf.generation.processor import BudgetForcingLogitsProcessor
+    from s1_hf.generation.running import Row
 
 
 class Riders:

@@ -23,12 +23,13 @@ from s1_hf.forcing.draws import SeededDraws
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.forcing.values import is_count, plain
 from s1_hf.generation.cache_rows import check_rows
-from s1_hf.generation.chats import Completion, Prompt, as_list, completion_of, left_padded, prompt_ids
-from s1_hf.generation.decoding import Call, Row, decode
+from s1_hf.generation.chats import Completion, Prompt, as_list, completion_of, prompt_ids
+from s1_hf.generation.decoding import Decoding
 from s1_hf.generation.generate import forcing_arguments, processor_in
 from s1_hf.generation.grids import chosen_settings, largest_setting, smallest_setting
 from s1_hf.generation.guards import check_model
 from s1_hf.generation.riders import Riders
+from s1_hf.generation.running import Call, Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -225,11 +226,11 @@ class SweepCall:
     options: dict[str, Any]
     seeds: Sequence[int] | None = None
 
-    def make(self, rows: Sequence[Row], steps: int) -> Call:
-        """The call for rows that have drawn so many tokens."""
+    def make(self, rows: Sequence[Row]) -> Call:
+        """The call for rows that go on behind what is reported of them."""
         draws = None
         if self.seeds is not None:
-            draws = SeededDraws([self.seeds[row.prompt] for row in rows], [steps] * len(rows))
+            draws = SeededDraws([self.seeds[row.prompt] for row in rows], [len(row.forced) for row in rows])
         budget = stacked([row.budget for row in rows])
         return Call(forcing_arguments(self.model, self.tokenizer, budget, draws=draws, **self.options))
 
@@ -241,18 +242,13 @@ def sweep_batch(call: SweepCall, settings: Sequence[Budget]) -> tuple[list[list[
     # 1. The largest setting's rows, on which the others ride until they branch off.
     riders = Riders([setting for setting in settings if setting != largest], len(call.rows))
     rows = [Row(prompt, largest) for prompt in range(len(call.rows))]
-    first = call.make(rows, 0)
-    config = first.processor.generation_config
-    assert config is not None
-    inputs = left_padded(list(call.rows), config.pad_token_id or 0)
-    inputs = {name: tensor.to(call.model.device) for name, tensor in inputs.items()}
-    decoded = decode(call.model, inputs, rows, first, call.make, riders=riders if riders.riding else None)
+    decoding = Decoding(call.model, call.rows, rows, call.make, riders=riders if riders.riding else None)
     # 2. What each of them wrote.
     trace: dict[int, Completion] = {}
     answers: dict[Branch, Completion] = {}
-    for done in decoded.ended:
+    for done in decoding.all():
         prompt = call.rows[done.row.prompt]
-        written = completion_of(call.tokenizer, first.processor.automaton, prompt, done.ids, done.report)
+        written = completion_of(call.tokenizer, decoding.automaton, prompt, done.ids, done.report)
         if done.row.branch is None:
             trace[done.row.prompt] = written
         else:
@@ -264,7 +260,7 @@ def sweep_batch(call: SweepCall, settings: Sequence[Budget]) -> tuple[list[list[
         branches = [None] * len(rows) if setting == largest else next(of_settings)
         done_rows.append([trace[r] if branch is None else answers[branch] for r, branch in enumerate(branches)])
     own = [trace[r] for r in range(len(rows))]
-    return done_rows, _cost(call, own, answers, done_rows, decoded.read_again, time.perf_counter() - begun)
+    return done_rows, _cost(call, own, answers, done_rows, decoding.read_again, time.perf_counter() - begun)
 
 
 def _cost(

@@ -67,7 +67,7 @@ class Kept:
         return self._engine.plan([request for request in requests if request.key not in found])
 
     def run(self, requests: Sequence[Request], on_step: Step) -> Iterator[list[Finished]]:
-        """First what the ledger holds, then batch after batch."""
+        """First what the ledger holds, then the rest as it is finished."""
         if self._generates:
             yield from self._recorded.run(requests, on_step)
             return
