@@ -15,6 +15,7 @@ from reporting import RESULTS, publish
 BENCHMARKS = (
     "step_cost",
     "in_generate",
+    "gpu",
     "ignores",
     "sweeps",
     "training_memory",

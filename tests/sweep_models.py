@@ -38,12 +38,16 @@ def random_model(family: str, seed: int) -> tuple[Qwen2ForCausalLM, object, Thin
     return Qwen2ForCausalLM(config).double().eval(), tokenizer, ThinkingFormat.from_tokenizer(tokenizer)
 
 
+def prompts_of(tokenizer, questions: list[str]) -> list[list[int]]:
+    found = []
+    for question in questions:
+        chat = [{"role": "user", "content": question}]
+        found.append(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"])
+    return found
+
+
 def pushed_call(prompts: Sequence[str]) -> SweepCall:
     """A sweep of these prompts by a model that soon wants to end."""
     model, tokenizer, fmt = random_model("opened", 1)
-    rows = []
-    for prompt in prompts:
-        chat = [{"role": "user", "content": prompt}]
-        rows.append(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"])
     options = {"format": fmt, "max_new_tokens": 60, "logits_processor": [Pushed(fmt.ends, 200.0)]}
-    return SweepCall(model, tokenizer, rows, options)
+    return SweepCall(model, tokenizer, prompts_of(tokenizer, prompts), options)

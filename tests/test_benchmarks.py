@@ -34,6 +34,16 @@ def test_in_generate_has_a_row_for_every_way_of_decoding(run, tmp_path):
     assert all(row["plain"] > 0 and row["budget"] > 0 for row in rows)
 
 
+def test_gpu_has_a_row_for_every_way_of_decoding_and_for_both_ways_of_batching(run, tmp_path):
+    run.main(["--only", "gpu", "--quick", "--results", str(tmp_path)])
+    rows = json.loads((tmp_path / "gpu.json").read_text())["rows"]
+    assert [row.get("decoding") or row["way"] for row in rows] == [
+        *("greedy", "top-k 20, top-p 0.95", "top-p 0.95"),
+        *("static batches", "s1-hf"),
+    ]
+    assert all(row["plain"] > 0 and row["replayed"] > 0 for row in rows[:3])
+
+
 def test_ignores_gives_equal_tokens_and_spares_the_prefills_of_all_rounds_but_the_first(run, tmp_path, capsys):
     run.main(["--only", "ignores", "--quick", "--results", str(tmp_path)])
     rows = json.loads((tmp_path / "ignores.json").read_text())["rows"]

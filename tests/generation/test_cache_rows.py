@@ -12,7 +12,10 @@ from transformers import DynamicCache, QuantizedCache
 from s1_hf import Budget, ThinkingFormat, generate, sweep
 from s1_hf.generation import decoding
 from s1_hf.generation.cache_rows import rows_of_cache, take_rows
-from sweep_models import Pushed, random_model
+from s1_hf.generation.decoding import Decoding
+from s1_hf.generation.running import Row
+from s1_hf.generation.sweep import SweepCall
+from sweep_models import Pushed, prompts_of, random_model
 from tiny_models import architectures, layer_kinds, tiny_model
 from toys import toy_tokenizer
 
@@ -83,6 +86,32 @@ def test_a_sweep_of_every_architecture_equals_separate_runs_token_for_token(mode
         result = sweep(model, TOKENIZER, PROMPTS, settings=SETTINGS, **options)
         for setting, completions in zip(result.settings, result.completions, strict=True):
             assert list(completions) == generate(model, TOKENIZER, PROMPTS, budget=setting, **options), setting.name
+
+
+@pytest.mark.parametrize("model_type", sorted(architectures().keys() - LEFT_OUT.keys()))
+def test_rows_that_join_others_are_what_they_are_in_batches(model_type, monkeypatch, caplog):
+    """Where an architecture allows it: the third of three rows takes the place of the first."""
+    caplog.set_level(logging.CRITICAL)
+    monkeypatch.setattr(decoding, "EVERY", 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = tiny_model(model_type, len(TOKENIZER) + 3)
+        joined = rows_of_three(model, refills=True)
+        if joined is not None:
+            assert joined == rows_of_three(model, refills=False)
+
+
+def rows_of_three(model, refills: bool) -> dict | None:
+    """Ids and reports of three rows of which two run at once; `None` if others could not join them and were to."""
+    options = {"format": FORMAT, "max_new_tokens": 10, "logits_processor": [Pushed(FORMAT.ends, 200.0)]}
+    prompts = prompts_of(TOKENIZER, [*PROMPTS, "c"])
+    call = SweepCall(model, TOKENIZER, prompts, options)
+    rows = [Row(i, Budget(max_thinking_tokens=cap)) for i, cap in enumerate((0, 8, 5))]
+    decoding = Decoding(model, prompts, rows, call.make, at_once=2, refills=refills)
+    ended = list(decoding.next())
+    if refills and not decoding.joins:
+        return None
+    return {done.row.prompt: (done.ids, done.report) for done in [*ended, *decoding.all()]}
 
 
 def test_what_is_left_out_exists():

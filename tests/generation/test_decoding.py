@@ -18,7 +18,7 @@ from s1_hf.generation import cache_rows, decoding, running
 from s1_hf.generation.decoding import Decoding
 from s1_hf.generation.running import Row
 from s1_hf.generation.sweep import SweepCall, sweep_batch
-from sweep_models import Pushed, pushed_call
+from sweep_models import Pushed, prompts_of, pushed_call
 from tiny_models import tiny_model
 from toys import toy_tokenizer
 
@@ -64,14 +64,6 @@ def test_tokens_and_reports_are_those_of_one_call(monkeypatch, one_end, settings
     whole, more = run(engine, monkeypatch, settings)
     assert thinned == whole
     assert less <= more if "max_new_tokens" in settings else less < 0.8 * more
-
-
-def prompts_of(tokenizer, questions: list[str]) -> list[list[int]]:
-    found = []
-    for question in questions:
-        chat = [{"role": "user", "content": question}]
-        found.append(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"])
-    return found
 
 
 def varied(engine, settings) -> list:

@@ -152,12 +152,11 @@ def decide(
 
     # 3. Scores that leave nothing else possible: of the ends, if any, only those that the rules let through;
     cell = state[Field.CELL]
-    may_skip = not tables.has_wait or limits.min_thinking_tokens is not None
     if rule in ("beam", "unknown"):  # rules 8 and 10: any token may be taken, so what was no wish must not happen
         others = tables.ends != tables.close_first  # (E,)
         _, ignoring = _on_wishes(tables, limits, before)
         scores = _without(scores, tables.ends, tables.ends_in[cell] & (ignoring[:, None] | others))
-    elif may_skip and possibly(skips := (ruling == Ruling.SKIPPED) | (ruling == Ruling.SKIPPED_EARLY)):
+    elif may_skip(tables, limits) and possibly(skips := (ruling == Ruling.SKIPPED) | (ruling == Ruling.SKIPPED_EARLY)):
         scores = _without(scores, tables.ends, tables.ends_in[cell] & skips[:, None])
         if draw is not None:  # the next-best token is a draw without ends
             own = torch.where(skips, draw(scores, True), pick)
@@ -248,6 +247,11 @@ def _moved(tables: Tables, state: torch.Tensor, kind: torch.Tensor) -> torch.Ten
     """The state, of shape `(7, batch_size)`, after a token or ruling of this kind, of shape `(batch_size,)`, each."""
     added, times, of_pending = tables.moves[:, :, state[Field.CELL], kind]  # (7, batch_size) each
     return added.addcmul_(times, state).addcmul_(of_pending, state[Field.PENDING])
+
+
+def may_skip(tables: Tables, limits: Limits | ActingLimits) -> bool:
+    """Whether an end that is ignored may give way to the next-best token, instead of a Wait."""
+    return not tables.has_wait or limits.min_thinking_tokens is not None
 
 
 def possibly(rows: torch.Tensor) -> bool:

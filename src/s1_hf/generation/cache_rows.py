@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 # Models whose own code lets the rows of a batch run into each other, and their padding into them (transformers 5.23).
 _MIXES_ROWS = ("rwkv", "xlnet")
 
+# Models that take positions, and look at slots nevertheless.
+_COUNTS_SLOTS = ("git",)
+_PREPARES = ("prepare_inputs_for_generation", "_prepare_position_ids_for_generation")
+
 # What `generate` carries with one entry for each slot of a row.
 _BY_SLOT = ("input_ids", "attention_mask", "position_ids", "token_type_ids", "mm_token_type_ids")
 
@@ -109,14 +113,16 @@ def can_join(model: PreTrainedModel, carried: Mapping[str, Any]) -> bool:
     """Whether rows of other batches may join those that have `carried` this: [`fit_slots`] and [`join_rows`] work.
 
     The model has to take a row's positions from what it is given, and not from its slots or from what it remembers of
-    the last prompts; and every layer of its cache has to keep keys and values by slot, all or those of a window.
+    the last prompts, so that it prepares its inputs as most models do; and every layer of its cache has to keep keys
+    and values by slot, all or those of a window.
     """
-    counts = "_prepare_position_ids_for_generation"
+    stock, own = GenerationMixin, type(model)
     cache = carried.get("past_key_values")
     tensors = {name for name, value in carried.items() if isinstance(value, torch.Tensor)}
     return (
         "position_ids" in inspect.signature(model.forward).parameters
-        and getattr(type(model), counts) is getattr(GenerationMixin, counts)
+        and model.config.model_type not in _COUNTS_SLOTS
+        and all(getattr(own, name) is getattr(stock, name) for name in _PREPARES)
         and not any(hasattr(part, "rope_deltas") for part in model.modules())
         and tensors <= set(_BY_SLOT)
         and type(cache) is DynamicCache

@@ -11,6 +11,7 @@ import torch
 from s1_hf.forcing.budget import NO_LIMIT, BudgetWarning
 from s1_hf.forcing.decisions import Field, Limits
 from s1_hf.forcing.report import Ended, Report
+from s1_hf.generation.replay import can_record
 
 if TYPE_CHECKING:
     from s1_hf.forcing.automaton import Automaton
@@ -41,6 +42,12 @@ def warn_about_arguments(kwargs: Mapping[str, Any], budget: Budget) -> None:
             warn(
                 f"`{name}` can fire inside thinking, which then ends without an answer. If that is not meant, {remedy}."
             )
+
+
+def warn_about_graph(device: torch.device) -> None:
+    """If `cuda_graph` was asked for where none can be recorded."""
+    if not can_record(device):
+        warn(f"`cuda_graph` has no effect on {device.type}: only NVIDIA's GPUs replay a step. The tokens are the same.")
 
 
 def check_room(

@@ -52,6 +52,7 @@ class Decoding:
             they begin when all others have ended.
 
     Attributes:
+        joins (`bool`): whether others may join the rows that were begun last.
         read_again (`int`): tokens that went through the model twice, because its cache could not follow the rows.
     """
 
@@ -81,7 +82,7 @@ class Decoding:
         self._own: Call  # whose processor and criterion are among them
         self._empty: dict[str, Any]  # caches
         self._most = 0  # tokens that a row may get
-        self._joins = False  # whether others may join these rows
+        self.joins = False
         self.read_again = 0
 
     @torch.no_grad()
@@ -110,7 +111,7 @@ class Decoding:
         if standing is None:
             return self._begun(self._at_once)
         room = self._at_once - len(standing.rows)
-        if self._waiting and room > 0 and self._refills and self._joins and standing.has_cache:
+        if self._waiting and room > 0 and self._refills and self.joins and standing.has_cache:
             batch = self._begun(room)
             batch.call.processor.resume(batch.call.processor.state_after(batch.ids))  # a first token is no whole call
             fresh = self._stretch(batch, once=True)
@@ -140,7 +141,7 @@ class Decoding:
         self._criteria = StoppingCriteriaList([one for one in criteria if not isinstance(one, MaxLengthCriteria)])
         self._most = self._config.max_length - ids.shape[1]  # each row has a length of its own, from its first token on
         self._empty = {name: copy.deepcopy(prepared[name]) for name in ALL_CACHE_NAMES if name in prepared}
-        self._joins = can_join(self._model, prepared)
+        self.joins = can_join(self._model, prepared)
         if self._riders is not None:
             self._riders.begin(call.processor, ids)
         return self._batch(rows, call, ids, prepared)
@@ -189,7 +190,7 @@ class Decoding:
 
     def _is_worth(self, rows: int, left: int) -> bool:
         """Whether those of so many rows that have ended leave, which costs as much as some steps."""
-        if self._waiting and self._refills and self._joins:
+        if self._waiting and self._refills and self.joins:
             return rows - left >= max(rows // 4, 1)
         return self._thins and rows >= SMALLEST and left <= rows // 2
 
@@ -219,8 +220,9 @@ class Decoding:
         batch.unfinished = running & ~batch.criteria(batch.ids, None)
         if batch.ids.shape[1] in batch.limits:
             full = torch.tensor([limit == batch.ids.shape[1] for limit in batch.limits], device=running.device)
-            batch.call.processor.note_sequences(batch.ids, full)
             batch.unfinished = batch.unfinished & ~full
+            if len(set(batch.limits)) > 1:  # else nothing comes behind them that is not theirs
+                batch.call.processor.note_sequences(batch.ids, full)
         if self._riders is None or not self._riders.riding or batch.rows[0].branch is not None:
             return None
         return self._riders.look(batch.call.processor, batch.ids, running)
@@ -276,4 +278,4 @@ class Decoding:
 
     def _chosen(self, batch: Batch, chosen: list[tuple[int, Row]], state: torch.Tensor) -> Standing:
         standing = Standing.of(self._model, batch, chosen, state)
-        return standing.cut() if self._joins and standing.has_cache else standing
+        return standing.cut() if self.joins and standing.has_cache else standing

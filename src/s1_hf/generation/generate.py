@@ -56,6 +56,7 @@ def budget_forcing(
     answer_stop_strings: str | Sequence[str] | None = None,
     generation_config: GenerationConfig | None = None,
     draws: SeededDraws | None = None,
+    cuda_graph: bool = False,
     **keywords: Unpack[GenerateKeywords],
 ) -> dict[str, Any]:
     """The arguments for `model.generate` that give exact budget forcing in the decoding mode they say.
@@ -72,6 +73,7 @@ def budget_forcing(
             criteria of your own are kept, and come before ours. Without any length limit generation may fill the
             model's context, instead of `generate`'s default of 20 tokens.
         draws ([`SeededDraws`], *optional*): for sampling: draw each row by its own seed.
+        cuda_graph (`bool`, *optional*, defaults to `False`): see [`BudgetForcingLogitsProcessor`].
 
     Returns:
         `dict`: for `model.generate(**inputs, **kwargs)`. The processor is the last of `kwargs["logits_processor"]`;
@@ -109,6 +111,7 @@ def budget_forcing(
         answer_stop_strings=answer_stop_strings,
         generation_config=generation_config,
         draws=draws,
+        cuda_graph=cuda_graph,
         **kwargs,
     )
 
@@ -123,6 +126,7 @@ def forcing_arguments(
     answer_stop_strings: str | Sequence[str] | None = None,
     generation_config: GenerationConfig | None = None,
     draws: SeededDraws | None = None,
+    cuda_graph: bool = False,
     **kwargs: Any,
 ) -> dict[str, Any]:
     """[`budget_forcing`] for a budget that may be one of several, some of which use what this one does not."""
@@ -153,6 +157,7 @@ def forcing_arguments(
         generation_config=config,
         context=context_of(model.config),
         draws=draws,
+        cuda_graph=cuda_graph,
     )
     processor.check_vocabulary(model.config.get_text_config().vocab_size)
     processors = [*(kwargs.get("logits_processor") or []), processor]
@@ -192,6 +197,7 @@ def generate(
     generation_config: GenerationConfig | None = None,
     streamer: BaseStreamer | None = None,
     chat_template_kwargs: Mapping[str, Any] | None = None,
+    cuda_graph: bool = False,
     **keywords: Unpack[GenerateKeywords],
 ) -> list[Completion]:
     """Generate from prompts under a budget, as one batch padded on the left.
@@ -199,7 +205,8 @@ def generate(
     Args:
         prompts: a text, a chat (a list of messages with `role` and `content`), or a list of these. A text becomes a
             user message if the tokenizer has a chat template. A chat that ends with an assistant message is continued.
-        budget, format, max_answer_tokens, answer_stop_strings, generation_config, **keywords: see [`budget_forcing`].
+        budget, format, max_answer_tokens, answer_stop_strings, generation_config, cuda_graph: see [`budget_forcing`],
+            as for **keywords.
         streamer ([`BaseStreamer`], *optional*): for a single prompt; an ignored end never reaches it.
             A [`s1_hf.generation.streaming.ThinkingStreamer`] tells thinking, forced text and answer apart.
         chat_template_kwargs (`dict`, *optional*): for the chat template, such as `{"enable_thinking": False}`.
@@ -232,6 +239,7 @@ def generate(
         max_answer_tokens=max_answer_tokens,
         answer_stop_strings=answer_stop_strings,
         generation_config=generation_config,
+        cuda_graph=cuda_graph,
         **keywords,
     )
     processor = processor_in(kwargs)

@@ -11,18 +11,20 @@ from transformers import GenerationConfig, LogitsProcessor, PreTrainedTokenizerB
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.budget import Budget, check_effect
 from s1_hf.forcing.collect import collect_budget
-from s1_hf.forcing.decisions import ActingLimits, Limits, decide, first_state
+from s1_hf.forcing.decisions import Limits, first_state
 from s1_hf.forcing.draws import Draws, SharedDraws
 from s1_hf.forcing.formats import ThinkingFormat, check_format, resolve_format
 from s1_hf.forcing.keywords import BudgetKeywords
 from s1_hf.forcing.prompts import start_of
 from s1_hf.forcing.report import Report
-from s1_hf.generation.cautions import warn_about_reports
+from s1_hf.generation.cautions import warn_about_graph, warn_about_reports
 from s1_hf.generation.config import check_generation_config, eos_ids, pad_id, rows_per_prompt, unannounced_ends
 from s1_hf.generation.context import Context
+from s1_hf.generation.deciding import Deciding
 from s1_hf.generation.guards import check_call, check_can_ignore, check_message_fits, decoding_rule
 from s1_hf.generation.limits import RowBudgets
 from s1_hf.generation.record import Step
+from s1_hf.generation.replay import can_record
 from s1_hf.generation.reports import (
     FinishedRows,
     RowEnds,
@@ -65,6 +67,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         context (`int`, *optional*): how many positions the model has; see [`Context`] for what is refused.
         draws ([`SeededDraws`], *optional*): for sampling, random numbers that belong to rows; torch's global generator
             by default.
+        cuda_graph (`bool`, *optional*, defaults to `False`): on CUDA, replay each step's decision as one graph.
 
     Raises:
         ValueError: a setting is out of range, the tokenizer lacks the delimiters, or a decoding mode is not supported.
@@ -100,6 +103,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         generation_config: GenerationConfig | None = None,
         context: int | None = None,
         draws: Draws | None = None,
+        cuda_graph: bool = False,
         **keywords: Unpack[BudgetKeywords],
     ) -> None:
         check_generation_config(generation_config)
@@ -114,6 +118,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         self.rule = decoding_rule(generation_config)
         self.sampling = Sampling(generation_config if self.rule == "sample" else None)
         self.draws = SharedDraws() if draws is None else draws
+        self.cuda_graph = cuda_graph
         self.eos_token_ids = eos_ids(generation_config, tokenizer)
         if generation_config is None:  # chat models list their handovers and their padding among their ends
             self.eos_token_ids = unannounced_ends(tokenizer, format)
@@ -130,7 +135,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         # What the running call of `generate` has seen.
         self._rows = RowStates(self.automaton, self.rule, before_new=self._keep_reports)
         self._limits: Limits  # on the CPU
-        self._acting: ActingLimits  # the same on the device
+        self._decide: Deciding
         self._start: torch.Tensor  # (7, batch_size), on the CPU: where the prompts have led
         self._is_checked, self._has_warned = False, False
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -158,23 +163,9 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         if is_new:
             self._begin(step, input_ids)
 
-        def draw(allowed: torch.Tensor, again: bool) -> torch.Tensor:
-            number = self.draws.numbers(len(allowed), input_ids.shape[1], allowed.device, again)
-            return self.sampling.draw(input_ids, allowed, number)
-
-        decision = decide(
-            self.automaton.tables_on(input_ids.device),
-            self._acting,
-            step.state,
-            input_ids,
-            scores,
-            self.rule,
-            draw if self.rule == "sample" else None,
-            self.budget.loop_guard,
-        )
-        step.state, step.pick = decision.state, decision.pick
-        self._last = (input_ids, decision.scores)
-        return decision.scores  # type: ignore[return-value]
+        new = self._decide(step, input_ids, scores)
+        self._last = (input_ids, new)
+        return new  # type: ignore[return-value]
 
     def reports(self, sequences: Any = None) -> list[Report]:
         """One report per row of the last call of `generate`.
@@ -274,9 +265,19 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         is_quiet = self._is_checked or self._rows.resumed is not None
         if not is_quiet:
             self.context.check_rows(input_ids)
+        if self.cuda_graph and not is_quiet:
+            warn_about_graph(input_ids.device)
         self._limits = self._budgets.limits(self._start, input_ids.shape[1], rows, is_quiet)
-        self._acting = self._limits.acting().to(input_ids.device)
         self.draws.begin()
+        self._decide = Deciding(
+            self.automaton.tables_on(input_ids.device),
+            self._limits.acting().to(input_ids.device),
+            self.rule,
+            self.sampling,
+            self.draws,
+            self.budget.loop_guard,
+            self.cuda_graph and can_record(input_ids.device),
+        )
         self.observed, self.stopped_at = None, None
         self._is_checked, self._has_warned = False, False
 

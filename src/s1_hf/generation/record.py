@@ -13,14 +13,44 @@ from dataclasses import dataclass
 import torch
 
 
-@dataclass(eq=False)
 class Step:
-    """All rows at one length."""
+    """All rows at one length.
 
-    hashes: torch.Tensor  # (batch_size,) int64, of the ids
-    parents: torch.Tensor | None  # (batch_size,) the row at the length before; None: the same row
-    state: torch.Tensor  # (fields, batch_size) int64, to which the next token will be added
-    pick: torch.Tensor | None = None  # (batch_size,) the token that the decision looked at
+    Args:
+        hashes (`torch.LongTensor` of shape `(batch_size,)`): of the ids.
+        state (`torch.LongTensor` of shape `(fields, batch_size)`): to which the next token will be added; or `None`.
+        parents (`torch.LongTensor` of shape `(batch_size,)`, *optional*): the row at the length before; the same row
+            by default.
+        before (`torch.LongTensor` of shape `(fields, batch_size)`, *optional*): the state at the length before.
+        advance (`Callable`, *optional*): from `before` to `state`, once that is asked for.
+
+    Attributes:
+        pick (`torch.LongTensor` of shape `(batch_size,)`, *optional*): the token that the decision looked at.
+    """
+
+    def __init__(
+        self,
+        hashes: torch.Tensor,
+        state: torch.Tensor | None,
+        parents: torch.Tensor | None = None,
+        before: torch.Tensor | None = None,
+        advance: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
+        self.hashes, self.parents, self.before = hashes, parents, before
+        self.pick: torch.Tensor | None = None
+        self._state, self._advance = state, advance
+
+    @property
+    def state(self) -> torch.Tensor:
+        """See above."""
+        if self._state is None:
+            assert self._advance is not None and self.before is not None
+            self._state, self._advance = self._advance(self.before), None
+        return self._state
+
+    @state.setter
+    def state(self, state: torch.Tensor) -> None:
+        self._state, self._advance, self.before = state, None, None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +107,7 @@ class PrefixRecord:
             _, hashes = self._hashes(input_ids)
             self._steps = {}
             self.prompt_length, self.runs, self.is_linear, self.lost = length, self.runs + 1, True, None
-            step = Step(hashes, None, self._read(input_ids.tolist()).to(input_ids.device))
+            step = Step(hashes, self._read(input_ids.tolist()).to(input_ids.device))
         elif length != self._last_length + 1:
             self.is_linear = False
         self._steps[length] = step
@@ -128,7 +158,8 @@ class PrefixRecord:
             pick = parent.pick if parents is None or parent.pick is None else parent.pick[parents]
             if not self._may_follow(state, pick, input_ids[:, -1]):
                 return None
-        return Step(hashes, parents, self._advance(state, input_ids[:, -1]))
+        tokens = input_ids[:, -1]
+        return Step(hashes, None, parents, state, lambda before: self._advance(before, tokens))
 
     def _hashes(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Hashes of the rows without and with their last token: a random odd factor a position, sums modulo 2^64.
