@@ -12,6 +12,7 @@ nothing but the quick form runs, on the CPU.
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -129,6 +130,7 @@ def long_answers(shape: dict[str, Any], prompts: int, batch_size: int, mean: int
         tokens = sum(run().values())
         seconds = now() - begun
         peak = torch.cuda.max_memory_allocated() / 2**20 if DEVICE == "cuda" else 0.0
+        print(way, tokens, seconds, file=sys.stderr, flush=True)
         found.append({"way": way, "tokens": tokens, "seconds": seconds, "tokens/s": tokens / seconds, "peak, MB": peak})
     return found
 
@@ -151,17 +153,22 @@ def run(quick: bool = False) -> tuple[list[Row], list[str]]:
     if DEVICE == "cpu" and not quick:
         return [], ["Not run: there is no GPU here."]
     warnings.simplefilter("ignore", BudgetWarning)  # that such a cap leaves no room for an answer
-    _, tokenizer = embedded.load()
-    shapes = {"tiny": TINY} if quick else {"0.5 B": HALF_BILLION, "7 B": SEVEN_BILLION}
+    toy, tokenizer = embedded.load()
+    makers: dict[str, Callable[[], Any]] = {
+        "embedded": lambda: toy.to(DEVICE),
+        "random, 0.5 B": lambda: random_model(HALF_BILLION, BIG, torch.bfloat16),
+        "random, 7 B": lambda: random_model(SEVEN_BILLION, BIG, torch.bfloat16),
+    }
     found: list[Row] = []
-    for name, shape in shapes.items():
-        model = random_model(shape, len(tokenizer) if quick else BIG, torch.bfloat16)
-        for rows in (1,) if quick else (1, 8, 32):
+    for name in ["embedded"] if quick else makers:
+        model = makers[name]()
+        for rows in (1,) if quick or name == "embedded" else (1, 32):
             for decoding in DECODING:
-                taken = steps(model, tokenizer, rows, 8 if quick else 64, decoding, 1 if quick else 3)
+                taken = steps(model, tokenizer, rows, 8 if quick else 32, decoding, 1 if quick else 3)
                 found.append({"model": name, "B": rows, "decoding": decoding, **taken})
+                print(found[-1], file=sys.stderr, flush=True)
         del model
-    sizes = (TINY, 6, 2, 20, 60) if quick else (HALF_BILLION, 64, 16, 300, 1500)
+    sizes = (TINY, 6, 2, 20, 60) if quick else (HALF_BILLION, 48, 16, 120, 500)
     return found + long_answers(*sizes), []
 
 

@@ -13,6 +13,7 @@ from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 from cases import case_of, padded, processor_for, setting
 from misuse import IDS, S1, processor
 from s1_hf import BudgetForcingLogitsProcessor, ThinkingFormat, budget_forcing, generate
+from s1_hf.conformance.figures import Guarded
 from s1_hf.forcing import decisions
 from s1_hf.forcing.vocabulary import encode
 from s1_hf.generation.criteria import SequenceObserver
@@ -135,14 +136,9 @@ def test_no_step_waits_for_a_gpu(sample):
     processor = processor_for(case, generation_config=config)
     model = case["model"].cuda()
     ids = padded(case["prompts"], tokenizer.pad_token_id)["input_ids"].cuda()
-    ids = steps(processor, ids, model, 2)
-    for _ in range(10):
-        scores = model(ids).logits[:, -1].clone()
-        torch.cuda.set_sync_debug_mode("error")
-        try:
-            scores = processor(ids, scores)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
+    guarded = Guarded(processor)
+    for _ in range(12):
+        scores = guarded(ids, model(ids).logits[:, -1].clone())
         ids = torch.cat([ids, scores.argmax(-1)[:, None]], 1)
 
 

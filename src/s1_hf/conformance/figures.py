@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -36,7 +37,9 @@ class Guarded:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self._calls += 1
         before = torch.cuda.get_sync_debug_mode()
-        torch.cuda.set_sync_debug_mode("default" if self._calls == 1 else "error")  # the first reads the prompt
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the mode is a prototype
+            torch.cuda.set_sync_debug_mode("default" if self._calls == 1 else "error")  # the first reads the prompt
         try:
             return self._inner(*args, **kwargs)
         finally:
