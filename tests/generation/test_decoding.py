@@ -67,9 +67,9 @@ def test_tokens_and_reports_are_those_of_one_call(monkeypatch, one_end, settings
 
 
 def varied(engine, settings) -> list:
-    """16 requests with prompts of several lengths, some of which are given up."""
+    """10 requests with prompts of several lengths, some of which are given up."""
     requests = []
-    for i, request in enumerate(lamp_requests(engine, 16, **settings)):
+    for i, request in enumerate(lamp_requests(engine, 10, **settings)):
         longer = request.prompt[:1] * (i % 4) + request.prompt
         requests.append(replace(request, prompt=longer, give_up_after=60 if i % 7 == 0 else None))
     return requests
@@ -85,7 +85,7 @@ def varied(engine, settings) -> list:
     ],
 )
 def test_rows_that_take_the_places_of_others(monkeypatch, one_end, settings):
-    """Five at a time: each of 16 is what it is alone, and hardly any place stays empty."""
+    """Four at a time: each of 10 is what it is alone, and hardly any place stays empty."""
     passes, stock = [], Qwen2ForCausalLM.forward
 
     @functools.wraps(stock)
@@ -93,18 +93,18 @@ def test_rows_that_take_the_places_of_others(monkeypatch, one_end, settings):
         passes.append(kwargs["input_ids"].shape)
         return stock(self, *args, **kwargs)
 
-    engine, single = lamp_engine(str(one_end), batch_size=5), lamp_engine(str(one_end), batch_size=1)
+    engine, single = lamp_engine(str(one_end), batch_size=4), lamp_engine(str(one_end), batch_size=1)
     requests = varied(engine, settings)
     with monkeypatch.context() as patch:
         patch.setattr(Qwen2ForCausalLM, "forward", forward)
         together = run_all(engine, requests)
     assert together == run_all(single, requests)
-    assert max(rows for rows, _ in passes) == 5
+    assert max(rows for rows, _ in passes) == 4
     read = sum(rows for rows, width in passes if width > 1)
-    assert read == 16  # no prompt twice
+    assert read == 10  # no prompt twice
     steps = sum(1 for _, width in passes if width == 1)
     tokens = sum(len(done.token_ids) - 1 for done in together)
-    assert steps <= 0.4 * tokens
+    assert steps <= 0.5 * tokens
 
 
 def test_every_row_has_a_length_of_its_own():
@@ -129,13 +129,13 @@ def test_no_memory_is_held_for_rows_that_have_ended(monkeypatch):
         return stock(self, *args, **kwargs)
 
     engine = lamp_engine(batch_size=3)
-    requests = lamp_requests(engine, 30, max_new_tokens=300)
+    requests = lamp_requests(engine, 18, max_new_tokens=300)
     monkeypatch.setattr(Qwen2ForCausalLM, "forward", forward)
     longest = max(
         len(request.prompt) + len(done.token_ids)
         for request, done in zip(requests, run_all(engine, requests), strict=True)
     )
-    assert len(widths) > 3 * longest
+    assert len(widths) > 2 * longest
     assert max(widths) <= longest + decoding.EVERY
 
 
