@@ -192,7 +192,7 @@ def _show(proposal: "Proposal") -> None:
         cap = "none" if claim.max_thinking_tokens is None else f"{claim.max_thinking_tokens:,}"
         claims.add_row(shortened(claim.name, 24), f"{claim.keeps:g} %", cap, claim.why)
     caps = Table(
-        title="kept: accuracy in % of that without a cap, with its 90 % interval",
+        title="kept: in % of the accuracy without a cap; 90 % interval",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,

@@ -162,10 +162,11 @@ def problems_needed(a: ArrayLike, b: ArrayLike, *, kept: float, level: float = 0
     mean = float(more.mean())
     if mean <= 0:
         return math.inf
-    z = NormalDist().inv_cdf(level) + NormalDist().inv_cdf(power)
-    lost = max(0.0, 1 - ratio) * float(second.mean())  # a problem's chance to be lost, if only so much is kept
-    lossless = math.log(1 - level) / math.log1p(-lost) if 0 < lost < 1 else 0.0
-    return float(math.ceil(max(lossless, z * z * float(more.var()) / mean**2)))
+    distinct, _, chances = _law_with_mean_0(more, -ratio)
+    if_no_more = math.sqrt(chances @ distinct**2)  # a problem's standard deviation, if no more is kept
+    z = NormalDist().inv_cdf(level) * if_no_more + NormalDist().inv_cdf(power) * float(more.std())
+    lossless = math.log(1 - level) / math.log1p(-chances[0]) if 0 < chances[0] < 1 else 0.0
+    return float(math.ceil(max(lossless, (z / mean) ** 2)))
 
 
 def _shares(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
@@ -193,23 +194,30 @@ def _p_value(values: Array, least: float, resamples: int, rng: np.random.Generat
     """Of the hypothesis that the mean of `values`, which cannot be below `least`, is 0 or less."""
     if values.mean() <= 0:
         return 1.0
-    # 1. The distinct values, the least one first, and how often each was seen: perhaps never. What is 0 says nothing
-    #    about the sign of the mean; counting it would make a guess of how often it comes part of the test.
+    # 1. The likeliest law with mean 0. What is 0 says nothing about the sign of the mean; counting it would make a
+    #    guess of how often it comes part of the test.
     values = values[values != 0]
-    distinct, seen = np.unique(np.append(values, least), return_counts=True)
-    counts = seen.astype(np.float64)
-    counts[0] -= 1
-    # 2. The likeliest law with mean 0: what is missing to 1 lies at the least value.
-    ratios, tilts = _likelihood_ratios(distinct, counts[None])
-    chances = counts / (len(values) * (1 + tilts[0] * distinct))
-    chances[0] = max(0.0, 1 - chances[1:].sum())
-    # 3. How often it gives as large a ratio.
+    distinct, ratio, chances = _law_with_mean_0(values, least)
+    # 2. How often it gives as large a ratio.
     as_large, at_once = 0, max(1, _AT_ONCE // len(distinct))
     for start in range(0, resamples, at_once):
         size = min(at_once, resamples - start)
-        drawn = rng.multinomial(len(values), chances / chances.sum(), size=size).astype(np.float64)
-        as_large += int((_likelihood_ratios(distinct, drawn)[0] >= ratios[0] - 1e-9).sum())
+        drawn = rng.multinomial(len(values), chances, size=size).astype(np.float64)
+        as_large += int((_likelihood_ratios(distinct, drawn)[0] >= ratio - 1e-9).sum())
     return (1 + as_large) / (resamples + 1)
+
+
+def _law_with_mean_0(values: Array, least: float) -> tuple[Array, float, Array]:
+    """The likeliest law of `values`, whose mean is above 0, if it were 0: the distinct values, the least one first; how
+    much likelier their own frequencies are, as a logarithm; and the chance of each.
+    """
+    distinct, seen = np.unique(np.append(values, least), return_counts=True)
+    counts = seen.astype(np.float64)
+    counts[0] -= 1  # it was perhaps never seen
+    ratios, tilts = _likelihood_ratios(distinct, counts[None])
+    chances = counts / (len(values) * (1 + tilts[0] * distinct))
+    chances[0] = max(0.0, 1 - chances[1:].sum())  # what is missing to 1 lies there
+    return distinct, float(ratios[0]), chances / chances.sum()
 
 
 def _likelihood_ratios(values: Array, counts: Array) -> tuple[Array, Array]:

@@ -55,7 +55,7 @@ def kept(caps: Sequence[CapSummary], claims: Sequence[Claim], ax: Axes | None = 
     margin = 0.06 * (highest - lowest)
     ax.set_ylim(max(lowest - margin, -margin), highest + 3 * margin)
     for claim in claims:
-        ax.axhline(claim.keeps, color="0.5", linewidth=0.8, linestyle=":", zorder=0)
+        ax.axhline(claim.keeps, color="0.7", linewidth=0.8, linestyle=":", zorder=0)
     style.legend_above(ax)
     style.finish(ax, x="cap on thinking tokens (log scale)", y="accuracy kept (%)")
     style.annotate(ax, [_label(x, cap, claims) for x, cap in placed])

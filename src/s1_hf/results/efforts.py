@@ -170,7 +170,7 @@ def _claim(
     largest = caps[0]
     if cap is not None:
         (found,) = (one for one in caps if one.max_thinking_tokens == cap)
-        why = f"{found.kept:.1f} % of the accuracy kept here, {found.low:.1f} % at least with 95 % confidence"
+        why = f"at least {percent:g} % with 95 % confidence; {found.kept:.1f} % on these problems"
         if cap == caps[-1].max_thinking_tokens:
             why += "; the smallest cap that was tried, so a smaller one may do"
         return Claim(name, percent, cap, why)
