@@ -56,6 +56,7 @@ def test_the_same_samples_again_say_nothing():
 def test_what_is_no_better_than_asked_shows_nothing():
     assert retention_test(*answers_of(90, 10), kept=90, rng=rng()) == 1
     assert retention_test([0, 0, 1], [1, 1, 0], kept=95, rng=rng()) == 1
+    assert retention_test([1, 0, 1], [1, 0, 1], kept=100, rng=rng()) == 1
 
 
 @pytest.mark.parametrize(

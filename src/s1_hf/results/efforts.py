@@ -178,7 +178,6 @@ def _claim(
     needed = problems_needed(right[largest.max_thinking_tokens], reference, kept=percent, level=LEVEL)
     if math.isinf(needed):
         return Claim(name, percent, None, f"not shown: {kept}. Try larger caps.")
-    needed = max(needed, len(reference) + 1)
     return Claim(
         name,
         percent,
@@ -212,8 +211,7 @@ def _matrix(problems: _Problems, order: Sequence[tuple[str, str]]) -> Answers:
             "Every cap needs the same problems, and every problem the same number of samples. Tasks with different "
             "numbers of samples have to be swept by themselves."
         )
-    rows = [sorted(problems[problem], key=lambda row: row.sample) for problem in order]
-    return np.array([[row.correct for row in own] for own in rows])
+    return np.array([[row.correct for row in problems[problem]] for problem in order])
 
 
 def _every(problems: _Problems) -> list[Row]:
