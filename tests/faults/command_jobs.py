@@ -59,7 +59,7 @@ JOBS = {
     "eval": Job(("eval", *_TASK), results=("results/**/*.json",)),
     "sweep": Job(("sweep", *_TASK, "--max-thinking-tokens", "8,16"), results=("rows.parquet",)),
     "effort": Job(
-        ("effort", *_TASK, "--max-thinking-tokens", "32,48", "--keep", "low=20"),
+        ("effort", *_TASK, "--max-samples", "12", "--max-new-tokens", "150", "--max-thinking-tokens", "32,64"),
         results=("rows.parquet", "effort.yaml", "effort.svg"),
     ),
     "demo": Job(("demo", "--problems", "2", "--output-dir", OUT), results=("rows.jsonl", "report.html", "*.svg")),

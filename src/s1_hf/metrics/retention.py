@@ -107,7 +107,7 @@ def retention_interval(
     >>> capped = [True] * 90 + [False] * 10  # of 100 problems that are solved without a cap
     >>> low, high = retention_interval(capped, [True] * 100, rng=np.random.default_rng(0))
     >>> round(low), round(high)
-    (84, 95)
+    (83, 95)
 
     ```
     """
