@@ -120,6 +120,13 @@ def of_tasks(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     ]
 
 
+def of_effort(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    short = ["embedded", "--tasks", "s1:embedded", "--max-samples", "20", "--max-answer-tokens", "12"]
+    short += ["--max-thinking-tokens", "64", "--output-dir", str(folder / HOSTILE.replace("/", ""))]
+    name = HOSTILE.replace("/", "").replace("=", "")
+    return [*of_tasks(folder, server), [*short, "--keep", f"{name}=50"], [*short, "--keep", HOSTILE], short]
+
+
 def of_demo(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     return [[str(folder / HOSTILE.replace("/", ""))]]
 
@@ -219,6 +226,7 @@ ROWS = {
     "generate": of_generate,
     "eval": of_tasks,
     "sweep": of_tasks,
+    "effort": of_effort,
     "demo": of_demo,
     "plot": of_plot,
     "plan": of_plan,
@@ -259,7 +267,7 @@ def test_every_command_has_its_row():
 
 @pytest.mark.parametrize("command", ROWS)
 def test_no_hostile_text_controls_the_terminal(command, tmp_path, server, monkeypatch):
-    if command in ("eval", "sweep"):
+    if command in ("eval", "sweep", "effort"):
         pytest.importorskip("lighteval")
     if command in ("plan", "sft"):
         pytest.importorskip("trl")

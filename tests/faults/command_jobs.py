@@ -58,6 +58,10 @@ JOBS = {
     "generate": Job(("generate", "embedded", QUESTION, "--max-new-tokens", "30")),
     "eval": Job(("eval", *_TASK), results=("results/**/*.json",)),
     "sweep": Job(("sweep", *_TASK, "--max-thinking-tokens", "8,16"), results=("rows.parquet",)),
+    "effort": Job(
+        ("effort", *_TASK, "--max-samples", "12", "--max-new-tokens", "150", "--max-thinking-tokens", "32,64"),
+        results=("rows.parquet", "effort.yaml", "effort.svg"),
+    ),
     "demo": Job(("demo", "--problems", "2", "--output-dir", OUT), results=("rows.jsonl", "report.html", "*.svg")),
     "plot": Job(
         ("plot", "rows", "--output-dir", OUT, "--formats", "svg"), {"rows": "sweep"}, ("report.html", "*.svg")
