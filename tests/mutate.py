@@ -93,6 +93,7 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "torch.tensor([tuple(map(int, state)) for state in states], dtype=torch.long)",
         "torch.tensor([tuple(map(int, state)) for state in states])",
     ): "integers are int64 by default",
+    ("module", "MOST_TOKENS = 4096", "pass"): "the name is left from before",
     ("highest", "scores.argmax(-1)", "scores.argmax(1)"): TWO_DIMENSIONS,
     (
         "looping",

@@ -87,6 +87,8 @@ def test_the_longest_period_is_at_most_512():
     for guard in ({"max_period": 512, "repeats": 9}, {"min_tokens": 4097}, {"repeats": 2**70}):
         with pytest.raises(ValueError, match="have to be at most 4,096 tokens"):
             LoopGuard(**guard)
+    with pytest.raises(ValueError, match="but are 4,608 and 64"):
+        LoopGuard(max_period=512, repeats=9)
 
 
 def test_nothing_is_read_off_the_device():

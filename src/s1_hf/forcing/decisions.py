@@ -61,7 +61,7 @@ class Limits(NamedTuple):
         """Without those that limit no row; looks at them, so that they are better on the CPU."""
         found = []
         for column, idle in zip(self, (NO_LIMIT, 0, 0, 0), strict=True):
-            found.append(None if bool((column == idle).all()) else column)
+            found.append(None if (column == idle).all() else column)
         return ActingLimits(*found)
 
 
