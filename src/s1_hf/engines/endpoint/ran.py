@@ -1,0 +1,57 @@
+"""What became of a request at an endpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from s1_hf.generation.chats import completion_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from s1_hf.forcing.report import Report
+    from s1_hf.generation.chats import Completion
+    from s1_hf.vllm.asking import Asked
+    from s1_hf.vllm.setup import Setup
+
+
+@dataclass
+class Spent:
+    """What was asked of a server, and what it took.
+
+    Args:
+        requests (`int`): that were answered.
+        read (`int`): tokens of their prompts, those that it may have had in its cache included.
+        cached (`int`): those of them that it says it had.
+        written (`int`): tokens that it generated.
+        dropped (`int`): of these, tokens that came after thinking had to be stopped or continued, and were not used.
+    """
+
+    requests: int = 0
+    read: int = 0
+    cached: int = 0
+    written: int = 0
+    dropped: int = 0
+
+    def add(self, other: Spent) -> None:
+        """Both together."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+
+class Ran(NamedTuple):
+    """One request."""
+
+    completion: Completion
+    states: list[list[int]]  # in which its tokens were taken, if they were asked for
+    cached: int  # tokens of its prompt that were not computed, because the cache held them
+    spent: Spent
+
+
+def ran_of(setup: Setup, asked: Asked, ids: Sequence[int], report: Report, states: list[list[int]], spent: Spent) -> Ran:
+    """The same, from the ids that were generated and their report."""
+    automaton = setup.automaton(asked.budget, ())
+    own = list(ids)[: len(report.forced)]
+    completion = completion_of(setup.tokenizer, automaton, list(asked.prompt), own, report)
+    return Ran(completion, states, spent.cached, spent)
