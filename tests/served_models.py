@@ -1,4 +1,4 @@
-"""The embedded model behind vLLM's completions API, in this process: the plug-in's own rows decide, and faults are made.
+"""The embedded model behind vLLM's completions API: the plug-in's own rows decide, and faults are made.
 
 `python served_models.py PORT` serves it from a process of its own.
 """
@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from s1_hf.engines.plain_config import ends_of
 from s1_hf.forcing.formats import resolve_format
 from s1_hf.vllm.refusals import check_request
 from s1_hf.vllm.requests import Requests
-from s1_hf.vllm.settings import KEY, asks_for_budget, settings_of
+from s1_hf.vllm.settings import asks_for_budget, settings_of
 from s1_hf.vllm.setup import Setup
 
 Fault = Callable[["Handler"], None]
@@ -149,10 +150,8 @@ class LampServer(ThreadingHTTPServer):
         self.shutdown()
         self.server_close()
         for connection in list(self.connections):
-            try:
+            with suppress(OSError):
                 connection.shutdown(2)
-            except OSError:
-                pass
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that gave up is no error here."""
@@ -259,5 +258,6 @@ def late(seconds: float) -> Fault:
 
 if __name__ == "__main__":
     LampServer(Lamps(), int(sys.argv[1]))
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     threading.Event().wait()

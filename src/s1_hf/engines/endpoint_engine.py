@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from s1_hf.engines.endpoint.budgeted import Budgeted
 from s1_hf.engines.endpoint.connection import RESUME, Connection, Patience
+from s1_hf.engines.endpoint.options import key_in
 from s1_hf.engines.endpoint.ran import Ran, Spent
 from s1_hf.engines.endpoint.rounds import Rounds
 from s1_hf.engines.endpoint.server import NoIds, Server
@@ -35,35 +35,17 @@ if TYPE_CHECKING:
     from s1_hf.engines.checkpoint import Checkpoint
     from s1_hf.forcing.budget import Budget
 
-KEY_IN = "OPENAI_API_KEY"
-"""The variable of the environment that holds the key, if no other one is named."""
-
 SWEPT_AT_ONCE = 256
 """Requests of a sweep whose traces are made before their branches: so many are kept, or lost by a kill, at once."""
-
-
-def is_address(engine: str) -> bool:
-    """Whether the name of an engine is a server's address.
-
-    Example:
-
-    ```python
-    >>> from s1_hf.engines.endpoint_engine import is_address
-    >>> is_address("http://127.0.0.1:8000/v1"), is_address("vllm")
-    (True, False)
-
-    ```
-    """
-    return "://" in engine
 
 
 class EndpointEngine:
     """An [`Engine`] that has a model run by a server at an address, which may be on another machine.
 
     The server is vLLM's with our plug-in, to which requests bring their budgets, or with `rounds` any that completes
-    token ids as vLLM's does. Which of these it is, and that it has the tokenizer that is named here, is proved when the
-    engine is built, and again whenever a connection was lost. Prompts and completions are token ids. When sampling, each
-    request is drawn by its own seed, in vLLM's order of warpings. It has no repetition penalty, and cannot be steered by
+    token ids as vLLM's does. That it does so, with the tokenizer that is named here, is proved when the engine is
+    built, and again whenever a connection was lost. Prompts and completions are token ids. When sampling, each request
+    is drawn by its own seed, in vLLM's order of warpings. It has no repetition penalty, and cannot be steered by
     processors of transformers.
 
     Args:
@@ -77,7 +59,7 @@ class EndpointEngine:
         concurrency (`int`, defaults to 32): requests at a time.
         timeout_s (`float`), max_retries (`int`), *optional*: see [`Patience`].
         api_key (`str`, *optional*): by default that in the environment.
-        api_key_env (`str`, defaults to `"OPENAI_API_KEY"`): the variable that holds it.
+        api_key_env (`str`, *optional*): the variable that holds it; `OPENAI_API_KEY` by default.
 
     Raises:
         ValueError: the server does not take budgets, or has another tokenizer or no such model, or an argument is out
@@ -97,7 +79,7 @@ class EndpointEngine:
         timeout_s: float = Patience.timeout_s,
         max_retries: int = Patience.max_retries,
         api_key: str | None = None,
-        api_key_env: str = KEY_IN,
+        api_key_env: str | None = None,
     ) -> None:
         if not is_count(concurrency) or concurrency < 1:
             raise ValueError(f"`concurrency` has to be an integer of at least 1, but is {concurrency!r}.")
@@ -106,9 +88,7 @@ class EndpointEngine:
         self._concurrency = concurrency
         self.spent = Spent()
         patience = Patience(timeout_s, max_retries)
-        key = api_key or os.environ.get(api_key_env)
-        if not key and api_key_env != KEY_IN:
-            raise ValueError(f"`api_key_env` has to name a variable of the environment, but {api_key_env} is not set.")
+        key = api_key or key_in(api_key_env)
         self._connection = Connection(base_url, api_key=key, patience=patience, connections=concurrency)
         self._server = Server(self._connection, len(Vocabulary.of(checkpoint.tokenizer).texts))
         self._served = self._server.served(served_name, checkpoint.base)

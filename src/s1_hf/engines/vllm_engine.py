@@ -174,7 +174,7 @@ class VllmEngine:
         from s1_hf.vllm.streaming import as_they_end
 
         for place, ran in as_they_end(self.llm, setup_of(self.llm), asked, on_step):
-            self.computed += asked[place].computed(len(ran.completion.token_ids)) - ran.cached
+            self.computed += ran.computed(asked[place])
             self.cached += ran.cached
             yield place, ran.completion
 

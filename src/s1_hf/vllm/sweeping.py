@@ -60,9 +60,20 @@ class Trace:
 class Ran(Protocol):
     """One request, run."""
 
-    completion: Completion
-    states: list[list[int]]  # in which its tokens were taken
-    cached: int  # tokens of its prompt that were not computed
+    @property
+    def completion(self) -> Completion:
+        """What was generated."""
+
+    @property
+    def states(self) -> list[list[int]]:
+        """In which its tokens were taken, if they were asked for."""
+
+    @property
+    def cached(self) -> int:
+        """Tokens that were not computed, because the cache held them."""
+
+    def computed(self, asked: Asked) -> int:
+        """Tokens that went through the model."""
 
 
 Run = Callable[[Sequence["Asked"], bool], Iterator[tuple[int, "Ran"]]]
@@ -112,7 +123,7 @@ def swept(run: Run, setup: Setup, asked: Sequence[Asked], settings: Sequence[Bud
 
 
 def _count(computed: dict[str, int], kind: str, asked: Asked, ran: Ran) -> None:
-    computed[kind] += asked.computed(len(ran.completion.token_ids)) - ran.cached
+    computed[kind] += ran.computed(asked)
     computed["cached"] += ran.cached
 
 

@@ -1,1 +1,1 @@
-"""Models behind an OpenAI-compatible address: the connection, what is asked, and rows that are followed from outside."""
+"""Models behind an OpenAI-compatible address: the connection, what is asked, and rows followed from outside."""

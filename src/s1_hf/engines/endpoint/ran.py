@@ -45,13 +45,23 @@ class Ran(NamedTuple):
 
     completion: Completion
     states: list[list[int]]  # in which its tokens were taken, if they were asked for
-    cached: int  # tokens of its prompt that were not computed, because the cache held them
     spent: Spent
 
+    @property
+    def cached(self) -> int:
+        """Tokens that the server did not have to compute, as far as it says."""
+        return self.spent.cached
 
-def ran_of(setup: Setup, asked: Asked, ids: Sequence[int], report: Report, states: list[list[int]], spent: Spent) -> Ran:
+    def computed(self, asked: Asked) -> int:
+        """Tokens that went through the model: of every round its prompt, and all that was written but the last."""
+        return self.spent.read - self.spent.cached + self.spent.written - self.spent.requests
+
+
+def ran_of(
+    setup: Setup, asked: Asked, ids: Sequence[int], report: Report, states: list[list[int]], spent: Spent
+) -> Ran:
     """The same, from the ids that were generated and their report."""
     automaton = setup.automaton(asked.budget, ())
     own = list(ids)[: len(report.forced)]
     completion = completion_of(setup.tokenizer, automaton, list(asked.prompt), own, report)
-    return Ran(completion, states, spent.cached, spent)
+    return Ran(completion, states, spent)

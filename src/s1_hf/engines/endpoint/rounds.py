@@ -52,8 +52,8 @@ class Rounds:
         ids = reply.ids[:-1] if reply.ids[-1] in self._setup.eos else reply.ids
         if str(tokenizer.decode(ids)).strip("\ufffd ") != reply.text.strip("\ufffd "):
             raise ValueError(
-                f"{self._server.connection.shown} has another tokenizer: the tokens {ids} are {reply.text!r} to it, and "
-                f"{tokenizer.decode(ids)!r} here. Name the model that it serves."
+                f"{self._server.connection.shown} has another tokenizer: the tokens {ids} are {reply.text!r} to it, "
+                f"and {tokenizer.decode(ids)!r} here. Name the model that it serves."
             )
 
     def check(self, asked: Asked) -> None:
@@ -91,9 +91,7 @@ class Rounds:
                 return
             replay.take(token)
 
-    def _continued(
-        self, asked: Asked, replay: Replay, spent: Spent, without: frozenset[int], most: int
-    ) -> list[int]:
+    def _continued(self, asked: Asked, replay: Replay, spent: Spent, without: frozenset[int], most: int) -> list[int]:
         """What the model writes behind all that stands there."""
         whole = replace(asked, prompt=(*asked.prompt, *replay.ids), max_tokens=most)
         body: dict[str, Any] = body_of(self._served, whole)

@@ -76,8 +76,8 @@ class Server:
             models = self.connection.ask("models", read=_models_of, returns=returns)
         except Missing:
             raise ValueError(
-                f"{self.connection.shown} has no /models: is that the address of an OpenAI-compatible server? It mostly "
-                "ends in /v1."
+                f"{self.connection.shown} has no /models: is that the address of an OpenAI-compatible server? It "
+                "mostly ends in /v1."
             ) from None
         names = [one["id"] for one in models]
         name = wanted or (names[0] if len(names) == 1 else known_as)

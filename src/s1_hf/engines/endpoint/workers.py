@@ -16,8 +16,8 @@ def as_they_end(
 ) -> Iterator[list[tuple[int, Result]]]:
     """What `work` makes of each job, with its place: whatever is done by the time that it is asked for, in one list.
 
-    An error of `work` is raised here, and no further job is begun. Threads are daemons: an interrupted run does not wait
-    for replies.
+    An error of `work` is raised here, and no further job is begun. Threads are daemons: an interrupted run does not
+    wait for replies.
 
     Example:
 
