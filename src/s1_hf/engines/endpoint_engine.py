@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s1_hf.embedded import MODEL_PATH
 from s1_hf.engines.endpoint.budgeted import Budgeted
 from s1_hf.engines.endpoint.connection import RESUME, Connection, Patience
 from s1_hf.engines.endpoint.options import key_in
@@ -91,7 +93,7 @@ class EndpointEngine:
         key = api_key or key_in(api_key_env)
         self._connection = Connection(base_url, api_key=key, patience=patience, connections=concurrency)
         self._server = Server(self._connection, len(Vocabulary.of(checkpoint.tokenizer).texts))
-        self._served = self._server.served(served_name, checkpoint.base)
+        self._served = self._server.served(served_name, _names_of(checkpoint))
         own = [one for one in (max_length, self._served.context, checkpoint.context) if one]
         ends = tuple(ends_of(self.tokenizer, checkpoint.generation_config))
         self._setup = Setup(self.tokenizer, self.format, ends, min(own, default=2**30))
@@ -142,7 +144,7 @@ class EndpointEngine:
 
     def _see_that_it_is_the_same(self) -> None:
         """After a loss: the server may have been started anew, with something else."""
-        served = self._server.served(self._served.name, self._checkpoint.base, returns=False)
+        served = self._server.served(self._served.name, returns=False)
         if served != self._served:
             raise ConnectionError(
                 f"{self._connection.shown} is not the server that it was when this run began: it said {self._served}, "
@@ -222,6 +224,12 @@ class EndpointEngine:
                 on_step(len(ran.completion.token_ids))
                 self.spent.add(ran.spent)
             yield batch
+
+
+def _names_of(checkpoint: Checkpoint) -> list[str]:
+    """What a server may call a model."""
+    names = [checkpoint.base, Path(checkpoint.base).name]
+    return ["embedded", *names] if checkpoint.base == str(MODEL_PATH) else names
 
 
 def _check_supported(request: Request) -> None:

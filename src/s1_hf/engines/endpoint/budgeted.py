@@ -88,7 +88,10 @@ class Budgeted:
         """
         asked, expected = self._proof()
         key = uuid.uuid4().hex
-        reply = self._server.complete(self._body(asked, key), returns=returns)
+        try:
+            reply = self._server.complete(self._body(asked, key), returns=returns)
+        except ValueError as error:
+            raise ValueError(f"{error} That was the question whether it takes thinking budgets. {HOW}.") from None
         tokenizer, where = self._setup.tokenizer, self._server.connection.shown
         wanted = str(tokenizer.decode(expected))
         if reply.ids != expected:

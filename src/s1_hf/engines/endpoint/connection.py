@@ -20,6 +20,9 @@ RESUME = "What is finished is kept: fix that, and rerun the same to resume."
 """The end of an error that ends a run."""
 
 _AGAIN = (408, 409, 425, 429)  # and 5xx: another time may do better
+_FIRST_TRIES = 3
+"""Of an address that has never answered."""
+
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _LONGEST_SAID_S = 0.5, 30.0, 120.0
 
 
@@ -94,7 +97,7 @@ class Connection:
         self.shown = shown_address(base_url).rstrip("/")
         self._patience, self._secrets = patience, [api_key, *secrets_in(base_url)]
         self.on_return: Callable[[], None] | None = None
-        self._is_lost, self._lock = False, threading.Lock()
+        self._is_lost, self._has_answered, self._lock = False, False, threading.Lock()
         login, headers = login_of(base_url), {}
         if api_key and login is None:
             headers["Authorization"] = f"Bearer {api_key}"
@@ -125,7 +128,8 @@ class Connection:
             ValueError: the server refuses the request. Missing: there is no such thing. ConnectionError: the server
                 cannot be reached, or refuses everything, or every reply was lost.
         """
-        for attempt in range(self._patience.max_retries + 1):
+        tries = self._patience.max_retries + 1
+        for attempt in range(tries):
             try:
                 if returns:
                     self._see_who_returned()
@@ -133,9 +137,11 @@ class Connection:
             except Lost as lost:
                 self._is_lost = True
                 why = lost
-            if attempt < self._patience.max_retries:
+            if not self._has_answered and attempt + 1 >= _FIRST_TRIES:  # perhaps it is no server at all
+                tries = attempt + 1
+                break
+            if attempt + 1 < tries:
                 time.sleep(_wait_s(attempt) if why.wait_s is None else why.wait_s)
-        tries = self._patience.max_retries + 1
         raise ConnectionError(f"{self.shown} does not answer, after {tries} tries: {why}. {RESUME}")
 
     def _see_who_returned(self) -> None:
@@ -158,6 +164,7 @@ class Connection:
                 reply = self._client.post(url, content=content, headers={"Content-Type": "application/json"})
         except httpx.TransportError as error:
             raise Lost(self._clean(f"{type(error).__name__}: {error}")) from None
+        self._has_answered = True
         if reply.status_code != 200:
             self._refuse(reply)
         try:
@@ -172,7 +179,7 @@ class Connection:
         if status in (404, 405):
             raise Missing(said)
         if status in (400, 413, 422):
-            raise ValueError(f"{self.shown} refuses a request: {said}")
+            raise ValueError(f"{self.shown} refuses a request: {said.rstrip('.')}.")
         raise ConnectionError(f"{self.shown} refuses everything (status {status}): {said}. {RESUME}")
 
     def _clean(self, said: str) -> str:

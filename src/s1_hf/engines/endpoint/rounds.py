@@ -48,7 +48,10 @@ class Rounds:
         tokenizer = self._setup.tokenizer
         prompt = tuple(prompt_ids(tokenizer, self._setup.format, _QUESTION, {}))
         asked = Asked(prompt=prompt, max_tokens=8, budget=NO_INTERVENTION, sampling={}, seed=0)
-        reply = self._server.complete(body_of(self._served, asked), returns=returns)
+        try:
+            reply = self._server.complete(body_of(self._served, asked), returns=returns)
+        except ValueError as error:
+            raise ValueError(f"{error} Rounds need a server that completes token ids, as vLLM's does.") from None
         ids = reply.ids[:-1] if reply.ids[-1] in self._setup.eos else reply.ids
         if str(tokenizer.decode(ids)).strip("\ufffd ") != reply.text.strip("\ufffd "):
             raise ValueError(

@@ -63,11 +63,11 @@ class Server:
     def __init__(self, connection: Connection, num_ids: int) -> None:
         self.connection, self._num_ids = connection, num_ids
 
-    def served(self, wanted: str | None, known_as: str, returns: bool = True) -> Served:
+    def served(self, wanted: str | None, known_as: Sequence[str] = (), *, returns: bool = True) -> Served:
         """The model that is to be asked.
 
         Args:
-            wanted (`str`, *optional*): its name there; by default the only one, or `known_as`.
+            wanted (`str`, *optional*): its name there; by default the only one, or the first of `known_as`.
 
         Raises:
             ValueError: it is not there, or there are several.
@@ -80,12 +80,11 @@ class Server:
                 "mostly ends in /v1."
             ) from None
         names = [one["id"] for one in models]
-        name = wanted or (names[0] if len(names) == 1 else known_as)
+        known = names if len(names) == 1 else [one for one in known_as if one in names]
+        name = wanted or next(iter(known), "")
         if name not in names:
-            shown = ", ".join(names[:10])
-            raise ValueError(
-                f"{self.connection.shown} has no model {name!r}, but {shown or 'none'}. Name it: `--served-name`."
-            )
+            has = f"has no model {name!r}, but" if name else "has several models, or none:"
+            raise ValueError(f"{self.connection.shown} {has} {', '.join(names[:10])}. Name it: `--served-name`.")
         one = models[names.index(name)]
         return Served(name, one.get("root"), one.get("max_model_len"), self._version(returns))
 
