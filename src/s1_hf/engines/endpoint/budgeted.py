@@ -111,12 +111,12 @@ class Budgeted:
 
     def check(self, asked: Asked) -> None:
         """Raises a `ValueError` for a request whose report could not be exact."""
-        if self.has_reports or not asked.budget.ignores_ends:
+        if self.has_reports or self._ids_suffice(asked):
             return
         if asked.sampling:
             raise ValueError(
-                f"{self._server.connection.shown} has no route for reports, without which it is not known how many "
-                "ends of sampled thinking were ignored. Serve the model with `s1-hf serve MODEL --engine vllm`."
+                f"{self._server.connection.shown} has no route for reports, without which it is not known where sampled "
+                "thinking wanted to end. Serve the model with `s1-hf serve MODEL --engine vllm`."
             )
         if not self._tells_wishes:
             raise ValueError(
@@ -134,7 +134,7 @@ class Budgeted:
         for _ in range(_REPORTS_LOST):
             key = uuid.uuid4().hex
             body = self._body(asked, key)
-            if not self.has_reports and asked.budget.ignores_ends:
+            if not self.has_reports and not self._ids_suffice(asked):
                 body |= _WISHES
             reply = self._server.complete(body)
             try:
@@ -145,6 +145,10 @@ class Budgeted:
             spent = Spent(1, reply.read, reply.cached, len(reply.ids))
             return ran_of(self._setup, asked, reply.ids, report, states, spent)
         raise ConnectionError(f"{self._server.connection.shown} does not tell what became of requests: {why}. {RESUME}")
+
+    def _ids_suffice(self, asked: Asked) -> bool:
+        """Whether what was written tells by itself what became of it: all ways to end thinking look alike."""
+        return not asked.budget.ignores_ends and not self._setup.format.plain
 
     def _became_of(self, asked: Asked, key: str, reply: Reply, with_states: bool) -> tuple[Report, list[list[int]]]:
         """The report of a request, and the states in which its tokens were taken."""
