@@ -117,7 +117,8 @@ class EndpointEngine:
         return list(self._setup.eos)
 
     def forget_weights(self) -> None:
-        """Nothing: the server keeps them."""
+        """Let the server's connections go; it keeps the weights."""
+        self._connection.close()
 
     @property
     def identity(self) -> dict[str, Any]:

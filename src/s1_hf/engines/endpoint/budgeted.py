@@ -115,8 +115,8 @@ class Budgeted:
             return
         if asked.sampling:
             raise ValueError(
-                f"{self._server.connection.shown} has no route for reports, without which it is not known where sampled "
-                "thinking wanted to end. Serve the model with `s1-hf serve MODEL --engine vllm`."
+                f"{self._server.connection.shown} has no route for reports, without which it is not known where "
+                "sampled thinking wanted to end. Serve the model with `s1-hf serve MODEL --engine vllm`."
             )
         if not self._tells_wishes:
             raise ValueError(

@@ -98,20 +98,33 @@ class Connection:
         self._patience, self._secrets = patience, [api_key, *secrets_in(base_url)]
         self.on_return: Callable[[], None] | None = None
         self._is_lost, self._has_answered, self._lock = False, False, threading.Lock()
+        self._opening = threading.Lock()
         login, headers = login_of(base_url), {}
         if api_key and login is None:
             headers["Authorization"] = f"Bearer {api_key}"
         self._base = without_login(base_url).rstrip("/")
-        self._client = httpx.Client(
-            headers=headers,
-            auth=login,
-            timeout=httpx.Timeout(patience.timeout_s, connect=min(30.0, patience.timeout_s)),
-            limits=httpx.Limits(max_connections=connections + 1, max_keepalive_connections=connections + 1),
-        )
+        self._settings: dict[str, Any] = {
+            "headers": headers,
+            "auth": login,
+            "timeout": httpx.Timeout(patience.timeout_s, connect=min(30.0, patience.timeout_s)),
+            "limits": httpx.Limits(max_connections=connections + 1, max_keepalive_connections=connections + 1),
+        }
+        self._opened: httpx.Client | None = None
 
     def close(self) -> None:
-        """Let the server's connections go."""
-        self._client.close()
+        """Let the server's connections go; they are made anew when they are needed."""
+        with self._opening:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
+
+    @property
+    def _client(self) -> httpx.Client:
+        if self._opened is None:
+            with self._opening:
+                if self._opened is None:
+                    self._opened = httpx.Client(**self._settings)
+        return self._opened
 
     def ask(
         self, path: str, body: Any = None, *, read: Callable[[Any], Any] = lambda reply: reply, returns: bool = True

@@ -47,8 +47,8 @@ def key_in(variable: str | None) -> str | None:
     Raises:
         ValueError: the variable that is named is not set.
     """
-    if variable is not None and not os.environ.get(variable):
+    if variable is not None and not os.environ.get(variable):  # which is not repeated: it may be the key itself
         raise ValueError(
-            f"`api_key_env` has to name a variable of the environment that holds a key: {variable} is not set."
+            "`api_key_env` has to name a variable of the environment that holds a key, but what it names is not set."
         )
     return os.environ.get(variable or KEY_IN)

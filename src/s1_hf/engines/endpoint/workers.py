@@ -40,6 +40,7 @@ def as_they_end(
             try:
                 done.put((place, work(job)))
             except Exception as error:  # to be raised where it is seen
+                _empty(todo)
                 done.put(error)
 
     for one in enumerate(jobs):
