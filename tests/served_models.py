@@ -41,7 +41,7 @@ class Lamps:
 
     has_plugin: bool = True
     context: int = 1024
-    format: str | None = None
+    format: Any = None
     processed_logprobs: bool = False
     lock: Any = field(default_factory=threading.Lock)
 

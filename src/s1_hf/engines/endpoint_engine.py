@@ -93,13 +93,21 @@ class EndpointEngine:
         key = api_key or key_in(api_key_env)
         self._connection = Connection(base_url, api_key=key, patience=patience, connections=concurrency)
         self._server = Server(self._connection, len(Vocabulary.of(checkpoint.tokenizer).texts))
-        self._served = self._server.served(served_name, _names_of(checkpoint))
-        own = [one for one in (max_length, self._served.context, checkpoint.context) if one]
-        ends = tuple(ends_of(self.tokenizer, checkpoint.generation_config))
-        self._setup = Setup(self.tokenizer, self.format, ends, min(own, default=2**30))
-        self._way: Budgeted | Rounds = (Rounds if rounds else Budgeted)(self._server, self._served, self._setup)
-        self._prove()
+        try:
+            self._served = self._server.served(served_name, _names_of(checkpoint))
+            self._setup = self._made_setup(max_length)
+            way = Rounds if rounds else Budgeted
+            self._way: Budgeted | Rounds = way(self._server, self._served, self._setup)
+            self._prove()
+        except BaseException:
+            self._connection.close()
+            raise
         self._connection.on_return = self._see_that_it_is_the_same
+
+    def _made_setup(self, max_length: int | None) -> Setup:
+        own = [one for one in (max_length, self._served.context, self._checkpoint.context) if one]
+        ends = tuple(ends_of(self.tokenizer, self._checkpoint.generation_config))
+        return Setup(self.tokenizer, self.format, ends, min(own, default=2**30))
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
