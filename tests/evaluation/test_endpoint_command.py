@@ -83,6 +83,16 @@ def test_an_evaluation_that_is_killed_resumes_and_asks_nothing_twice(server, tmp
     assert first == second
 
 
+def test_what_rounds_cost_is_said(server, tmp_path):
+    asked = f"eval {TASK} --num-ignores 2 --engine {server.url} --json"
+    costs = []
+    for way in ("", "--rounds"):
+        said = run(f"{asked} {way}", tmp_path / f"out{way}")
+        costs.append(json.loads(said[said.index("{") : said.rindex("\n}") + 2])["endpoint"])
+    assert costs[0]["requests"] == 8 and costs[0]["dropped"] == 0
+    assert costs[1]["requests"] >= 8 * 4 and costs[1]["read"] > 3 * costs[0]["read"]
+
+
 def test_a_sweep_has_the_rows_of_transformers(server, tmp_path):
     grid = f"sweep {TASK} --max-thinking-tokens 32,none --num-ignores 0,1"
     for name, engine in (("server", f"--engine {server.url}"), ("here", "--dtype float32")):

@@ -150,6 +150,13 @@ def _show(results: dict[str, Any], output_dir: Path) -> None:
             table.add_row(task, name, f"{values[name]:.4f}", "" if error is None else f"{error:.4f}", *thinking)
             task, thinking = "", []
     print_table(table)
+    if spent := results.get("endpoint"):
+        messages.print(
+            f"The server answered {spent['requests']:,} requests: it read {spent['read']:,} tokens of prompts, "
+            f"{spent['cached']:,} of which it says it had in its cache, and wrote {spent['written']:,}, "
+            f"{spent['dropped']:,} of which were of no use.",
+            soft_wrap=True,
+        )
     messages.print(
         f"All of it, and every answer: {output_dir / 'results'} and {output_dir / 'details'}", soft_wrap=True
     )

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from s1_hf.engines.endpoint.options import check_options, is_address, key_in
+from s1_hf.engines.endpoint.options import check_options, is_address, key_in, wrong_address
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,14 @@ from s1_hf.engines.endpoint.options import check_options, is_address, key_in
 )
 def test_addresses_are_told_from_engines(name, is_one):
     assert is_address(name) == is_one
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:8000/v1", "ftp://a/v1", "http://a/v1?key=abcdefgh", "http://a/v1#x", ""]
+)
+def test_what_is_no_address_is_refused(address):
+    bad = wrong_address(address)
+    assert bad and "abcdefgh" not in " ".join(bad)
 
 
 def test_unknown_options_are_refused_and_a_key_is_sent_to_the_environment():

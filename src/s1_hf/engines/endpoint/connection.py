@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from s1_hf.engines.endpoint.options import wrong_address
 from s1_hf.records import parse
 from s1_hf.secrets import login_of, secrets_in, shown_address, without_login, without_secrets
 from s1_hf.visible import shortened
@@ -24,17 +25,6 @@ _FIRST_TRIES = 3
 """Of an address that has never answered."""
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _LONGEST_SAID_S = 0.5, 30.0, 120.0
-
-
-def wrong_address(address: str) -> list[str]:
-    """What is wrong with the address of a server; empty if nothing is. Passwords are not repeated."""
-    shown = shown_address(str(address))
-    bad = []
-    if not shown.startswith(("http://", "https://")):
-        bad.append(f"`base_url` has to be an address such as 'http://localhost:8000/v1', but is {shown!r}.")
-    if {"?", "#"} & {*shown}:
-        bad.append(f"`base_url` has to have no '?' and no '#', but is {shown!r}. A key belongs in OPENAI_API_KEY.")
-    return bad
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from s1_hf.forcing.collect import check_spelling
+from s1_hf.secrets import shown_address
 
 KEY_IN = "OPENAI_API_KEY"
 """The variable of the environment that holds the key, if no other one is named."""
@@ -28,6 +29,17 @@ def is_address(engine: str) -> bool:
     ```
     """
     return "://" in engine
+
+
+def wrong_address(address: str) -> list[str]:
+    """What is wrong with the address of a server; empty if nothing is. Passwords are not repeated."""
+    shown = shown_address(str(address))
+    bad = []
+    if not shown.startswith(("http://", "https://")):
+        bad.append(f"`base_url` has to be an address such as 'http://localhost:8000/v1', but is {shown!r}.")
+    if {"?", "#"} & {*shown}:
+        bad.append(f"`base_url` has to have no '?' and no '#', but is {shown!r}. A key belongs in OPENAI_API_KEY.")
+    return bad
 
 
 def check_options(options: Mapping[str, Any]) -> None:
