@@ -43,6 +43,8 @@ class Lamps:
     context: int = 1024
     format: Any = None
     processed_logprobs: bool = False
+    takes_ids: bool = True
+    tells_ids: bool = True
     lock: Any = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -58,7 +60,11 @@ class Lamps:
         params = SimpleNamespace(**{**PARAMS, **{name: body[name] for name in PARAMS if name in body}})
         params.extra_args = dict(body.get("vllm_xargs") or {}) if self.has_plugin else {}
         check_request(params)
-        prompt, ids = list(body["prompt"]), []
+        prompt, ids = body["prompt"], []
+        if isinstance(prompt, str):
+            prompt = self.tokenizer.encode(prompt, add_special_tokens=False)
+        elif not self.takes_ids:
+            raise ValueError("prompt must be a string.")
         row = None
         with self.lock:
             if asks_for_budget(params):
@@ -70,6 +76,8 @@ class Lamps:
         bias = {int(token): value for token, value in (body.get("logit_bias") or {}).items()}
         draws = torch.Generator().manual_seed((body.get("seed") or 0) % 2**63)
         stops = {*self.setup.eos, *(body.get("stop_token_ids") or ())}
+        if not self.tells_ids:
+            stops = {*self.setup.eos, *(self.tokenizer.convert_tokens_to_ids(text) for text in body.get("stop") or ())}
         own, tops, finish = [], [], "length"
         most = min(body["max_tokens"], self.context - len(prompt))
         while len(ids) < most:
@@ -98,7 +106,7 @@ class Lamps:
             self.requests.leave(row, True)
         shown = ids[:-1] if finish == "stop" else ids
         choice = {"index": 0, "text": self.tokenizer.decode(shown), "finish_reason": finish, "stop_reason": None}
-        if body.get("return_token_ids"):
+        if body.get("return_token_ids") and self.tells_ids:
             choice["token_ids"] = list(ids)
         if body.get("logprobs") is not None:
             choice["logprobs"] = {"token_logprobs": own, "top_logprobs": tops, "tokens": [], "text_offset": []}

@@ -185,12 +185,29 @@ def test_another_tokenizer_is_refused(serve, engine_at):
             engine_at(server, rounds=rounds)
 
 
-@pytest.mark.parametrize("rounds", [False, True])
-def test_a_server_that_tells_no_ids_is_refused(serve, engine_at, rounds):
-    server = serve()
-    server.changes = lambda reply: with_choice(reply, token_ids=None)
+def test_a_server_that_tells_no_ids_is_refused(serve, engine_at):
     with pytest.raises(ValueError, match="does not say which tokens it generates"):
-        engine_at(server, rounds=rounds)
+        engine_at(serve(lamps=Lamps(tells_ids=False)))
+
+
+@pytest.mark.parametrize("takes_ids", [True, False])
+def test_rounds_do_with_texts_and_say_so(serve, engine_at, other, takes_ids):
+    """Here they give the same rows, because the model writes tokens as its tokenizer does."""
+    server = serve(lamps=Lamps(has_plugin=False, tells_ids=False, takes_ids=takes_ids))
+    with pytest.warns(UserWarning, match="says in texts, and not in tokens, what it generates"):
+        engine = engine_at(server, rounds=True)
+    assert not engine.is_exact and engine.identity["rounds"] == "texts"
+    assert isinstance(server.asked[-1]["prompt"], list) == takes_ids
+    for fields in ({"max_thinking_tokens": 90, "num_ignores": 2}, {"wait_text": None, "num_ignores": 1}):
+        requests = lamp_requests(other, 3, **fields)
+        assert run_all(engine, requests) == run_all(other, requests)
+
+
+def test_texts_of_another_tokenizer_are_refused(serve, engine_at):
+    server = serve(lamps=Lamps(tells_ids=False))
+    server.changes = lambda reply: {**reply, "usage": {"prompt_tokens": reply["usage"]["prompt_tokens"] + 1}}
+    with pytest.raises(ValueError, match="adds tokens of its own. Name the model that it serves"):
+        engine_at(server, rounds=True)
 
 
 def test_a_server_that_refuses_the_question_is_refused(serve, engine_at):

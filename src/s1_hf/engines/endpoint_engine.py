@@ -124,6 +124,11 @@ class EndpointEngine:
         """The ids that end a sequence: the model's own, and the tokenizer's."""
         return list(self._setup.eos)
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether tokens, and not texts, come from the server, so that reports are exact."""
+        return isinstance(self._way, Budgeted) or self._way.is_exact
+
     def forget_weights(self) -> None:
         """Let the server's connections go; it keeps the weights."""
         self._connection.close()
@@ -136,7 +141,7 @@ class EndpointEngine:
             "weights": self._checkpoint.fingerprint,
             "format": asdict(self.format),
             "served": asdict(self._served),
-            "rounds": self._rounds,
+            "rounds": self._rounds and ("tokens" if self.is_exact else "texts"),
             "s1_hf": version("s1-hf"),
         }
 

@@ -80,7 +80,7 @@ def evaluate(
     with model.exclusive():
         results = finish(pipeline)
     if results is not None and isinstance(model.engine, EndpointEngine):
-        results["endpoint"] = asdict(model.engine.spent)
+        results["endpoint"] = asdict(model.engine.spent) | {"is_exact": model.engine.is_exact}
     return results
 
 

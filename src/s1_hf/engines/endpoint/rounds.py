@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 from s1_hf.engines.endpoint.budgeted import body_of
 from s1_hf.engines.endpoint.ran import Ran, Spent, ran_of
 from s1_hf.engines.endpoint.replay import Replay
+from s1_hf.engines.endpoint.server import NoIds
+from s1_hf.engines.endpoint.texts import INEXACT, TextServer
 from s1_hf.engines.request import digest
 from s1_hf.forcing.budget import NO_INTERVENTION
+from s1_hf.generation.cautions import warn
 from s1_hf.generation.chats import prompt_ids
 from s1_hf.vllm.asking import Asked
 
@@ -37,10 +40,16 @@ class Rounds:
     """
 
     def __init__(self, server: Server, served: Served, setup: Setup) -> None:
-        self._server, self._served, self._setup = server, served, setup
+        self._ids, self._served, self._setup = server, served, setup
+        self._server: Server | TextServer = server
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether tokens, and not texts, come from the server."""
+        return self._server is self._ids
 
     def prove(self, *, returns: bool = True) -> None:
-        """Have the server write a few tokens.
+        """Have the server write a few tokens, or if it does not say which, a text.
 
         Raises:
             ValueError: its tokens are not those of the tokenizer here.
@@ -48,16 +57,25 @@ class Rounds:
         tokenizer = self._setup.tokenizer
         prompt = tuple(prompt_ids(tokenizer, self._setup.format, _QUESTION, {}))
         asked = Asked(prompt=prompt, max_tokens=8, budget=NO_INTERVENTION, sampling={}, seed=0)
+        body = body_of(self._served, asked)
         try:
-            reply = self._server.complete(body_of(self._served, asked), returns=returns)
-        except ValueError as error:
-            raise ValueError(f"{error} Rounds need a server that completes token ids, as vLLM's does.") from None
+            reply = self._ids.complete(body, returns=returns)
+        except NoIds:
+            return self._prove_texts(body, True, returns)
+        except ValueError:  # perhaps it takes no ids
+            return self._prove_texts(body, False, returns)
+        self._server = self._ids
         ids = reply.ids[:-1] if reply.ids[-1] in self._setup.eos else reply.ids
         if str(tokenizer.decode(ids)).strip("\ufffd ") != reply.text.strip("\ufffd "):
             raise ValueError(
-                f"{self._server.connection.shown} has another tokenizer: the tokens {ids} are {reply.text!r} to it, "
-                f"and {tokenizer.decode(ids)!r} here. Name the model that it serves."
+                f"{self._ids.connection.shown} has another tokenizer: the tokens {ids} are {reply.text!r} to it, and "
+                f"{tokenizer.decode(ids)!r} here. Name the model that it serves."
             )
+
+    def _prove_texts(self, body: dict[str, Any], takes_ids: bool, returns: bool) -> None:
+        self._server = TextServer(self._ids, self._setup, takes_ids)
+        self._server.complete(body, returns=returns)
+        warn(INEXACT.format(shown=self._ids.connection.shown))
 
     def check(self, asked: Asked) -> None:
         """Every request can be met."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -92,17 +92,20 @@ class Server:
         """Complete a prompt; `body` says how.
 
         Raises:
-            ValueError: the server refuses the request. ConnectionError: it cannot be reached, or has no such model.
+            NoIds: the server does not say which tokens it generated. ValueError: it refuses the request.
+            ConnectionError: it cannot be reached, or has no such model.
         """
+        reply: Reply = self.read(body, lambda said: self._reply_of(said, body), returns)
+        return reply
+
+    def read(self, body: Mapping[str, Any], read: Callable[[Any], Any], returns: bool) -> Any:
+        """Likewise, but that `read` makes of the server's answer what is wanted."""
         try:
-            reply: Reply = self.connection.ask(
-                "completions", body, read=lambda said: self._reply_of(said, body), returns=returns
-            )
+            return self.connection.ask("completions", body, read=read, returns=returns)
         except Missing as missing:
             raise ConnectionError(
                 f"{self.connection.shown} completes nothing as {body['model']!r}: {missing}. {RESUME}"
             ) from None
-        return reply
 
     def _version(self, returns: bool) -> str | None:
         try:
@@ -112,26 +115,63 @@ class Server:
         return found
 
     def _reply_of(self, said: Any, body: Mapping[str, Any]) -> Reply:
-        check(said, {"choices": LIST}, "it", optional={"usage": or_null(OBJECT), "model": TEXT})
-        if len(said["choices"]) != 1:
-            raise ValueError(f"it has to have one choice, but has {len(said['choices'])}")
-        if said.get("model", body["model"]) != body["model"]:
-            raise ValueError(f"it is of another model, {said['model']!r}")
-        choice = said["choices"][0]
-        check(choice, {"text": TEXT, "finish_reason": TEXT}, "its choice")
-        if choice["finish_reason"] not in _ENDED:
-            raise ValueError(f"its `finish_reason` is {choice['finish_reason']!r}")
+        choice, usage = _choice_of(said, body["model"])
         if choice.get("token_ids") is None:
             raise NoIds
         check(choice, {"token_ids": counts_below(self._num_ids)}, "its choice")
         ids = choice["token_ids"]
         if len(ids) > body["max_tokens"] or not ids:
             raise ValueError(f"it has {len(ids)} tokens, where up to {body['max_tokens']} were asked for")
-        usage = said.get("usage") or {}
-        details = usage.get("prompt_tokens_details") or {}
-        check(details, {}, "its usage", optional={"cached_tokens": or_null(COUNT)})
         picks = _picks_of(choice, ids) if "logprobs" in body else None
-        return Reply(ids, choice["text"], picks, len(body["prompt"]), details.get("cached_tokens") or 0)
+        return Reply(ids, choice["text"], picks, len(body["prompt"]), _cached_in(usage))
+
+
+@dataclass(frozen=True)
+class TextReply:
+    """A completion that is told as a text.
+
+    Args:
+        text (`str`): without what ended it.
+        ended (`bool`): whether an end, or a text to stop at, ended it.
+        end (`int` or `str`, *optional*): which, if the server says.
+        read (`int`, *optional*): tokens of the prompt, as the server counts them.
+        cached (`int`): how many of them it did not have to compute.
+    """
+
+    text: str
+    ended: bool
+    end: int | str | None
+    read: int | None
+    cached: int
+
+
+def text_reply_of(said: Any, model: str) -> TextReply:
+    """A completion of [`Connection.ask`], of which only its text is looked at."""
+    choice, usage = _choice_of(said, model)
+    check(usage, {}, "its usage", optional={"prompt_tokens": or_null(COUNT)})
+    end = choice.get("stop_reason", choice.get("matched_stop"))  # vLLM's name, and SGLang's
+    ended = choice["finish_reason"] == "stop"
+    return TextReply(choice["text"], ended, end, usage.get("prompt_tokens"), _cached_in(usage))
+
+
+def _choice_of(said: Any, model: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The one choice of a completion, and its usage."""
+    check(said, {"choices": LIST}, "it", optional={"usage": or_null(OBJECT), "model": TEXT})
+    if len(said["choices"]) != 1:
+        raise ValueError(f"it has to have one choice, but has {len(said['choices'])}")
+    if said.get("model", model) != model:
+        raise ValueError(f"it is of another model, {said['model']!r}")
+    choice = said["choices"][0]
+    check(choice, {"text": TEXT, "finish_reason": TEXT}, "its choice")
+    if choice["finish_reason"] not in _ENDED:
+        raise ValueError(f"its `finish_reason` is {choice['finish_reason']!r}")
+    return choice, said.get("usage") or {}
+
+
+def _cached_in(usage: dict[str, Any]) -> int:
+    details = usage.get("prompt_tokens_details") or {}
+    check(details, {}, "its usage", optional={"cached_tokens": or_null(COUNT)})
+    return details.get("cached_tokens") or 0
 
 
 class NoIds(Exception):
@@ -161,7 +201,8 @@ def _picks_of(choice: Any, ids: Sequence[int]) -> list[int]:
         raise ValueError(f"it has {len(tops)} log-probabilities of {len(ids)} tokens")
     picks = []
     for token, value, top in zip(ids, own, tops, strict=True):
-        check(top, {}, "its log-probabilities", optional=dict.fromkeys(top, _NUMBER))
+        check(top, {}, "its log-probabilities")
+        check(top, dict.fromkeys(top, _NUMBER), "its log-probabilities")
         best = max(top, key=top.__getitem__)
         is_best = _NUMBER.fits(value) and value >= top[best]
         picks.append(token if is_best else int(best.removeprefix(_IDS)))
