@@ -8,14 +8,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
-
+from s1_hf._lazy import require
 from s1_hf.engines.endpoint.options import wrong_address
 from s1_hf.records import parse
 from s1_hf.secrets import login_of, secrets_in, shown_address, without_login, without_secrets
 from s1_hf.visible import shortened
+
+if TYPE_CHECKING:
+    import httpx
 
 RESUME = "What is finished is kept: fix that, and rerun the same to resume."
 """The end of an error that ends a run."""
@@ -92,12 +94,13 @@ class Connection:
         login, headers = login_of(base_url), {}
         if api_key and login is None:
             headers["Authorization"] = f"Bearer {api_key}"
+        self._httpx = require("httpx", "eval")
         self._base = without_login(base_url).rstrip("/")
         self._settings: dict[str, Any] = {
             "headers": headers,
             "auth": login,
-            "timeout": httpx.Timeout(patience.timeout_s, connect=min(30.0, patience.timeout_s)),
-            "limits": httpx.Limits(max_connections=connections + 1, max_keepalive_connections=connections + 1),
+            "timeout": self._httpx.Timeout(patience.timeout_s, connect=min(30.0, patience.timeout_s)),
+            "limits": self._httpx.Limits(max_connections=connections + 1, max_keepalive_connections=connections + 1),
         }
         self._opened: httpx.Client | None = None
 
@@ -113,7 +116,7 @@ class Connection:
         if self._opened is None:
             with self._opening:
                 if self._opened is None:
-                    self._opened = httpx.Client(**self._settings)
+                    self._opened = self._httpx.Client(**self._settings)
         return self._opened
 
     def ask(
@@ -165,7 +168,7 @@ class Connection:
             else:
                 content = json.dumps(body, allow_nan=False).encode()
                 reply = self._client.post(url, content=content, headers={"Content-Type": "application/json"})
-        except httpx.TransportError as error:
+        except self._httpx.TransportError as error:
             raise Lost(self._clean(f"{type(error).__name__}: {error}")) from None
         self._has_answered = True
         if reply.status_code != 200:
