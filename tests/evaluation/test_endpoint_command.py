@@ -15,8 +15,10 @@ pytest.importorskip("lighteval")
 pytest.importorskip("typer")
 
 import pyarrow.parquet as pq
+from typer.testing import CliRunner
 
 from s1_hf import embedded
+from s1_hf.cli import app
 from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.engines.endpoint_engine import EndpointEngine
 from s1_hf.engines.ledger import Ledger
@@ -160,5 +162,7 @@ def test_no_key_and_no_password_is_written_or_shown(lamps, tmp_path):
     ],
 )
 def test_misuse_is_refused_before_anything_else(options, message, tmp_path):
-    said = " ".join(run(f"eval {TASK} {options}", tmp_path, code=2).replace("│", " ").split())
-    assert message in said and "planted-key" not in said
+    result = CliRunner().invoke(app, ["eval", *TASK.split(), *options.split(), "--output-dir", str(tmp_path)])
+    said = " ".join(result.output.replace("│", " ").split())
+    assert result.exit_code == 2 and message in said and "planted-key" not in said
+    assert not any(tmp_path.iterdir())

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from s1_hf.cli import options as o
-from s1_hf.cli.engines import Here, engine_options
+from s1_hf.cli.engines import Engine, engine_options
 from s1_hf.cli.terminal import console, messages, plain_errors, print_json, print_table, quiet_loading
 from s1_hf.secrets import without_secrets
 
@@ -29,7 +29,7 @@ def check(
     model: Annotated[
         str | None, typer.Argument(help="Also check this one: a folder or a name on the Hub; 'embedded' is the toy.")
     ] = None,
-    engine: Here = "transformers",
+    engine: Engine = "transformers",
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1, mps, ...; the accelerator by default, if there is one.")
     ] = None,

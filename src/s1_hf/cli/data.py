@@ -16,8 +16,8 @@ from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.engines import (
     MORE,
+    AnyEngine,
     ApiKeyEnv,
-    Engine,
     Rounds,
     ServedName,
     engine_options,
@@ -54,7 +54,7 @@ def traces(
         ),
     ],
     *,
-    engine: Engine = "transformers",
+    engine: AnyEngine = "transformers",
     source: Annotated[str, typer.Option("--input", help="A file or folder with questions, or a data set on the Hub.")],
     output_dir: Annotated[Path, typer.Option(help="A new folder, or that of the same run, which then resumes.")],
     endpoint: Annotated[

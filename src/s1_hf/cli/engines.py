@@ -24,12 +24,12 @@ def _checked(name: str) -> str:
     return name
 
 
-Here = Annotated[
+Engine = Annotated[
     Literal["transformers", "vllm"],
     typer.Option(help="What runs the model. vllm: any option of vLLM may follow, such as --tensor-parallel-size 8."),
 ]
 
-Engine = Annotated[
+AnyEngine = Annotated[
     str,
     typer.Option(
         callback=_checked,

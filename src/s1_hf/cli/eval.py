@@ -11,9 +11,9 @@ from rich.table import Table
 from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.engines import (
+    AnyEngine,
     ApiKeyEnv,
     Concurrency,
-    Engine,
     MaxRetries,
     Rounds,
     ServedName,
@@ -34,7 +34,7 @@ def evaluate(
     model: o.Model,
     tasks: o.Tasks,
     *,
-    engine: Engine = "transformers",
+    engine: AnyEngine = "transformers",
     budget: Budget,
     max_answer_tokens: o.MaxAnswerTokens = None,
     thinking_format: o.ThinkingFormat = None,

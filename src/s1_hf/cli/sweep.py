@@ -10,9 +10,9 @@ import typer
 from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.engines import (
+    AnyEngine,
     ApiKeyEnv,
     Concurrency,
-    Engine,
     MaxRetries,
     Rounds,
     ServedName,
@@ -38,7 +38,7 @@ def sweep(
     model: o.Model,
     tasks: o.Tasks,
     *,
-    engine: Engine = "transformers",
+    engine: AnyEngine = "transformers",
     max_thinking_tokens: Annotated[
         str, typer.Option(help="Caps, separated by commas; 'none': no cap.", **_BUDGET)
     ] = "none",
