@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 
 from s1_hf.conformance.cases import case_of, expected, setting
+from s1_hf.conformance.checks import check_laws
+from s1_hf.conformance.comparing import Reference
+from s1_hf.conformance.laws import warped
+from s1_hf.conformance.subjects import Machine, law_subject
 from s1_hf.engines.endpoint.rounds import Rounds
+from s1_hf.engines.endpoint.server import Reply
+from s1_hf.engines.engine import Finished
+from s1_hf.engines.request import Request
 from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.vocabulary import Vocabulary
+from s1_hf.vllm.asking import asked_for
+from s1_hf.vllm.setup import Setup
 from toy_servers import SERVED, ToyServer, asked_of, plug_in_row, setup_of
 
 CASES = [case_of(seed) for seed in range(120)]
@@ -93,3 +108,48 @@ def test_a_server_that_heeds_no_bias_is_told_apart():
             assert "http://toy/v1 does not heed `logit_bias`" in str(error)
             refused += 1
     assert refused > 3
+
+
+class SamplingServer:
+    """Knows no budgets, and draws as it is told, from the scores of a reference."""
+
+    def __init__(self, reference: Reference, eos: Sequence[int]) -> None:
+        self._scores, self._eos = functools.cache(lambda ids: reference.scores(list(ids)).float()), eos
+        self._size = len(Vocabulary.of(reference.tokenizer).texts)
+        self.connection = SimpleNamespace(shown="http://law/v1")
+
+    def complete(self, body: dict[str, Any], *, returns: bool = True) -> Reply:
+        draws, ids = torch.Generator().manual_seed(body["seed"]), []
+        law = {name: body[name] for name in ("temperature", "top_k", "top_p", "min_p")}
+        while len(ids) < body["max_tokens"]:
+            scores = self._scores((*body["prompt"], *ids)).clone()
+            scores[self._size :] = -torch.inf  # what is no token
+            for token, bias in body.get("logit_bias", {}).items():
+                scores[int(token)] += bias
+            ids.append(int(torch.multinomial(warped(scores, law), 1, generator=draws)))
+            if ids[-1] in {*self._eos, *body["stop_token_ids"]}:
+                break
+        return Reply(ids, "", None, len(body["prompt"]), 0)
+
+
+class RoundsOnly:
+    """An engine, as far as the suite needs one."""
+
+    def __init__(self, server: SamplingServer, setup: Setup) -> None:
+        self.tokenizer, self.format = setup.tokenizer, setup.format
+        self._rounds = Rounds(server, SERVED, setup)
+
+    def run(self, requests: Sequence[Request], on_step: Any) -> Iterator[list[Finished]]:
+        yield [Finished(request, self._rounds.run(asked_for(request)).completion) for request in requests]
+
+
+def test_sampled_rounds_have_the_law_of_the_reference(tmp_path):
+    """Chi-square against the enumerated law; 1,000 draws each, false alarm 1e-6 each."""
+    machine = Machine("transformers", torch.device("cpu"), "float32", None, tmp_path)
+    subject = law_subject(machine, seed=3)
+    eos = tuple(subject.reference.delimiters.eos)
+    setup = Setup(subject.engine.tokenizer, subject.engine.format, eos, 512)
+    subject.engine = RoundsOnly(SamplingServer(subject.reference, eos), setup)
+    with torch.inference_mode():
+        finding = check_laws(subject, 7, ["temperature 1", "top-k 3", "top-p 0.8", "all of them"], 1000)
+    assert finding.verdict == "passed", finding
