@@ -23,7 +23,7 @@ GOOD = {
             "token_ids": [5, 6],
             "logprobs": {
                 "token_logprobs": [-0.5, -2.0],
-                "top_logprobs": [{"token_id:5": -0.5}, {"token_id:6": -2.0, "token_id:9": -0.1}],
+                "top_logprobs": [{"token_id:5": -0.5}, {"token_id:9": -0.1, "token_id:6": -2.0}],
             },
         }
     ],
