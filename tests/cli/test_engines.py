@@ -12,7 +12,7 @@ from s1_hf.cli.engines import engine_options
 
 def context(*arguments: str) -> SimpleNamespace:
     ours = [SimpleNamespace(opts=[name]) for name in ("--num-ignores", "--max-thinking-tokens")]
-    return SimpleNamespace(args=list(arguments), command=SimpleNamespace(params=ours))
+    return SimpleNamespace(args=list(arguments), params={}, command=SimpleNamespace(params=ours))
 
 
 def refuse(arguments: list[str]) -> None:

@@ -45,6 +45,7 @@ class FakeEndpoint(ThreadingHTTPServer):
         self.asked: list[dict[str, Any]] = []
         self.keys: set[str] = set()
         self.barrier: threading.Barrier | None = None
+        self.models = ["m"]
         self.now = self.most = 0  # requests at a time
         self.lock = threading.Lock()
 
@@ -66,6 +67,13 @@ class FakeEndpoint(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        data = json.dumps({"data": [{"id": name} for name in self.server.models]}).encode()  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
     def do_POST(self) -> None:
         endpoint: FakeEndpoint = self.server  # type: ignore[assignment]
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -14,10 +14,21 @@ from rich.text import Text
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
-from s1_hf.cli.engines import MORE, Engine, engine_options
+from s1_hf.cli.engines import (
+    MORE,
+    AnyEngine,
+    ApiKeyEnv,
+    Rounds,
+    ServedName,
+    engine_options,
+    given_in,
+    named,
+    refuse_left,
+)
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.show import show
 from s1_hf.cli.terminal import add, messages, plain_errors, print_table, quiet_loading
+from s1_hf.engines.endpoint.options import OPTIONS, is_address, key_in
 from s1_hf.forcing.budget import NAMES, Budget
 
 if TYPE_CHECKING:
@@ -43,11 +54,11 @@ def traces(
         ),
     ],
     *,
-    engine: Engine = "transformers",
+    engine: AnyEngine = "transformers",
     source: Annotated[str, typer.Option("--input", help="A file or folder with questions, or a data set on the Hub.")],
     output_dir: Annotated[Path, typer.Option(help="A new folder, or that of the same run, which then resumes.")],
     endpoint: Annotated[
-        str | None, typer.Option(help="An OpenAI-compatible address: http://localhost:8000/v1.")
+        str | None, typer.Option(help="An OpenAI-compatible address, whose reasoning is taken as it comes.")
     ] = None,
     question_column: Annotated[str, typer.Option(help="The column that is asked.", **_POOL)] = "question",
     samples: Annotated[int, typer.Option(help="Traces per question.", **_POOL)] = 1,
@@ -85,6 +96,9 @@ def traces(
     requests_per_minute: Annotated[float | None, typer.Option(help="Rate limit, evenly spaced.", **_ENDPOINT)] = None,
     timeout_s: Annotated[float, typer.Option("--timeout", help="Seconds to wait for a reply.", **_ENDPOINT)] = 1800.0,
     max_retries: Annotated[int, typer.Option(help="Retries per request.", **_ENDPOINT)] = 6,
+    rounds: Rounds = False,
+    served_name: ServedName = None,
+    api_key_env: ApiKeyEnv = None,
     tokenizer: Annotated[
         str | None,
         typer.Option(
@@ -103,6 +117,8 @@ def traces(
     s1-hf data traces embedded --input pool --output-dir traces --temperature 1 --batch-size 64
 
     s1-hf data traces deepseek-reasoner --endpoint https://api.deepseek.com --input pool.csv --output-dir r1
+
+    s1-hf data traces Qwen/Qwen3-32B --engine http://gpu-box:8000/v1 --input pool --output-dir traces --num-ignores 1
 
     s1-hf data traces Qwen/Qwen2.5-7B-Instruct --input r1 --output-dir hard --solved-as qwen7b
     """
@@ -135,15 +151,21 @@ def _source(context: typer.Context, model: str, endpoint: str | None, budget: Bu
     from s1_hf.traces import Endpoint, LocalModel
 
     options: dict[str, Any] = dict(context.params)
-    more = engine_options(context, options["engine"])
-    given = [name for name in options if context.get_parameter_source(name).name != "DEFAULT"]  # type: ignore[union-attr]
-    useless = [name for name in given if name in ({*_OF_MODELS, *o.FORMAT, *NAMES} if endpoint else _OF_ENDPOINTS)]
-    if useless:
-        names = ", ".join(f"`--{name.removesuffix('_s').replace('_', '-')}`" for name in useless)
-        rule = "has no meaning with" if endpoint else "needs"
-        raise ValueError(f"{names} {rule} `--endpoint`.")
+    given = given_in(context)
     if endpoint:
-        return Endpoint(endpoint, model, **{name: options[name] for name in given if name in _BOTH | _OF_ENDPOINTS})
+        useless = [name for name in given if name in {*_OF_MODELS, *o.FORMAT, *NAMES, "rounds", "served_name"}]
+    else:
+        useless = [name for name in given if name in _OF_ENDPOINTS.difference(OPTIONS)]
+        if not is_address(options["engine"]):
+            useless += [name for name in given if name in _OF_ENDPOINTS.intersection(OPTIONS)]
+    if useless:
+        rule = "has no meaning with" if endpoint else "needs"
+        raise ValueError(f"{named(useless)} {rule} `--endpoint`.")
+    if endpoint:
+        refuse_left(context)
+        settings = {name: options[name] for name in given if name in _BOTH | _OF_ENDPOINTS}
+        return Endpoint(endpoint, model, api_key=key_in(options["api_key_env"]), **settings)
+    more = engine_options(context, options["engine"])
     o.check_sampling(*(options[name] for name in ("temperature", "top_p", "top_k", "min_p")))
     settings = {name: options[name] for name in _BOTH | _OF_MODELS}
     settings["format"] = o.chosen_format(*(options[name] for name in o.FORMAT))

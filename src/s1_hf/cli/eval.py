@@ -10,7 +10,16 @@ from rich.table import Table
 
 from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
-from s1_hf.cli.engines import Engine, engine_options
+from s1_hf.cli.engines import (
+    AnyEngine,
+    ApiKeyEnv,
+    Concurrency,
+    MaxRetries,
+    Rounds,
+    ServedName,
+    TimeoutS,
+    engine_options,
+)
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.terminal import messages, plain_errors, print_table, quiet_libraries, quiet_loading
 from s1_hf.engines.processes import how_many, part
@@ -25,7 +34,7 @@ def evaluate(
     model: o.Model,
     tasks: o.Tasks,
     *,
-    engine: Engine = "transformers",
+    engine: AnyEngine = "transformers",
     budget: Budget,
     max_answer_tokens: o.MaxAnswerTokens = None,
     thinking_format: o.ThinkingFormat = None,
@@ -44,6 +53,12 @@ def evaluate(
     system_prompt: o.SystemPrompt = None,
     revision: o.Revision = "main",
     trust_remote_code: o.TrustRemoteCode = False,
+    rounds: Rounds = False,
+    served_name: ServedName = None,
+    concurrency: Concurrency = None,
+    timeout_s: TimeoutS = None,
+    max_retries: MaxRetries = None,
+    api_key_env: ApiKeyEnv = None,
     max_samples: o.MaxSamples = None,
     custom_tasks: o.CustomTasks = "s1_hf.tasks",
     data_folder: o.DataFolder = None,
@@ -74,6 +89,8 @@ def evaluate(
     s1-hf eval my-model --tasks s1_agg8:aime24 --temperature 1 --batch-size 64
 
     s1-hf eval Qwen/Qwen3-32B --tasks s1:math500 --engine vllm --tensor-parallel-size 8
+
+    s1-hf eval Qwen/Qwen3-32B --tasks s1:math500 --engine http://gpu-box:8000/v1 --concurrency 64
 
     accelerate launch -m s1_hf.evaluation my-model --tasks s1:math500       (a copy of the model on every GPU)
     """
@@ -133,6 +150,13 @@ def _show(results: dict[str, Any], output_dir: Path) -> None:
             table.add_row(task, name, f"{values[name]:.4f}", "" if error is None else f"{error:.4f}", *thinking)
             task, thinking = "", []
     print_table(table)
+    if spent := results.get("endpoint"):
+        messages.print(
+            f"The server answered {spent['requests']:,} requests: it read {spent['read']:,} tokens of prompts, "
+            f"{spent['cached']:,} of which it says it had in its cache, and wrote {spent['written']:,}, "
+            f"{spent['dropped']:,} of which were of no use.",
+            soft_wrap=True,
+        )
     messages.print(
         f"All of it, and every answer: {output_dir / 'results'} and {output_dir / 'details'}", soft_wrap=True
     )

@@ -10,7 +10,16 @@ import typer
 
 from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
-from s1_hf.cli.engines import Engine, engine_options
+from s1_hf.cli.engines import (
+    AnyEngine,
+    ApiKeyEnv,
+    Concurrency,
+    MaxRetries,
+    Rounds,
+    ServedName,
+    TimeoutS,
+    engine_options,
+)
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.tables import show_summaries
 from s1_hf.cli.terminal import messages, plain_errors, quiet_libraries, quiet_loading
@@ -30,7 +39,7 @@ def sweep(
     model: o.Model,
     tasks: o.Tasks,
     *,
-    engine: Engine = "transformers",
+    engine: AnyEngine = "transformers",
     max_thinking_tokens: Annotated[
         str, typer.Option(help="Caps, separated by commas; 'none': no cap.", **_BUDGET)
     ] = "none",
@@ -60,6 +69,12 @@ def sweep(
     system_prompt: o.SystemPrompt = None,
     revision: o.Revision = "main",
     trust_remote_code: o.TrustRemoteCode = False,
+    rounds: Rounds = False,
+    served_name: ServedName = None,
+    concurrency: Concurrency = None,
+    timeout_s: TimeoutS = None,
+    max_retries: MaxRetries = None,
+    api_key_env: ApiKeyEnv = None,
     max_samples: o.MaxSamples = None,
     custom_tasks: o.CustomTasks = "s1_hf.tasks",
     data_folder: o.DataFolder = None,

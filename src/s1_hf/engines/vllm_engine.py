@@ -174,7 +174,7 @@ class VllmEngine:
         from s1_hf.vllm.streaming import as_they_end
 
         for place, ran in as_they_end(self.llm, setup_of(self.llm), asked, on_step):
-            self.computed += asked[place].computed(len(ran.completion.token_ids)) - ran.cached
+            self.computed += ran.computed(asked[place])
             self.cached += ran.cached
             yield place, ran.completion
 
@@ -186,11 +186,17 @@ class VllmEngine:
 
     def _sweep(self, batch: list[Request], settings: Sequence[Budget], on_step: Step) -> SweptBatch:
         from s1_hf.vllm.completing import setup_of
+        from s1_hf.vllm.streaming import as_they_end
 
         begun = time.perf_counter()
         largest = largest_setting(settings)
         asked = [asked_for(under(request, largest)) for request in batch]
-        found: Swept = swept(self.llm, setup_of(self.llm), asked, settings, on_step)
+        setup = setup_of(self.llm)
+
+        def run(asked: Sequence[Asked], with_states: bool) -> Iterator[tuple[int, Any]]:
+            return as_they_end(self.llm, setup, asked, on_step, with_states)
+
+        found: Swept = swept(run, setup, asked, settings)
         self.computed += found.trace_tokens + found.answer_tokens
         self.cached += found.cached_tokens
         of_settings, separate = [], 0

@@ -16,10 +16,12 @@ from pydantic import (
     model_validator,
 )
 
+from s1_hf.engines.endpoint.options import check_options, is_address
 from s1_hf.engines.request import Sampling
 from s1_hf.forcing.budget import NAMES, Budget
 from s1_hf.forcing.collect import check_spelling
 from s1_hf.forcing.format_settings import check_settings
+from s1_hf.secrets import shown_address
 
 # Of lighteval's generation parameters, those that transformers' greedy decoding and sampling know.
 _KNOWN = {"temperature", "top_k", "top_p", "min_p", "repetition_penalty", "max_new_tokens", "seed"}
@@ -53,8 +55,10 @@ class BudgetForcingConfig(ModelConfig):
             [`s1_hf.forcing.formats.format_of_settings`]: `{"start": "<r>", "close": "</r>"}`, `{"force_start": True}`;
             detected from the tokenizer if absent.
         budget ([`Budget`] or `dict`): how long the model thinks; its fields may also be given as single keywords.
-        engine (`str`, defaults to `"transformers"`): or `"vllm"`, which makes batches of its own.
-        engine_options (`dict`): for vLLM, such as `{"tensor_parallel_size": 8}`.
+        engine (`str`, defaults to `"transformers"`): or `"vllm"`, which makes batches of its own, or the address of a
+            server that runs the model, such as `"http://localhost:8000/v1"`, see [`EndpointEngine`].
+        engine_options (`dict`): for vLLM, such as `{"tensor_parallel_size": 8}`, or for a server, such as
+            `{"concurrency": 64}`.
         max_answer_tokens (`int`, *optional*): see [`AnswerLengthCriteria`].
         chat_template_kwargs (`dict`): for the chat template, such as `{"enable_thinking": True}`.
         generation_parameters (`GenerationParameters`): lighteval's. Greedy at temperature 0, the default. Unlike
@@ -80,7 +84,7 @@ class BudgetForcingConfig(ModelConfig):
     budget: Annotated[Budget, PlainValidator(_as_budget), PlainSerializer(Budget.to_dict, return_type=dict)] = Budget()
     max_answer_tokens: PositiveInt | None = None
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
-    engine: Literal["transformers", "vllm"] = "transformers"
+    engine: str = Field(default="transformers", repr=False)  # an address may hold a password
     engine_options: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("model_name")
@@ -119,22 +123,35 @@ class BudgetForcingConfig(ModelConfig):
         """In results files the budget's fields stand beside the others."""
         found: dict[str, Any] = dump(self)
         budget = found.pop("budget", {})
-        return found | budget
+        return found | budget | {"engine": shown_address(self.engine) if is_address(self.engine) else self.engine}
 
     def model_post_init(self, context: Any, /) -> None:
         """Checks the budget and the generation parameters."""
         if self.budget.num_prompts:
             raise ValueError("The budget of an evaluation has to be one value each, not one per prompt.")
-        if self.engine_options and self.engine == "transformers":
-            raise ValueError(f"`engine_options` are for `engine='vllm'`, but are {self.engine_options!r}.")
-        if self.engine == "vllm" and (self.device_map or self.attn_implementation):
-            raise ValueError("`device_map` and `attn_implementation` are for transformers. Use `engine_options`.")
+        self._check_engine()
         given = self.generation_parameters.model_dump(exclude_none=True)
         unknown = sorted(given.keys() - _KNOWN)
         if unknown:
             raise ValueError(
                 f"`generation_parameters` has to be made of {', '.join(sorted(_KNOWN))}, but has {', '.join(unknown)}."
             )
+
+    def _check_engine(self) -> None:
+        is_server = is_address(self.engine)
+        if not is_server and self.engine not in ("transformers", "vllm"):
+            raise ValueError(
+                "`engine` has to be 'transformers', 'vllm' or an address such as 'http://localhost:8000/v1', but is "
+                f"{self.engine!r}."
+            )
+        if is_server:
+            check_options(self.engine_options)
+        elif self.engine_options and self.engine == "transformers":
+            raise ValueError(f"`engine_options` are for `engine='vllm'`, but are {self.engine_options!r}.")
+        if self.engine != "transformers" and (self.device_map or self.attn_implementation):
+            raise ValueError("`device_map` and `attn_implementation` are for transformers. Use `engine_options`.")
+        if is_server and self.dtype != "auto":
+            raise ValueError(f"`dtype` is the server's business, but is {self.dtype!r}. Leave it out.")
 
     @property
     def sampling(self) -> Sampling | None:

@@ -21,6 +21,8 @@ from lighteval.tasks.prompt_manager import PromptManager
 from transformers import GenerationConfig
 
 from s1_hf.engines.checkpoint import Checkpoint
+from s1_hf.engines.endpoint.options import is_address
+from s1_hf.engines.endpoint_engine import EndpointEngine
 from s1_hf.engines.engine import Finished, Recorded
 from s1_hf.engines.ledger import Ledger
 from s1_hf.engines.locking import exclusive
@@ -101,6 +103,7 @@ class BudgetForcingModel(LightevalModel):
         self._watch = Watch(progress if self._accelerator.is_main_process else None)
         self._cache = _NoCache()
         self.engine = self._made_engine()
+        self._context = min(self._context, self.engine.context or self._context)
         self._automaton = self._checked_automaton()
         self._prompts: dict[int, tuple[int, ...]] = {}  # by the identity of the doc
         self._known: dict[str, Completion] = {}  # by the request's key; what needs neither engine nor ledger
@@ -302,7 +305,7 @@ class BudgetForcingModel(LightevalModel):
                 self._watch.finish(len(batch), sum(len(finished.completion.token_ids) for finished in batch))
         return {finished.request.key: finished.completion for finished in [*found, *gather_object(new)]}
 
-    def _made_engine(self) -> TransformersEngine | VllmEngine:
+    def _made_engine(self) -> TransformersEngine | VllmEngine | EndpointEngine:
         config, processes = self.config, self._accelerator.num_processes
         format = format_of_settings(self.tokenizer, config.format)
         if config.engine == "transformers":
@@ -318,6 +321,15 @@ class BudgetForcingModel(LightevalModel):
                     "device_map": config.device_map,
                     "attn_implementation": config.attn_implementation,
                 },
+            )
+        if is_address(config.engine):
+            if processes > 1:
+                raise ValueError(
+                    f"One process asks a server for everything, but this is one of {processes}. Run it without a "
+                    "launcher, with `--concurrency`."
+                )
+            return EndpointEngine(
+                self.checkpoint, config.engine, format=format, max_length=config.max_length, **config.engine_options
             )
         if processes > 1:
             raise ValueError(

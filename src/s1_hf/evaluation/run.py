@@ -6,6 +6,7 @@ import copy
 import json
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 from lighteval.logging.evaluation_tracker import EnhancedJSONEncoder, EvaluationTracker
 from lighteval.tasks.requests import SamplingMethod
 
+from s1_hf.engines.endpoint_engine import EndpointEngine
 from s1_hf.evaluation.model import BudgetForcingModel
 from s1_hf.evaluation.statistics import thinking_metric
 from s1_hf.files import refuse_links
@@ -63,7 +65,8 @@ def evaluate(
             `push_to_tensorboard`, `hub_results_org`, `public`, `use_wandb`, `results_path_template`.
 
     Returns:
-        `dict`: what the results file holds; with several processes, only on the main one.
+        `dict`: what the results file holds, and with a server as the engine what was asked of it by this call
+        (`endpoint`, see [`Spent`]); with several processes, only on the main one.
 
     Raises:
         ValueError: a task is not known, asks for no text, or does not fit the budget, or as
@@ -75,7 +78,10 @@ def evaluate(
     options = {"output_dir": output_dir, "max_samples": max_samples, "custom_tasks": custom_tasks} | tracker
     model, pipeline = prepare(config, tasks, data_folder=data_folder, progress=progress, **options)
     with model.exclusive():
-        return finish(pipeline)
+        results = finish(pipeline)
+    if results is not None and isinstance(model.engine, EndpointEngine):
+        results["endpoint"] = asdict(model.engine.spent) | {"is_exact": model.engine.is_exact}
+    return results
 
 
 def prepare(

@@ -6,10 +6,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from s1_hf._lazy import require
+from s1_hf.engines.endpoint.options import wrong_address
+from s1_hf.engines.endpoint.workers import as_they_end
 from s1_hf.secrets import login_of, secrets_in, shown_address, without_login, without_own_secrets, without_secrets
 from s1_hf.traces.trace import Ask, Trace
 
@@ -68,12 +69,6 @@ class Endpoint:
     ) -> None:
         shown = shown_address(str(base_url))
         rules = {
-            f"`base_url` has to be an address such as 'http://localhost:8000/v1', but is {shown!r}.": shown.startswith(
-                ("http://", "https://")
-            ),
-            f"`base_url` has to have no '?' and no '#', but is {shown!r}. A key belongs in OPENAI_API_KEY.": not (
-                {"?", "#"} & {*shown}
-            ),
             f"`model` has to be the name of a model, but is {model!r}.": bool(model),
             f"`temperature` has to be from 0 to 2, but is {temperature}.": 0 <= (temperature or 0) <= 2,
             f"`top_p` has to be above 0 and at most 1, but is {top_p}.": top_p is None or 0 < top_p <= 1,
@@ -85,7 +80,7 @@ class Endpoint:
             f"`timeout_s` has to be positive, but is {timeout_s}.": timeout_s > 0,
             f"`max_retries` has to be 0 or more, but is {max_retries}.": max_retries >= 0,
         }
-        broken = [message for message, kept in rules.items() if not kept]
+        broken = [*wrong_address(base_url), *(message for message, kept in rules.items() if not kept)]
         if broken:
             raise ValueError("\n".join(broken))
         self._openai = require("openai", "eval")
@@ -107,36 +102,13 @@ class Endpoint:
         )
 
     def traces(self, asked: Sequence[Ask], on_step: Callable[[int], None]) -> Iterator[list[tuple[Ask, Trace]]]:
-        """One by one, in the order in which replies come.
+        """In the order in which replies come.
 
         Raises:
             ConnectionError: the endpoint cannot be reached, or refuses all requests.
         """
-        todo: SimpleQueue[Ask] = SimpleQueue()
-        done: SimpleQueue[tuple[Ask, Trace] | Exception] = SimpleQueue()
-        for ask in asked:
-            todo.put(ask)
-        for _ in range(min(self._concurrency, len(asked))):  # daemons: an interrupted run does not wait for replies
-            threading.Thread(target=self._work, args=(todo, done), daemon=True).start()
-        try:
-            for _ in asked:
-                found = done.get()
-                if isinstance(found, Exception):
-                    raise found
-                yield [found]
-        finally:
-            _empty(todo)
-
-    def _work(self, todo: SimpleQueue[Ask], done: SimpleQueue[tuple[Ask, Trace] | Exception]) -> None:
-        while True:
-            try:
-                ask = todo.get_nowait()
-            except Empty:
-                return
-            try:
-                done.put((ask, self._trace(ask)))
-            except Exception as error:  # to be raised where it is seen
-                done.put(error)
+        for batch in as_they_end(self._trace, asked, self._concurrency):
+            yield [(asked[place], trace) for place, trace in batch]
 
     def _trace(self, ask: Ask) -> Trace:
         openai = self._openai
@@ -218,14 +190,6 @@ class _Pace:
             begin = max(now, self._next)
             self._next = begin + self._gap
         time.sleep(begin - now)
-
-
-def _empty(queue: SimpleQueue[Ask]) -> None:
-    while True:
-        try:
-            queue.get_nowait()
-        except Empty:
-            return
 
 
 def _clean(text: str) -> str:

@@ -29,7 +29,8 @@ _DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 class LocalModel:
-    """A model in a folder or on the Hub, or a LoRA adapter, on a [`TransformersEngine`] or a [`VllmEngine`].
+    """A model in a folder or on the Hub, or a LoRA adapter, on a [`TransformersEngine`], [`VllmEngine`] or
+    [`EndpointEngine`].
 
     Greedy by default. When sampling, the draws of a row follow only from `seed`, its question and its sample
     ([`seed_of`]): neither the batch nor the other rows of the pool change them. (Scores are rounded in other ways in
@@ -56,8 +57,10 @@ class LocalModel:
             attn_implementation (`str`, *optional*): for `from_pretrained`. In float32 greedy answers do not depend on
             the batch size.
         engine (`str`, defaults to `"transformers"`): or `"vllm"`, which takes no adapter, `repetition_penalty`,
-            `device_map` or `attn_implementation`.
-        engine_options (`dict`, *optional*): for vLLM, such as `{"tensor_parallel_size": 8}`.
+            `device_map` or `attn_implementation`; or the address of a server that runs the model, such as
+            `"http://localhost:8000/v1"`, see [`EndpointEngine`], which takes no `dtype` either.
+        engine_options (`dict`, *optional*): for vLLM, such as `{"tensor_parallel_size": 8}`, or for a server, such as
+            `{"concurrency": 64}`.
 
     Raises:
         ValueError: a setting is unknown or out of range, or the tokenizer has no thinking format. OSError: there is no
@@ -104,6 +107,8 @@ class LocalModel:
         **keywords: Unpack[BudgetKeywords],
     ) -> None:
         from s1_hf.engines.checkpoint import Checkpoint  # takes seconds, as all that loads transformers
+        from s1_hf.engines.endpoint.options import check_options, is_address
+        from s1_hf.engines.endpoint_engine import EndpointEngine
         from s1_hf.engines.request import Request, Sampling
         from s1_hf.engines.room import wanted_context
         from s1_hf.engines.transformers_engine import TransformersEngine
@@ -130,10 +135,17 @@ class LocalModel:
             "format": format_of_settings(self._checkpoint.tokenizer, format),
             "batch_size": batch_size,
         }
-        self._engine: TransformersEngine | VllmEngine
-        if engine == "vllm":
-            if device_map or attn_implementation:
-                raise ValueError("`device_map` and `attn_implementation` are for transformers. Use `engine_options`.")
+        self._engine: TransformersEngine | VllmEngine | EndpointEngine
+        if engine != "transformers" and (device_map or attn_implementation):
+            raise ValueError("`device_map` and `attn_implementation` are for transformers. Use `engine_options`.")
+        if is_address(engine):
+            if dtype != "auto":
+                raise ValueError(f"`dtype` is the server's business, but is {dtype!r}. Leave it out.")
+            check_options(engine_options or {})
+            self._engine = EndpointEngine(
+                self._checkpoint, engine, format=shared["format"], max_length=max_length, **(engine_options or {})
+            )
+        elif engine == "vllm":
             self._engine = VllmEngine(
                 self._checkpoint, dtype=dtype, max_length=max_length, options=engine_options, **shared
             )
@@ -145,8 +157,8 @@ class LocalModel:
             )
         else:
             raise ValueError(
-                "`engine` has to be 'transformers', without `engine_options`, or 'vllm', but is "
-                f"{engine!r} with {engine_options!r}."
+                "`engine` has to be 'transformers', without `engine_options`, or 'vllm', or an address such as "
+                f"'http://localhost:8000/v1', but is {engine!r} with {engine_options!r}."
             )
 
         # 3. How much it may write.
@@ -169,7 +181,7 @@ class LocalModel:
         """All that decides what is written, the weights included."""
         identity, other = self._engine.identity, {}
         if identity["engine"] != "transformers":  # folders from before there was another engine do not name theirs
-            other = {name: identity[name] for name in ("engine", "options")}
+            other = {name: said for name, said in identity.items() if name not in ("weights", "format")}
         return {
             **other,
             "model": self._name,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from s1_hf.forcing.automaton import Automaton
     from s1_hf.forcing.decisions import Limits
     from s1_hf.forcing.keywords import BudgetKeywords
+    from s1_hf.vllm.asking import Asked
     from vllm import LLM, RequestOutput
 
 AT_ONCE = 1000
@@ -152,6 +153,10 @@ class Ran(NamedTuple):
     completion: Completion
     states: list[list[int]]  # in which its tokens were taken, if they were asked for
     cached: int  # tokens of its prompt that were not computed, because the cache held them
+
+    def computed(self, asked: Asked) -> int:
+        """Tokens that went through the model, where it was `asked` for."""
+        return asked.computed(len(self.completion.token_ids)) - self.cached
 
 
 def run(

@@ -5,9 +5,9 @@ The trace's keys and values are in vLLM's prefix cache, so that a branch costs l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from s1_hf.forcing.report import Report
     from s1_hf.generation.branches import Branch
     from s1_hf.vllm.asking import Asked
-    from s1_hf.vllm.completing import Ran
     from s1_hf.vllm.setup import Setup
-    from vllm import LLM
 
 
 @dataclass(frozen=True)
@@ -59,16 +57,35 @@ class Trace:
         return torch.tensor([len(self.completion.token_ids)])
 
 
-def swept(
-    llm: LLM, setup: Setup, asked: Sequence[Asked], settings: Sequence[Budget], on_step: Callable[[int], Any]
-) -> Swept:
-    """Some requests under every setting; `asked` are those under the largest."""
-    from s1_hf.vllm.streaming import as_they_end
+class Ran(Protocol):
+    """One request, run."""
 
+    @property
+    def completion(self) -> Completion:
+        """What was generated."""
+
+    @property
+    def states(self) -> list[list[int]]:
+        """In which its tokens were taken, if they were asked for."""
+
+    @property
+    def cached(self) -> int:
+        """Tokens that were not computed, because the cache held them."""
+
+    def computed(self, asked: Asked) -> int:
+        """Tokens that went through the model."""
+
+
+Run = Callable[[Sequence["Asked"], bool], Iterator[tuple[int, "Ran"]]]
+"""Runs requests, with the states in which tokens were taken or without; of each its place and what became of it."""
+
+
+def swept(run: Run, setup: Setup, asked: Sequence[Asked], settings: Sequence[Budget]) -> Swept:
+    """Some requests under every setting; `asked` are those under the largest."""
     # 1. The traces.
     computed = {"trace": 0, "answer": 0, "cached": 0}
     traces: dict[int, Trace] = {}
-    for place, ran in as_they_end(llm, setup, asked, on_step, with_states=True):
+    for place, ran in run(asked, True):
         traces[place] = _trace(setup, asked[place], ran)
         _count(computed, "trace", asked[place], ran)
     # 2. Where each setting leaves its trace; settings that leave it alike share the branch.
@@ -90,7 +107,7 @@ def swept(
         written = [*trace.completion.token_ids[: branch.step], branch.token]
         waiting.append((place, branch))
         going_on.append(trace.asked.going_on(written, branch.state, branch.budget))
-    for i, ran in as_they_end(llm, setup, going_on, on_step) if going_on else ():
+    for i, ran in run(going_on, False) if going_on else ():
         place, branch = waiting[i]
         own = ran.completion
         answers[place, branch] = _joined(setup, traces[place], branch, own.token_ids, own.report)
@@ -106,7 +123,7 @@ def swept(
 
 
 def _count(computed: dict[str, int], kind: str, asked: Asked, ran: Ran) -> None:
-    computed[kind] += asked.computed(len(ran.completion.token_ids)) - ran.cached
+    computed[kind] += ran.computed(asked)
     computed["cached"] += ran.cached
 
 

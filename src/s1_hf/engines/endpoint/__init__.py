@@ -1,0 +1,1 @@
+"""Models behind an OpenAI-compatible address: the connection, what is asked, and rows followed from outside."""

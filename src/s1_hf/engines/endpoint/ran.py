@@ -1,0 +1,67 @@
+"""What became of a request at an endpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from s1_hf.generation.chats import completion_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from s1_hf.forcing.report import Report
+    from s1_hf.generation.chats import Completion
+    from s1_hf.vllm.asking import Asked
+    from s1_hf.vllm.setup import Setup
+
+
+@dataclass
+class Spent:
+    """What was asked of a server, and what it took.
+
+    Args:
+        requests (`int`): that were answered.
+        read (`int`): tokens of their prompts, those that it may have had in its cache included.
+        cached (`int`): those of them that it says it had.
+        written (`int`): tokens that it generated.
+        dropped (`int`): of these, tokens that came after thinking had to be stopped or continued, and were not used.
+    """
+
+    requests: int = 0
+    read: int = 0
+    cached: int = 0
+    written: int = 0
+    dropped: int = 0
+
+    def add(self, other: Spent) -> None:
+        """Both together."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+
+class Ran(NamedTuple):
+    """One request."""
+
+    completion: Completion
+    states: list[list[int]]  # in which its tokens were taken, if they were asked for
+    spent: Spent
+
+    @property
+    def cached(self) -> int:
+        """Tokens that the server did not have to compute, as far as it says."""
+        return self.spent.cached
+
+    def computed(self, asked: Asked) -> int:
+        """Tokens that went through the model: of every round its prompt, and all that was written but the last."""
+        return self.spent.read - self.spent.cached + self.spent.written - self.spent.requests
+
+
+def ran_of(
+    setup: Setup, asked: Asked, ids: Sequence[int], report: Report, states: list[list[int]], spent: Spent
+) -> Ran:
+    """The same, from the ids that were generated and their report."""
+    automaton = setup.automaton(asked.budget, ())
+    own = list(ids)[: len(report.forced)]
+    completion = completion_of(setup.tokenizer, automaton, list(asked.prompt), own, report)
+    return Ran(completion, states, spent)
