@@ -7,6 +7,7 @@ from typing import Any
 
 from s1_hf.forcing.collect import check_spelling
 from s1_hf.forcing.decisions import Field
+from s1_hf.forcing.flat import whole_number
 from s1_hf.forcing.values import is_count, not_unicode
 from s1_hf.vllm.settings import (
     ANSWER,
@@ -18,7 +19,6 @@ from s1_hf.vllm.settings import (
     STEPS,
     asks_for_budget,
     settings_of,
-    whole_number,
 )
 
 # Parameters of a request that act on the scores after this processor, or on what follows from the chosen tokens: the

@@ -13,11 +13,12 @@ from transformers import AutoTokenizer, GenerationConfig
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.budget import NAMES, Budget
 from s1_hf.forcing.collect import check_spelling
+from s1_hf.forcing.flat import from_flat
 from s1_hf.forcing.formats import ThinkingFormat, check_format, format_of_settings, resolve_format
 from s1_hf.forcing.keywords import SharedKeywords
 from s1_hf.generation.guards import check_can_ignore, check_message_fits
 from s1_hf.generation.limits import RowBudgets
-from s1_hf.vllm.settings import RequestSettings, budget_from, from_flat
+from s1_hf.vllm.settings import RequestSettings, budget_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

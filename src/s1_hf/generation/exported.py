@@ -1,0 +1,183 @@
+"""What `generate` of an exported folder does, wherever stock code calls it: by hand, in pipelines, in a server."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from transformers import AutoTokenizer, GenerationConfig
+
+from s1_hf.forcing.budget import NAMES, Budget, check_effect
+from s1_hf.forcing.collect import check_spelling
+from s1_hf.forcing.flat import from_flat, with_defaults
+from s1_hf.forcing.formats import ThinkingFormat
+from s1_hf.generation.generate import budget_forcing, processor_in
+from s1_hf.generation.processor import BudgetForcingLogitsProcessor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from s1_hf.forcing.report import Report
+
+IN_CONFIG = (*NAMES, "max_answer_tokens", "answer_stop_strings")
+"""What a [`GenerationConfig`] may say about budgets, as attributes of its own, and so the JSON that a server reads."""
+
+KEY = "s1_hf_key"
+"""A further attribute: the name under which [`expected_reports`] gets the reports of a call."""
+
+_WORDS = ("think", "budget", "effort", "ignore", "wait", "reason", "s1_hf")
+"""What the name of an attribute that is about budgets, of ours or of others, would contain."""
+
+
+def generate_with(settings: Mapping[str, Any], model: PreTrainedModel, *args: Any, **kwargs: Any) -> Any:
+    """What an exported file calls: `model.generate(...)` under `settings`, unless the call says otherwise.
+
+    A budget is said by keywords, such as `max_thinking_tokens=500`, or by attributes of the `generation_config`, given
+    or the model's own: a keyword counts before an attribute, and this before the folder's setting. Every field replaces
+    the folder's; a whole `budget` replaces all of them.
+    A [`BudgetForcingLogitsProcessor`] among the processors (so in `s1_hf.generate`, `sweep`, and with the arguments of
+    `budget_forcing`) has its own budget, and the folder's does not apply.
+    The tokenizer is that of the call, or the one in the model's own folder, read once per model.
+
+    Raises:
+        ValueError, TypeError: as [`budget_forcing`], or an attribute looks like a budget and is none.
+    """
+    stock: Any = type(model).generate  # type: ignore[attr-defined]  # the model's own attribute is the exported one
+    call = _by_name(stock, model, args, kwargs)
+    processors = call.get("logits_processor") or []
+    if any(isinstance(one, BudgetForcingLogitsProcessor) for one in processors):
+        return stock(model, **call)  # this call brings its own budget
+    with _refusals_for_clients():
+        tokenizer = _tokenizer_of(model, call.pop("tokenizer", None))
+        given, key = _arguments(settings, model, call)
+        arguments = budget_forcing(model, tokenizer, **given)
+        arguments["tokenizer"] = tokenizer  # stop strings need it, wherever they were given
+        prompts = arguments.get("inputs") if arguments.get("input_ids") is None else arguments["input_ids"]
+        if prompts is not None:
+            processor_in(arguments).context.check_rows(prompts)  # before the model is run
+    with _told(key, processor_in(arguments)) as tell:
+        outputs = stock(model, **arguments)
+        tell(outputs)
+    return outputs
+
+
+def _by_name(stock: Any, model: PreTrainedModel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a call of stock `generate`, all by their names; those that are `None` say nothing.
+
+    A field of a budget may be `None`, which says something.
+    """
+    bound = inspect.signature(stock).bind_partial(model, *args)
+    named = {**bound.arguments, **kwargs}
+    named.pop("self", None)
+    return {name: value for name, value in named.items() if name in NAMES or value is not None}
+
+
+def _arguments(
+    settings: Mapping[str, Any], model: PreTrainedModel, call: dict[str, Any]
+) -> tuple[dict[str, Any], str | None]:
+    """The arguments for [`budget_forcing`], and the key of the call's reports."""
+    asked = {name: settings[name] for name in ("format", "max_answer_tokens")}
+    if isinstance(asked["format"], Mapping):
+        asked["format"] = ThinkingFormat(**asked["format"])
+    own: dict[str, Any] = {}
+    known = vars(model.generation_config)
+    for config in (model.generation_config, call.get("generation_config")):
+        if isinstance(config, GenerationConfig):
+            own |= {name: getattr(config, name) for name in IN_CONFIG if hasattr(config, name)}
+            _check_names(config, known)
+    key = getattr(call.get("generation_config"), KEY, None)
+    asked |= {name: own.pop(name) for name in IN_CONFIG if name in own and name not in NAMES}
+    if "budget" not in call:
+        own = from_flat(own) | {name: call.pop(name) for name in NAMES if name in call}
+        folder = Budget.from_dict(settings["budget"])
+        asked["budget"] = with_defaults(own, {name: getattr(folder, name) for name in NAMES})
+        check_effect([asked["budget"]])
+    return {**asked, **call}, key
+
+
+def _check_names(config: GenerationConfig, known: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` for attributes that somebody has taken for a budget; `generate` would ignore them."""
+    others = vars(config).keys() - vars(GenerationConfig()).keys() - known.keys() - {*IN_CONFIG, KEY}
+    check_spelling(sorted(others), IN_CONFIG)
+    for name in sorted(others):
+        if any(word in name for word in _WORDS):
+            raise ValueError(f"`{name}` is no setting of `generation_config`. About budgets there are {_list()}.")
+
+
+def _list() -> str:
+    return ", ".join(f"`{name}`" for name in IN_CONFIG)
+
+
+# -- tokenizers ---------------------------------------------------------------------------------------------------
+
+_tokenizers: WeakKeyDictionary[PreTrainedModel, PreTrainedTokenizerBase] = WeakKeyDictionary()
+
+
+def _tokenizer_of(model: PreTrainedModel, given: Any) -> PreTrainedTokenizerBase:
+    if given is not None:
+        return getattr(given, "tokenizer", given)  # servers and pipelines hand over a whole processor, if there is one
+    if model not in _tokenizers:
+        commit = getattr(model.config, "_commit_hash", None)  # of a model on the Hub
+        _tokenizers[model] = AutoTokenizer.from_pretrained(model.name_or_path, revision=commit or "main")
+    return _tokenizers[model]
+
+
+# -- in a server --------------------------------------------------------------------------------------------------
+
+_expected: dict[str, Future[list[Report]]] = {}
+
+
+@contextmanager
+def expected_reports(key: str) -> Iterator[Future[list[Report]]]:
+    """While this lasts, the reports of the call whose `generation_config` has this key come here, from any thread."""
+    future = _expected[key] = Future()
+    try:
+        yield future
+    finally:
+        del _expected[key]
+
+
+@contextmanager
+def _told(key: str | None, processor: BudgetForcingLogitsProcessor) -> Iterator[Any]:
+    """Gives what is to be called with the outputs of `generate`; without them nobody waits in vain."""
+    future = _expected.get(key) if key is not None else None
+
+    def tell(outputs: Any) -> None:
+        if future is not None and not future.done():
+            future.set_result(processor.reports(outputs))
+
+    try:
+        yield tell
+    except BaseException as error:
+        if future is not None and not future.done():
+            future.set_exception(error)
+        raise
+
+
+@contextmanager
+def _refusals_for_clients() -> Iterator[None]:
+    """In `transformers serve`, which answers any other error with status 500, a refusal is one with status 400."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if "transformers.cli.serving.server" not in sys.modules:
+            raise
+        raise _refusal(str(error)) from error
+
+
+def _refusal(message: str) -> Exception:
+    from starlette.exceptions import HTTPException
+
+    class Refusal(HTTPException, ValueError):
+        """An error whose text stands in quotation marks in a stream, as the server writes it."""
+
+        def __str__(self) -> str:
+            return json.dumps(message)[1:-1]
+
+    return Refusal(400, message)
