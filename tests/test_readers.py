@@ -127,6 +127,12 @@ def models(file: Path) -> Any:
     return load_models(file)
 
 
+def efforts(file: Path) -> Any:
+    from s1_hf import Effort
+
+    return Effort.read(file)
+
+
 def lines(*values: Any) -> str:
     return "".join(json.dumps(value) + "\n" for value in values)
 
@@ -147,6 +153,11 @@ READERS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "data.jsonl": (data_rows, lines(DATA_ROW, DATA_ROW)),
     "data.json": (data_rows, json.dumps([DATA_ROW])),
     "data.csv": (data_rows, 'question,thinking_trajectories,attempt\nq,"[""t""]",a\n'),
+    "effort.yaml": (
+        efforts,
+        "none: {max_thinking_tokens: 0}\nhigh: {max_thinking_tokens: auto, thinking_share: 0.5}\n",
+    ),
+    "effort.json": (efforts, json.dumps({"low": {"max_thinking_tokens": 9, "loop_guard": {"max_period": 3}}})),
     "models.csv": (models, "name,examples,accuracy,low,high\ns1,1000,93,90,95\n"),
 }
 

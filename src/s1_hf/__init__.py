@@ -16,6 +16,7 @@ _MODULE_OF = {
     "BudgetForcingLogitsProcessor": "generation.processor",
     "BudgetWarning": "forcing.budget",
     "Completion": "generation.chats",
+    "Effort": "forcing.effort",
     "LoopGuard": "forcing.loops",
     "Report": "forcing.report",
     "ThinkingEndCriteria": "generation.criteria",
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors; tests/
     from s1_hf.data.s1k import load_s1k as load_s1k
     from s1_hf.forcing.budget import Budget as Budget
     from s1_hf.forcing.budget import BudgetWarning as BudgetWarning
+    from s1_hf.forcing.effort import Effort as Effort
     from s1_hf.forcing.formats import ThinkingFormat as ThinkingFormat
     from s1_hf.forcing.loops import LoopGuard as LoopGuard
     from s1_hf.forcing.report import Report as Report

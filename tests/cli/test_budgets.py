@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import fields
 
 import pytest
 
 pytest.importorskip("typer")
 
+from typer import Exit
 from typer.main import get_command
 
 from s1_hf.cli import app
@@ -26,6 +28,7 @@ GIVEN = {
     "cut_at": ("sentence", "sentence"),
     "answer_prefix": ("", None),
     "answer_reserve": (5, 5),
+    "thinking_share": (0.5, 0.5),
 }
 
 
@@ -66,3 +69,47 @@ def test_without_options_it_is_the_default_budget():
 
     command(**defaults_of(command))
     assert taken == [Budget()]
+
+
+def budget_from(**given) -> Budget:
+    taken = []
+
+    @takes_budget()
+    def command(budget: Budget) -> None:
+        taken.append(budget)
+
+    command(**defaults_of(command) | given)
+    return taken[0]
+
+
+def test_an_effort_is_a_way_to_say_the_budget(tmp_path):
+    assert budget_from(effort="low", num_ignores=2) == Budget(
+        max_thinking_tokens="auto", thinking_share=0.2, num_ignores=2
+    )
+    table = tmp_path / "own.yaml"
+    table.write_text("quick: {max_thinking_tokens: 40}\n")
+    assert budget_from(effort="quick", effort_table=table) == Budget(max_thinking_tokens=40)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"effort": "lo"}, "There is no effort 'lo'. Give one of none, minimal, .* Did you mean 'low'"),
+        ({"effort": "low", "max_thinking_tokens": "9"}, "'low' .* has to stand alone, but `max_thinking_tokens` came"),
+        ({"effort": "low", "thinking_share": 0.5}, "has to stand alone, but `thinking_share` came with it"),
+        ({"effort_table": "x"}, "`--effort-table` has no effect without `--effort`"),
+    ],
+)
+def test_an_effort_that_cannot_be_meant_is_refused(given, said, capsys):
+    with pytest.raises(Exit):
+        budget_from(**given)
+    assert re.search(said, " ".join(capsys.readouterr().err.split()))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_with_a_cap_takes_an_effort(command):
+    found = get_command(app)
+    for name in command:
+        found = found.commands[name]
+    options = {option for parameter in found.params for option in parameter.opts}
+    assert ({"--effort", "--effort-table"} <= options) is (command != ("sweep",))

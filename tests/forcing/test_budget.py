@@ -19,6 +19,7 @@ from s1_hf.forcing.loops import LoopGuard
         (Budget(), "no intervention"),
         (Budget(max_thinking_tokens=500), "cap 500"),
         (Budget(max_thinking_tokens="auto"), "cap auto"),
+        (Budget(max_thinking_tokens="auto", thinking_share=0.25), "cap auto, thinking_share 0.25"),
         (Budget(num_ignores=1), "1 ignore"),
         (Budget(max_thinking_tokens=0, num_ignores=2), "cap 0, 2 ignores"),
         (Budget(num_ignores=2, wait_text="Hmm"), "2 ignores, wait_text 'Hmm'"),
@@ -56,6 +57,19 @@ def test_a_setting_that_acts_under_one_of_several_budgets_is_fine():
 def test_the_reserve_is_a_count(value):
     with pytest.raises(ValueError, match="`answer_reserve` has to be an integer of at least 0, but is"):
         Budget(answer_reserve=value)
+
+
+@pytest.mark.parametrize("value", [0, -0.5, 1.01, float("nan"), float("inf"), True, "0.5", None, [0.5]])
+def test_the_share_is_a_number_up_to_1(value):
+    with pytest.raises(ValueError, match="`thinking_share` has to be a number above 0 and at most 1, but is"):
+        Budget(thinking_share=value)
+
+
+def test_the_share_may_be_a_number_of_any_library():
+    assert (
+        Budget(thinking_share=np.float32(0.5)) == Budget(thinking_share=torch.tensor(0.5)) == Budget(thinking_share=0.5)
+    )
+    assert Budget(thinking_share=1) == Budget()
 
 
 def test_what_has_no_effect_under_any_budget_is_left_out():

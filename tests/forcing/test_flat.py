@@ -13,6 +13,7 @@ BUDGETS = [
     Budget(),
     Budget(max_thinking_tokens=500, num_ignores=2, min_thinking_tokens=3),
     Budget(max_thinking_tokens="auto", answer_reserve=7),
+    Budget(max_thinking_tokens="auto", thinking_share=0.25),
     Budget(max_thinking_tokens=9, wait_text=("Wait", "Hmm"), cut_text="stop\n", cut_window=4, cut_at="sentence"),
     Budget(wait_text=None, answer_prefix=None, num_ignores=1),
     Budget(loop_guard=LoopGuard()),
@@ -25,7 +26,7 @@ def test_a_budget_travels_flat(budget):
     """As numbers, texts and lists of these, which is all that vLLM's HTTP lets through."""
     given = flat(budget)
     for value in given.values():
-        assert isinstance(value, (str, int)) or all(isinstance(one, (str, int)) for one in value)
+        assert isinstance(value, (str, int, float)) or all(isinstance(one, (str, int)) for one in value)
     assert Budget(**from_flat(json.loads(json.dumps(given)))) == budget
 
 

@@ -114,3 +114,41 @@ def test_auto_uses_all_the_room_where_the_template_opens_thinking():
     model = babbler(tokenizer, ends=False)
     (completion,) = generate(model, tokenizer, "q", max_thinking_tokens="auto", max_new_tokens=150)
     assert completion.report.thinking_tokens == 150 - closing_length(tokenizer, fmt, "Final Answer:") - 100
+
+
+@pytest.mark.parametrize("share", [0.001, 0.25, 0.5, 0.999, 1])
+@pytest.mark.parametrize("user", ["q", chat("q", "<|im_start|>think" + "ab" * 10)], ids=["new", "begun"])
+def test_a_share_is_of_what_auto_allows(user, share):
+    """Rounded to whole tokens; thinking that the prompt has begun counts, and is more than the smallest share."""
+    tokenizer, _ = family_of("s1")
+    model = babbler(tokenizer, ends=False)
+    options = {"max_thinking_tokens": "auto", "max_new_tokens": 250}
+    (whole,) = generate(model, tokenizer, user, **options)
+    (part,) = generate(model, tokenizer, user, **options, thinking_share=share)
+    begun = 0 if user == "q" else 20
+    assert whole.report.thinking_tokens > 100
+    assert part.report.thinking_tokens == max(begun, round(share * whole.report.thinking_tokens))
+    assert part.report.ended == "cut" and part.report.answer_tokens >= whole.report.answer_tokens
+
+
+def test_each_row_has_its_share_of_its_own_room():
+    tokenizer, _ = family_of("s1")
+    model = babbler(tokenizer, ends=False)
+    options = {"max_thinking_tokens": "auto", "max_new_tokens": 250}
+    prompts = [chat("q"), chat("q", "<|im_start|>think" + "ab" * 10)]
+    whole = [c.report.thinking_tokens for c in generate(model, tokenizer, prompts, **options)]
+    part = [c.report.thinking_tokens for c in generate(model, tokenizer, prompts, **options, thinking_share=0.5)]
+    assert part == [round(n / 2) for n in whole] and part[0] != part[1]
+
+
+def test_a_share_that_leaves_less_than_the_minimum_or_the_stop_message_is_refused():
+    auto = {"max_thinking_tokens": "auto", "max_new_tokens": 150}
+    with pytest.raises(ValueError, match="`min_thinking_tokens` has to be at most .* is 20 and 'auto' leaves"):
+        generating(**auto, min_thinking_tokens=20, thinking_share=0.5)
+    with pytest.raises(ValueError, match="`thinking_share` has to leave room for `cut_text`, 20 tokens"):
+        generating(**auto, cut_text="a" * 20, thinking_share=0.3)
+
+
+def test_a_share_without_auto_is_refused():
+    with pytest.raises(ValueError, match='`thinking_share` has no effect without `max_thinking_tokens="auto"`'):
+        generating(max_thinking_tokens=50, thinking_share=0.5)

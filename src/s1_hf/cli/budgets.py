@@ -1,4 +1,5 @@
-"""Options for a budget: one for each field of [`s1_hf.Budget`], so that a new field has its option by itself."""
+"""Options for a budget: one for each field of [`s1_hf.Budget`], so that a new field has its option by itself; and an
+effort by its name instead of a cap."""
 
 from __future__ import annotations
 
@@ -7,15 +8,35 @@ import inspect
 import types
 from collections.abc import Callable, Collection
 from dataclasses import Field, fields
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
 
 from s1_hf.cli.terminal import plain_errors
 from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.effort import DEFAULT, Effort
 from s1_hf.forcing.loops import LoopGuard
 
 PANEL = "Budget"
+
+_EFFORT: dict[str, tuple[Any, Any]] = {
+    "effort": (
+        str | None,
+        typer.Option(
+            help=f"Instead of a cap: {', '.join(DEFAULT)}, or a name of --effort-table.", rich_help_panel=PANEL
+        ),
+    ),
+    "effort_table": (
+        Path | None,
+        typer.Option(
+            help="A YAML or JSON file of efforts, such as that of `s1-hf effort`.",
+            exists=True,
+            dir_okay=False,
+            rich_help_panel=PANEL,
+        ),
+    ),
+}
 
 
 def takes_budget(without: Collection[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -27,19 +48,21 @@ def takes_budget(without: Collection[str] = ()) -> Callable[[Callable[..., Any]]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         chosen = [one for one in fields(Budget) if one.name not in without]
+        efforts = {} if "max_thinking_tokens" in without else _EFFORT
         hints = get_type_hints(Budget)
 
         @functools.wraps(command)
         def run(*args: Any, **given: Any) -> Any:
             with plain_errors():
                 values = {one.name: _value(hints[one.name], given.pop(one.name)) for one in chosen}
-                budget = Budget(**values)
+                budget = _with_effort(values, *(given.pop(name) for name in efforts))
             return command(*args, budget=budget, **given)
 
         parameters: list[inspect.Parameter] = []
         for parameter in inspect.signature(command, eval_str=True).parameters.values():
             if parameter.name == "budget":
                 parameters += [_option(one, hints[one.name]) for one in chosen]
+                parameters += [_parameter(name, None, kind, option) for name, (kind, option) in efforts.items()]
             else:
                 parameters.append(parameter)
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -63,13 +86,27 @@ def _option(one: Field[Any], hint: Any) -> inspect.Parameter:
         words = [kind for kind in kinds if get_origin(kind) is Literal]
         if words and int not in kinds:
             kind = words[0]
+        elif float in kinds:
+            kind = float
         else:
             kind = int if int in kinds and not words else str
         if default is None:
             kind = kind | None
-    return inspect.Parameter(
-        one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]
-    )
+    return _parameter(one.name, default, kind, option)
+
+
+def _parameter(name: str, default: Any, kind: Any, option: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+
+
+def _with_effort(values: dict[str, Any], effort: str | None = None, table: Path | None = None) -> Budget:
+    """The budget of all options; of an effort's, those that were given must not be what it says."""
+    if effort is None:
+        if table is not None:
+            raise ValueError("`--effort-table` has no effect without `--effort`. Give that as well, or leave it out.")
+        return Budget(**values)
+    given = {one.name: values[one.name] for one in fields(Budget) if values[one.name] != one.default}
+    return (Effort() if table is None else Effort.read(table)).budget(effort, given)
 
 
 def _value(hint: Any, given: Any) -> Any:

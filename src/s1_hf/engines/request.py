@@ -7,11 +7,10 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Protocol
 
 from s1_hf.forcing.budget import NO_INTERVENTION, Budget
-from s1_hf.forcing.values import is_count
+from s1_hf.forcing.values import is_count, is_number
 
 if TYPE_CHECKING:
     from transformers import LogitsProcessor, PreTrainedTokenizerBase
@@ -41,13 +40,13 @@ class Sampling:
 
     def __post_init__(self) -> None:
         bad = []
-        if not _is_number(self.temperature) or not 0 < self.temperature < math.inf:
+        if not is_number(self.temperature) or not 0 < self.temperature < math.inf:
             bad.append(f"`temperature` has to be a number above 0, but is {self.temperature!r}.")
-        if not _is_number(self.top_p) or not 0 < self.top_p <= 1:
+        if not is_number(self.top_p) or not 0 < self.top_p <= 1:
             bad.append(f"`top_p` has to be a number above 0 and at most 1, but is {self.top_p!r}.")
         if not is_count(self.top_k) or self.top_k < 0:
             bad.append(f"`top_k` has to be an integer of at least 0, but is {self.top_k!r}.")
-        if self.min_p is not None and not (_is_number(self.min_p) and 0 <= self.min_p <= 1):
+        if self.min_p is not None and not (is_number(self.min_p) and 0 <= self.min_p <= 1):
             bad.append(f"`min_p` has to be a number from 0 to 1, or None, but is {self.min_p!r}.")
         if bad:
             raise ValueError(" ".join(bad))
@@ -133,7 +132,3 @@ def seed_of(seed: int, task: str, problem: str, sample: int = 0, attempt: int = 
 def digest(value: Any) -> str:
     """SHA-256 of a value of JSON types, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from s1_hf.forcing.loops import LoopGuard
-from s1_hf.forcing.values import instead, is_count, is_many, not_unicode, plain, shown
+from s1_hf.forcing.values import instead, is_count, is_many, is_number, not_unicode, plain, shown
 
 NO_LIMIT = 2**40  # tokens; stands for "no cap"
 
@@ -48,6 +48,8 @@ class Budget:
         answer_prefix (`str`, *optional*, defaults to `"Final Answer:"`): follows a cut on a new line. `None`: nothing.
         answer_reserve (`int`, *optional*, defaults to 100): how many tokens `"auto"` leaves for the answer; 100 is what
             the paper's evaluation harness leaves.
+        thinking_share (`float`, *optional*, defaults to 1): the share of that room which `"auto"` allows for thinking,
+            above 0 and at most 1, rounded to whole tokens; what is left is the answer's.
         loop_guard ([`LoopGuard`], *optional*): closes thinking that repeats itself. The paper has none.
 
     Raises:
@@ -80,6 +82,7 @@ class Budget:
     cut_at: Literal["line", "sentence"] = field(default="line", metadata={"help": "Where such a soft cut may fall."})
     answer_prefix: str | None = field(default="Final Answer:", metadata={"help": "What follows a cut; '' for nothing."})
     answer_reserve: int = field(default=100, metadata={"help": "Tokens that 'auto' leaves for the answer."})
+    thinking_share: float = field(default=1.0, metadata={"help": "What share of that room 'auto' allows for thinking."})
     loop_guard: LoopGuard | None = field(default=None, metadata={"help": "End thinking that repeats itself."})
 
     def __post_init__(self) -> None:
@@ -217,6 +220,9 @@ class Budget:
             value = getattr(self, name)
             if not is_count(value) or value < 0:
                 bad.append(f"`{name}` has to be an integer of at least 0, but is {value!r}.")
+        share = self.thinking_share
+        if not is_number(share) or not 0 < share <= 1:
+            bad.append(f"`thinking_share` has to be a number above 0 and at most 1, but is {shown(share)}.")
         return bad
 
     def _bad_texts(self) -> list[str]:
@@ -271,6 +277,7 @@ _NEEDS: tuple[tuple[str, str, Callable[[Budget], bool]], ...] = (
     ("cut_window", "`max_thinking_tokens`", lambda budget: budget.has_cap),
     ("cut_at", "`cut_window`", lambda budget: budget.cut_window > 0),
     ("answer_reserve", '`max_thinking_tokens="auto"`', lambda budget: budget.max_thinking_tokens == "auto"),
+    ("thinking_share", '`max_thinking_tokens="auto"`', lambda budget: budget.max_thinking_tokens == "auto"),
 )
 """Settings that act only together with another: the setting, what it needs, and whether a budget has that."""
 

@@ -17,6 +17,7 @@ class SharedKeywords(TypedDict, total=False):
     cut_at: Literal["line", "sentence"]
     answer_prefix: str | None
     answer_reserve: int
+    thinking_share: float
     loop_guard: LoopGuard | None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -40,6 +40,11 @@ def plain(value: Any) -> Any:
 def is_count(value: object) -> bool:
     """Whether `value` is an integer of any kind, which a bool is not."""
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether `value` is a real number of any kind, which a bool is not."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def is_many(value: object) -> bool:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig
 
     from s1_hf.forcing.automaton import Automaton
+    from s1_hf.forcing.budget import Budget
     from s1_hf.forcing.tables import Tables
 
 
@@ -19,21 +20,21 @@ class AutomaticCap:
 
     Args:
         config ([`GenerationConfig`]): whose length limit is shared out.
-        answer_reserve (`int`): tokens to leave for the answer.
+        budget ([`Budget`]): how many tokens to leave for the answer, and what share of the rest is for thinking.
 
     Raises:
         ValueError: no length limit is known, or it leaves no room.
     """
 
-    def __init__(self, automaton: Automaton, config: GenerationConfig | None, answer_reserve: int) -> None:
+    def __init__(self, automaton: Automaton, config: GenerationConfig | None, budget: Budget) -> None:
         if config is None or (config.max_new_tokens is None and config.max_length is None):
             raise ValueError(
                 '`max_thinking_tokens="auto"` has to know how much may be generated: give a `generation_config` with '
                 "`max_new_tokens` or `max_length`, or use `budget_forcing(model, tokenizer, ...)`."
             )
-        self._config, self._reserve = config, answer_reserve
+        self._config, self._reserve, self._share = config, budget.answer_reserve, budget.thinking_share
         self._start = len(automaton.format.start)
-        self._needed = self._start + automaton.max_closing + answer_reserve
+        self._needed = self._start + automaton.max_closing + self._reserve
         self._message = len(automaton.message_ids)
         if config.max_new_tokens is not None:
             self._room(prompt_length=0)
@@ -42,6 +43,8 @@ class AutomaticCap:
         """`limits` with a cap for each row of a batch whose prompts, padded to `prompt_length`, have led to `state`."""
         is_open = tables.thinking(state[Field.CELL])  # (batch_size,): such a row needs no opening delimiter any more
         most = state[Field.THINKING] + self._room(prompt_length) + is_open * self._start
+        if self._share < 1:
+            most = self._share_of(most)
         least = limits.min_thinking_tokens
         if bool((least > most).any()):
             raise ValueError(
@@ -49,6 +52,17 @@ class AutomaticCap:
                 f"'auto' leaves {int(most.min())}. Raise `max_new_tokens` (`max_tokens` of vLLM)."
             )
         return limits._replace(max_thinking_tokens=most)
+
+    def _share_of(self, most: torch.Tensor) -> torch.Tensor:
+        """The part of each cap that is for thinking; a stop message has to fit into it."""
+        parts = [round(self._share * cap) for cap in most.tolist()]  # exact, which a GPU's floats may not be
+        if min(parts) < self._message:
+            raise ValueError(
+                f"`thinking_share` has to leave room for `cut_text`, {self._message} tokens, whose tokens are thinking "
+                f"tokens, but leaves {min(parts)}. Raise it or `max_new_tokens` (`max_tokens` of vLLM), or shorten the "
+                "text."
+            )
+        return most.new_tensor(parts)
 
     def _room(self, prompt_length: int) -> int:
         """Thinking tokens that are allowed after a prompt of `prompt_length` that has not opened thinking."""

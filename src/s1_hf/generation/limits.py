@@ -32,7 +32,7 @@ class RowBudgets:
         self._automaton, self._budget, self._config = automaton, budget, config
         self._auto = None
         if budget.max_thinking_tokens == "auto":
-            self._auto = AutomaticCap(automaton, config, budget.answer_reserve)
+            self._auto = AutomaticCap(automaton, config, budget)
 
     def limits(
         self, state: torch.Tensor, prompt_length: int, rows: Sequence[Sequence[int]], is_quiet: bool = False
