@@ -8,13 +8,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+import torch
 from transformers import AutoTokenizer, GenerationConfig
 
 from s1_hf.forcing.budget import NAMES, Budget, check_effect
 from s1_hf.forcing.collect import check_spelling
+from s1_hf.forcing.draws import SeededDraws
 from s1_hf.forcing.flat import from_flat, with_defaults
 from s1_hf.forcing.formats import ThinkingFormat
 from s1_hf.generation.generate import budget_forcing, processor_in
@@ -29,7 +32,7 @@ IN_CONFIG = (*NAMES, "max_answer_tokens", "answer_stop_strings")
 """What a [`GenerationConfig`] may say about budgets, as attributes of its own, and so the JSON that a server reads."""
 
 KEY = "s1_hf_key"
-"""A further attribute: the name under which [`expected_reports`] gets the reports of a call."""
+"""A further attribute: the name by which a server in this process knows a call, see [`expecting`]."""
 
 _WORDS = ("think", "budget", "effort", "ignore", "wait", "reason", "s1_hf")
 """What the name of an attribute that is about budgets, of ours or of others, would contain."""
@@ -53,18 +56,34 @@ def generate_with(settings: Mapping[str, Any], model: PreTrainedModel, *args: An
     processors = call.get("logits_processor") or []
     if any(isinstance(one, BudgetForcingLogitsProcessor) for one in processors):
         return stock(model, **call)  # this call brings its own budget
+    expected = _expected.get(getattr(call.get("generation_config"), KEY, None) or "", Expected())
     with _refusals_for_clients():
         tokenizer = _tokenizer_of(model, call.pop("tokenizer", None))
-        given, key = _arguments(settings, model, call)
+        given = _arguments(settings, model, call)
+        if expected.seed is not None:
+            given["draws"] = SeededDraws([expected.seed], [expected.steps])
         arguments = budget_forcing(model, tokenizer, **given)
         arguments["tokenizer"] = tokenizer  # stop strings need it, wherever they were given
-        prompts = arguments.get("inputs") if arguments.get("input_ids") is None else arguments["input_ids"]
-        if prompts is not None:
-            processor_in(arguments).context.check_rows(prompts)  # before the model is run
-    with _told(key, processor_in(arguments)) as tell:
-        outputs = stock(model, **arguments)
-        tell(outputs)
+        processor, prompts = processor_in(arguments), _prompts_in(arguments)
+        if expected.start is not None:
+            processor.resume(torch.tensor(expected.start)[:, None])
+        elif prompts:
+            processor.check_prompts(prompts)  # before the model is run
+    outputs = stock(model, **arguments)
+    if expected.told is not None:
+        expected.told.set_result(_told(processor, outputs, len(prompts[0])))
     return outputs
+
+
+def _prompts_in(arguments: Mapping[str, Any]) -> list[list[int]]:
+    """The prompts of a call, without the padding on their left; empty if they are no ids."""
+    ids = arguments.get("inputs") if arguments.get("input_ids") is None else arguments["input_ids"]
+    if not isinstance(ids, torch.Tensor) or ids.dim() != 2 or ids.shape[1] == 0:
+        return []
+    mask = arguments.get("attention_mask")
+    if not isinstance(mask, torch.Tensor) or mask.shape != ids.shape:
+        return [*ids.tolist()]
+    return [row[seen.bool()].tolist() for row, seen in zip(ids.cpu(), mask.cpu(), strict=True)]
 
 
 def _by_name(stock: Any, model: PreTrainedModel, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -78,10 +97,8 @@ def _by_name(stock: Any, model: PreTrainedModel, args: tuple[Any, ...], kwargs: 
     return {name: value for name, value in named.items() if name in NAMES or value is not None}
 
 
-def _arguments(
-    settings: Mapping[str, Any], model: PreTrainedModel, call: dict[str, Any]
-) -> tuple[dict[str, Any], str | None]:
-    """The arguments for [`budget_forcing`], and the key of the call's reports."""
+def _arguments(settings: Mapping[str, Any], model: PreTrainedModel, call: dict[str, Any]) -> dict[str, Any]:
+    """The arguments for [`budget_forcing`]."""
     asked = {name: settings[name] for name in ("format", "max_answer_tokens")}
     if isinstance(asked["format"], Mapping):
         asked["format"] = ThinkingFormat(**asked["format"])
@@ -91,14 +108,13 @@ def _arguments(
         if isinstance(config, GenerationConfig):
             own |= {name: getattr(config, name) for name in IN_CONFIG if hasattr(config, name)}
             _check_names(config, known)
-    key = getattr(call.get("generation_config"), KEY, None)
     asked |= {name: own.pop(name) for name in IN_CONFIG if name in own and name not in NAMES}
     if "budget" not in call:
         own = from_flat(own) | {name: call.pop(name) for name in NAMES if name in call}
         folder = Budget.from_dict(settings["budget"])
         asked["budget"] = with_defaults(own, {name: getattr(folder, name) for name in NAMES})
         check_effect([asked["budget"]])
-    return {**asked, **call}, key
+    return {**asked, **call}
 
 
 def _check_names(config: GenerationConfig, known: Mapping[str, Any]) -> None:
@@ -130,34 +146,51 @@ def _tokenizer_of(model: PreTrainedModel, given: Any) -> PreTrainedTokenizerBase
 
 # -- in a server --------------------------------------------------------------------------------------------------
 
-_expected: dict[str, Future[list[Report]]] = {}
+
+@dataclass
+class Expected:
+    """A call of `generate` that a server in this process has asked for.
+
+    Args:
+        seed (`int`, *optional*): of its draws; torch's global generator by default.
+        start (`tuple[int, ...]`, *optional*): the state, as its numbers, in which it starts, whatever its prompt says.
+        steps (`int`): how many tokens it has drawn before.
+        told (`Future`, *optional*): gets what became of it.
+    """
+
+    seed: int | None = None
+    start: tuple[int, ...] | None = None
+    steps: int = 0
+    told: Future[Told] | None = None
+
+
+class Told(NamedTuple):
+    """What became of it: of the first row, if there are several."""
+
+    report: Report
+    token_ids: list[int]
+    states: list[list[int]]  # in which its tokens were taken
+
+
+_expected: dict[str, Expected] = {}
 
 
 @contextmanager
-def expected_reports(key: str) -> Iterator[Future[list[Report]]]:
-    """While this lasts, the reports of the call whose `generation_config` has this key come here, from any thread."""
-    future = _expected[key] = Future()
+def expecting(key: str, call: Expected) -> Iterator[None]:
+    """While this lasts, the call whose `generation_config` has this key is the expected one, in whatever thread."""
+    _expected[key] = call
     try:
-        yield future
+        yield
     finally:
         del _expected[key]
 
 
-@contextmanager
-def _told(key: str | None, processor: BudgetForcingLogitsProcessor) -> Iterator[Any]:
-    """Gives what is to be called with the outputs of `generate`; without them nobody waits in vain."""
-    future = _expected.get(key) if key is not None else None
-
-    def tell(outputs: Any) -> None:
-        if future is not None and not future.done():
-            future.set_result(processor.reports(outputs))
-
-    try:
-        yield tell
-    except BaseException as error:
-        if future is not None and not future.done():
-            future.set_exception(error)
-        raise
+def _told(processor: BudgetForcingLogitsProcessor, outputs: Any, prompt_length: int) -> Told:
+    report = processor.reports(outputs)[0]
+    finished = processor.finished(outputs)
+    count = len(report.forced)
+    ids = finished.ids[0, prompt_length:][:count].tolist()
+    return Told(report, ids, finished.trace.states[:count, :, 0].tolist())
 
 
 @contextmanager

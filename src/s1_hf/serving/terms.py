@@ -12,6 +12,9 @@ from s1_hf.forcing.effort import Effort
 from s1_hf.forcing.flat import flat, from_flat, whole_number, with_defaults
 from s1_hf.forcing.values import is_count, shown
 
+SECTION = "s1_hf_serve"
+"""The key of vLLM's `additional_config` under which its middleware finds the [`Terms`] of the server."""
+
 ANSWER = "max_answer_tokens"
 """What may stand beside the fields of a budget."""
 
@@ -46,6 +49,11 @@ class Terms:
         effort = given.get("effort")
         return cls(given.get("defaults", {}), None if effort is None else Effort(effort))
 
+    @property
+    def budget(self) -> Budget:
+        """That of requests that do not say."""
+        return Budget(**from_flat({name: value for name, value in self.defaults.items() if name in NAMES}))
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON types."""
         efforts = None
@@ -66,11 +74,11 @@ class Terms:
         """
         own = from_flat({name: given[name] for name in NAMES if name in given})
         effort = self._effort_of(body)
-        defaults = {name: value for name, value in self.defaults.items() if name in NAMES}
         if effort is not None and self.effort is not None:
             budget = self.effort.budget(effort, own)
             said = {*own, *PER_PROMPT, *budget.changed()}
         else:
+            defaults = {name: value for name, value in self.defaults.items() if name in NAMES}
             budget = with_defaults(own, from_flat(defaults))
             check_effect([budget])
             said = {*own, *defaults}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SECTION = "s1_hf"
 """The key of `additional_config`, an option of vLLM's engines, under which ours stand."""
 
-_TEXTS = tuple(SharedKeywords.__annotations__)
+TEXTS = tuple(SharedKeywords.__annotations__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,12 +113,12 @@ def defaults_of(section: Any) -> dict[str, Any]:
         raise ValueError(
             f"`additional_config[{SECTION!r}]` has to be a mapping, such as {{'wait_text': 'Hmm'}}, but is {section!r}."
         )
-    known = ("format", *_TEXTS)
+    known = ("format", *TEXTS)
     unknown = [name for name in section if name not in known]
     check_spelling([name for name in unknown if name not in NAMES], known)
     if unknown:
         raise ValueError(
-            f"An engine is built with `format` and any of {', '.join(_TEXTS)}, but got {', '.join(unknown)}. The three "
+            f"An engine is built with `format` and any of {', '.join(TEXTS)}, but got {', '.join(unknown)}. The three "
             "budgets belong to requests."
         )
     defaults = from_flat({name: value for name, value in section.items() if name != "format"})
