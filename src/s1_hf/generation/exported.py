@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import sys
@@ -20,6 +21,7 @@ from s1_hf.forcing.collect import check_spelling
 from s1_hf.forcing.draws import SeededDraws
 from s1_hf.forcing.flat import from_flat, with_defaults
 from s1_hf.forcing.formats import ThinkingFormat
+from s1_hf.generation.context import context_of
 from s1_hf.generation.generate import budget_forcing, processor_in
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 
@@ -59,12 +61,17 @@ def generate_with(settings: Mapping[str, Any], model: PreTrainedModel, *args: An
     expected = _expected.get(getattr(call.get("generation_config"), KEY, None) or "", Expected())
     with _refusals_for_clients():
         tokenizer = _tokenizer_of(model, call.pop("tokenizer", None))
+        _fit_servers_own_limit(model, call)
         given = _arguments(settings, model, call)
         if expected.seed is not None:
             given["draws"] = SeededDraws([expected.seed], [expected.steps])
+        if expected.criterion is not None:
+            given["stopping_criteria"] = [*given.get("stopping_criteria", ()), expected.criterion]
         arguments = budget_forcing(model, tokenizer, **given)
         arguments["tokenizer"] = tokenizer  # stop strings need it, wherever they were given
         processor, prompts = processor_in(arguments), _prompts_in(arguments)
+        if expected.criterion is not None:
+            expected.criterion.attach(processor)
         if expected.start is not None:
             processor.resume(torch.tensor(expected.start)[:, None])
         elif prompts:
@@ -155,12 +162,14 @@ class Expected:
         seed (`int`, *optional*): of its draws; torch's global generator by default.
         start (`tuple[int, ...]`, *optional*): the state, as its numbers, in which it starts, whatever its prompt says.
         steps (`int`): how many tokens it has drawn before.
+        criterion (*optional*): one of the stopping criteria, whose `attach` is told of the processor.
         told (`Future`, *optional*): gets what became of it.
     """
 
     seed: int | None = None
     start: tuple[int, ...] | None = None
     steps: int = 0
+    criterion: Any = None
     told: Future[Told] | None = None
 
 
@@ -193,13 +202,31 @@ def _told(processor: BudgetForcingLogitsProcessor, outputs: Any, prompt_length: 
     return Told(report, ids, finished.trace.states[:count, :, 0].tolist())
 
 
+_SERVERS_OWN = 1024
+"""The `max_new_tokens` that `transformers serve` gives requests without a `generation_config`."""
+
+
+def _fit_servers_own_limit(model: PreTrainedModel, call: dict[str, Any]) -> None:
+    """Where that does not fit, as many tokens may be generated as do: nobody has asked for so many."""
+    config, prompts, context = call.get("generation_config"), _prompts_in(call), context_of(model.config)
+    if not _is_served() or not isinstance(config, GenerationConfig) or not prompts or context is None:
+        return
+    if config.max_new_tokens == _SERVERS_OWN and len(prompts[0]) + _SERVERS_OWN > context:
+        call["generation_config"] = copy.deepcopy(config)
+        call["generation_config"].max_new_tokens = None
+
+
+def _is_served() -> bool:
+    return "transformers.cli.serving.server" in sys.modules
+
+
 @contextmanager
 def _refusals_for_clients() -> Iterator[None]:
     """In `transformers serve`, which answers any other error with status 500, a refusal is one with status 400."""
     try:
         yield
     except (ValueError, TypeError) as error:
-        if "transformers.cli.serving.server" not in sys.modules:
+        if not _is_served():
             raise
         raise _refusal(str(error)) from error
 

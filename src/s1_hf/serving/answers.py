@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from s1_hf.serving.asgi import Message, Send
@@ -90,9 +91,16 @@ def as_fields(report: Any) -> dict[str, Any]:
     return fields
 
 
-def count_thinking(answer: dict[str, Any], reports: list[dict[str, Any]]) -> None:
-    """Say in an answer's usage how many of its tokens were thinking, where OpenAI's API has that number."""
-    if isinstance(answer.get("usage"), dict) and reports:
-        thought = sum(report.get("thinking_tokens", 0) for report in reports)
-        details = answer["usage"].get("completion_tokens_details") or {}
-        answer["usage"]["completion_tokens_details"] = {**details, "reasoning_tokens": thought}
+class Thinking:
+    """Counts the thinking tokens of an answer, whose usage may come in another event than the reports."""
+
+    def __init__(self) -> None:
+        self._tokens = 0
+
+    def count(self, answer: dict[str, Any], reports: Iterable[dict[str, Any]]) -> None:
+        """Say in the usage of an answer, or event, how many tokens were thinking, where OpenAI's API says that."""
+        self._tokens += sum(report["thinking_tokens"] for report in reports)
+        usage = answer.get("usage")
+        if isinstance(usage, dict):
+            details = usage.get("completion_tokens_details") or {}
+            usage["completion_tokens_details"] = {**details, "reasoning_tokens": self._tokens}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from s1_hf.forcing.budget import NAMES, PER_PROMPT, Budget, check_effect
+from s1_hf.forcing.budget import NAMES, NO_LIMIT, PER_PROMPT, Budget, check_effect
 from s1_hf.forcing.collect import check_spelling
 from s1_hf.forcing.effort import Effort
 from s1_hf.forcing.flat import flat, from_flat, whole_number, with_defaults
@@ -83,6 +83,9 @@ class Terms:
             check_effect([budget])
             said = {*own, *defaults}
         found = flat(budget, sorted(said))
+        for name in PER_PROMPT:
+            if is_count(found.get(name)):
+                found[name] = min(found[name], NO_LIMIT)  # servers take 64 bits
         answer = whole_number(given.get(ANSWER, self.defaults.get(ANSWER)))
         if answer is not None:
             if not is_count(answer) or answer < 1:

@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 from s1_hf.generation.context import context_of
 from s1_hf.generation.exported import KEY, Expected, Told, expecting
 from s1_hf.records import parse
-from s1_hf.serving.answers import Edited, as_fields, count_thinking
+from s1_hf.serving.answers import Edited, Thinking, as_fields
 from s1_hf.serving.asgi import App, Receive, Send, error_of, has_key, read_body, replaying, send_json, with_length
 from s1_hf.serving.reports import ROUTE, wanted_in
 from s1_hf.serving.terms import Terms
@@ -115,7 +115,7 @@ class TransformersMiddleware:
 
     async def _generate(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, asked: Asked) -> None:
         key = uuid.uuid4().hex
-        call = Expected(asked.seed, asked.start, asked.steps, told=Future())
+        call = Expected(asked.seed, asked.start, asked.steps, asked.criterion, told=Future())
         asked.config[KEY] = key
         body = json.dumps({**asked.body, "generation_config": json.dumps(asked.config)}).encode()
         editor = _Answer(self, asked, call)
@@ -195,5 +195,5 @@ class _Answer:
         if not asked.skips_special and "text" in choice:
             ends = told.token_ids[-1:] == [served.tokenizer.eos_token_id]
             choice["text"] = served.tokenizer.decode(told.token_ids[:-1] if ends else told.token_ids)
-        count_thinking(answer, [fields])
+        Thinking().count(answer, [fields])
         return answer

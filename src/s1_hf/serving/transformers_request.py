@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import GenerationConfig
 
+from s1_hf.engines.giving_up import GiveUp
 from s1_hf.forcing.budget import NAMES, Budget
 from s1_hf.forcing.collect import check_spelling
 from s1_hf.forcing.decisions import Field
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from s1_hf.serving.terms import Terms
 
-_XARGS = (*NAMES, ANSWER, KEY, SEED, START, STEPS, CHECKED)
+_XARGS = (*NAMES, ANSWER, KEY, SEED, GIVE_UP, START, STEPS, CHECKED)
 """What the `vllm_xargs` of a request may hold here."""
 
 _IS_NUMBER = lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)  # noqa: E731
@@ -61,7 +62,7 @@ class Asked:
         body (`dict`): what is left of it for the server.
         config (`dict`): its `generation_config`.
         key (`str`, *optional*): by which the client will ask for the report, instead of finding it in the answer.
-        seed, start, steps: see [`Expected`].
+        seed, start, steps, criterion: see [`Expected`].
         returns_ids (`bool`): whether the answer is to have the ids of its tokens.
         skips_special (`bool`): whether special tokens are left out of the answer's text.
     """
@@ -72,6 +73,7 @@ class Asked:
     seed: int | None
     start: tuple[int, ...] | None
     steps: int
+    criterion: GiveUp | None
     returns_ids: bool
     skips_special: bool
 
@@ -129,6 +131,7 @@ class Reader:
             seed=seed if is_sampled else None,
             start=None if xargs.get(START) is None else tuple(xargs[START]),
             steps=xargs.get(STEPS, 0),
+            criterion=None if xargs.get(GIVE_UP) is None else GiveUp([xargs[GIVE_UP]]),
             returns_ids=bool(returns_ids),
             skips_special=bool(skips_special),
         )
@@ -185,7 +188,7 @@ def _xargs_in(given: Any) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise ValueError(f"`vllm_xargs` has to be a JSON object, but is {shown(given)}.")
     unknown = [name for name in given if name not in _XARGS]
-    check_spelling([name for name in unknown if name != GIVE_UP], _XARGS)
+    check_spelling(unknown, _XARGS)
     if unknown:
         raise ValueError(f"`{unknown[0]}` is no argument of this server. There are {', '.join(_XARGS)}.")
     if given.get(KEY) is not None and not isinstance(given[KEY], str):
@@ -193,7 +196,7 @@ def _xargs_in(given: Any) -> dict[str, Any]:
     start = given.get(START)
     if start is not None and not (isinstance(start, list) and len(start) == len(Field) and all(map(is_count, start))):
         raise ValueError(f"`{START}` has to be a list of {len(Field)} integers, but is {shown(start)}.")
-    for name in (SEED, STEPS):
+    for name in (SEED, STEPS, GIVE_UP):
         if not is_count(whole_number(given.get(name, 0))):
             raise ValueError(f"`{name}` has to be an integer, but is {shown(given[name])}.")
     return dict(given)

@@ -16,7 +16,7 @@ from typing import Any
 from s1_hf.forcing.budget import NAMES
 from s1_hf.forcing.values import is_count, shown
 from s1_hf.records import parse
-from s1_hf.serving.answers import Edited, count_thinking
+from s1_hf.serving.answers import Edited, Thinking
 from s1_hf.serving.asgi import App, Receive, Send, error_of, has_key, read_body, replaying, send_json, with_length
 from s1_hf.serving.reports import ROUTE, wanted_in
 from s1_hf.serving.terms import SECTION, Terms, check_places
@@ -143,6 +143,7 @@ class _Answer:
     def __init__(self, engine: Any, key: str, keeps_ids: bool) -> None:
         self._engine, self._key, self._keeps_ids = engine, key, keeps_ids
         self._ids: dict[int, list[int]] = {}  # by choice
+        self._thinking = Thinking()
 
     @classmethod
     def of(cls, engine: Any, body: dict[str, Any]) -> _Answer | None:
@@ -162,7 +163,7 @@ class _Answer:
 
     async def event(self, event: dict[str, Any]) -> dict[str, Any]:
         """See [`Editor`]."""
-        ended = []
+        ended, reports = [], []
         for choice in event.get("choices") or []:
             self._ids.setdefault(choice["index"], []).extend(choice.get("token_ids") or [])
             if choice.get("finish_reason") is not None:
@@ -174,7 +175,7 @@ class _Answer:
                 if "error" in report:
                     return error_of(report["error"])
                 choice["s1_hf"] = report
-            count_thinking(event, reports)
+        self._thinking.count(event, reports)
         if not self._keeps_ids:
             self._hide(event)
         return event
