@@ -21,6 +21,7 @@ from s1_hf.vllm.settings import (
     settings_of,
 )
 
+
 def params(extra: dict | None, **fields) -> SimpleNamespace:
     own = {"temperature": 0.0, "top_k": -1, "top_p": 1.0, "min_p": 0.0, "max_tokens": 50, "seed": None}
     return SimpleNamespace(extra_args=extra, **(own | {"stop_token_ids": None} | fields))

@@ -89,13 +89,28 @@ def export_custom_generate(
     ```
     """
     folder = Path(model_dir)
-    if not (folder / "config.json").is_file():
-        raise ValueError(f"`model_dir` has to be the folder of a model, but {folder} has no config.json.")
-    budget = collect_budget(budget, dict(keywords), nothing_else="export_custom_generate")
+    text = source_of(folder, budget=budget, format=format, max_answer_tokens=max_answer_tokens, **keywords)
+    path = inside(folder, FILE)
+    write_text(path, text)
+    return path
+
+
+def source_of(
+    model_dir: Path,
+    *,
+    budget: Budget | None = None,
+    format: ThinkingFormat | str | None = None,
+    max_answer_tokens: int | None = None,
+    **keywords: Unpack[BudgetKeywords],
+) -> str:
+    """What [`export_custom_generate`] writes, with its arguments and errors."""
+    if not (model_dir / "config.json").is_file():
+        raise ValueError(f"`model_dir` has to be the folder of a model, but {model_dir} has no config.json.")
+    budget = collect_budget(budget, dict(keywords), nothing_else=export_custom_generate.__name__)
     check_effect([budget])
     if budget.num_prompts:
         raise ValueError("The budget of a folder has to be one value each, not one per prompt.")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(model_dir)
     # How much "auto" leaves is known when something is generated.
     checked = replace(budget, max_thinking_tokens=None) if budget.max_thinking_tokens == "auto" else budget
     found = BudgetForcingLogitsProcessor(tokenizer, budget=checked, format=format).format
@@ -104,7 +119,4 @@ def export_custom_generate(
         "format": asdict(format) if isinstance(format, ThinkingFormat) else found.name,
         "max_answer_tokens": max_answer_tokens,
     }
-    text = _SOURCE.format(version=version("s1-hf"), settings=pformat(settings, width=110, sort_dicts=False))
-    path = inside(folder, FILE)
-    write_text(path, text)
-    return path
+    return _SOURCE.format(version=version("s1-hf"), settings=pformat(settings, width=110, sort_dicts=False))

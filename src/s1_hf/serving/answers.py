@@ -10,10 +10,10 @@ from s1_hf.serving.asgi import Message, Send
 
 
 class Editor(Protocol):
-    """What changes answers of a server; errors are left as they are."""
+    """What changes answers of a server."""
 
-    async def whole(self, answer: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """The status and the answer in the place of a whole one."""
+    async def whole(self, status: int, answer: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """The status and the answer in the place of a whole one, which may be an error."""
         ...
 
     async def event(self, event: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class Edited:
     async def _begin(self, message: Message) -> None:
         headers = {name.lower(): value for name, value in message["headers"]}
         kind = headers.get(b"content-type", b"")
-        if message["status"] == 200 and kind.startswith(b"application/json"):
+        if kind.startswith(b"application/json"):
             self._kind, self._start = "json", message  # the status may change yet
             return
         if message["status"] == 200 and kind.startswith(b"text/event-stream"):
@@ -55,7 +55,7 @@ class Edited:
         self._left += message.get("body", b"")
         if message.get("more_body", False):
             return
-        status, answer = await self._editor.whole(json.loads(self._left))
+        status, answer = await self._editor.whole(self._start["status"], json.loads(self._left))
         body = json.dumps(answer, ensure_ascii=False).encode("utf-8", "surrogatepass")
         others = [(name, value) for name, value in self._start["headers"] if name.lower() != b"content-length"]
         headers = [*others, (b"content-length", str(len(body)).encode())]

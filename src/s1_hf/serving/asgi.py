@@ -52,8 +52,9 @@ async def send_json(send: Send, status: int, value: Any) -> None:
 
 def error_of(message: str, status: int = 400) -> dict[str, Any]:
     """An error as OpenAI's clients read it."""
-    kinds = {400: "BadRequestError", 401: "AuthenticationError", 403: "PermissionDeniedError"}
-    return {"error": {"message": message, "type": kinds[status], "param": None, "code": status}}
+    kinds = {401: "AuthenticationError", 403: "PermissionDeniedError"}
+    kind = kinds.get(status, "BadRequestError")
+    return {"error": {"message": message, "type": kind, "param": None, "code": status}}
 
 
 def has_key(scope: MutableMapping[str, Any], keys: Iterable[str]) -> bool:

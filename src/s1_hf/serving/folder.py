@@ -15,11 +15,13 @@ from transformers import AutoTokenizer
 
 from s1_hf.embedded import MODEL_PATH
 from s1_hf.engines.checkpoint import Checkpoint
-from s1_hf.files import write_text
+from s1_hf.engines.locking import exclusive, is_lock
+from s1_hf.files import PART, inside, replacing, write_text
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.formats import ThinkingFormat, format_of_settings
-from s1_hf.generation.export import FILE, export_custom_generate
+from s1_hf.generation.export import FILE, source_of
 from s1_hf.records import read_json, read_text
+from s1_hf.visible import shortened
 
 _COPIED = 1_000_000
 """Bytes up to which a file is copied, so that changing it here leaves the model's own as it was."""
@@ -67,44 +69,69 @@ def export_folder(
 
     Args:
         model_dir (`Path`): the model's own folder, which stays as it is.
-        settings (`Mapping`): for [`export_custom_generate`].
+        settings (`Mapping`): for [`s1_hf.export_custom_generate`].
         trust_remote_code (`bool`): take the model's own code along. Without it the folder's only code is ours.
         copies (`bool`): copy the weights, too, in the place of links.
 
     Raises:
-        ValueError: `target` is there and not empty, or a setting is wrong. OSError: it cannot be written.
+        ValueError: `target` holds something else, or a setting is wrong. OSError: it cannot be written.
+        BlockingIOError: another process is writing there.
     """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ValueError(f"{target} has to be a new folder, or an empty one, but it is there, and not empty.")
-    is_new = not target.exists()
-    target.mkdir(parents=True, exist_ok=True)
-    try:
-        for file in sorted(model_dir.iterdir()):
-            if file.is_file() and (trust_remote_code or file.suffix != ".py"):
-                _bring(file.resolve(), target / file.name, trust_remote_code, copies)
-        templates = model_dir / "additional_chat_templates"
-        if templates.is_dir():
-            shutil.copytree(templates, target / templates.name)
-        export_custom_generate(target, **settings)
-    except BaseException:
-        shutil.rmtree(target)
-        if not is_new:
-            target.mkdir()
-        raise
+    text = source_of(model_dir, **settings)
+    files = {
+        file.name: file.resolve() for file in sorted(model_dir.iterdir()) if file.is_file() and not is_lock(file.name)
+    }
+    if not trust_remote_code:
+        files = {name: file for name, file in files.items() if not name.endswith(".py")}
+    _check_target(target, files)
+    with exclusive(target):
+        write_text(inside(target, FILE), text)
+        templates = model_dir / _TEMPLATES
+        for file in sorted(templates.glob("*.jinja")):
+            write_text(inside(target, _TEMPLATES, file.name), read_text(file))
+        for name in sorted(files, key=lambda one: one == _MADE_LAST):
+            _bring(files[name], inside(target, name), trust_remote_code, copies)
     return target
+
+
+_TEMPLATES = "additional_chat_templates"
+_MADE_LAST = "config.json"
+"""Without it a folder is no model: one whose making was interrupted is not taken for one without a budget."""
+
+
+def _check_target(target: Path, files: Mapping[str, Path]) -> None:
+    """Raises a `ValueError` if something is there which an earlier export of the same model has not made."""
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"{target} has to be a new folder, but is a file.")
+    own = {*files, FILE.parts[0], _TEMPLATES}
+    others = []
+    for path in sorted(target.iterdir()) if target.is_dir() else []:
+        is_unfinished = path.name.startswith("_") and path.name.endswith(PART)
+        if path.name not in own and not is_unfinished and not is_lock(path.name):
+            others.append(path.name)
+        elif path.name in files and path.resolve() == files[path.name] and not path.is_symlink():
+            raise ValueError(
+                f"{target} has to be another folder than the model's own. To give this one a budget in its place: "
+                "`s1_hf.export_custom_generate`."
+            )
+    if others:
+        raise ValueError(f"{target} has to be a new or empty folder, but holds {shortened(', '.join(others), 200)}.")
 
 
 def _bring(file: Path, target: Path, with_code: bool, copies: bool) -> None:
     """One file of a model: small ones are copied, without the names of code that does not come along."""
-    if target.suffix == ".json" and not with_code and target.name.endswith("config.json"):
-        found = read_json(file, strict=False)
-        if isinstance(found, dict) and found.pop("auto_map", None) is not None:
-            return write_text(target, json.dumps(found, indent=2) + "\n")
-    if not copies and file.stat().st_size > _COPIED:
-        for link in (os.symlink, os.link):  # Windows lets not everybody make the first
-            with suppress(OSError):
-                return link(file, target)
-    shutil.copyfile(file, target)
+    with replacing(target) as part:
+        if target.name.endswith("config.json") and not with_code:
+            found = read_json(file, strict=False)
+            if isinstance(found, dict) and found.pop("auto_map", None) is not None:
+                part.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+                return
+        if not copies and file.stat().st_size > _COPIED:
+            for link in (os.symlink, os.link):  # Windows lets not everybody make the first
+                with suppress(OSError):
+                    link(file, part)
+                    return
+        shutil.copyfile(file, part)
 
 
 def exported_settings(model_dir: Path) -> dict[str, Any] | None:

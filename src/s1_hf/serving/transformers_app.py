@@ -118,12 +118,9 @@ class TransformersMiddleware:
         call = Expected(asked.seed, asked.start, asked.steps, asked.criterion, told=Future())
         asked.config[KEY] = key
         body = json.dumps({**asked.body, "generation_config": json.dumps(asked.config)}).encode()
-        editor = _Answer(self, asked, call)
-        is_edited = scope["path"] != "/v1/responses"  # whose events are of many kinds
+        edited = Edited(send, _Answer(self, asked, call))
         with expecting(key, call):
-            await self._app(
-                with_length(scope, body), replaying(body, receive), Edited(send, editor) if is_edited else send
-            )
+            await self._app(with_length(scope, body), replaying(body, receive), edited)
 
     def _models(self) -> dict[str, Any]:
         one = {"id": self._served.name, "object": "model", "created": 0, "owned_by": "s1-hf", "root": self._served.name}
@@ -163,9 +160,11 @@ class _Answer:
     def __init__(self, app: TransformersMiddleware, asked: Asked, call: Expected) -> None:
         self._app, self._asked, self._call = app, asked, call
 
-    async def whole(self, answer: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    async def whole(self, status: int, answer: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """See [`Editor`]."""
-        return 200, await self._with_report(answer)
+        if "detail" in answer:  # an error, in a form that OpenAI's clients do not read
+            return status, error_of(str(answer["detail"]), status)
+        return status, await self._with_report(answer)
 
     async def event(self, event: dict[str, Any]) -> dict[str, Any]:
         """See [`Editor`]."""

@@ -119,6 +119,8 @@ class Reader:
         config = {name: value for name, value in config.items() if name not in (*NAMES, ANSWER)}
         is_sampled = _take_decoding(body, config, self._model_config)
         self._check(asked, config, body)
+        if path == "/v1/responses":
+            body.setdefault("stream", False)  # as OpenAI's API has it, and this server has not
         if isinstance(body.get("prompt"), list):
             body["prompt"] = self._text_of(body["prompt"])
         seed = whole_number(xargs.get(SEED))

@@ -155,11 +155,10 @@ class _Answer:
         body["return_token_ids"] = True
         return cls(engine, key, keeps_ids)
 
-    async def whole(self, answer: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    async def whole(self, status: int, answer: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """See [`Editor`]."""
         changed = await self.event(answer)
-        error = changed.get("error")
-        return (200, changed) if error is None else (400, changed)
+        return (400 if status == 200 and "error" in changed else status), changed
 
     async def event(self, event: dict[str, Any]) -> dict[str, Any]:
         """See [`Editor`]."""
