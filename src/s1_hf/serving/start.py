@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -93,10 +94,11 @@ def shown(program: str, arguments: Sequence[str]) -> str:
 
 # -- transformers ---------------------------------------------------------------------------------------------------
 
+_NO_BATCHING = "Continuous batching builds its processors from configurations only, which knows no budgets."
 _NOT_SERVED = {
-    "--continuous-batching": "Continuous batching builds its processors from the configuration only, without budgets.",
-    "--force-model": "The model is the first argument.",
-    "--trust-remote-code": "It stands before the server's own options.",
+    "--continuous-batching": _NO_BATCHING,
+    "--cb-": _NO_BATCHING,
+    "--no-trust-remote-code": "The file that brings the budget is code, of s1-hf; no other is in the folder.",
     "--non-blocking": "It is for the tests of transformers.",
 }
 
@@ -108,9 +110,9 @@ def transformers_arguments(name: str, host: str, port: int, others: Sequence[str
         ValueError: an option cannot be combined with budgets.
     """
     for one in others:
-        option = one.split("=")[0]
-        if option in _NOT_SERVED:
-            raise ValueError(f"`{option}` cannot be used here. {_NOT_SERVED[option]}")
+        for option, why in _NOT_SERVED.items():
+            if one.split("=")[0].startswith(option):
+                raise ValueError(f"`{option}` cannot be used here. {why}")
     return ["serve", name, "--trust-remote-code", "--host", host, "--port", str(port), *others]
 
 
@@ -148,7 +150,11 @@ def run_transformers(arguments: Sequence[str], served: Any) -> None:
 
     Args:
         served ([`Served`]): for the middleware.
+
+    Raises:
+        ValueError: it does not take an argument. KeyboardInterrupt: it was stopped by Ctrl-C.
     """
+    import click
     from transformers.cli import transformers as command
     from transformers.cli.serving import server
 
@@ -162,7 +168,14 @@ def run_transformers(arguments: Sequence[str], served: Any) -> None:
         return app
 
     server.build_server = with_middleware
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the server passes it on, once it has ended
     try:
         command.app(list(arguments), standalone_mode=False)
+    except click.exceptions.Abort:
+        raise KeyboardInterrupt from None
+    except click.ClickException as error:
+        said = error.format_message().splitlines()[0]
+        raise ValueError(f"transformers says: {said} See `transformers serve --help`.") from None
     finally:
         server.build_server = build
+        signal.signal(signal.SIGTERM, before)

@@ -11,6 +11,7 @@ import json
 import os
 import uuid
 from collections.abc import Mapping, MutableMapping
+from types import SimpleNamespace
 from typing import Any
 
 from s1_hf.forcing.budget import NAMES
@@ -21,8 +22,8 @@ from s1_hf.serving.asgi import App, Receive, Send, error_of, has_key, read_body,
 from s1_hf.serving.reports import ROUTE, wanted_in
 from s1_hf.serving.terms import SECTION, Terms, check_places
 from s1_hf.vllm.options import PROCESSOR
-from s1_hf.vllm.refusals import check_engine
-from s1_hf.vllm.settings import KEY, OURS, RequestSettings, budget_from
+from s1_hf.vllm.refusals import check_engine, check_request
+from s1_hf.vllm.settings import KEY, OURS, settings_of
 from s1_hf.vllm.setup import Setup
 
 _GENERATING = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
@@ -102,17 +103,40 @@ class VllmMiddleware:
         return True
 
     def _check(self, body: Mapping[str, Any]) -> None:
-        """Raises a `ValueError` for what vLLM itself would find out too late to say: it needs the tokenizer."""
+        """Raises a `ValueError` for what vLLM would say in the middle of a stream, or not at all."""
         assert self._setup is not None
-        limit = next((body[name] for name in _LIMITS if body.get(name) is not None), None)
-        stops, prompt = body.get("stop_token_ids") or [], body.get("prompt")
+        params = _params_of(body)
+        check_request(params)
+        prompt = body.get("prompt")
         is_ids = isinstance(prompt, list) and bool(prompt) and all(map(is_count, prompt))
-        settings = RequestSettings(
-            budget=budget_from(body["vllm_xargs"], self._setup.defaults),
-            max_tokens=limit if limit and is_count(limit) and limit > 0 else None,
-            stops=tuple(stops) if isinstance(stops, list) and all(map(is_count, stops)) else (),
-        )
-        self._setup.row_budgets(settings, len(prompt) if is_ids and prompt else 1)
+        self._setup.row_budgets(settings_of(params, self._setup.defaults), len(prompt) if is_ids and prompt else 1)
+
+
+_NUMBERS = {
+    "n": 1, "presence_penalty": 0.0, "frequency_penalty": 0.0, "repetition_penalty": 1.0, "temperature": 1.0,
+    "top_k": 0, "top_p": 1.0, "min_p": 0.0,
+}  # fmt: skip
+
+
+def _params_of(body: Mapping[str, Any]) -> SimpleNamespace:
+    """The `SamplingParams` that vLLM will make of a request, as far as they are looked at; it judges types itself."""
+    found: dict[str, Any] = {}
+    for name, default in _NUMBERS.items():
+        value = body.get(name)
+        found[name] = value if isinstance(value, (int, float)) and not isinstance(value, bool) else default
+    limits = [body[name] for name in _LIMITS if is_count(body.get(name)) and body[name] > 0]
+    stops, wanted = body.get("stop_token_ids"), body.get("response_format")
+    is_structured = isinstance(wanted, dict) and wanted.get("type", "text") != "text"
+    return SimpleNamespace(
+        **found,
+        extra_args=body["vllm_xargs"],
+        max_tokens=limits[0] if limits else None,
+        seed=None,
+        stop_token_ids=stops if isinstance(stops, list) and all(map(is_count, stops)) else None,
+        structured_outputs=body.get("structured_outputs") or (wanted if is_structured else None),
+        thinking_token_budget=body.get("thinking_token_budget"),
+        ignore_eos=bool(body.get("ignore_eos")),
+    )
 
 
 def _may_ask(scope: MutableMapping[str, Any], arguments: Any) -> bool:
