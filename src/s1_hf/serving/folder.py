@@ -143,7 +143,6 @@ def exported_settings(model_dir: Path) -> dict[str, Any] | None:
     file = model_dir / FILE
     if not file.is_file():
         return None
-    wrong = f"{file} is no file of an export of s1-hf, and its code is not run here. Remove it, or serve the folder by"
     try:
         for statement in ast.parse(read_text(file)).body:
             if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "SETTINGS":
@@ -151,9 +150,12 @@ def exported_settings(model_dir: Path) -> dict[str, Any] | None:
                 format = found["format"]
                 found["format"] = ThinkingFormat(**format) if isinstance(format, dict) else format
                 return {**found, "budget": Budget.from_dict(found["budget"])}
-    except (SyntaxError, KeyError, TypeError) as error:
-        raise ValueError(f"{wrong} `transformers serve --trust-remote-code`.") from error
-    raise ValueError(f"{wrong} `transformers serve --trust-remote-code`.")
+    except (SyntaxError, ValueError, KeyError, TypeError, RecursionError):
+        pass
+    raise ValueError(
+        f"{file} is no file of an export of s1-hf, and its code is not run here. Remove it, or serve the folder by "
+        "`transformers serve --trust-remote-code`."
+    )
 
 
 def is_embedded(model: str) -> bool:

@@ -22,7 +22,7 @@ from s1_hf.serving.asgi import App, Receive, Send, error_of, has_key, read_body,
 from s1_hf.serving.reports import ROUTE, wanted_in
 from s1_hf.serving.terms import SECTION, Terms, check_places
 from s1_hf.vllm.options import PROCESSOR
-from s1_hf.vllm.refusals import check_engine, check_request
+from s1_hf.vllm.refusals import check_engine, check_names, check_request
 from s1_hf.vllm.settings import KEY, OURS, settings_of
 from s1_hf.vllm.setup import Setup
 
@@ -92,6 +92,7 @@ class VllmMiddleware:
         xargs = body.get("vllm_xargs")
         if xargs is not None and not isinstance(xargs, dict):
             raise ValueError(f"`vllm_xargs` has to be a JSON object, but is {shown(xargs)}.")
+        check_names(xargs or {})
         asked = self._terms.asked(xargs or {}, body)
         if not asked and not any(name in OURS for name in xargs or {}):
             return False
