@@ -58,6 +58,11 @@ JOBS = {
     "generate": Job(("generate", "embedded", QUESTION, "--max-new-tokens", "30")),
     "eval": Job(("eval", *_TASK), results=("results/**/*.json",)),
     "sweep": Job(("sweep", *_TASK, "--max-thinking-tokens", "8,16"), results=("rows.parquet",)),
+    "serve": Job(("serve", "embedded", "--num-ignores", "1", "--show-command")),
+    "export": Job(
+        ("export", "embedded", OUT, "--num-ignores", "1", "--copy"),
+        results=("*.json", "*.safetensors", "custom_generate/*.py"),
+    ),
     "demo": Job(("demo", "--problems", "2", "--output-dir", OUT), results=("rows.jsonl", "report.html", "*.svg")),
     "plot": Job(
         ("plot", "rows", "--output-dir", OUT, "--formats", "svg"), {"rows": "sweep"}, ("report.html", "*.svg")
@@ -152,7 +157,8 @@ def _parquet(file: Path) -> Any:
 
 
 def _lighteval(file: Path) -> Any:
-    return json.loads(file.read_text())["results"]
+    found = json.loads(file.read_text())
+    return found.get("results", found)  # without times
 
 
 def _page(file: Path) -> Any:
