@@ -6,6 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from examples_of_serving import check_example
 from servers import CHAT, MODEL, QUESTION, client_of, counted, streamed
 
 from s1_hf import Budget, embedded, generate
@@ -270,3 +271,7 @@ def test_the_server_outlives_nonsense(client):
         answer = httpx.post(f"{client.base_url}chat/completions", content=content, headers=headers)
         assert answer.status_code == 400 and "request" in answer.json()["error"]["message"], answer.text
     assert ask(client, {"max_thinking_tokens": 4}).choices[0].s1_hf["ended"] == "cut"
+
+
+def test_the_example_runs(server, monkeypatch, capsys):
+    check_example(server, monkeypatch, capsys)

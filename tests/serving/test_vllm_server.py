@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("vllm.sampling_params", reason="vLLM is not installed: make test-vllm")
 pytest.importorskip("typer")
 
+from examples_of_serving import check_example
 from servers import CHAT, KEY, MODEL, QUESTION, client_of, counted, running, streamed
 
 from s1_hf import embedded, generate
@@ -234,3 +235,7 @@ def test_the_server_outlives_nonsense(client):
         answer = httpx.post(f"{client.base_url}chat/completions", content=content, headers=headers)
         assert answer.status_code == 400 and "request" in answer.json()["error"]["message"], answer.text
     assert ask(client, {"max_thinking_tokens": 4}).choices[0].s1_hf["ended"] == "cut"
+
+
+def test_the_example_runs(server, monkeypatch, capsys):
+    check_example(server, monkeypatch, capsys)
