@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from concurrent.futures import Future
-from types import ModuleType
 
 import pytest
 from transformers import AutoModelForCausalLM, GenerationConfig, LogitsProcessorList, pipeline
 
 from s1_hf import Budget, embedded, export_custom_generate, generate
+from s1_hf.generation import exported
 from s1_hf.generation.exported import Expected, expecting
 
 QUESTION = embedded.Problem(2, 7, 3, 8).question
@@ -150,7 +149,7 @@ def test_other_attributes_of_a_configuration_are_left_alone(model, inputs):
 
 def test_in_a_server_a_refusal_has_status_400_and_a_text_that_fits_into_quotation_marks(model, inputs, monkeypatch):
     exceptions = pytest.importorskip("starlette.exceptions")
-    monkeypatch.setitem(sys.modules, "transformers.cli.serving.server", ModuleType("server"))
+    monkeypatch.setattr(exported, "_is_served", lambda: True)
     with pytest.raises(exceptions.HTTPException) as caught:
         model.generate(**inputs, wait_text='say "a"\n<|im_end|>')
     assert caught.value.status_code == 400 and "free of delimiters" in caught.value.detail
@@ -162,7 +161,7 @@ def test_in_a_server_its_own_limit_gives_way_to_the_context(model, inputs, expec
     config = GenerationConfig(max_new_tokens=1024)
     with pytest.raises(ValueError, match="has to leave room for the prompt"):
         model.generate(**inputs, generation_config=config)
-    monkeypatch.setitem(sys.modules, "transformers.cli.serving.server", ModuleType("server"))
+    monkeypatch.setattr(exported, "_is_served", lambda: True)
     assert new(model.generate(**inputs, generation_config=config), inputs) == expected(num_ignores=1)
     assert config.max_new_tokens == 1024
 
@@ -186,7 +185,7 @@ def test_a_call_that_goes_on_in_a_state_gives_the_rest(model, inputs):
         out = model.generate(**inputs, generation_config=GenerationConfig(**config, s1_hf_key="a"))
     told = whole.told.result(0)
     begun = inputs["input_ids"].shape[1] + 10
-    rest = Expected(start=tuple(told.states[10]), steps=10, told=Future())
+    rest = Expected(start=tuple(told.states[10].tolist()), steps=10, told=Future())
     with expecting("b", rest):
         model.generate(out[:, :begun], generation_config=GenerationConfig(**config, s1_hf_key="b"))
     assert rest.told.result(0).token_ids == told.token_ids[10:]

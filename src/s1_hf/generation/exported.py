@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -178,7 +179,7 @@ class Told(NamedTuple):
 
     report: Report
     token_ids: list[int]
-    states: list[list[int]]  # in which its tokens were taken
+    states: torch.Tensor  # (tokens, fields): in which each of them was taken
 
 
 _expected: dict[str, Expected] = {}
@@ -199,7 +200,7 @@ def _told(processor: BudgetForcingLogitsProcessor, outputs: Any, prompt_length: 
     finished = processor.finished(outputs)
     count = len(report.forced)
     ids = finished.ids[0, prompt_length:][:count].tolist()
-    return Told(report, ids, finished.trace.states[:count, :, 0].tolist())
+    return Told(report, ids, finished.trace.states[:count, :, 0].clone())
 
 
 _SERVERS_OWN = 1024
@@ -217,7 +218,13 @@ def _fit_servers_own_limit(model: PreTrainedModel, call: dict[str, Any]) -> None
 
 
 def _is_served() -> bool:
-    return "transformers.cli.serving.server" in sys.modules
+    """Whether it is `transformers serve` that calls."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("transformers.cli.serv"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager

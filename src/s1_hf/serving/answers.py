@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from s1_hf.records import parse
 from s1_hf.serving.asgi import Message, Send
 
 
@@ -55,7 +56,7 @@ class Edited:
         self._left += message.get("body", b"")
         if message.get("more_body", False):
             return
-        status, answer = await self._editor.whole(self._start["status"], json.loads(self._left))
+        status, answer = await self._editor.whole(self._start["status"], parse(self._left, "The answer", strict=False))
         body = json.dumps(answer, ensure_ascii=False).encode("utf-8", "surrogatepass")
         others = [(name, value) for name, value in self._start["headers"] if name.lower() != b"content-length"]
         headers = [*others, (b"content-length", str(len(body)).encode())]
@@ -76,7 +77,7 @@ class Edited:
         if not event.startswith(prefix + b"{"):  # the end, "[DONE]"
             return event
         try:
-            found = json.loads(event[len(prefix) :])
+            found = parse(event[len(prefix) :], "The event", strict=False)
         except ValueError:
             return event
         changed = await self._editor.event(found)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from s1_hf.forcing.effort import Effort
 
-MOST_REPORTS = 10_000
-"""That wait to be fetched."""
+MOST_TOKENS = 1_000_000
+"""Of requests whose reports wait to be fetched: some 60 MB. The oldest go first."""
 
 _GENERATING = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 _FIXED = ("/load_model", "/reset")  # with them a client could have code of any repository run, or stop the others
@@ -85,6 +85,7 @@ class TransformersMiddleware:
     def __init__(self, app: App, served: Served) -> None:
         self._app, self._served = app, served
         self._told: OrderedDict[str, Told] = OrderedDict()  # by the keys of clients
+        self._tokens = 0  # of them
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """A request."""
@@ -130,9 +131,15 @@ class TransformersMiddleware:
 
     def keep(self, key: str, told: Told) -> None:
         """What became of a request whose client will ask for it."""
+        self._forget(key)
         self._told[key] = told
-        while len(self._told) > MOST_REPORTS:
-            self._told.popitem(last=False)
+        self._tokens += len(told.token_ids)
+        while self._tokens > MOST_TOKENS:
+            self._forget(next(iter(self._told)))
+
+    def _forget(self, key: str) -> None:
+        told = self._told.pop(key, None)
+        self._tokens -= 0 if told is None else len(told.token_ids)
 
     def _reports(self, body: Mapping[str, Any]) -> dict[str, Any]:
         found: list[dict[str, Any]] = []
@@ -141,10 +148,10 @@ class TransformersMiddleware:
             if told is None or told.token_ids != ids[: len(told.token_ids)]:
                 found.append({"error": f"The report of request {key!r} and these {len(ids)} tokens is not known."})
                 continue
-            del self._told[key]
+            self._forget(key)
             fields = as_fields(told.report)
             if body.get("states"):
-                fields["states"] = told.states
+                fields["states"] = told.states.tolist()
             found.append(fields)
         return {"reports": found}
 
