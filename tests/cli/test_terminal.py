@@ -145,6 +145,13 @@ def of_export(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     ]
 
 
+def of_effort(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    short = ["embedded", "--tasks", "s1:embedded", "--max-samples", "20", "--max-answer-tokens", "12"]
+    short += ["--max-thinking-tokens", "64", "--output-dir", str(folder / HOSTILE.replace("/", ""))]
+    name = HOSTILE.replace("/", "").replace("=", "")
+    return [*of_tasks(folder, server), [*short, "--keep", f"{name}=50"], [*short, "--keep", HOSTILE], short]
+
+
 def of_demo(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     return [[str(folder / HOSTILE.replace("/", ""))]]
 
@@ -246,6 +253,7 @@ ROWS = {
     "sweep": of_tasks,
     "serve": of_serve,
     "export": of_export,
+    "effort": of_effort,
     "demo": of_demo,
     "plot": of_plot,
     "plan": of_plan,
@@ -286,7 +294,7 @@ def test_every_command_has_its_row():
 
 @pytest.mark.parametrize("command", ROWS)
 def test_no_hostile_text_controls_the_terminal(command, tmp_path, server, monkeypatch):
-    if command in ("eval", "sweep"):
+    if command in ("eval", "sweep", "effort"):
         pytest.importorskip("lighteval")
     if command in ("plan", "sft"):
         pytest.importorskip("trl")

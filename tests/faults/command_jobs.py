@@ -63,6 +63,10 @@ JOBS = {
         ("export", "embedded", OUT, "--num-ignores", "1", "--copy"),
         results=("*.json", "*.safetensors", "custom_generate/*.py"),
     ),
+    "effort": Job(
+        ("effort", *_TASK, "--max-samples", "12", "--max-new-tokens", "150", "--max-thinking-tokens", "32,64"),
+        results=("rows.parquet", "effort.yaml", "effort.svg"),
+    ),
     "demo": Job(("demo", "--problems", "2", "--output-dir", OUT), results=("rows.jsonl", "report.html", "*.svg")),
     "plot": Job(
         ("plot", "rows", "--output-dir", OUT, "--formats", "svg"), {"rows": "sweep"}, ("report.html", "*.svg")

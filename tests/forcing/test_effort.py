@@ -129,9 +129,11 @@ def test_a_table_comes_back_from_its_file(tmp_path):
     effort = Effort(
         {**Effort().table, "off": Budget(max_thinking_tokens=0, wait_text=('a: "b"', "\u00e9#")), "1": Budget()}
     )
-    effort.write(tmp_path / "table.yaml", comment="found by\n\nsomebody: {")
+    effort.write(tmp_path / "table.yaml", comment="found by\n\nsomebody: {\x1b[2J")
     text = (tmp_path / "table.yaml").read_text(encoding="utf-8")
-    assert text.startswith("# found by\n#\n# somebody: {\n") and '"low": {"max_thinking_tokens": "auto"' in text
+    assert (
+        text.startswith("# found by\n#\n# somebody: {⟨U+001B⟩[2J\n") and '"low": {"max_thinking_tokens": "auto"' in text
+    )
     assert Effort.read(tmp_path / "table.yaml") == effort
 
 

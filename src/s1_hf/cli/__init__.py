@@ -10,6 +10,7 @@ try:
     from s1_hf.cli.curate import curate
     from s1_hf.cli.data import data
     from s1_hf.cli.demo import demo
+    from s1_hf.cli.effort import effort
     from s1_hf.cli.engines import MORE
     from s1_hf.cli.eval import evaluate
     from s1_hf.cli.export import export
@@ -31,6 +32,7 @@ add(app, evaluate, "eval", context_settings=MORE)
 add(app, sweep, context_settings=MORE)
 add(app, serve, context_settings=MORE)
 add(app, export)
+add(app, effort, context_settings=MORE)
 add(app, demo)
 add(app, plot)
 add(app, plan, context_settings=FIELDS_TOO)

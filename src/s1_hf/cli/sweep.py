@@ -1,5 +1,6 @@
 """`s1-hf sweep`."""
 
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -80,45 +81,65 @@ def sweep(
     given = dict(locals())
     with plain_errors(resumes=True), ExitStack() as held:
         settings = _settings(max_thinking_tokens, num_ignores, curve, budget)
-        config = o.evaluation_config(given | {"engine_options": engine_options(context, engine)})
-        if said := how_many():
-            messages.print(said, soft_wrap=True)
-        quiet_libraries()
-        from datasets import disable_progress_bars
-
-        from s1_hf.evaluation import sweeping
-        from s1_hf.results.rows import save_rows, write_about
-
-        quiet_loading(model)
-        disable_progress_bars()
-        if is_main():
-            held.enter_context(exclusive(output_dir))
-        with progress_bar() as show:
-            swept = sweeping.sweep(
-                config,
-                tasks,
-                settings=settings,
-                progress=show,
-                output_dir=str(output_dir),
-                max_samples=max_samples,
-                custom_tasks=custom_tasks,
-                data_folder=data_folder,
-                save_details=save_details,
-            )
-        part()
+        swept = sweep_with(given, settings, held)
         if swept is None:
             return  # the main process says it
+        show_summaries(swept.rows, as_json, cost=cost_of(swept))
+        say_what_it_took(swept)
         if swept.rows:
-            about = {"model": model, "tasks": tasks, "seed": seed, "temperature": temperature, "dtype": dtype}
-            about |= {"settings": [setting.to_dict() for setting in settings], "max_samples": max_samples}
-            _say_what_is_replaced(output_dir, about)
-            save_rows(swept.rows, output_dir / "rows.parquet")
-            write_about(output_dir, **about, cost=_cost(swept))
-        _show(swept, output_dir, as_json)
+            messages.print(
+                f"All answers are in {output_dir / 'rows.parquet'}. Draw them: s1-hf plot {output_dir}", soft_wrap=True
+            )
 
 
-def _show(swept: "Swept", output_dir: Path, as_json: bool) -> None:
-    show_summaries(swept.rows, as_json, cost=_cost(swept))
+def sweep_with(
+    given: Mapping[str, Any], settings: Sequence[Budget] | Callable[[int], Sequence[Budget]], held: ExitStack
+) -> "Swept | None":
+    """A sweep under `settings` by the options of a command that has those of `s1-hf sweep`; its rows are saved.
+
+    Args:
+        settings: as of [`s1_hf.evaluation.sweeping.sweep`].
+        held (`ExitStack`): keeps other runs out of the output folder.
+
+    Returns:
+        [`Swept`]; with several processes, only on the main one.
+    """
+    config = o.evaluation_config({**given, "engine_options": engine_options(given["context"], given["engine"])})
+    if said := how_many():
+        messages.print(said, soft_wrap=True)
+    quiet_libraries()
+    from datasets import disable_progress_bars
+
+    from s1_hf.evaluation import sweeping
+    from s1_hf.results.rows import save_rows, write_about
+
+    output_dir: Path = given["output_dir"]
+    quiet_loading(given["model"])
+    disable_progress_bars()
+    if is_main():
+        held.enter_context(exclusive(output_dir))
+    as_they_are = ("max_samples", "custom_tasks", "data_folder", "save_details")
+    with progress_bar() as show:
+        swept = sweeping.sweep(
+            config,
+            given["tasks"],
+            settings=settings,
+            progress=show,
+            output_dir=str(output_dir),
+            **{name: given[name] for name in as_they_are},
+        )
+    part()
+    if swept is not None and swept.rows:
+        about = {name: given[name] for name in ("model", "tasks", "seed", "temperature", "dtype")}
+        about |= {"settings": [setting.to_dict() for setting in swept.settings], "max_samples": given["max_samples"]}
+        _say_what_is_replaced(output_dir, about)
+        save_rows(swept.rows, output_dir / "rows.parquet")
+        write_about(output_dir, **about, cost=cost_of(swept))
+    return swept
+
+
+def say_what_it_took(swept: "Swept") -> None:
+    """Tokens, and tasks that have no rows."""
     if swept.cost is not None:
         messages.print(
             f"{swept.cost.trace_tokens + swept.cost.answer_tokens:,} tokens went through the model for the grid; "
@@ -129,10 +150,6 @@ def _show(swept: "Swept", output_dir: Path, as_json: bool) -> None:
         messages.print(
             f"{task} is only in lighteval's results: no metric of it calls a single answer right or wrong.",
             soft_wrap=True,
-        )
-    if swept.rows:
-        messages.print(
-            f"All answers are in {output_dir / 'rows.parquet'}. Draw them: s1-hf plot {output_dir}", soft_wrap=True
         )
 
 
@@ -150,7 +167,7 @@ def _say_what_is_replaced(output_dir: Path, about: dict[str, Any]) -> None:
         )
 
 
-def _cost(swept: "Swept") -> dict[str, Any] | None:
+def cost_of(swept: "Swept") -> dict[str, Any] | None:
     """Of what this run has generated."""
     return None if swept.cost is None else asdict(swept.cost) | {"saved": swept.cost.saved}
 
@@ -158,13 +175,14 @@ def _cost(swept: "Swept") -> dict[str, Any] | None:
 def _settings(caps: str, ignores: str, curve: bool, budget: Budget) -> list[Budget]:
     from s1_hf.generation import grids
 
-    limits, counts = _numbers("--max-thinking-tokens", caps, none=True), _numbers("--num-ignores", ignores)
+    limits, counts = numbers("--max-thinking-tokens", caps, none=True), numbers("--num-ignores", ignores)
     if not curve:
         return grids.grid(limits, [n for n in counts if n is not None], budget)
     return grids.curve([n for n in limits if n is not None], [n for n in counts if n], budget)
 
 
-def _numbers(name: str, given: str, none: bool = False) -> list[int | None]:
+def numbers(name: str, given: str, none: bool = False) -> list[int | None]:
+    """What an option says that takes several numbers, and perhaps 'none'."""
     words = [word.strip() for word in given.split(",")]
     if not all(word.isdecimal() or (none and word == "none") for word in words):
         example = "500,1000,none" if none else "0,1,2"

@@ -55,12 +55,8 @@ def check_room(
     cap, least = budget.max_thinking_tokens, budget.column("min_thinking_tokens", 1)[0]
     if cap is None and not least:
         return
-    is_open = read_prompt(automaton, prompt).ended == Ended.UNFINISHED
     thinking = cap if isinstance(cap, int) else least
-    delimiters = automaton.max_closing + (0 if is_open else len(automaton.format.start))
-    reserve = budget.answer_reserve
-    if max_answer_tokens is not None:
-        reserve = min(reserve, max_answer_tokens)
+    delimiters, reserve = _beside_thinking(automaton, budget, prompt, max_answer_tokens)
     excess = thinking + delimiters + reserve - max_new_tokens
     if excess <= 0:
         return
@@ -71,6 +67,29 @@ def check_room(
         f"{what}: {said}, {delimiters} tokens of delimiters and answer prefix, and {reserve} for the answer are "
         f"{excess:,} more than the {max_new_tokens:,} tokens that {allowed}.{fits}"
     )
+
+
+def room_for_thinking(
+    automaton: Automaton,
+    budget: Budget,
+    prompt: Sequence[int],
+    max_new_tokens: int,
+    max_answer_tokens: int | None = None,
+) -> int:
+    """The largest cap that [`check_room`] lets through; below 0 if none."""
+    return max_new_tokens - sum(_beside_thinking(automaton, budget, prompt, max_answer_tokens))
+
+
+def _beside_thinking(
+    automaton: Automaton, budget: Budget, prompt: Sequence[int], max_answer_tokens: int | None
+) -> tuple[int, int]:
+    """Tokens of delimiters and answer prefix, and for the answer."""
+    is_open = read_prompt(automaton, prompt).ended == Ended.UNFINISHED
+    delimiters = automaton.max_closing + (0 if is_open else len(automaton.format.start))
+    reserve = budget.answer_reserve
+    if max_answer_tokens is not None:
+        reserve = min(reserve, max_answer_tokens)
+    return delimiters, reserve
 
 
 def wanted_context(own: int | None, max_length: int | None) -> int:

@@ -27,7 +27,7 @@ from s1_hf.engines.locking import exclusive
 from s1_hf.engines.processes import check_together
 from s1_hf.engines.progress import Progress, Watch
 from s1_hf.engines.request import Request, digest, seed_of
-from s1_hf.engines.room import check_room, wanted_context
+from s1_hf.engines.room import check_room, room_for_thinking, wanted_context
 from s1_hf.engines.transformers_engine import TransformersEngine
 from s1_hf.engines.vllm_engine import VllmEngine
 from s1_hf.evaluation.config import BudgetForcingConfig
@@ -188,6 +188,26 @@ class BudgetForcingModel(LightevalModel):
         """Refuse what [`greedy_until`] refuses."""
         for _ in self._by_task(docs):
             pass
+
+    def room_for_thinking(self, docs: list[Doc]) -> int:
+        """The largest cap that leaves room for an answer to every doc; see [`greedy_until`] for what is refused.
+
+        Raises:
+            ValueError: there is none.
+        """
+        rooms = {}
+        for task, _, prompts, limit in self._by_task(docs):
+            longest = max(prompts, key=len)
+            rooms[task] = room_for_thinking(
+                self._automaton, self.config.budget, longest, limit, self.config.max_answer_tokens
+            )
+        task = min(rooms, key=rooms.__getitem__)
+        if rooms[task] < 0:
+            raise ValueError(
+                f"{task}: no cap leaves room for an answer: {-rooms[task]:,} tokens are missing. Raise "
+                "`max_new_tokens`, or lower `max_answer_tokens`."
+            )
+        return rooms[task]
 
     def requests(self, docs: list[Doc]) -> Iterator[tuple[Doc, list[Request]]]:
         """What has to be generated for each doc; see [`greedy_until`] for what is refused."""

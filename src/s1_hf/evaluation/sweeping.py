@@ -60,7 +60,7 @@ def sweep(
     *,
     max_thinking_tokens: Sequence[int | None] = (None,),
     num_ignores: Sequence[int] = (0,),
-    settings: Sequence[Budget] | None = None,
+    settings: Sequence[Budget] | Callable[[int], Sequence[Budget]] | None = None,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> Swept | None:
@@ -70,7 +70,8 @@ def sweep(
         config ([`BudgetForcingConfig`]): model and decoding; its own cap and ignores are not used. `temperature` above
             0 samples: a sample's draws are those of a separate run of its setting with the same seed.
         tasks (`str`): as in [`evaluate`].
-        max_thinking_tokens, num_ignores, settings: as in [`s1_hf.sweep`].
+        max_thinking_tokens, num_ignores, settings: as in [`s1_hf.sweep`]; `settings` may also be a function that makes
+            them of the largest cap that leaves room for an answer to every problem.
         progress (`Callable`, *optional*): told how many samples have passed through the whole grid.
         **options: `output_dir` and others of [`evaluate`].
 
@@ -80,10 +81,12 @@ def sweep(
     Raises:
         ValueError, OSError: as [`evaluate`], before the weights are read and for all settings.
     """
-    chosen = _chosen(config, settings, max_thinking_tokens, num_ignores)
-    base = config.model_copy(update={"budget": chosen[0].shared()})
+    chosen = [] if callable(settings) else _chosen(config, settings, max_thinking_tokens, num_ignores)
+    base = config.model_copy(update={"budget": (chosen[0] if chosen else config.budget).shared()})
     model, pipeline = run.prepare(base, tasks, **options)
     docs = pipeline.sampling_docs[SamplingMethod.GENERATIVE]
+    if callable(settings):
+        chosen = chosen_settings(settings(model.room_for_thinking(docs)))
     for setting in chosen:
         model.under(setting).check(docs)  # before the weights are read
     is_main = pipeline.is_main_process()

@@ -17,6 +17,7 @@ from s1_hf.files import write_text
 from s1_hf.forcing.budget import NAMES, Budget, check_effect
 from s1_hf.forcing.values import not_unicode, shown
 from s1_hf.records import read_json, read_yaml
+from s1_hf.visible import visible
 
 _SHARES = {"minimal": 0.1, "low": 0.2, "medium": 0.5, "high": 0.8, "xhigh": 0.95, "max": 1.0}
 
@@ -98,7 +99,7 @@ class Effort:
         Args:
             comment (`str`): goes above it, as comments.
         """
-        lines = [f"# {line}".rstrip() for line in comment.splitlines()]
+        lines = [f"# {visible(line)}".rstrip() for line in comment.splitlines()]
         for name, budget in self.table.items():
             lines.append(f"{json.dumps(name)}: {json.dumps(budget.changed())}")  # JSON, which YAML contains
         write_text(file, "\n".join(lines) + "\n")

@@ -5,6 +5,7 @@
 - `intervals`: `bootstrap_interval`, `paired_bootstrap_interval`, `wilson_interval`.
 - `comparison`: `paired_test`, and what a set of problems can show: `resolution`, `smallest_difference`,
   `warn_if_too_small`.
+- `retention`: how much of an accuracy is kept: `retention`, `retention_interval`, `retention_test`, `problems_needed`.
 
 Accuracies, shares and errors are in percent, as in the paper's tables, and their differences in percentage points.
 Answers are boolean arrays `correct` of shape (problems,), or (problems, seeds) for independent samples of each problem.
@@ -17,6 +18,7 @@ from s1_hf.metrics.comparison import paired_test, resolution, smallest_differenc
 from s1_hf.metrics.efficiency import accuracy_per_1000_tokens, area_under_curve, budget_error
 from s1_hf.metrics.intervals import bootstrap_interval, paired_bootstrap_interval, wilson_interval
 from s1_hf.metrics.paper import accuracy, control, performance, scaling
+from s1_hf.metrics.retention import problems_needed, retention, retention_interval, retention_test
 
 __all__ = [
     "accuracy",
@@ -28,7 +30,11 @@ __all__ = [
     "paired_bootstrap_interval",
     "paired_test",
     "performance",
+    "problems_needed",
     "resolution",
+    "retention",
+    "retention_interval",
+    "retention_test",
     "scaling",
     "smallest_difference",
     "warn_if_too_small",

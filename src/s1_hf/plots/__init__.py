@@ -4,6 +4,7 @@
 - `compare`: accuracy over all tokens, one line per method (figures 4, 6 and 7).
 - `performance`: the best accuracy of each method, with Control and Scaling (table 3).
 - `ended`, `lengths`: how thinking ended, and how long it was, one row per setting.
+- `kept`: how much of the accuracy each cap keeps, and the caps that efforts stand for.
 - `sample_efficiency`: accuracy over the number of training examples (figure 2).
 - `training`: loss, gradient norm and learning rate (figure 9).
 
@@ -11,6 +12,7 @@ All are sized for a 3.3-inch column. Names may contain anything: they are drawn 
 """
 
 from s1_hf.plots.comparing import Curve, compare, performance
+from s1_hf.plots.keeping import kept
 from s1_hf.plots.scaling import ScalingPoint, scaling
 from s1_hf.plots.thinking import ended, lengths
 from s1_hf.plots.training import TrainedModel, sample_efficiency, training
@@ -21,6 +23,7 @@ __all__ = [
     "TrainedModel",
     "compare",
     "ended",
+    "kept",
     "lengths",
     "performance",
     "sample_efficiency",
