@@ -65,6 +65,11 @@ def test_a_stream_is_changed_event_by_event_however_it_is_cut(size):
     assert [body["more_body"] for body in bodies] == [True] * (len(bodies) - 1) + [False]
 
 
+def test_a_stream_that_ends_in_the_middle_of_an_event_is_sent_to_its_end():
+    _, *bodies = sent_by(b"text/event-stream", b"data: {}\n\ndata: [DO", b"NE]")
+    assert b"".join(body["body"] for body in bodies) == b'data: {"number": 1}\n\ndata: [DONE]'
+
+
 def test_anything_else_is_left_alone():
     _, body = sent_by(b"text/plain", b"data: {}\n\n")
     assert body["body"] == b"data: {}\n\n"
