@@ -19,7 +19,7 @@ def server(tmp_path_factory):
     except ModuleNotFoundError as error:
         pytest.skip(str(error))
     place = tmp_path_factory.mktemp("server")
-    arguments = ["s1_hf", "serve", "embedded", "--device", "cpu", "--num-ignores", "1"]
+    arguments = ["s1_hf", "serve", "embedded", "--device", "cpu", "--dtype", "float32", "--num-ignores", "1"]
     with running(arguments, place, S1_HF_API_KEY=KEY) as url:
         yield url
 

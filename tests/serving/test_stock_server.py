@@ -13,16 +13,8 @@ from s1_hf.generation.export import export_custom_generate
 pytest.importorskip("openai")
 pytest.importorskip("transformers.cli.serving.server")
 
-SERVE = [
-    "transformers.cli.transformers",
-    "serve",
-    "model",
-    "--trust-remote-code",
-    "--host",
-    "127.0.0.1",
-    "--device",
-    "cpu",
-]
+SERVE = ["transformers.cli.transformers", "serve", "model", "--trust-remote-code", "--host", "127.0.0.1"]
+SERVE += ["--device", "cpu", "--dtype", "float32"]
 
 
 def test_it_keeps_budgets_and_answers_what_is_wrong_with_status_400(tmp_path):
