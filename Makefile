@@ -7,7 +7,7 @@ INPUTS := pyproject.toml constraints.txt
 PIP_INSTALL := $(BIN)/python -m pip install --constraint constraints.txt --editable
 
 VLLM_VENV ?= .venv-vllm
-VLLM_TESTS := tests/vllm tests/engines/test_vllm_engine.py tests/evaluation/test_vllm_command.py
+VLLM_TESTS := tests/vllm tests/engines/test_vllm_engine.py tests/evaluation/test_vllm_command.py tests/serving/test_vllm_server.py
 
 .PHONY: help demo test test-vllm lint format types bench clean
 
@@ -69,8 +69,8 @@ $(VENV)/.demo: $(INPUTS) | $(VENV)/.pip
 	@touch $@
 
 $(VENV)/.dev: $(INPUTS) | $(VENV)/.pip
-	@echo "==> Installing s1-hf with its extras cli, data, eval, plot, train and the development tools into $(VENV)"
-	$(PIP_INSTALL) ".[cli,data,eval,plot,train]" --group dev
+	@echo "==> Installing s1-hf with its extras cli, data, eval, plot, serve, train and the development tools into $(VENV)"
+	$(PIP_INSTALL) ".[cli,data,eval,plot,serve,train]" --group dev
 	@touch $@
 
 # Debian's python3 without python3-venv has no ensurepip; there pip installs pip. Dependency groups need pip >= 25.1.

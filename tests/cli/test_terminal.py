@@ -123,6 +123,31 @@ def of_tasks(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     ]
 
 
+def of_serve(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    table = hostile(folder, ".yaml", json.dumps({HOSTILE: {HOSTILE: 1}}))
+    return [
+        [str(folder / HOSTILE.replace("/", ""))],
+        ["embedded", f"--{HOSTILE}", "--show-command"],
+        ["embedded", "--thinking-format", HOSTILE],
+        ["embedded", "--effort-table", table],
+        ["embedded", "--host", HOSTILE, "--show-command"],
+        ["embedded", "--engine", "vllm", "--wait-text", HOSTILE, "--show-command"],
+    ]
+
+
+def of_export(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    model = folder / HOSTILE.replace("/", "")
+    shutil.copytree(embedded.MODEL_PATH, model)
+    (model / "custom_generate").mkdir()
+    (model / "custom_generate" / "generate.py").write_text(HOSTILE)
+    return [
+        ["embedded", str(folder / f"out{HOSTILE.replace('/', '')}"), "--num-ignores", "1"],
+        [str(model), str(folder / "out"), "--thinking-format", HOSTILE],
+        ["embedded", str(model)],
+        ["embedded", hostile(folder, "a file")],
+    ]
+
+
 def of_effort(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     short = ["embedded", "--tasks", "s1:embedded", "--max-samples", "20", "--max-answer-tokens", "12"]
     short += ["--max-thinking-tokens", "64", "--output-dir", str(folder / HOSTILE.replace("/", ""))]
@@ -229,6 +254,8 @@ ROWS = {
     "generate": of_generate,
     "eval": of_tasks,
     "sweep": of_tasks,
+    "serve": of_serve,
+    "export": of_export,
     "effort": of_effort,
     "demo": of_demo,
     "plot": of_plot,

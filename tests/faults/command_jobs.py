@@ -58,6 +58,11 @@ JOBS = {
     "generate": Job(("generate", "embedded", QUESTION, "--max-new-tokens", "30")),
     "eval": Job(("eval", *_TASK), results=("results/**/*.json",)),
     "sweep": Job(("sweep", *_TASK, "--max-thinking-tokens", "8,16"), results=("rows.parquet",)),
+    "serve": Job(("serve", "embedded", "--num-ignores", "1", "--show-command")),
+    "export": Job(
+        ("export", "embedded", OUT, "--num-ignores", "1", "--copy"),
+        results=("*.json", "*.safetensors", "custom_generate/*.py"),
+    ),
     "effort": Job(
         ("effort", *_TASK, "--max-samples", "12", "--max-new-tokens", "150", "--max-thinking-tokens", "32,64"),
         results=("rows.parquet", "effort.yaml", "effort.svg"),
@@ -156,7 +161,8 @@ def _parquet(file: Path) -> Any:
 
 
 def _lighteval(file: Path) -> Any:
-    return json.loads(file.read_text())["results"]
+    found = json.loads(file.read_text())
+    return found.get("results", found)  # without times
 
 
 def _page(file: Path) -> Any:

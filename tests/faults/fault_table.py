@@ -30,6 +30,8 @@ REASONS: dict[str, dict[str, str]] = {
     "check": dict.fromkeys(_WRITING, WRITES_NOTHING),
     "data show": dict.fromkeys(_WRITING, WRITES_NOTHING),
     "plot": dict.fromkeys(("torn line", "foreign line"), f"{_NO_LINES}; what it reads: tests/results"),
+    "serve": dict.fromkeys(_WRITING, "writes nothing but a temporary folder"),
+    "export": dict.fromkeys(("torn line", "foreign line"), _NO_LINES),
     "data embedded": dict.fromkeys(("torn line", "foreign line"), _NO_LINES),
     "curate": dict.fromkeys(("torn line", "foreign line"), _NO_LINES),
     "sft": dict.fromkeys(("torn line", "foreign line"), f"{_NO_LINES}; torn checkpoints: tests/sft"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from s1_hf import Budget, LoopGuard
+from s1_hf.forcing.flat import flat
 from s1_hf.vllm.settings import (
     ANSWER,
     CHECKED,
@@ -18,34 +18,13 @@ from s1_hf.vllm.settings import (
     START,
     asks_for_budget,
     budget_from,
-    flat,
     settings_of,
 )
-
-BUDGETS = [
-    Budget(),
-    Budget(max_thinking_tokens=500, num_ignores=2, min_thinking_tokens=3),
-    Budget(max_thinking_tokens="auto", answer_reserve=7),
-    Budget(max_thinking_tokens="auto", thinking_share=0.25),
-    Budget(max_thinking_tokens=9, wait_text=("Wait", "Hmm"), cut_text="stop\n", cut_window=4, cut_at="sentence"),
-    Budget(wait_text=None, answer_prefix=None, num_ignores=1),
-    Budget(loop_guard=LoopGuard()),
-    Budget(loop_guard=LoopGuard(max_period=3, repeats=2, min_tokens=9)),
-]
 
 
 def params(extra: dict | None, **fields) -> SimpleNamespace:
     own = {"temperature": 0.0, "top_k": -1, "top_p": 1.0, "min_p": 0.0, "max_tokens": 50, "seed": None}
     return SimpleNamespace(extra_args=extra, **(own | {"stop_token_ids": None} | fields))
-
-
-@pytest.mark.parametrize("budget", BUDGETS, ids=lambda budget: budget.name)
-def test_a_budget_travels_flat(budget):
-    """As numbers, texts and lists of these, which is all that HTTP lets through."""
-    given = flat(budget)
-    for value in given.values():
-        assert isinstance(value, (str, int, float)) or all(isinstance(one, (str, int)) for one in value)
-    assert budget_from(json.loads(json.dumps(given))) == budget
 
 
 def test_numbers_with_a_point_and_switches_in_words_are_understood():

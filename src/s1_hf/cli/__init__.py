@@ -13,10 +13,12 @@ try:
     from s1_hf.cli.effort import effort
     from s1_hf.cli.engines import MORE
     from s1_hf.cli.eval import evaluate
+    from s1_hf.cli.export import export
     from s1_hf.cli.formats import formats
     from s1_hf.cli.generate import generate
     from s1_hf.cli.plan import plan
     from s1_hf.cli.plot import plot
+    from s1_hf.cli.serve import serve
     from s1_hf.cli.sft import FIELDS_TOO, sft
     from s1_hf.cli.sweep import sweep
     from s1_hf.cli.terminal import add
@@ -28,6 +30,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 add(app, generate)
 add(app, evaluate, "eval", context_settings=MORE)
 add(app, sweep, context_settings=MORE)
+add(app, serve, context_settings=MORE)
+add(app, export)
 add(app, effort, context_settings=MORE)
 add(app, demo)
 add(app, plot)

@@ -43,12 +43,12 @@ def takes_budget(without: Collection[str] = ()) -> Callable[[Callable[..., Any]]
     """A command with a parameter `budget`, for typer: in its place stand the options of its fields.
 
     Args:
-        without (`Collection[str]`): fields that have no option, because the command has its own.
+        without (`Collection[str]`): fields that have no option, because the command has its own; or `"effort"`.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         chosen = [one for one in fields(Budget) if one.name not in without]
-        efforts = {} if "max_thinking_tokens" in without else _EFFORT
+        efforts = {} if {"max_thinking_tokens", "effort"} & set(without) else _EFFORT
         hints = get_type_hints(Budget)
 
         @functools.wraps(command)

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from pprint import pformat
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING
 
 from transformers import AutoTokenizer
 
 from s1_hf.files import inside, write_text
-from s1_hf.forcing.budget import NAMES, Budget, check_effect
+from s1_hf.forcing.budget import Budget, check_effect
 from s1_hf.forcing.collect import collect_budget
 from s1_hf.forcing.formats import ThinkingFormat
-from s1_hf.generation.generate import budget_forcing, processor_in
+from s1_hf.generation.exported import generate_with as generate_with  # files call it by this module's name
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
     from typing_extensions import Unpack
 
     from s1_hf.forcing.keywords import BudgetKeywords
@@ -93,13 +89,28 @@ def export_custom_generate(
     ```
     """
     folder = Path(model_dir)
-    if not (folder / "config.json").is_file():
-        raise ValueError(f"`model_dir` has to be the folder of a model, but {folder} has no config.json.")
-    budget = collect_budget(budget, dict(keywords), nothing_else="export_custom_generate")
+    text = source_of(folder, budget=budget, format=format, max_answer_tokens=max_answer_tokens, **keywords)
+    path = inside(folder, FILE)
+    write_text(path, text)
+    return path
+
+
+def source_of(
+    model_dir: Path,
+    *,
+    budget: Budget | None = None,
+    format: ThinkingFormat | str | None = None,
+    max_answer_tokens: int | None = None,
+    **keywords: Unpack[BudgetKeywords],
+) -> str:
+    """What [`export_custom_generate`] writes, with its arguments and errors."""
+    if not (model_dir / "config.json").is_file():
+        raise ValueError(f"`model_dir` has to be the folder of a model, but {model_dir} has no config.json.")
+    budget = collect_budget(budget, dict(keywords), nothing_else=export_custom_generate.__name__)
     check_effect([budget])
     if budget.num_prompts:
         raise ValueError("The budget of a folder has to be one value each, not one per prompt.")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(model_dir)
     # How much "auto" leaves is known when something is generated.
     checked = replace(budget, max_thinking_tokens=None) if budget.max_thinking_tokens == "auto" else budget
     found = BudgetForcingLogitsProcessor(tokenizer, budget=checked, format=format).format
@@ -108,59 +119,4 @@ def export_custom_generate(
         "format": asdict(format) if isinstance(format, ThinkingFormat) else found.name,
         "max_answer_tokens": max_answer_tokens,
     }
-    text = _SOURCE.format(version=version("s1-hf"), settings=pformat(settings, width=110, sort_dicts=False))
-    path = inside(folder, FILE)
-    write_text(path, text)
-    return path
-
-
-def generate_with(
-    settings: Mapping[str, Any],
-    model: PreTrainedModel,
-    inputs: torch.Tensor | None = None,
-    generation_config: GenerationConfig | None = None,
-    **kwargs: Any,
-) -> Any:
-    """What an exported file calls: `model.generate(...)` under `settings`, unless `kwargs` say otherwise.
-
-    A `budget` among `kwargs` replaces the folder's; single fields, such as `max_thinking_tokens`, replace its fields. A
-    [`BudgetForcingLogitsProcessor`] among the processors (so in `s1_hf.generate`, `sweep`, and with the arguments of
-    `budget_forcing`) has its own budget, and the folder's does not apply.
-    The tokenizer is `kwargs["tokenizer"]`, or the one in the model's own folder, read once per model.
-
-    Raises:
-        ValueError, TypeError: as [`budget_forcing`].
-    """
-    stock: Any = type(model).generate  # type: ignore[attr-defined]  # the model's own attribute is the exported one
-    processors = kwargs.get("logits_processor") or []
-    if any(isinstance(one, BudgetForcingLogitsProcessor) for one in processors):
-        return stock(model, inputs, generation_config=generation_config, **kwargs)  # this call brings its own budget
-    chosen = {"format": settings["format"], "max_answer_tokens": settings["max_answer_tokens"]}
-    if isinstance(chosen["format"], Mapping):
-        chosen["format"] = ThinkingFormat(**chosen["format"])
-    for name in chosen.keys() & kwargs.keys():
-        chosen[name] = kwargs.pop(name)
-    given = {name: value for name, value in kwargs.items() if name in NAMES or value is not None}
-    if generation_config is not None:
-        given["generation_config"] = generation_config
-    if "budget" not in given:
-        own_fields = {name: given.pop(name) for name in NAMES if name in given}
-        given["budget"] = replace(Budget.from_dict(settings["budget"]), **own_fields)
-    tokenizer = given.get("tokenizer") or _tokenizer_of(model)
-    arguments = budget_forcing(model, tokenizer, **chosen, **given)
-    if arguments.get("stop_strings"):
-        arguments.setdefault("tokenizer", tokenizer)
-    prompts = arguments.get("input_ids") if inputs is None else inputs
-    if prompts is not None:
-        processor_in(arguments).context.check_rows(prompts)  # before the model is run
-    return stock(model, inputs, **arguments)
-
-
-_tokenizers: WeakKeyDictionary[PreTrainedModel, PreTrainedTokenizerBase] = WeakKeyDictionary()
-
-
-def _tokenizer_of(model: PreTrainedModel) -> PreTrainedTokenizerBase:
-    if model not in _tokenizers:
-        commit = getattr(model.config, "_commit_hash", None)  # of a model on the Hub
-        _tokenizers[model] = AutoTokenizer.from_pretrained(model.name_or_path, revision=commit or "main")
-    return _tokenizers[model]
+    return _SOURCE.format(version=version("s1-hf"), settings=pformat(settings, width=110, sort_dicts=False))

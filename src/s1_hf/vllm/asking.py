@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.decisions import first_state
+from s1_hf.forcing.flat import flat
 from s1_hf.forcing.prompts import start_of
-from s1_hf.vllm.settings import ANSWER, CHECKED, GIVE_UP, SEED, START, STEPS, RequestSettings, flat
+from s1_hf.vllm.settings import ANSWER, CHECKED, GIVE_UP, SEED, START, STEPS, RequestSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

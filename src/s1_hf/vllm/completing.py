@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from s1_hf.forcing.budget import NAMES, Budget, check_effect
 from s1_hf.forcing.collect import collect_budget, one_for_each
 from s1_hf.forcing.decisions import first_state
+from s1_hf.forcing.flat import flat, whole_number
 from s1_hf.forcing.prompts import start_of
 from s1_hf.forcing.report import Report
 from s1_hf.forcing.values import is_count
@@ -17,7 +18,7 @@ from s1_hf.generation.cautions import warn, warn_about_reports
 from s1_hf.generation.chats import Completion, Prompt, as_list, completion_of, prompt_ids
 from s1_hf.vllm.options import EXTENSION, PROCESSOR
 from s1_hf.vllm.refusals import check_request
-from s1_hf.vllm.settings import CHECKED, KEY, SEED, flat, settings_of, whole_number
+from s1_hf.vllm.settings import CHECKED, KEY, SEED, settings_of
 from s1_hf.vllm.setup import Setup
 from vllm import SamplingParams
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from s1_hf.forcing.budget import Budget
-from s1_hf.vllm.settings import flat
+from s1_hf.forcing.flat import flat
 from s1_hf.vllm.setup import SECTION, defaults_of
 
 PROCESSOR = "s1_hf.vllm.processor:BudgetForcing"

@@ -7,6 +7,7 @@ from typing import Any
 
 from s1_hf.forcing.collect import check_spelling
 from s1_hf.forcing.decisions import Field
+from s1_hf.forcing.flat import whole_number
 from s1_hf.forcing.values import is_count, not_unicode
 from s1_hf.vllm.settings import (
     ANSWER,
@@ -18,7 +19,6 @@ from s1_hf.vllm.settings import (
     STEPS,
     asks_for_budget,
     settings_of,
-    whole_number,
 )
 
 # Parameters of a request that act on the scores after this processor, or on what follows from the chosen tokens: the
@@ -61,7 +61,7 @@ def check_request(params: Any) -> None:
         ValueError: a field of its budget is wrong or looks misspelt, or something is set that budget forcing cannot be
             exact with.
     """
-    _check_names(getattr(params, "extra_args", None) or {})
+    check_names(getattr(params, "extra_args", None) or {})
     if not asks_for_budget(params):
         return
     for name, is_set, remedy in _NOT_WITH_A_BUDGET:
@@ -84,7 +84,7 @@ def check_request(params: Any) -> None:
         )
 
 
-def _check_names(given: Mapping[str, Any]) -> None:
+def check_names(given: Mapping[str, Any]) -> None:
     """Raises a `ValueError` for a name that looks like one of ours; other plug-ins have arguments of their own."""
     others = [name for name in given if name not in OURS]
     check_spelling(others, OURS)

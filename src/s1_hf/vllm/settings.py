@@ -1,18 +1,16 @@
 """What a request asks for: its budget and how it is sampled, from the parameters that vLLM hands over.
 
-A budget travels in `SamplingParams.extra_args` (over HTTP in `vllm_xargs`), flat: each field of [`Budget`] under its
-own name, as numbers and texts. Where a field takes `None`, an empty text says so, and a loop guard is `True`.
+A budget travels in `SamplingParams.extra_args` (over HTTP in `vllm_xargs`), flat: see `forcing.flat`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from s1_hf.forcing.budget import NAMES, PER_PROMPT, Budget, check_effect, without_idle
-from s1_hf.forcing.loops import LoopGuard
-from s1_hf.forcing.values import is_count
+from s1_hf.forcing.budget import NAMES, Budget, check_effect
+from s1_hf.forcing.flat import from_flat, whole_number, with_defaults
 
 KEY = "s1_hf_key"
 """Of `extra_args`: the name under which a request's report can be fetched."""
@@ -123,55 +121,7 @@ def budget_from(given: Mapping[str, Any], defaults: Mapping[str, Any] | None = N
     ```
     """
     own = from_flat({name: given[name] for name in NAMES if name in given})
-    for name in PER_PROMPT:
-        if isinstance(own.get(name), (list, tuple)):
-            raise ValueError(f"`{name}` has to be one number for a request, but is {own[name]!r}. Give each its own.")
+    budget = with_defaults(own, defaults or {})
     if not given.get(CHECKED):
-        check_effect([Budget(**own)])
-    budget = Budget(**{**(defaults or {}), **own})
-    (acting,) = without_idle([budget])
-    return replace(budget, **{name: getattr(acting, name) for name in defaults or {} if name not in own})
-
-
-def flat(budget: Budget, names: Iterable[str] = NAMES) -> dict[str, Any]:
-    """A budget as `extra_args`: what [`budget_from`] reads, of types that also travel over HTTP.
-
-    Args:
-        names (`Iterable[str]`): the fields that are meant; an engine's defaults stand for the others.
-    """
-    given: dict[str, Any] = {}
-    for name in names:
-        value = getattr(budget, name)
-        if isinstance(value, LoopGuard):
-            value = [value.max_period, value.repeats, value.min_tokens]
-        given[name] = "" if value is None else list(value) if isinstance(value, tuple) else value
-    return given
-
-
-def from_flat(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a budget that were given flat, as [`Budget`] takes them."""
-    own: dict[str, Any] = {}
-    for name, value in given.items():
-        own[name] = None if isinstance(value, str) and value == "" else whole_number(value)
-    if "loop_guard" in given:
-        own["loop_guard"] = _loop_guard(given["loop_guard"])
-    return own
-
-
-def whole_number(value: Any) -> Any:
-    """2.0 as 2, for JSON written by hand; anything else as it is."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _loop_guard(value: Any) -> LoopGuard | None:
-    if value is None or isinstance(value, LoopGuard):
-        return value
-    if isinstance(value, (list, tuple)) and len(value) == 3 and all(map(is_count, value)):
-        period, repeats, least = map(int, value)
-        return LoopGuard(max_period=period, repeats=repeats, min_tokens=least)
-    if value in (True, "true", 1, False, "false", 0, ""):
-        return LoopGuard() if value in (True, "true", 1) else None
-    raise ValueError(
-        "`loop_guard` has to be true, or a list of three numbers, its `max_period`, `repeats` and `min_tokens`, but is "
-        f"{value!r}."
-    )
+        check_effect([budget])
+    return budget

@@ -13,11 +13,12 @@ from transformers import AutoTokenizer, GenerationConfig
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.budget import NAMES, Budget
 from s1_hf.forcing.collect import check_spelling
+from s1_hf.forcing.flat import from_flat
 from s1_hf.forcing.formats import ThinkingFormat, check_format, format_of_settings, resolve_format
 from s1_hf.forcing.keywords import SharedKeywords
 from s1_hf.generation.guards import check_can_ignore, check_message_fits
 from s1_hf.generation.limits import RowBudgets
-from s1_hf.vllm.settings import RequestSettings, budget_from, from_flat
+from s1_hf.vllm.settings import RequestSettings, budget_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 SECTION = "s1_hf"
 """The key of `additional_config`, an option of vLLM's engines, under which ours stand."""
 
-_TEXTS = tuple(SharedKeywords.__annotations__)
+TEXTS = tuple(SharedKeywords.__annotations__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,12 +113,12 @@ def defaults_of(section: Any) -> dict[str, Any]:
         raise ValueError(
             f"`additional_config[{SECTION!r}]` has to be a mapping, such as {{'wait_text': 'Hmm'}}, but is {section!r}."
         )
-    known = ("format", *_TEXTS)
+    known = ("format", *TEXTS)
     unknown = [name for name in section if name not in known]
     check_spelling([name for name in unknown if name not in NAMES], known)
     if unknown:
         raise ValueError(
-            f"An engine is built with `format` and any of {', '.join(_TEXTS)}, but got {', '.join(unknown)}. The three "
+            f"An engine is built with `format` and any of {', '.join(TEXTS)}, but got {', '.join(unknown)}. The three "
             "budgets belong to requests."
         )
     defaults = from_flat({name: value for name, value in section.items() if name != "format"})

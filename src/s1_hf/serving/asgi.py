@@ -1,0 +1,68 @@
+"""The few words of ASGI that a middleware needs (https://asgi.readthedocs.io): bodies in, JSON out, keys."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+
+async def read_body(receive: Receive) -> bytes | None:
+    """The whole body of a request; `None` if the client hung up before it was whole."""
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def replaying(body: bytes, receive: Receive) -> Receive:
+    """What an application is given in the place of `receive`, whose body was read: this one, then the rest."""
+    first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return first.pop() if first else await receive()
+
+    return replay
+
+
+def with_length(scope: MutableMapping[str, Any], body: bytes) -> MutableMapping[str, Any]:
+    """The scope of a request whose body has become this one."""
+    headers = [(name, value) for name, value in scope["headers"] if name.lower() != b"content-length"]
+    return {**scope, "headers": [*headers, (b"content-length", str(len(body)).encode())]}
+
+
+async def send_json(send: Send, status: int, value: Any) -> None:
+    """A whole answer."""
+    body = json.dumps(value).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def error_of(message: str, status: int = 400) -> dict[str, Any]:
+    """An error as OpenAI's clients read it."""
+    kinds = {401: "AuthenticationError", 403: "PermissionDeniedError"}
+    kind = kinds.get(status, "BadRequestError")
+    return {"error": {"message": message, "type": kind, "param": None, "code": status}}
+
+
+def has_key(scope: MutableMapping[str, Any], keys: Iterable[str]) -> bool:
+    """Whether a request bears one of these keys; how long that takes tells nothing about them."""
+    given = next((value for name, value in scope["headers"] if name.lower() == b"authorization"), b"")
+    scheme, _, key = given.partition(b" ")
+    digest = hashlib.sha256(key.strip()).digest()
+    found = False
+    for one in keys:
+        found |= hmac.compare_digest(digest, hashlib.sha256(one.encode()).digest())
+    return found and scheme.lower() == b"bearer"

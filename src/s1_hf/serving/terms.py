@@ -1,0 +1,121 @@
+"""What a request to a server asks for, and what the server does with requests that do not say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from s1_hf.forcing.budget import NAMES, NO_LIMIT, PER_PROMPT, Budget, check_effect
+from s1_hf.forcing.collect import check_spelling
+from s1_hf.forcing.effort import Effort
+from s1_hf.forcing.flat import flat, from_flat, whole_number, with_defaults
+from s1_hf.forcing.values import is_count, shown
+
+SECTION = "s1_hf_serve"
+"""The key of vLLM's `additional_config` under which its middleware finds the [`Terms`] of the server."""
+
+ANSWER = "max_answer_tokens"
+"""What may stand beside the fields of a budget."""
+
+_STOCK_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+"""Efforts that servers and chat templates know; other names are ours alone."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Of a server.
+
+    Args:
+        defaults (`Mapping`): fields of a budget, flat, and `max_answer_tokens`, for requests that do not give them.
+        effort ([`Effort`], *optional*): what the names that come as `reasoning_effort` stand for. Without it they mean
+            what they mean to the server itself.
+    """
+
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    effort: Effort | None = None
+
+    @classmethod
+    def of(cls, budget: Budget, max_answer_tokens: int | None = None, effort: Effort | None = None) -> Terms:
+        """Those of a server with this budget, of which only what is not at its default is meant."""
+        defaults = flat(budget, budget.changed())
+        if max_answer_tokens is not None:
+            defaults[ANSWER] = max_answer_tokens
+        return cls(defaults, effort)
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Terms:
+        """What [`Terms.to_dict`] has written."""
+        effort = given.get("effort")
+        return cls(given.get("defaults", {}), None if effort is None else Effort(effort))
+
+    @property
+    def budget(self) -> Budget:
+        """That of requests that do not say."""
+        return Budget(**from_flat({name: value for name, value in self.defaults.items() if name in NAMES}))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types."""
+        efforts = None
+        if self.effort is not None:
+            efforts = {name: budget.changed() for name, budget in self.effort.table.items()}
+        return {"defaults": dict(self.defaults), "effort": efforts}
+
+    def asked(self, given: Mapping[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+        """What a request asks for, flat; empty if neither it nor the server says anything.
+
+        Args:
+            given (`Mapping`): the fields that it gives itself, and perhaps others, which are not looked at.
+            body (`dict`): the whole request. Its effort is taken out of it, if the server itself would not know it.
+
+        Raises:
+            ValueError: a field is wrong, has no effect, or comes beside an effort that says the same; or there is no
+                such effort.
+        """
+        own = from_flat({name: given[name] for name in NAMES if name in given})
+        effort = self._effort_of(body)
+        if effort is not None and self.effort is not None:
+            budget = self.effort.budget(effort, own)
+            said = {*own, *PER_PROMPT, *budget.changed()}
+        else:
+            defaults = {name: value for name, value in self.defaults.items() if name in NAMES}
+            budget = with_defaults(own, from_flat(defaults))
+            check_effect([budget])
+            said = {*own, *defaults}
+        found = flat(budget, sorted(said))
+        for name in PER_PROMPT:
+            if is_count(found.get(name)):
+                found[name] = min(found[name], NO_LIMIT)  # servers take 64 bits
+        answer = whole_number(given.get(ANSWER, self.defaults.get(ANSWER)))
+        if answer is not None:
+            if not is_count(answer) or answer < 1:
+                raise ValueError(f"`{ANSWER}` has to be an integer of at least 1, but is {shown(answer)}.")
+            found[ANSWER] = answer
+        return found
+
+    def _effort_of(self, body: dict[str, Any]) -> str | None:
+        """`reasoning_effort`, or `reasoning.effort` where requests have that."""
+        if self.effort is None:
+            return None
+        for holder, name in ((body, "reasoning_effort"), (body.get("reasoning"), "effort")):
+            if isinstance(holder, dict) and holder.get(name) is not None:
+                value = holder[name]
+                if value not in _STOCK_EFFORTS:
+                    del holder[name]
+                return value
+        return None
+
+
+def check_places(body: Mapping[str, Any], place: str) -> None:
+    """Raises a `ValueError` for a budget that stands where a server would not look for it.
+
+    Args:
+        place (`str`): where it has to stand.
+    """
+    check_spelling([name for name in body if name not in (*NAMES, ANSWER)], NAMES)
+    for name in (*NAMES, ANSWER):
+        if name in body:
+            raise ValueError(
+                f"`{name}` has to stand in the request's `{place}`, but stands beside it, where no server reads it. "
+                f"With OpenAI's client: `extra_body={{{place!r}: {{{name!r}: ...}}}}`."
+            )

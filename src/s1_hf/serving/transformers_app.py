@@ -1,0 +1,205 @@
+"""The middleware of `transformers serve`: budgets in, reports out, and keys, which that server does not have."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections import OrderedDict
+from collections.abc import Mapping, MutableMapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+
+from s1_hf.generation.context import context_of
+from s1_hf.generation.exported import KEY, Expected, Told, expecting
+from s1_hf.records import parse
+from s1_hf.serving.answers import Edited, Thinking, as_fields
+from s1_hf.serving.asgi import App, Receive, Send, error_of, has_key, read_body, replaying, send_json, with_length
+from s1_hf.serving.reports import ROUTE, wanted_in
+from s1_hf.serving.terms import Terms
+from s1_hf.serving.transformers_request import Asked, Reader
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from s1_hf.forcing.effort import Effort
+
+MOST_TOKENS = 1_000_000
+"""Of requests whose reports wait to be fetched: some 60 MB. The oldest go first."""
+
+_GENERATING = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
+_FIXED = ("/load_model", "/reset")  # with them a client could have code of any repository run, or stop the others
+_TELLS_WITHIN_S = 60.0  # what became of a call is known as soon as it has ended
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a server has to know to judge a request.
+
+    Args:
+        name (`str`): of the model, as clients call it.
+        tokenizer ([`PreTrainedTokenizerBase`]): the model's.
+        reader ([`Reader`]): of requests.
+        context (`int`, *optional*): how many tokens prompt and output may have together.
+        keys (`tuple[str, ...]`): one of which every request has to bear, if there are any.
+    """
+
+    name: str
+    tokenizer: PreTrainedTokenizerBase
+    reader: Reader
+    context: int | None
+    keys: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, folder: Path, name: str, settings: Mapping[str, Any], effort: Effort | None, keys: tuple[str, ...] = ()
+    ) -> Served:
+        """That of an exported folder.
+
+        Args:
+            settings (`Mapping`): those that it was exported with.
+        """
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        context = context_of(AutoConfig.from_pretrained(folder))
+        try:
+            config = GenerationConfig.from_pretrained(folder)
+        except OSError:
+            config = GenerationConfig()
+        terms = Terms.of(settings["budget"], settings["max_answer_tokens"], effort)
+        reader = Reader(tokenizer, settings["format"], config, context, terms)
+        return cls(name, tokenizer, reader, context, keys)
+
+
+class TransformersMiddleware:
+    """Around the application of `transformers serve`.
+
+    Args:
+        app: the application.
+        served ([`Served`]): its model.
+    """
+
+    def __init__(self, app: App, served: Served) -> None:
+        self._app, self._served = app, served
+        self._told: OrderedDict[str, Told] = OrderedDict()  # by the keys of clients
+        self._tokens = 0  # of them
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """A request."""
+        if scope["type"] != "http" or scope["method"] == "OPTIONS":
+            return await self._app(scope, receive, send)
+        path = scope["path"]
+        if self._served.keys and path != "/health" and not has_key(scope, self._served.keys):
+            return await send_json(send, 401, error_of("This server wants a key: `Authorization: Bearer KEY`.", 401))
+        if path in _FIXED:
+            return await send_json(send, 403, error_of(f"This server serves {self._served.name} only.", 403))
+        if path == "/v1/models":
+            return await send_json(send, 200, self._models())
+        if scope["method"] != "POST" or path not in (*_GENERATING, ROUTE):
+            return await self._app(scope, receive, send)
+        body = await read_body(receive)
+        if body is None:
+            return None
+        try:
+            found = parse(body, "The request", strict=False)
+            if not isinstance(found, dict):
+                raise ValueError("The request has to be a JSON object.")
+            if path == ROUTE:
+                return await send_json(send, 200, self._reports(found))
+            asked = await asyncio.to_thread(self._served.reader.read, found, path)
+        except (ValueError, TypeError) as error:
+            return await send_json(send, 400, error_of(str(error)))
+        return await self._generate(scope, receive, send, asked)
+
+    async def _generate(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, asked: Asked) -> None:
+        key = uuid.uuid4().hex
+        call = Expected(asked.seed, asked.start, asked.steps, asked.criterion, told=Future())
+        asked.config[KEY] = key
+        body = json.dumps({**asked.body, "generation_config": json.dumps(asked.config)}).encode()
+        edited = Edited(send, _Answer(self, asked, call))
+        with expecting(key, call):
+            await self._app(with_length(scope, body), replaying(body, receive), edited)
+
+    def _models(self) -> dict[str, Any]:
+        one = {"id": self._served.name, "object": "model", "created": 0, "owned_by": "s1-hf", "root": self._served.name}
+        return {"object": "list", "data": [{**one, "max_model_len": self._served.context}]}
+
+    # -- what became of requests --------------------------------------------------------------------------------
+
+    def keep(self, key: str, told: Told) -> None:
+        """What became of a request whose client will ask for it."""
+        self._forget(key)
+        self._told[key] = told
+        self._tokens += len(told.token_ids)
+        while self._tokens > MOST_TOKENS:
+            self._forget(next(iter(self._told)))
+
+    def _forget(self, key: str) -> None:
+        told = self._told.pop(key, None)
+        self._tokens -= 0 if told is None else len(told.token_ids)
+
+    def _reports(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        found: list[dict[str, Any]] = []
+        for key, ids in wanted_in(body):
+            told = self._told.get(key)
+            if told is None or told.token_ids != ids[: len(told.token_ids)]:
+                found.append({"error": f"The report of request {key!r} and these {len(ids)} tokens is not known."})
+                continue
+            self._forget(key)
+            fields = as_fields(told.report)
+            if body.get("states"):
+                fields["states"] = told.states.tolist()
+            found.append(fields)
+        return {"reports": found}
+
+    @property
+    def served(self) -> Served:
+        """What it serves."""
+        return self._served
+
+
+class _Answer:
+    """The answer to one request."""
+
+    def __init__(self, app: TransformersMiddleware, asked: Asked, call: Expected) -> None:
+        self._app, self._asked, self._call = app, asked, call
+
+    async def whole(self, status: int, answer: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """See [`Editor`]."""
+        if "detail" in answer:  # an error, in a form that OpenAI's clients do not read
+            return status, error_of(str(answer["detail"]), status)
+        return status, await self._with_report(answer)
+
+    async def event(self, event: dict[str, Any]) -> dict[str, Any]:
+        """See [`Editor`]."""
+        if "error" in event and isinstance(event["error"], str):
+            return error_of(event["error"])
+        return await self._with_report(event)
+
+    async def _with_report(self, answer: dict[str, Any]) -> dict[str, Any]:
+        served, asked = self._app.served, self._asked
+        if "model" in answer:
+            answer["model"] = served.name
+        choices = answer.get("choices") or []
+        if not choices or choices[0].get("finish_reason") is None:
+            return answer
+        assert self._call.told is not None
+        told = await asyncio.wait_for(asyncio.wrap_future(self._call.told), _TELLS_WITHIN_S)
+        choice, fields = choices[0], as_fields(told.report)
+        total = (answer.get("usage") or {}).get("total_tokens", 0)
+        if served.context is not None and total >= served.context and choice["finish_reason"] == "stop":
+            choice["finish_reason"] = "length"  # which this server says of a limit in the request only
+        if asked.key is not None:
+            self._app.keep(asked.key, told)
+        else:
+            choice["s1_hf"] = fields
+        if asked.returns_ids:
+            choice["token_ids"] = told.token_ids
+        if not asked.skips_special and "text" in choice:
+            ends = told.token_ids[-1:] == [served.tokenizer.eos_token_id]
+            choice["text"] = served.tokenizer.decode(told.token_ids[:-1] if ends else told.token_ids)
+        Thinking().count(answer, [fields])
+        return answer

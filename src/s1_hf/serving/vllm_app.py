@@ -1,0 +1,212 @@
+"""The middleware of `vllm serve --middleware ...`: requests are judged before vLLM sees them, and reports
+are put into the answers.
+
+It knows no module of vLLM: what it needs hangs on the application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import uuid
+from collections.abc import Mapping, MutableMapping
+from types import SimpleNamespace
+from typing import Any
+
+from s1_hf.forcing.budget import NAMES
+from s1_hf.forcing.values import is_count, shown
+from s1_hf.records import parse
+from s1_hf.serving.answers import Edited, Thinking
+from s1_hf.serving.asgi import App, Receive, Send, error_of, has_key, read_body, replaying, send_json, with_length
+from s1_hf.serving.reports import ROUTE, wanted_in
+from s1_hf.serving.terms import SECTION, Terms, check_places
+from s1_hf.vllm.options import PROCESSOR
+from s1_hf.vllm.refusals import check_engine, check_names, check_request
+from s1_hf.vllm.settings import KEY, OURS, settings_of
+from s1_hf.vllm.setup import Setup
+
+_GENERATING = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
+_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+
+
+class VllmMiddleware:
+    """Around the application of `vllm serve`.
+
+    Raises:
+        ValueError: when the server starts, if it was started without the plug-in.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._setup: Setup | None = None
+        self._terms = Terms()
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """A request, or the start of the server."""
+        if scope["type"] not in ("http", "lifespan"):
+            return await self._app(scope, receive, send)
+        state = scope["app"].state
+        if self._setup is None:
+            self._prepare(state.vllm_config)
+        path = scope["path"].removeprefix(scope.get("root_path", "")) if scope["type"] == "http" else ""
+        is_ours = scope.get("method") == "POST" and path in (*_GENERATING, ROUTE)
+        if not is_ours or not _may_ask(scope, state.args):
+            return await self._app(scope, receive, send)  # the server itself answers those who lack its key
+        body = await read_body(receive)
+        if body is None:
+            return None
+        try:
+            found = parse(body, "The request", strict=False)
+            if not isinstance(found, dict):
+                raise ValueError("The request has to be a JSON object.")
+            if path == ROUTE:
+                reports = await reports_from(state.engine_client, wanted_in(found), bool(found.get("states")))
+                return await send_json(send, 200, {"reports": reports})
+            asked = await asyncio.to_thread(self.read, found)
+        except (ValueError, TypeError) as error:
+            return await send_json(send, 400, error_of(str(error)))
+        editor = None
+        if asked and path in ("/v1/chat/completions", "/v1/completions"):
+            editor = _Answer.of(state.engine_client, found)
+        body = json.dumps(found).encode()
+        edited = send if editor is None else Edited(send, editor)
+        return await self._app(with_length(scope, body), replaying(body, receive), edited)
+
+    def _prepare(self, vllm_config: Any) -> None:
+        check_engine(vllm_config, PROCESSOR)
+        self._setup = Setup.of(vllm_config)
+        self._terms = Terms.from_dict((vllm_config.additional_config or {}).get(SECTION, {}))
+
+    def read(self, body: dict[str, Any]) -> bool:
+        """Judge a request, and put into it what the server has to say about its budget; whether it has one.
+
+        Raises:
+            ValueError: its budget is wrong, or cannot be had.
+        """
+        assert self._setup is not None
+        check_places(body, "vllm_xargs")
+        config = body.get("generation_config")
+        if config is not None and any(name in str(config) for name in NAMES):
+            raise ValueError("`generation_config` is not read by vLLM. Put budgets into `vllm_xargs`.")
+        xargs = body.get("vllm_xargs")
+        if xargs is not None and not isinstance(xargs, dict):
+            raise ValueError(f"`vllm_xargs` has to be a JSON object, but is {shown(xargs)}.")
+        check_names(xargs or {})
+        asked = self._terms.asked(xargs or {}, body)
+        if not asked and not any(name in OURS for name in xargs or {}):
+            return False
+        if body.get("use_beam_search"):
+            raise ValueError("`use_beam_search` cannot be combined with a thinking budget, which vLLM drops there.")
+        given = {**(xargs or {}), **asked}
+        body["vllm_xargs"] = {name: value for name, value in given.items() if value is not None}
+        self._check(body)
+        return True
+
+    def _check(self, body: Mapping[str, Any]) -> None:
+        """Raises a `ValueError` for what vLLM would say in the middle of a stream, or not at all."""
+        assert self._setup is not None
+        params = _params_of(body)
+        check_request(params)
+        prompt = body.get("prompt")
+        is_ids = isinstance(prompt, list) and bool(prompt) and all(map(is_count, prompt))
+        self._setup.row_budgets(settings_of(params, self._setup.defaults), len(prompt) if is_ids and prompt else 1)
+
+
+_NUMBERS = {
+    "n": 1, "presence_penalty": 0.0, "frequency_penalty": 0.0, "repetition_penalty": 1.0, "temperature": 1.0,
+    "top_k": 0, "top_p": 1.0, "min_p": 0.0,
+}  # fmt: skip
+
+
+def _params_of(body: Mapping[str, Any]) -> SimpleNamespace:
+    """The `SamplingParams` that vLLM will make of a request, as far as they are looked at; it judges types itself."""
+    found: dict[str, Any] = {}
+    for name, default in _NUMBERS.items():
+        value = body.get(name)
+        found[name] = value if isinstance(value, (int, float)) and not isinstance(value, bool) else default
+    limits = [body[name] for name in _LIMITS if is_count(body.get(name)) and body[name] > 0]
+    stops, wanted = body.get("stop_token_ids"), body.get("response_format")
+    is_structured = isinstance(wanted, dict) and wanted.get("type", "text") != "text"
+    return SimpleNamespace(
+        **found,
+        extra_args=body["vllm_xargs"],
+        max_tokens=limits[0] if limits else None,
+        seed=None,
+        stop_token_ids=stops if isinstance(stops, list) and all(map(is_count, stops)) else None,
+        structured_outputs=body.get("structured_outputs") or (wanted if is_structured else None),
+        thinking_token_budget=body.get("thinking_token_budget"),
+        ignore_eos=bool(body.get("ignore_eos")),
+    )
+
+
+def _may_ask(scope: MutableMapping[str, Any], arguments: Any) -> bool:
+    keys = [key for key in (arguments.api_key or [os.environ.get("VLLM_API_KEY")]) if key]
+    return not keys or has_key(scope, keys)
+
+
+async def reports_from(
+    engine: Any, wanted: list[tuple[str, list[int]]], with_states: bool = False
+) -> list[dict[str, Any]]:
+    """What became of requests, from the workers of an engine, or of its copies, of which one has decided each."""
+    client = engine.engine_core
+    arguments = ("s1_hf_reports", None, (wanted, with_states), None)
+    if len(client.core_engines) > 1:
+        engines = await client.call_utility_all_async("collective_rpc", *arguments)
+    else:
+        engines = [await client.call_utility_async("collective_rpc", *arguments)]
+    workers = [answers for of_engine in engines for answers in of_engine if answers is not None]
+    found = []
+    for answers in zip(*workers, strict=True):
+        found.append(next((one for one in answers if "error" not in one), answers[0]))
+    return found
+
+
+class _Answer:
+    """The answer to one request, whose tokens the server has to say, so that their report is found."""
+
+    def __init__(self, engine: Any, key: str, keeps_ids: bool) -> None:
+        self._engine, self._key, self._keeps_ids = engine, key, keeps_ids
+        self._ids: dict[int, list[int]] = {}  # by choice
+        self._thinking = Thinking()
+
+    @classmethod
+    def of(cls, engine: Any, body: dict[str, Any]) -> _Answer | None:
+        """That to this request; `None` where its client will ask for the report, or ids would be the prompt's, too."""
+        if body["vllm_xargs"].get(KEY) is not None or body.get("echo"):
+            return None
+        key = body["vllm_xargs"][KEY] = uuid.uuid4().hex
+        keeps_ids = bool(body.get("return_token_ids"))
+        body["return_token_ids"] = True
+        return cls(engine, key, keeps_ids)
+
+    async def whole(self, status: int, answer: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """See [`Editor`]."""
+        changed = await self.event(answer)
+        return (400 if status == 200 and "error" in changed else status), changed
+
+    async def event(self, event: dict[str, Any]) -> dict[str, Any]:
+        """See [`Editor`]."""
+        ended, reports = [], []
+        for choice in event.get("choices") or []:
+            self._ids.setdefault(choice["index"], []).extend(choice.get("token_ids") or [])
+            if choice.get("finish_reason") is not None:
+                ended.append(choice)
+        if ended and all(self._ids[choice["index"]] for choice in ended):
+            wanted = [(self._key, self._ids[choice["index"]]) for choice in ended]
+            reports = await reports_from(self._engine, wanted)
+            for choice, report in zip(ended, reports, strict=True):
+                if "error" in report:
+                    return error_of(report["error"])
+                choice["s1_hf"] = report
+        self._thinking.count(event, reports)
+        if not self._keeps_ids:
+            self._hide(event)
+        return event
+
+    def _hide(self, event: dict[str, Any]) -> None:
+        """Take out the ids, for which the client has not asked."""
+        event.pop("prompt_token_ids", None)
+        for choice in event.get("choices") or []:
+            choice.pop("token_ids", None)
+            choice.pop("prompt_token_ids", None)

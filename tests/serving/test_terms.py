@@ -1,0 +1,80 @@
+"""What a request asks for: its own words, an effort, and what the server does with those that do not say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from s1_hf import Budget, Effort
+from s1_hf.serving.terms import Terms, check_places
+
+TERMS = Terms.of(Budget(num_ignores=2, cut_text="Stop.", max_thinking_tokens=50), 30, Effort())
+
+
+def test_what_a_request_does_not_say_the_server_does():
+    assert TERMS.asked({}, {}) == {
+        "num_ignores": 2, "cut_text": "Stop.", "max_thinking_tokens": 50, "max_answer_tokens": 30,
+    }  # fmt: skip
+    asked = TERMS.asked({"num_ignores": 0, "max_answer_tokens": 5.0, "others": 1}, {})
+    assert (asked["num_ignores"], asked["max_thinking_tokens"], asked["max_answer_tokens"]) == (0, 50, 5)
+    assert Terms().asked({}, {}) == {} == Terms().asked({"others": 1}, {"reasoning_effort": "low"})
+
+
+def test_a_default_that_cannot_act_is_left_out_and_what_a_request_says_has_to_act():
+    asked = TERMS.asked({"max_thinking_tokens": None}, {})
+    assert asked["max_thinking_tokens"] == "" and asked["cut_text"] == ""
+    with pytest.raises(ValueError, match="`cut_text` has no effect without"):
+        TERMS.asked({"max_thinking_tokens": None, "cut_text": "Now."}, {})
+
+
+@pytest.mark.parametrize("body", [{"reasoning_effort": "low"}, {"reasoning": {"effort": "low"}}], ids=str)
+def test_an_effort_is_a_budget_in_which_none_of_the_servers_is_left(body):
+    asked = TERMS.asked({"answer_prefix": "So:"}, body)
+    assert asked["max_thinking_tokens"] == "auto" and asked["thinking_share"] == 0.2
+    assert (asked["num_ignores"], asked["min_thinking_tokens"], asked["answer_prefix"]) == (0, 0, "So:")
+
+
+def test_a_name_that_a_server_does_not_know_is_taken_out_of_its_request():
+    own = Terms(effort=Effort({"quick": {"max_thinking_tokens": 9}, "low": {"max_thinking_tokens": 90}}))
+    body = {"reasoning_effort": "quick", "reasoning": {"effort": "low"}}
+    assert own.asked({}, body)["max_thinking_tokens"] == 9 and body == {"reasoning": {"effort": "low"}}
+    assert own.asked({}, body)["max_thinking_tokens"] == 90 and body == {"reasoning": {"effort": "low"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "body", "message"),
+    [
+        ({}, {"reasoning_effort": "huge"}, "There is no effort 'huge'"),
+        ({}, {"reasoning_effort": 5}, "There is no effort 5"),
+        ({"max_thinking_tokens": 5}, {"reasoning_effort": "low"}, "has to stand alone"),
+        ({"max_thinking_tokens": "many"}, {}, "`max_thinking_tokens` has to be an integer"),
+        ({"max_answer_tokens": "many"}, {}, "`max_answer_tokens` has to be an integer of at least 1"),
+    ],
+)
+def test_what_is_wrong_is_said(given, body, message):
+    with pytest.raises(ValueError, match=message):
+        TERMS.asked(given, body)
+
+
+def test_numbers_beyond_64_bits_are_no_cap():
+    assert Terms().asked({"max_thinking_tokens": 10**30}, {}) == {"max_thinking_tokens": 2**40}
+
+
+def test_terms_travel_as_json():
+    there = Terms.from_dict(json.loads(json.dumps(TERMS.to_dict())))
+    assert there == TERMS and Terms.from_dict({}) == Terms()
+
+
+@pytest.mark.parametrize("name", ["max_thinking_tokens", "num_ignores", "max_answer_tokens"])
+def test_a_budget_beside_its_place_is_refused(name):
+    with pytest.raises(ValueError, match=rf"`{name}` has to stand in the request's `vllm_xargs`"):
+        check_places({"model": "a", name: 5}, "vllm_xargs")
+    with pytest.raises(ValueError, match="Did you mean"):
+        check_places({"max_thinking_tokns": 5}, "vllm_xargs")
+
+
+def test_fields_of_the_apis_are_no_misspelt_budgets():
+    openai = pytest.importorskip("openai.types.chat.completion_create_params")
+    more = ["thinking_token_budget", "min_tokens", "stop_token_ids", "truncate_prompt_tokens", "ignore_eos", "min_p"]
+    check_places(dict.fromkeys([*openai.CompletionCreateParamsBase.__annotations__, *more, "max_output_tokens"]), "a")

@@ -1,0 +1,92 @@
+"""A request to `transformers serve` comes out as one configuration, or not at all."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from transformers import GenerationConfig
+
+from s1_hf import Budget, Effort, embedded
+from s1_hf.serving.terms import Terms
+from s1_hf.serving.transformers_request import Reader
+
+CHAT, PLAIN, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/responses"
+
+
+@pytest.fixture(scope="module")
+def reader():
+    tokenizer = embedded.load()[1]
+    return Reader(tokenizer, None, GenerationConfig(eos_token_id=431), 1024, Terms.of(Budget(), None, Effort()))
+
+
+def test_a_request_without_a_wish_is_left_as_it_is(reader):
+    asked = reader.read({"model": "a", "messages": []}, CHAT)
+    assert (asked.body, asked.config) == ({"model": "a", "messages": []}, {})
+
+
+@pytest.mark.parametrize(
+    ("body", "config"),
+    [
+        ({"temperature": 0}, {"do_sample": False}),
+        ({"temperature": 0.7, "top_p": 0.9}, {"do_sample": True, "temperature": 0.7, "top_p": 0.9}),
+        ({"top_p": 0.9}, {"do_sample": True, "top_p": 0.9}),
+        ({"temperature": 0.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0}, {"do_sample": False}),
+        ({"temperature": 1, "top_k": -1}, {"do_sample": True, "temperature": 1.0, "top_k": 0}),
+        ({"temperature": 1, "generation_config": '{"do_sample": false}'}, {"do_sample": False, "temperature": 1.0}),
+        ({"repetition_penalty": 1.1}, {"repetition_penalty": 1.1}),
+        ({"generation_config": {"max_thinking_tokens": None}}, {"max_thinking_tokens": ""}),
+        ({"vllm_xargs": {"max_thinking_tokens": 5.0, "num_ignores": 1}}, {"max_thinking_tokens": 5, "num_ignores": 1}),
+    ],
+    ids=json.dumps,
+)
+def test_how_it_is_decoded_goes_into_the_configuration(reader, body, config):
+    asked = reader.read(body, CHAT)
+    assert asked.config == config and asked.body == {}
+
+
+def test_what_the_server_reads_itself_stays(reader):
+    body = {"max_tokens": 500.0, "seed": 3, "stop": ["a"], "reasoning_effort": "low"}
+    assert reader.read(body, CHAT).body == {**body, "max_tokens": 500}
+
+
+def test_the_request_itself_is_not_changed(reader):
+    body = {"temperature": 1, "generation_config": {"num_ignores": 1}}
+    reader.read(body, CHAT)
+    assert body == {"temperature": 1, "generation_config": {"num_ignores": 1}}
+
+
+def test_what_vllms_clients_send_is_understood(reader):
+    own = {"s1_hf_key": "a", "s1_hf_seed": 3, "s1_hf_start": [0] * 7, "s1_hf_steps": 2, "s1_hf_give_up_after": 9}
+    ids = embedded.load()[1]("Lamp A")["input_ids"]
+    body = {"prompt": ids, "temperature": 1, "return_token_ids": True, "skip_special_tokens": False, "vllm_xargs": own}
+    asked = reader.read({**body, "spaces_between_special_tokens": False}, PLAIN)
+    assert asked.body == {"prompt": "Lamp A"}
+    assert (asked.key, asked.seed, asked.start, asked.steps) == ("a", 3, (0,) * 7, 2)
+    assert asked.criterion is not None and asked.returns_ids and not asked.skips_special
+    assert reader.read({**body, "temperature": 0}, PLAIN).seed is None  # nothing is drawn
+
+
+def test_ids_that_no_text_is_read_as_are_refused(reader):
+    pieces = [embedded.load()[1].convert_tokens_to_ids(letter) for letter in "Lamp"]
+    with pytest.raises(ValueError, match="ids that its text is read as"):
+        reader.read({"prompt": pieces}, PLAIN)
+    with pytest.raises(ValueError, match="or the ids of one, but holds something else"):
+        reader.read({"prompt": [10**9]}, PLAIN)
+
+
+def test_responses_come_whole_by_default_as_openai_has_it(reader):
+    assert reader.read({}, RESPONSES).body == {"stream": False}
+    assert reader.read({"stream": True}, RESPONSES).body == {"stream": True}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["temperature", "top_p", "min_p", "top_k", "seed", "max_tokens", "frequency_penalty", "n", "max_output_tokens"],
+)
+@pytest.mark.parametrize("value", ["many", [1], {}, True, float("nan"), 1e400, -5, 1.5])
+def test_numbers_that_are_none_are_named(reader, name, value):
+    if (name, value) in [("temperature", 1.5), ("frequency_penalty", 1.5), ("seed", -5), ("n", 1)]:
+        return  # one that is right
+    with pytest.raises(ValueError, match=f"`{name}` has to be"):
+        reader.read({name: value}, CHAT)

@@ -1,0 +1,164 @@
+"""vLLM's middleware on a stand-in for its application and its engine; the real ones: `test_vllm_server.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from s1_hf import Budget, Effort, embedded
+from s1_hf.serving.terms import SECTION, Terms
+from s1_hf.serving.vllm_app import VllmMiddleware, reports_from
+from s1_hf.vllm.options import PROCESSOR
+
+REPORT = {"thinking_tokens": 3, "ended": "cut", "ends_ignored": 0, "forced": [1], "answer_tokens": 1, "tokens": 5}
+
+
+class Engine:
+    """Of vLLM: as many copies as given, each with the reports of its own requests, in two workers."""
+
+    def __init__(self, *copies: dict[tuple, dict]) -> None:
+        self.engine_core = self
+        self.core_engines, self._copies = list(copies), copies
+        self.wanted: list = []
+
+    async def call_utility_all_async(self, method, name, timeout, args, kwargs):
+        wanted, _ = args
+        self.wanted += wanted
+        own = lambda copy: [copy.get(tuple(ids), {"error": "not known"}) for _, ids in wanted]  # noqa: E731
+        return [[None, own(copy)] for copy in self._copies]
+
+    async def call_utility_async(self, *args):
+        return (await self.call_utility_all_async(*args))[0]
+
+
+class Server:
+    """The application, which answers with what it is told to, behind the middleware."""
+
+    def __init__(self, terms: Terms, engine: Engine, keys=None, answer=None, processors=(PROCESSOR,)) -> None:
+        model = SimpleNamespace(
+            tokenizer=str(embedded.MODEL_PATH), tokenizer_revision=None, trust_remote_code=False, max_model_len=1024,
+            runner_type="generate", logits_processors=list(processors), get_vocab_size=lambda: 432,
+            try_get_generation_config=lambda: {"eos_token_id": 431},
+        )  # fmt: skip
+        config = SimpleNamespace(
+            model_config=model, speculative_config=None, additional_config={SECTION: terms.to_dict()}
+        )
+        self.state = SimpleNamespace(vllm_config=config, args=SimpleNamespace(api_key=keys), engine_client=engine)
+        self.asked: list[dict] = []
+        self._answer = answer or {"choices": []}
+        self._app = VllmMiddleware(self._reply)
+
+    async def _reply(self, scope, receive, send):
+        body = (await receive())["body"]
+        self.asked.append(json.loads(body) if body else {})
+        text = json.dumps(self._answer).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        await send({"type": "http.response.body", "body": text})
+
+    def post(self, body: dict, path: str = "/v1/chat/completions", key: str = "") -> tuple[int, dict]:
+        sent: list[dict] = []
+
+        async def receive():
+            return {"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}
+
+        async def send(message):
+            sent.append(message)
+
+        headers = [(b"authorization", f"Bearer {key}".encode())]
+        scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "app": self}
+        asyncio.run(self._app(scope, receive, send))
+        return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent[1:]))
+
+
+def choice(ids: list[int], index: int = 0, **more) -> dict:
+    return {"index": index, "finish_reason": "stop", "token_ids": ids, **more}
+
+
+def test_a_request_without_a_budget_is_left_alone_where_the_server_has_none():
+    server = Server(Terms(effort=Effort()), Engine({}))
+    body = {"messages": [], "vllm_xargs": {"another_plug_in": 1}, "temperature": 0.5}
+    assert server.post(body) == (200, {"choices": []})
+    assert server.asked == [body]
+
+
+def test_what_the_server_says_is_put_into_the_request_and_the_report_into_the_answer():
+    engine = Engine({(5, 6): REPORT})
+    answer = {"choices": [choice([5, 6])], "usage": {"total_tokens": 9}, "prompt_token_ids": [1]}
+    server = Server(Terms.of(Budget(num_ignores=2)), engine, answer=answer)
+    status, said = server.post({"vllm_xargs": {"max_thinking_tokens": None, "other": 3}})
+    (asked,) = server.asked
+    key = asked["vllm_xargs"].pop("s1_hf_key")
+    assert asked["vllm_xargs"] == {"num_ignores": 2, "max_thinking_tokens": "", "other": 3}
+    assert asked["return_token_ids"] and engine.wanted == [(key, [5, 6])]
+    assert status == 200 and said["choices"] == [{"index": 0, "finish_reason": "stop", "s1_hf": REPORT}]
+    assert said["usage"]["completion_tokens_details"] == {"reasoning_tokens": 3} and "prompt_token_ids" not in said
+
+
+def test_ids_stay_for_who_asks_for_them_and_reports_for_who_brings_a_key():
+    answer = {"choices": [choice([5, 6])], "prompt_token_ids": [1]}
+    server = Server(Terms(), Engine({(5, 6): REPORT}), answer=answer)
+    _, said = server.post({"return_token_ids": True, "vllm_xargs": {"num_ignores": 1}})
+    assert said["choices"][0]["token_ids"] == [5, 6] and said["prompt_token_ids"] == [1]
+    _, said = server.post({"vllm_xargs": {"num_ignores": 1, "s1_hf_key": "mine"}})
+    assert said == answer and "return_token_ids" not in server.asked[-1]
+
+
+def test_what_was_refused_too_late_is_an_error_all_the_same():
+    server = Server(Terms(), Engine({}), answer={"choices": [choice([5, 6])]})
+    status, said = server.post({"vllm_xargs": {"num_ignores": 1}})
+    assert (status, said["error"]["message"]) == (400, "not known")
+
+
+def test_of_several_copies_of_a_model_one_knows_each_report():
+    engine = Engine({(5,): REPORT}, {(6,): {**REPORT, "tokens": 9}})
+    found = asyncio.run(reports_from(engine, [("a", [5]), ("b", [6]), ("c", [7])]))
+    assert [one.get("tokens") for one in found] == [5, 9, None] and found[2] == {"error": "not known"}
+
+
+def test_the_route_tells_reports():
+    server = Server(Terms(), Engine({(5, 6): REPORT}))
+    status, said = server.post({"reports": [{"key": "a", "token_ids": [5, 6]}]}, "/v1/s1_hf/reports")
+    assert (status, said) == (200, {"reports": [REPORT]}) and server.asked == []
+
+
+def test_who_lacks_the_key_is_left_to_the_server():
+    """Which refuses: nothing is judged or told before."""
+    server = Server(Terms(), Engine({(5,): REPORT}), keys=["right"])
+    for path in ("/v1/chat/completions", "/v1/s1_hf/reports"):
+        assert server.post({"max_thinking_tokens": 5}, path, key="wrong") == (200, {"choices": []})
+    assert server.post({"max_thinking_tokens": 5}, key="right")[0] == 400
+
+
+def test_a_server_without_the_plug_in_does_not_start():
+    with pytest.raises(ValueError, match="Budget forcing has to be named when the engine is built"):
+        Server(Terms(), Engine({}), processors=()).post({})
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"vllm_xargs": {"max_thinking_tokens": True}}, "`max_thinking_tokens` has to be an integer"),
+        ({"vllm_xargs": {"wait_text": "<|im_end|>", "num_ignores": 1}}, "free of delimiters"),
+        ({"vllm_xargs": {"num_ignores": 1}, "use_beam_search": True}, "`use_beam_search` cannot be combined"),
+        ({"vllm_xargs": {"num_ignores": 1}, "response_format": {"type": "json_object"}}, "`structured_outputs` cannot"),
+        ({"vllm_xargs": {"num_ignores": 1}, "thinking_token_budget": 5}, "`thinking_token_budget` cannot"),
+        ({"vllm_xargs": {"min_thinking_tokens": 9}, "max_tokens": 5}, "`min_thinking_tokens` has to fit"),
+        ({"vllm_xargs": {"num_ignoes": 9}}, "Did you mean `num_ignores`"),
+        ({"num_ignores": 9}, "has to stand in the request's `vllm_xargs`"),
+        ({"generation_config": '{"num_ignores": 9}'}, "is not read by vLLM"),
+    ],
+    ids=json.dumps,
+)
+def test_what_is_wrong_never_reaches_the_engine(body, message):
+    server = Server(Terms(), Engine({}))
+    status, said = server.post(body)
+    assert status == 400 and message in said["error"]["message"] and server.asked == []
+
+
+def test_types_that_are_vllms_to_judge_are_left_to_it():
+    server = Server(Terms(), Engine({}))
+    body = {"vllm_xargs": {"num_ignores": 1}, "n": "two", "max_tokens": "many", "stop_token_ids": "a", "prompt": [[1]]}
+    assert server.post(body, "/v1/completions")[0] == 200
