@@ -94,6 +94,18 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "torch.tensor([tuple(map(int, state)) for state in states])",
     ): "integers are int64 by default",
     ("module", "MOST_TOKENS = 4096", "pass"): "the name is left from before",
+    ("move_of", "State(0)", "State(1)"): "an effect does not look at the cell",
+    ("move_of", "State(0)", "State(-1)"): "an effect does not look at the cell",
+    (
+        "classified",
+        "{Kind((None,) * len(telling)): 0}",
+        "{Kind((None,) * len(telling)): 1}",
+    ): "no token of the others is looked up",
+    (
+        "classified",
+        "{Kind((None,) * len(telling)): 0}",
+        "{Kind((None,) * len(telling)): -1}",
+    ): "no token of the others is looked up",
     ("highest", "scores.argmax(-1)", "scores.argmax(1)"): TWO_DIMENSIONS,
     (
         "looping",

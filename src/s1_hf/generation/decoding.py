@@ -20,6 +20,7 @@ import torch
 from transformers import GenerationMixin, LogitsProcessorList, MaxLengthCriteria, StoppingCriteriaList
 from transformers.generation.utils import ALL_CACHE_NAMES
 
+from s1_hf.forcing.decisions import highest
 from s1_hf.generation.cache_rows import can_join
 from s1_hf.generation.chats import left_padded
 from s1_hf.generation.reports import report_of
@@ -211,7 +212,7 @@ class Decoding:
         logits = outputs.logits[:, -1].to(copy=True, dtype=torch.float32, device=batch.ids.device)
         del outputs
         scores = batch.processors(batch.ids, logits)  # type: ignore[arg-type]
-        tokens = scores.argmax(-1)  # when sampling the processor has drawn, and left nothing else possible
+        tokens = highest(scores)  # when sampling the processor has drawn, and left nothing else possible
         if config._pad_token_tensor is not None:
             tokens = torch.where(batch.unfinished, tokens, config._pad_token_tensor.to(tokens.device))
         batch.ids = torch.cat([batch.ids, tokens[:, None]], dim=1)
