@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from s1_hf.grading.notation import readable
+
 AnswerKind = Literal["math", "choice"]
-Method = Literal["boxed", "answer_line", "phrase", "whole", "none"]
+Method = Literal["boxed", "field", "answer_line", "phrase", "whole", "none"]
 
 MAX_ANSWER_CHARS = 100_000  # only the end of a longer answer part is read, so that none takes long
 MAX_LINE_CHARS = 1_000  # of an answer outside a box
@@ -15,27 +19,86 @@ MAX_GAP_CHARS = 60  # between two boxes of one list
 
 # Every repetition below is bounded or of single characters, so that each search is linear in the text.
 _BRACES = re.compile(r"\\{1,4}(?:boxed|fbox)(?![a-zA-Z])\s{0,9}(\{?)|\\.|[{}]", re.DOTALL)
-_MARKER = re.compile(r"\b(?:final[\s*_]{1,9})?answer[\s*_]{0,9}:", re.IGNORECASE)
-_GAP_LAYOUT = re.compile(r"\\q?quad|\\text|\\[()\[\]]|[\s${}]")
+
+# "answer" as it stands before a colon, under a heading, or before "is". Where a row has a third text, it is "is".
+_WORDS: list[tuple[str, str, str]] = [
+    ("English", r"(?:final[\s*_]{1,9}|correct[\s*_]{1,9}|the[\s*_]{1,9}){0,3}answer|ans", r"answer\s{1,9}is\b"),
+    ("French", r"réponse(?:\s{1,9}finale)?", r"réponse(?:\s{1,9}finale)?\s{1,9}est\b"),
+    ("Spanish", r"respuesta(?:\s{1,9}final)?", r"respuesta(?:\s{1,9}final)?\s{1,9}es\b"),
+    ("Portuguese", r"resposta(?:\s{1,9}final)?", r"resposta(?:\s{1,9}final)?\s{1,9}é(?!\w)"),
+    ("Italian", r"risposta(?:\s{1,9}finale)?", r"risposta(?:\s{1,9}finale)?\s{1,9}è(?!\w)"),
+    ("German", r"(?:end)?antwort|endergebnis", r"antwort\s{1,9}(?:ist|lautet)\b"),
+    ("Dutch", r"antwoord", r"antwoord\s{1,9}is\b"),
+    ("Polish", r"odpowiedź", r"odpowiedź\s{1,9}to\b"),
+    ("Russian", r"(?:итоговый\s{1,9})?ответ", ""),
+    ("Turkish", r"cevap|yanıt", ""),
+    ("Vietnamese", r"đáp\s{1,9}án", r"đáp\s{1,9}án\s{1,9}là(?!\w)"),
+    ("Indonesian", r"jawaban(?:\s{1,9}akhir)?", r"jawaban(?:nya)?\s{1,9}adalah\b"),
+    ("Arabic", r"(?:الإجابة|الجواب)(?:\s{1,9}النهائية?)?", ""),
+    ("Hindi", r"(?:अंतिम\s{1,9})?उत्तर", ""),
+    ("Chinese", r"最?[终終]?答案", r"答案(?:是|为|為|选|選)"),
+    ("Japanese", r"(?:最終)?(?:答え|解答|回答)", r"答えは"),
+    ("Korean", r"(?:최종\s{0,9})?(?:정답|답)", r"(?:정답|답)은"),
+]
+_NO_SPACES = ("Chinese", "Japanese", "Korean")  # in which the word may stand right behind another
+
+
+def _any_of(column: int) -> str:
+    """One column of the table as a pattern, at the beginning of a word where words have spaces between them."""
+    words = {row[0]: row[column] for row in _WORDS if row[column]}
+    return "|".join(
+        f"(?:{word})" if language in _NO_SPACES else rf"(?<![^\W_])(?:{word})" for language, word in words.items()
+    )
+
+
+_MARKER = re.compile(
+    rf"(?:{_any_of(1)})[\s*_]{{0,9}}:"
+    # a heading: a line of its own, with a mark of Markdown, or "Final Answer"
+    r"|^####[ \t](?=[-\d$\\])"  # as in GSM8K
+    r"|^[ \t]{0,3}(?:#{1,6}[ \t]{1,9})?(?:\*{2,3}|__)?[ \t]{0,3}"
+    rf"(?:(?<=[#*_ \t])(?:{_any_of(1)})|(?:the[ \t])?final[ \t]answer)[ \t]{{0,3}}(?:\*{{2,3}}|__)?[ \t]{{0,9}}$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_TAG = re.compile(r"<answer>(.{1,1000}?)</answer>", re.DOTALL | re.IGNORECASE)
+_JSON = re.compile(
+    r"""["'](?:final[ _]?)?answer["']\s{0,9}:\s{0,9}(?:"((?:[^"\\\n]|\\.){1,1000})"|'((?:[^'\\\n]|\\.){1,1000})'"""
+    r"""|(-?[\d.]{1,100}))""",
+    re.IGNORECASE,
+)
+_HTML_BLOCK = re.compile(
+    r"</?(?:p|div|h[1-6]|li|ul|ol|br|hr|pre|section|table|tr)(?:\s[^<>]{0,200})?\s?/?>", re.IGNORECASE
+)
+_HTML_INLINE = re.compile(r"</?(?:b|i|u|strong|em|span|code|mark|font|td|th|a)(?:\s[^<>]{0,200})?\s?/?>", re.IGNORECASE)
+_HTML_CLOSING = re.compile(r"</(?:p|div|h[1-6]|li|b|i|u|strong|em|span|code|pre|mark|td|section)>", re.IGNORECASE)
 _JOINTS = {",", ";", "and", "or", ",and", ",or"}  # what joins two boxes into one list
+_GAP_LAYOUT = re.compile(r"\\q?quad|\\text|\\[()\[\]]|[\s${}]")
 _BLANK = re.compile(r"\s*")
 _CUT_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,9}\{")
-_PHRASE = re.compile(r"\banswer\s{1,9}is\b[\s:*]{0,9}", re.IGNORECASE)
+_PHRASE = re.compile(rf"(?:{_any_of(2)})[\s:*]{{0,9}}", re.IGNORECASE)
 _IS = re.compile(r"\b(?:is|are|equals)\s{1,9}(?=[$\\\d(.+-])")
-_CHOICE_PHRASE = re.compile(r"\b(?:answer|option|choice)\s{1,9}is\b[\s:*]{0,9}", re.IGNORECASE)
+_CHOICE_PHRASE = re.compile(
+    rf"(?:{_any_of(2)}|(?<!\w)(?:option|choice)\s{{1,9}}is\b|选择?(?=\s{{0,9}}[A-J(]))[\s:*]{{0,9}}", re.IGNORECASE
+)
 _BLOCK = re.compile(r"(\$\$|\\\[)(.{0,1000}?)(?:\$\$|\\\])", re.DOTALL)
 _FORMULA = re.compile(r"\$([^$\n]{1,1000})\$|\\\((.{1,1000}?)\\\)")
 
 _FULL_STOP = re.compile(r"(?<!\\right)\.\Z")
 
+# A choice: a letter with these in front, and behind it nothing else, what separates it, or a reason.
 _LETTER = re.compile(
-    r"(?:[\s*$(\[{'\"`]|\\\(|\\(?:text|textbf|textrm|mathrm|mathbf)\b|(?:option|choice|answer)\b:?){0,20}"
-    r"([A-Da-d])",
+    r"(?:[\s*$(\[{'\"`]|\\\(|\\(?:text|textbf|textrm|mathrm|mathbf|boxed)\b|(?:option|choice|answer)\b:?|选项){0,20}"
+    r"([A-Ja-j])",
     re.IGNORECASE,
 )
 _CLOSED = re.compile(r"(?:[\s*$)\]}.'\"`]|\\\)){0,20}\Z")
-_SEPARATED = re.compile(r"\s{0,9}\Z|(?:[)\]}*'\"`]|\\\))|[.,:;$](?!\w)|\s{1,9}[-–—(=]|\n")
-_SEVERAL = re.compile(r"[)*\s]{0,5}(?:,|/|&|\band\b|\bor\b)[(*\s]{0,5}[A-D]\b")
+_SEPARATED = re.compile(
+    r"\s{0,9}\Z|(?:[)\]}*\"`]|\\\))|[.,:;$'](?!\w)|\\(?:[ ,;:]|q?quad|text)|\s{1,9}[-–—(=]|\n|[。，]"
+)
+_REASON = re.compile(
+    r"\s{1,9}(?:because|since|as|due|given|which|"
+    r"(?:is|was)\s{1,9}(?:the\s{1,9})?(?:correct|right|true|best|answer|most))\b"
+)
+_SEVERAL = re.compile(r"[)*\s]{0,5}(?:,|/|&|\band\b|\bor\b)[(*\s]{0,5}[A-J]\b(?!\s{1,9}[a-z])")
 _SCRIPT = re.compile(r"[)\]}*$]{0,5}[_^]")
 
 
@@ -84,7 +147,7 @@ def extract_answer(answer_text: str, kind: AnswerKind = "math") -> str | None:
 def find_answer(answer_text: str, kind: AnswerKind) -> tuple[str | None, Method]:
     """The answer and the rule that found it."""
     check_kind(kind)
-    text = answer_text[-MAX_ANSWER_CHARS:]
+    text = readable(_without_html(answer_text[-MAX_ANSWER_CHARS:]))
     for method, candidate in _candidates(text, kind):
         answer = letter(candidate) if kind == "choice" else _unwrapped(candidate)
         if answer and (method == "boxed" or not _CUT_BOX.search(answer)):
@@ -107,7 +170,8 @@ def letter(candidate: str) -> str | None:
     if _SEVERAL.match(rest) or _SCRIPT.match(rest):
         return None
     alone = _CLOSED.match(rest)
-    return found[1].upper() if alone or (found[1].isupper() and _SEPARATED.match(rest)) else None
+    marked = found[1].isupper() and (_SEPARATED.match(rest) or _REASON.match(rest))
+    return found[1].upper() if alone or marked else None
 
 
 def _candidates(text: str, kind: AnswerKind) -> Iterator[tuple[Method, str]]:
@@ -115,12 +179,14 @@ def _candidates(text: str, kind: AnswerKind) -> Iterator[tuple[Method, str]]:
     box = _last_box(text)
     if box is not None:
         yield "boxed", box
+    field = _last_field(text)
+    if field is not None:
+        yield from (("field", part) for part in _parts(field, kind))
     markers, end = list(_MARKER.finditer(text)), len(text)
     for marker in reversed(markers):
-        tail = text[marker.end() : min(end, marker.end() + 3 * MAX_LINE_CHARS)].strip(" \t\r\n*_")
+        tail = text[marker.end() : min(end, marker.end() + 3 * MAX_LINE_CHARS)].strip(" \t\r\n*_#-")
         if tail:
-            statement = _first_statement(tail)
-            yield "answer_line", statement if kind == "choice" else _from_sentence(statement)
+            yield from (("answer_line", part) for part in _parts(tail, kind))
             break
         end = marker.start()
     phrases = list((_CHOICE_PHRASE if kind == "choice" else _PHRASE).finditer(text))
@@ -144,6 +210,41 @@ def _last_box(text: str) -> str | None:
         contents.append(text[box.begin : box.stop])
         current = box
     return ", ".join(dict.fromkeys(reversed(contents)))
+
+
+def _last_field(text: str) -> str | None:
+    """The content of the last `<answer>` tag or of the last `"answer"` of an object in JSON, whichever ends later."""
+    tags, objects = list(_TAG.finditer(text)), list(_JSON.finditer(text))
+    if not tags and not objects:
+        return None
+    last = max([*tags[-1:], *objects[-1:]], key=lambda found: found.end())
+    if last.re is _TAG:
+        return last[1].strip() or None
+    if last[1] is None:
+        return last[2] or last[3]
+    try:
+        return str(json.loads(f'"{last[1]}"'))
+    except ValueError:  # a backslash of LaTeX
+        return last[1]
+
+
+def _parts(tail: str, kind: AnswerKind) -> Iterator[str]:
+    """What an answer may be in a text that begins with its statement; of a choice also what follows "answer is"."""
+    statement = _first_statement(tail)
+    if kind == "math":
+        yield _from_sentence(statement)
+        return
+    yield statement
+    phrases = list(_CHOICE_PHRASE.finditer(statement))
+    if phrases:
+        yield statement[phrases[-1].end() :]
+
+
+def _without_html(text: str) -> str:
+    """Without the tags of HTML, if there is a closing one."""
+    if not _HTML_CLOSING.search(text):
+        return text
+    return html.unescape(_HTML_INLINE.sub("", _HTML_BLOCK.sub("\n", text)))
 
 
 class _Box(NamedTuple):
