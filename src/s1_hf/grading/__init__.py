@@ -30,10 +30,10 @@ class Grade:
     Args:
         correct (`bool`): also `False` if there is no answer, or nothing could settle it.
         extracted (`str`, *optional*): the answer as found; for a choice its letter.
-        method (`str`): where it was found: `"boxed"`, `"answer_line"`, `"phrase"` ("the answer is"), `"whole"`, or
-            `"none"` (see [`extract_answer`]).
-        settled_by (`str`): what decided: `"text"`, `"number"` or `"math_verify"` (see [`is_equal`]), `"letter"`,
-            `"judge"`, or `"none"`.
+        method (`str`): where it was found: `"boxed"`, `"field"`, `"answer_line"`, `"phrase"`, `"whole"`, or `"none"`
+            (see [`extract_answer`]).
+        settled_by (`str`): what decided: `"text"`, `"number"` (also a base, a time, cycles) or `"math_verify"` (see
+            [`is_equal`]), `"letter"`, `"judge"`, or `"none"`.
         reason (`str`): in words.
     """
 
@@ -56,7 +56,8 @@ def grade(
     question: str | None = None,
 ) -> Grade:
     """Grade one output: take the part after the thinking ([`split_thinking`]), find the final answer in it
-    ([`extract_answer`]), and compare that with `gold` ([`is_equal`]).
+    ([`extract_answer`]), and compare that with `gold` ([`is_equal`]). An equation also answers a question for its right
+    side: `(x+y)^2=81` is right where `gold` is 81.
 
     Thinking that never closed gives no answer, whatever it contains.
 

@@ -106,24 +106,27 @@ def extract_answer(answer_text: str, kind: AnswerKind = "math") -> str | None:
     """The final answer in the part of an output after the thinking, or `None` if there is none.
 
     The first of these that gives an answer, in the order of s1's evaluation (its harness, tasks `aime`, `openai_math`
-    and `gpqa`: https://github.com/simplescaling/s1):
+    and `gpqa`: https://github.com/simplescaling/s1), with the second added; docs/grading.md is the table of all forms:
 
-    1. the last complete `\\boxed{...}` or `\\fbox{...}` that is not empty, the innermost if nested; `\\boxed 5` up to
-       the end of the line or a `$`. Boxes with only a comma, "and" or "or" between them are one list;
-    2. what follows the last `Answer:` that anything follows (also `Final Answer:`, `**Answer:**`; in any letter case):
-       the line, the next line if that one ends in a colon, or a `$$...$$` or `\\[...\\]` that begins there.
-       In a sentence, what follows its "answer is", or the last "is" before a formula or a number;
-    3. what follows the last "answer is": the formula if one begins there, otherwise the rest of the sentence. For a
-       choice also "option is" and "choice is";
-    4. the whole text, if it is one line without `Answer:`.
+    1. `"boxed"`: the last complete `\\boxed{...}` or `\\fbox{...}` that is not empty, the innermost if nested;
+       `\\boxed 5` up to the end of the line or a `$`. Boxes with only a comma, "and" or "or" between them are one list;
+    2. `"field"`: the last `<answer>...</answer>`, or `"answer"` of an object in JSON;
+    3. `"answer_line"`: what follows the last `Answer:`, or heading `## Answer`, that anything follows (also `Final
+       Answer:`, `**Answer:**`, a full-width colon; in any letter case, and in the languages of the table): the line,
+       the next line if that one ends in a colon, or a `$$...$$` or `\\[...\\]` that begins there. In a sentence, what
+       follows its "answer is", or the last "is" before a formula or a number;
+    4. `"phrase"`: what follows the last "answer is": the formula if one begins there, otherwise the rest of the
+       sentence. For a choice also "option is" and "choice is";
+    5. `"whole"`: the whole text, if it is one line without `Answer:`.
 
-    Lists, sentences and rules 3 and 4 replace what the paper left to gpt-4o-mini. Surrounding space, `*`, quotes, a
-    full stop and a formula's `$` are removed. Not matched: an answer in other prose ("so we get 51 in all."), a
-    heading without a colon, and a box that was cut off. Only the last 100,000 characters are read.
+    Lists, sentences and rules 2, 4 and 5 replace what the paper left to gpt-4o-mini. Surrounding space, `*`, quotes, a
+    full stop, a formula's `$`, tags of HTML and invisible characters are removed. Not matched: an answer in other prose
+    ("so we get 51 in all.") and a box that was cut off. Only the last 100,000 characters are read.
 
-    A choice is one of the letters A to D, and a rule that gives no letter is skipped. Matched: `B`, `(B)`, `B)`,
-    `**B**`, `B. Sodium`, `B: Sodium`, `B (Sodium)`, `\\text{B}`, `Option B`, and `b` on its own. Not matched: `A cat`,
-    `B because`, `C_2`, `B and C`, `E`. **Where we differ**: s1's evaluation counts "no letter" as A.
+    A choice is one of the letters A to J, and a rule that gives no letter is skipped. Matched: `B`, `(B)`, `B)`,
+    `**B**`, `B. Sodium`, `B: Sodium`, `B (Sodium)`, `\\text{B}`, `Option B`, `B because ...`, `B is correct`, and `b`
+    on its own. Not matched: `A cat`, `I think`, `C_2`, `B and C`, `K`. **Where we differ**: s1's evaluation counts "no
+    letter" as A.
 
     Raises:
         ValueError: `kind` is neither `"math"` nor `"choice"`.

@@ -46,7 +46,7 @@ def form(answer: str) -> Form:
         number=quantities.number(tidied),
         number_list=quantities.is_number_list(tidied),
         scale=quantities.has_scale(tidied),
-        based=quantities.based(tidied),
+        based=quantities.based(text),
         clock=quantities.clock(text),
         half=quantities.names_half(text),
         cycles=quantities.cycles(tidied),

@@ -60,7 +60,7 @@ _LAYOUT = [
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
     (re.compile(r"\\(frac|binom)\s?(\d)\s?(\d)"), r"\\\1{\2}{\3}"),
     (re.compile(r"\\?\$|(?<!\\)\\[()\[\]]"), ""),  # a dollar is a unit or the formula's own delimiter
-    (re.compile(r"\{,\}"), ","),
+    (re.compile(r"\{([,:])\}"), r"\1"),
     (re.compile(r"\s?\^\s?(?:\\circ(?![a-zA-Z])|\{\s?\\circ\s?\})|\\degree(?![a-zA-Z])"), ""),
     (re.compile(r"(?<=\d)\^?\{?\s?(?:\\(?:text|textrm|mathrm)\{)?(?:st|nd|rd|th)(?![a-zA-Z])\}{0,2}"), ""),  # 12th
     (
@@ -87,7 +87,10 @@ _APPROXIMATELY = re.compile(
     re.IGNORECASE,
 )
 _MEANINGS = {
-    **dict.fromkeys(["allrealnumbers", "allreals", "allrealnumbersx", "allrealx"], r"(-\infty,\infty)"),
+    **dict.fromkeys(
+        ["allrealnumbers", "allreals", "allrealnumbersx", "allrealx", "thesetofallrealnumbers", r"-\infty<x<\infty"],
+        r"(-\infty,\infty)",
+    ),
     **dict.fromkeys(["theemptyset", "emptyset", "nosolution", "nosolutions", "norealsolutions"], r"\emptyset"),
 }
 _WRAPPED = re.compile(_TEXT + r"\{([^{}]*)\}")
@@ -127,7 +130,7 @@ def tidy(answer: str) -> str:
 def plain_text(tidied: str) -> str:
     """For comparison as text: without `\\text{}` and white space, except between digits; words without case."""
     text = _WRAPPED.sub(r"\1", tidied)
-    text = "".join(re.sub(r"(?<=\d)\s+(?=\d)", "\0", text).split()).replace("\0", " ")
+    text = "".join(re.sub(r"(?<=[\d.])\s+(?=[\d.])", "\0", text).split()).replace("\0", " ")
     return text.casefold() if is_words(tidied) else text
 
 
@@ -145,6 +148,8 @@ def unreadable(tidied: str) -> str | None:
         return "digits with white space between them"
     if _DIGITS_WITH_SUBSCRIPT.search(tidied):  # taken for the digits alone
         return "digits with a subscript"
+    if tidied.count(":") > 1:  # taken for a fraction of a fraction
+        return "a ratio of three or more"
     if _MODULUS.search(tidied):  # taken for a product of letters
         return "a modulus"
     return None

@@ -27,19 +27,21 @@ _NO_UNIT = re.compile(
     r"\b(?:and|or|to|pi|infinity|squared|cubed|factorial|mod|choose|times|plus|minus|over|is|base)\b", re.IGNORECASE
 )
 _LAST_UNIT = re.compile(
-    r"\s?\\(?:text|textbf|textrm|textnormal|mathrm|mbox)\{(?P<text>[^{}]*)\}\s?(?:\^\s?\{?\s?(?P<power>-?\d)\s?\}?)?\Z"
+    r"\s?(?:\\(?:text|textbf|textrm|textnormal|mathrm|mbox)\{(?P<text>[^{}]*)\}"
+    r"|(?<=[\d)}])\s(?P<words>[a-zA-Z][a-zA-Z/ ]+))\s?(?:\^\s?\{?\s?(?P<power>-?\d)\s?\}?)?\Z"
 )
 
 _BASES = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen"]
 _BASES += ["fourteen", "fifteen", "sixteen"]
 _BASED = re.compile(
-    r"(?:[a-zA-Z]\s?=\s?)?\(?(?P<digits>[\dA-Fa-f]+)\)?\s?(?:_\s?\{?\s?\(?|,?\s?(?:\\text\{)?\s?\(?(?:in\s)?base[ -])"
-    r"\s?(?:\\text\{\s?)?(?P<base>\d{1,2}|" + "|".join(_BASES) + r")\s?\}?\)?\s?\}?\)?"
+    r"(?:[a-zA-Z]=)?\(?(?P<digits>[\dA-Fa-f]+(?:,[\dA-Fa-f]{3})*)\)?(?:_\{?\(?(?:base)?|,?\(?(?:in)?base-?)"
+    r"(?P<base>\d{1,2}|" + "|".join(_BASES) + r")\)?\}?"
 )
 _CLOCK = re.compile(
     r"(?P<hour>\d{1,2})(?::(?P<minute>[0-5]\d))?(?::(?P<second>[0-5]\d))?(?P<half>[ap]\.?m\.?|noon|midnight)?",
     re.IGNORECASE,
 )
+_NAMED_TIMES = {"noon": "12pm", "midnight": "12am"}
 _CYCLES = re.compile(r"(?:\\?[a-zA-Z]+\s?=\s?)?((?:\(\s?\d+(?:[ ,]{1,2}\d+)*\s?\)\s?)+)")
 _CYCLE = re.compile(r"\(([^()]*)\)")
 
@@ -132,22 +134,23 @@ def has_scale(tidied: str) -> bool:
 def last_unit(tidied: str) -> tuple[str, Unit | None]:
     """A formula and the known unit behind it, if there is one: `\\frac{3}{2}\\text{ cm}`."""
     found = _LAST_UNIT.search(tidied)
-    known = unit(found["text"], int(found["power"] or 1)) if found and found.start() > 0 else None
+    words = (found["text"] or found["words"] or "") if found else ""
+    known = unit(words, int(found["power"] or 1)) if found and found.start() > 0 else None
     return (tidied[: found.start()], known) if found and known else (tidied, None)
 
 
-def based(tidied: str) -> Based | None:
-    """Digits with their base: `4343_6`, `4343_{6}`, `(4343)_6`, `4343_{\\text{six}}`, `4343 base 6`, `n = 4343_6`."""
-    found = _BASED.fullmatch(tidied)
+def based(plain: str) -> Based | None:
+    """Digits with their base, without spaces: `4343_6`, `4343_{6}`, `(4343)_6`, `4343_{six}`, `4343base6`."""
+    found = _BASED.fullmatch(plain)
     if not found:
         return None
     base = int(found["base"]) if found["base"].isdigit() else 2 + _BASES.index(found["base"])
-    return Based(found["digits"].upper().lstrip("0") or "0", base)
+    return Based(found["digits"].replace(",", "").upper().lstrip("0") or "0", base)
 
 
 def clock(plain: str) -> Clock | None:
     """A time of day in an answer without spaces: `7:30`, `7:30a.m.`, `3PM`, `15:00`, `12noon`; also a bare hour."""
-    found = _CLOCK.fullmatch(plain)
+    found = _CLOCK.fullmatch(_NAMED_TIMES.get(plain, plain))
     hour = int(found["hour"]) if found else 24
     if not found or hour > 23:
         return None
@@ -161,7 +164,7 @@ def clock(plain: str) -> Clock | None:
 
 def names_half(plain: str) -> bool:
     """Whether an answer is a time of day that says a.m. or p.m."""
-    found = _CLOCK.fullmatch(plain)
+    found = _CLOCK.fullmatch(_NAMED_TIMES.get(plain, plain))
     return bool(found and found["half"])
 
 

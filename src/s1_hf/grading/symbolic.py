@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -111,7 +111,9 @@ def _meaning(text: str) -> Meaning | None:
     variables = {meaning.variable for meaning in meanings if meaning}
     if len(sets) < len(meanings) or len(variables) > 1:
         return None
-    return Meaning(_joined(sets, intersect="lor" not in pieces), variables.pop())
+    if "lor" in pieces:
+        return Meaning(sympy.Union(*sets), variables.pop())
+    return Meaning(sympy.Intersection(*sets), variables.pop())
 
 
 def _value(text: str) -> Meaning | None:
@@ -124,13 +126,18 @@ def _value(text: str) -> Meaning | None:
         parsing_timeout=OWN_LIMIT_S,
     )
     value = parsed[0] if parsed else None
+    variable = None
     if isinstance(value, sympy.Eq) and isinstance(value.rhs, (sympy.Set, sympy.Tuple)):
+        variable = value.lhs if value.lhs.is_Symbol and value.lhs.name.islower() else None  # D = (0, 1) is any set
         value = value.rhs
     if isinstance(value, sympy.Basic) and value.has(sympy.zoo, sympy.nan):
         return None  # 12:00 is read as 12/0
     if value is sympy.S.EmptySet and re.search(r"\d", text):
         return None
-    return None if value is None else (_quietly(_as_set, value) or Meaning(value))
+    if value is None:
+        return None
+    meaning = _quietly(_as_set, value) or Meaning(value)
+    return meaning if variable is None else Meaning(meaning.value, variable)
 
 
 def _as_set(value: Any) -> Meaning | None:
@@ -141,12 +148,14 @@ def _as_set(value: Any) -> Meaning | None:
         if all(isinstance(part, sympy.Interval) for part in value.args) and not all(
             part.start.is_finite and part.end.is_finite for part in value.args
         ):
-            return Meaning(_joined(value.args, intersect=False))
+            return Meaning(sympy.Union(*value.args))
         meanings = [_as_set(part) if _is_inequality(part) else None for part in value.args]
         variables = {meaning.variable for meaning in meanings if meaning}
         if None in meanings or len(variables) != 1:
             return None
-        return Meaning(_joined([m.value for m in meanings if m], intersect=True), variables.pop())
+        sets = [meaning.value for meaning in meanings if meaning]
+        both = sympy.Intersection(*sets)  # "x < 1, x > 2", in which nothing is both, means either
+        return Meaning(sympy.Union(*sets) if both is sympy.S.EmptySet else both, variables.pop())
     if _is_inequality(value):
         value = math_verify.grader.unwrap_fcs(value)  # f(x) as a variable
         return Meaning(value.as_set(), next(iter(value.free_symbols))) if len(value.free_symbols) == 1 else None
@@ -157,12 +166,6 @@ def _is_inequality(value: Any) -> bool:
     if isinstance(value, And):
         return all(_is_inequality(part) for part in value.args)
     return isinstance(value, Relational) and not isinstance(value, sympy.Eq)
-
-
-def _joined(sets: Iterable[Any], intersect: bool) -> Any:
-    """Of both or either; "x < 1 and x > 2", in which nothing is both, means either."""
-    both = sympy.Intersection(*sets) if intersect else sympy.S.EmptySet
-    return sympy.Union(*sets) if both is sympy.S.EmptySet else both
 
 
 def _same_line(first: Any, second: Any) -> bool:

@@ -31,6 +31,7 @@ _TABLE: dict[str, dict[str, str]] = {
     "money": {"dollar dollars usd": "1", "cent cents": "1/100"},
     "euros": {"euro euros eur": "1"},
     "volume": {"l liter liters litre litres": "1", "ml milliliter milliliters": "1/1000"},
+    "cups": {"cup cups": "1"},
     "gallons": {"gallon gallons gal": "1"},
     "current": {"a ampere amperes amps": "1"},
     "voltage": {"v volt volts": "1"},
