@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import re
@@ -22,22 +23,26 @@ _BRACES = re.compile(r"\\{1,4}(?:boxed|fbox)(?![a-zA-Z])\s{0,9}(\{?)|\\.|[{}]", 
 
 # "answer" as it stands before a colon, under a heading, or before "is". Where a row has a third text, it is "is".
 _WORDS: list[tuple[str, str, str]] = [
-    ("English", r"(?:final[\s*_]{1,9}|correct[\s*_]{1,9}|the[\s*_]{1,9}){0,3}answer|ans", r"answer\s{1,9}is\b"),
-    ("French", r"réponse(?:\s{1,9}finale)?", r"réponse(?:\s{1,9}finale)?\s{1,9}est\b"),
-    ("Spanish", r"respuesta(?:\s{1,9}final)?", r"respuesta(?:\s{1,9}final)?\s{1,9}es\b"),
-    ("Portuguese", r"resposta(?:\s{1,9}final)?", r"resposta(?:\s{1,9}final)?\s{1,9}é(?!\w)"),
-    ("Italian", r"risposta(?:\s{1,9}finale)?", r"risposta(?:\s{1,9}finale)?\s{1,9}è(?!\w)"),
-    ("German", r"(?:end)?antwort|endergebnis", r"antwort\s{1,9}(?:ist|lautet)\b"),
+    (
+        "English",
+        r"(?:final[\s*_]{1,9}|correct[\s*_]{1,9}|the[\s*_]{1,9}){0,3}answer|^ans|(?<=\*)ans",
+        r"answer(?:\s{1,9}(?:to|for)\s[^.:;\n]{1,60}?)?\s{1,9}is(?:\s{1,9}(?:therefore|thus|then|hence))?\b",
+    ),
+    ("French", r"réponse(?:\s{1,9}finale)?", r"réponse(?:\s{1,9}(?:finale|correcte))?\s{1,9}est\b"),
+    ("Spanish", r"respuesta(?:\s{1,9}final)?", r"respuesta(?:\s{1,9}(?:final|correcta))?\s{1,9}es\b"),
+    ("Portuguese", r"resposta(?:\s{1,9}final)?", r"resposta(?:\s{1,9}(?:final|correta))?\s{1,9}é(?!\w)"),
+    ("Italian", r"risposta(?:\s{1,9}finale)?", r"risposta(?:\s{1,9}(?:finale|corretta))?\s{1,9}è(?!\w)"),
+    ("German", r"(?:end)?antwort|(?:end)?ergebnis", r"antwort\s{1,9}(?:ist|lautet)\b"),
     ("Dutch", r"antwoord", r"antwoord\s{1,9}is\b"),
     ("Polish", r"odpowiedź", r"odpowiedź\s{1,9}to\b"),
-    ("Russian", r"(?:итоговый\s{1,9})?ответ", ""),
+    ("Russian", r"(?:итоговый\s{1,9})?ответ", r"ответ\s{0,9}[—–-]"),
     ("Turkish", r"cevap|yanıt", ""),
     ("Vietnamese", r"đáp\s{1,9}án", r"đáp\s{1,9}án\s{1,9}là(?!\w)"),
     ("Indonesian", r"jawaban(?:\s{1,9}akhir)?", r"jawaban(?:nya)?\s{1,9}adalah\b"),
     ("Arabic", r"(?:الإجابة|الجواب)(?:\s{1,9}النهائية?)?", ""),
     ("Hindi", r"(?:अंतिम\s{1,9})?उत्तर", ""),
-    ("Chinese", r"最?[终終]?答案", r"答案(?:是|为|為|选|選)"),
-    ("Japanese", r"(?:最終)?(?:答え|解答|回答)", r"答えは"),
+    ("Chinese", r"最?[终終]?答案|答(?=\s{0,3}:)", r"答案(?:是|为|為|选|選)"),
+    ("Japanese", r"(?:最終)?(?:答え|解答|回答)|正解", r"答えは"),
     ("Korean", r"(?:최종\s{0,9})?(?:정답|답)", r"(?:정답|답)은"),
 ]
 _NO_SPACES = ("Chinese", "Japanese", "Korean")  # in which the word may stand right behind another
@@ -59,17 +64,20 @@ _MARKER = re.compile(
     rf"(?:(?<=[#*_ \t])(?:{_any_of(1)})|(?:the[ \t])?final[ \t]answer)[ \t]{{0,3}}(?:\*{{2,3}}|__)?[ \t]{{0,9}}$",
     re.IGNORECASE | re.MULTILINE,
 )
-_TAG = re.compile(r"<answer>(.{1,1000}?)</answer>", re.DOTALL | re.IGNORECASE)
+_TAG = re.compile(r"<(?:final_?)?answer>(.{1,1000}?)(?:</(?:final_?)?answer>|\Z)", re.DOTALL | re.IGNORECASE)
 _JSON = re.compile(
-    r"""["'](?:final[ _]?)?answer["']\s{0,9}:\s{0,9}(?:"((?:[^"\\\n]|\\.){1,1000})"|'((?:[^'\\\n]|\\.){1,1000})'"""
-    r"""|(-?[\d.]{1,100}))""",
+    r"""["'](?:(?:final[ _]?|correct[ _]?)?answer(?:[ _]?(?:letter|choice))?|choice)["']\s{0,9}:\s{0,9}"""
+    r"""(?:"((?:[^"\\\n]|\\.){1,1000})"|'((?:[^'\\\n]|\\.){1,1000})'|(-?[\d.]{1,100}))""",
     re.IGNORECASE,
 )
 _HTML_BLOCK = re.compile(
     r"</?(?:p|div|h[1-6]|li|ul|ol|br|hr|pre|section|table|tr)(?:\s[^<>]{0,200})?\s?/?>", re.IGNORECASE
 )
 _HTML_INLINE = re.compile(r"</?(?:b|i|u|strong|em|span|code|mark|font|td|th|a)(?:\s[^<>]{0,200})?\s?/?>", re.IGNORECASE)
-_HTML_CLOSING = re.compile(r"</(?:p|div|h[1-6]|li|b|i|u|strong|em|span|code|pre|mark|td|section)>", re.IGNORECASE)
+_HTML_HEADING = re.compile(r"<h[1-6](?:\s[^<>]{0,200})?>", re.IGNORECASE)
+_HTML_CLOSING = re.compile(
+    r"<br\s?/?>|</(?:p|div|h[1-6]|li|b|i|u|strong|em|span|code|pre|mark|td|section)>", re.IGNORECASE
+)
 _JOINTS = {",", ";", "and", "or", ",and", ",or"}  # what joins two boxes into one list
 _GAP_LAYOUT = re.compile(r"\\q?quad|\\text|\\[()\[\]]|[\s${}]")
 _BLANK = re.compile(r"\s*")
@@ -77,28 +85,32 @@ _CUT_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,9}\{")
 _PHRASE = re.compile(rf"(?:{_any_of(2)})[\s:*]{{0,9}}", re.IGNORECASE)
 _IS = re.compile(r"\b(?:is|are|equals)\s{1,9}(?=[$\\\d(.+-])")
 _CHOICE_PHRASE = re.compile(
-    rf"(?:{_any_of(2)}|(?<!\w)(?:option|choice)\s{{1,9}}is\b|选择?(?=\s{{0,9}}[A-J(]))[\s:*]{{0,9}}", re.IGNORECASE
+    rf"(?:{_any_of(2)}|(?<!\w)(?:option|choice)\s{{1,9}}is\b|[选選]择?(?=\s{{0,9}}[A-J(]))[\s:*]{{0,9}}", re.IGNORECASE
 )
 _BLOCK = re.compile(r"(\$\$|\\\[)(.{0,1000}?)(?:\$\$|\\\])", re.DOTALL)
 _FORMULA = re.compile(r"\$([^$\n]{1,1000})\$|\\\((.{1,1000}?)\\\)")
 
+_RULE = re.compile(r"\s{0,9}[-=*_]{3,}\s*")
+_COPULA = re.compile(r"(?:です|입니다)\.?\Z")  # Japanese and Korean have it behind the answer
 _FULL_STOP = re.compile(r"(?<!\\right)\.\Z")
 
 # A choice: a letter with these in front, and behind it nothing else, what separates it, or a reason.
 _LETTER = re.compile(
-    r"(?:[\s*$(\[{'\"`]|\\\(|\\(?:text|textbf|textrm|mathrm|mathbf|boxed)\b|(?:option|choice|answer)\b:?|选项){0,20}"
+    r"(?:[\s*$(\[{'\"`]|\\\(|\\(?:text[a-z]{0,2}|math[a-z]{0,3}|operatorname|rm|bf|boxed)\b"
+    r"|(?:option|choice|answer|la)\b:?|选项){0,20}"
     r"([A-Ja-j])",
     re.IGNORECASE,
 )
 _CLOSED = re.compile(r"(?:[\s*$)\]}.'\"`]|\\\)){0,20}\Z")
 _SEPARATED = re.compile(
-    r"\s{0,9}\Z|(?:[)\]}*\"`]|\\\))|[.,:;$'](?!\w)|\\(?:[ ,;:]|q?quad|text)|\s{1,9}[-–—(=]|\n|[。，]"
+    r"\s{0,9}\Z|(?:[)\]}*\"`]|\\\))|[.,:;$'](?!\w)|\\(?:[ ,;:]|q?quad|text)|\s{1,9}[-–—(=]|\n|です|입니다"
 )
 _REASON = re.compile(
-    r"\s{1,9}(?:because|since|as|due|given|which|"
-    r"(?:is|was)\s{1,9}(?:the\s{1,9})?(?:correct|right|true|best|answer|most))\b"
+    r"\s{1,9}(?:because|since|as|due|given|for|which|"
+    r"(?:is|was)\s{1,9}(?:the\s{1,9})?(?:correct|right|true|best|answer|most|only))\b"
 )
 _SEVERAL = re.compile(r"[)*\s]{0,5}(?:,|/|&|\band\b|\bor\b)[(*\s]{0,5}[A-J]\b(?!\s{1,9}[a-z])")
+_NO_CHOICE = re.compile(r"I,\s{1,9}[a-z]|[E-J]\s{0,9}=")  # "I, for one", "F = ma"
 _SCRIPT = re.compile(r"[)\]}*$]{0,5}[_^]")
 
 
@@ -170,7 +182,7 @@ def letter(candidate: str) -> str | None:
     if not found:
         return None
     rest = candidate[found.end() :]
-    if _SEVERAL.match(rest) or _SCRIPT.match(rest):
+    if _SEVERAL.match(rest) or _SCRIPT.match(rest) or _NO_CHOICE.match(candidate, found.start(1)):
         return None
     alone = _CLOSED.match(rest)
     marked = found[1].isupper() and (_SEPARATED.match(rest) or _REASON.match(rest))
@@ -187,7 +199,7 @@ def _candidates(text: str, kind: AnswerKind) -> Iterator[tuple[Method, str]]:
         yield from (("field", part) for part in _parts(field, kind))
     markers, end = list(_MARKER.finditer(text)), len(text)
     for marker in reversed(markers):
-        tail = text[marker.end() : min(end, marker.end() + 3 * MAX_LINE_CHARS)].strip(" \t\r\n*_#-")
+        tail = text[marker.end() : min(end, marker.end() + 3 * MAX_LINE_CHARS)].strip(" \t\r\n*_")
         if tail:
             yield from (("answer_line", part) for part in _parts(tail, kind))
             break
@@ -221,14 +233,14 @@ def _last_field(text: str) -> str | None:
     if not tags and not objects:
         return None
     last = max([*tags[-1:], *objects[-1:]], key=lambda found: found.end())
-    if last.re is _TAG:
-        return last[1].strip() or None
-    if last[1] is None:
-        return last[2] or last[3]
-    try:
-        return str(json.loads(f'"{last[1]}"'))
-    except ValueError:  # a backslash of LaTeX
-        return last[1]
+    content = last[1] or last[2] or last[3]
+    if last.re is _JSON and last[1]:
+        with contextlib.suppress(
+            ValueError
+        ):  # a backslash of LaTeX, as in "\pi"; "\frac" is decoded, but to a form feed
+            decoded = str(json.loads(f'"{last[1]}"'))
+            content = decoded if decoded.isprintable() else content
+    return content.strip() or None
 
 
 def _parts(tail: str, kind: AnswerKind) -> Iterator[str]:
@@ -247,7 +259,7 @@ def _without_html(text: str) -> str:
     """Without the tags of HTML, if there is a closing one."""
     if not _HTML_CLOSING.search(text):
         return text
-    return html.unescape(_HTML_INLINE.sub("", _HTML_BLOCK.sub("\n", text)))
+    return html.unescape(_HTML_INLINE.sub("", _HTML_BLOCK.sub("\n", _HTML_HEADING.sub("\n## ", text))))
 
 
 class _Box(NamedTuple):
@@ -277,7 +289,7 @@ def _first_statement(tail: str) -> str:
     block = _BLOCK.match(tail)
     if block:
         return block[2]
-    lines = [line for line in tail.split("\n") if line.strip()]
+    lines = [line for line in tail.split("\n") if line.strip() and not _RULE.fullmatch(line)] or [tail]
     line = lines[1] if len(lines) > 1 and lines[0].rstrip().endswith(":") else lines[0]
     return line[:MAX_LINE_CHARS]
 
@@ -295,7 +307,7 @@ def _sentence(tail: str) -> str:
 
 def _unwrapped(answer: str) -> str:
     """Without surrounding space, emphasis, quotes and full stop, and without a formula's delimiters."""
-    answer = _FULL_STOP.sub("", answer.strip(" \t\r\n*`\"'")).strip(" \t\r\n*`\"'")
+    answer = _FULL_STOP.sub("", _COPULA.sub("", answer.strip(" \t\r\n*`\"'"))).strip(" \t\r\n*`\"'")
     for opening, closing in (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")):
         inner = answer[len(opening) : -len(closing)]
         if answer.startswith(opening) and answer.endswith(closing) and inner and closing not in inner:

@@ -22,7 +22,7 @@ _INVISIBLE = dict.fromkeys(
         *range(0xFE00, 0xFE10),
     ]
 )
-_PUNCTUATION = {"，": ", ", "、": ", ", "。": ". ", "\u00a0": " ", "．": "."}
+_PUNCTUATION = {"，": ", ", "、": ", ", "。": ". ", "\u00a0": " ", "．": ".", "﹕": ":", "﹐": ", "}
 _READABLE = str.maketrans(_FULL_WIDTH | _INVISIBLE | {ord(a): b for a, b in _PUNCTUATION.items()})
 _CHARACTERS = str.maketrans(
     {"−": "-", "–": "-", "‐": "-", "‑": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot "}
@@ -102,6 +102,7 @@ _INEQUALITY = re.compile(r"<|>|\\(?:leq|geq|lt|gt|neq|ne)(?![a-zA-Z])")
 _PLUS_MINUS = re.compile(r"\\(pm|mp)(?![a-zA-Z])")
 _DIGITS_APART = re.compile(r"(?<![_^\d])\d+\.?\s+\d")
 _DIGITS_WITH_SUBSCRIPT = re.compile(r"(?:[\d)]|\{\d+\})\s?_")
+_RATIO_OF_THREE = re.compile(r":[^:=]*:")
 _MODULUS = re.compile(r"(?<![a-zA-Z])p?mod(?![a-zA-Z])")
 MAX_SIGNS = 4  # of plus-minus in one entry of a list
 
@@ -148,7 +149,7 @@ def unreadable(tidied: str) -> str | None:
         return "digits with white space between them"
     if _DIGITS_WITH_SUBSCRIPT.search(tidied):  # taken for the digits alone
         return "digits with a subscript"
-    if tidied.count(":") > 1:  # taken for a fraction of a fraction
+    if _RATIO_OF_THREE.search(tidied):  # taken for a fraction of a fraction
         return "a ratio of three or more"
     if _MODULUS.search(tidied):  # taken for a product of letters
         return "a modulus"
@@ -194,12 +195,15 @@ def _values(entry: str) -> list[str]:
         return [entry]
     together = [("+",) * len(signs), ("-",) * len(signs)]
     choices = together if "mp" in signs else list(product("+-", repeat=len(signs)))
-    opposite = {"+": "-", "-": "+"}
-    values = []
-    for choice in choices:
-        chosen = iter(opposite[c] if sign == "mp" else c for sign, c in zip(signs, choice, strict=True))
-        values.append(_PLUS_MINUS.sub(lambda _, chosen=chosen: next(chosen), entry).strip().removeprefix("+"))  # type: ignore[misc]
-    return values
+    return [_with_signs(entry, signs, choice) for choice in choices]
+
+
+def _with_signs(entry: str, signs: list[str], choice: tuple[str, ...]) -> str:
+    """An entry with each plus-minus as chosen, and each minus-plus as its opposite."""
+    for sign, chosen in zip(signs, choice, strict=True):
+        written = {"+": "-", "-": "+"}[chosen] if sign == "mp" else chosen
+        entry = _PLUS_MINUS.sub(written, entry, count=1)
+    return entry.strip().removeprefix("+").strip()
 
 
 def _about(answer: str) -> int:
