@@ -16,6 +16,7 @@ from s1_hf.grading.quantities import (
     has_scale,
     is_number_list,
     last_unit,
+    lettered,
     names_half,
     number,
 )
@@ -41,6 +42,10 @@ def test_a_known_unit_counts_with_its_power():
 def test_a_percentage_is_its_number_and_its_hundredths(text):
     assert number(text) == Number(Fraction(28), percent=True)
     assert number(text).equals(Number(Fraction(28, 100))) and not number(text).equals(Number(Fraction(28, 10)))
+
+
+def test_a_letter_is_a_unit_only_where_asked():
+    assert number("10 m") is None and lettered("10 m") == number("10 meters") and lettered("10 x") is None
 
 
 def test_a_percentage_is_no_length():

@@ -132,8 +132,10 @@ def _by_cycles(first: Form, second: Form) -> Comparison | None:
 
 
 def _by_number(first: Form, second: Form) -> Comparison | None:
-    if first.number and second.number:
-        return _as_numbers(first.number.equals(second.number))
+    one = first.number or (first.lettered if _unit(second) else None)
+    other = second.number or (second.lettered if _unit(first) else None)
+    if one and other:
+        return _as_numbers(one.equals(other))
     if (first.number and second.number_list) or (second.number and first.number_list):
         return Comparison(None, "none", "a number against a list")  # math-verify 0.9 would read a decimal comma
     return None

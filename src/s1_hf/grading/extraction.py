@@ -26,7 +26,7 @@ _WORDS: list[tuple[str, str, str]] = [
     (
         "English",
         r"(?:final[\s*_]{1,9}|correct[\s*_]{1,9}|the[\s*_]{1,9}){0,3}answer|^ans|(?<=\*)ans",
-        r"answer(?:\s{1,9}(?:to|for)\s[^.:;\n]{1,60}?)?\s{1,9}is(?:\s{1,9}(?:therefore|thus|then|hence))?\b",
+        r"answer(?:\s{1,9}to\s{1,9}(?:the|this|our)\s{1,9}(?:question|problem))?\s{1,9}is(?:\s{1,9}(?:therefore|thus|then|hence))?\b",
     ),
     ("French", r"réponse(?:\s{1,9}finale)?", r"réponse(?:\s{1,9}(?:finale|correcte))?\s{1,9}est\b"),
     ("Spanish", r"respuesta(?:\s{1,9}final)?", r"respuesta(?:\s{1,9}(?:final|correcta))?\s{1,9}es\b"),

@@ -16,6 +16,7 @@ class Form:
 
     Args:
         text (`str`): for comparison as text.
+        lettered (`Number`, *optional*): `10 m`, should `m` be a unit: beside an answer that has one.
         formula (`str`): for math-verify, without a known unit.
         unreadable (`str`, *optional*): why math-verify must not be asked about it.
     """
@@ -23,6 +24,7 @@ class Form:
     text: str
     words: bool
     number: Number | None
+    lettered: Number | None
     number_list: bool
     scale: bool
     based: Based | None
@@ -44,6 +46,7 @@ def form(answer: str) -> Form:
         text=text,
         words=notation.is_words(tidied),
         number=quantities.number(tidied),
+        lettered=quantities.lettered(tidied),
         number_list=quantities.is_number_list(tidied),
         scale=quantities.has_scale(tidied),
         based=quantities.based(text),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-from s1_hf.grading.units import Unit, unit
+from s1_hf.grading.units import LETTERS, Unit, unit
 
 MAX_NUMBER_CHARS = 1_000
 MAX_EXPONENT = 1_000
@@ -26,6 +26,7 @@ _SCALE = re.compile(r"\b(?:hundred|thousand|million|billion|trillion|dozen)s?\b"
 _NO_UNIT = re.compile(
     r"\b(?:and|or|to|pi|infinity|squared|cubed|factorial|mod|choose|times|plus|minus|over|is|base)\b", re.IGNORECASE
 )
+_UNIT_LETTER = re.compile(rf"(?<=\d )([{LETTERS}])(?=\s?(?:\^\s?\{{?\d\}}?)?\Z)", re.IGNORECASE)
 _LAST_UNIT = re.compile(
     r"\s?(?:\\(?:text|textbf|textrm|textnormal|mathrm|mbox)\{(?P<text>[^{}]*)\}"
     r"|(?<=[\d)}])\s(?P<words>[a-zA-Z][a-zA-Z/ ]+))\s?(?:\^\s?\{?\s?(?P<power>-?\d)\s?\}?)?\Z"
@@ -119,6 +120,12 @@ def number(tidied: str) -> Number | None:
     value = Fraction(f"{digits}.{found['decimals'] or '0'}") * Fraction(10) ** power
     known = unit(words, int(named["power"] or 1)) if named and words else None
     return Number(-value if found["sign"] == "-" else value, percent is not None, known)
+
+
+def lettered(tidied: str) -> Number | None:
+    """`10 m` as a number with its unit, which by itself may be ten times a variable."""
+    spelt, found = _UNIT_LETTER.subn(r"\\text{\1}", tidied)
+    return number(spelt) if found else None
 
 
 def is_number_list(tidied: str) -> bool:
