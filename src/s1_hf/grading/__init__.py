@@ -62,7 +62,7 @@ def grade(
     Thinking that never closed gives no answer, whatever it contains.
 
     The judge is asked only about an answer that the rules do not settle: they cannot find it, or they do not find it
-    equal and it is not a case of two plain numbers or two letters. Its verdict then counts.
+    equal and it is not a case of two plain numbers, times, bases or letters. Its verdict then counts.
 
     Args:
         output (`str` or [`Completion`]): the generated text, or a result of [`generate`].

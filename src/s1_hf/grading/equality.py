@@ -29,14 +29,14 @@ def is_equal(gold: str | int, answer: str, kind: AnswerKind = "math") -> bool:
 
     For a choice: the same letter (see [`extract_answer`]). For mathematics, the first of these that applies:
 
-    1. the same text, apart from layout (`\\left`, `\\,`, `\text{}`, `$`, white space that is not between digits, a
+    1. the same text, apart from layout (`\\left`, `\\,`, `\\text{}`, `$`, white space that is not between digits, a
        degree sign, `12^{th}`, full-width and invisible characters, "approximately"); words of three letters or more
        are compared only as text, ignoring case;
     2. a time of day that says a.m. or p.m., digits in a base (`4343_6`), products of cycles (`(1 2)(3 4)`). Where only
        one says a.m. or its base, the other has the benefit of the doubt;
-    3. both are plain numbers: exactly the same value. `025` is 25, `1,000` is 1000, `1.5 \times 10^3` is 1500, and
-       `0.333` is not `0.3333`. Known units have to agree if both have one: `10\text{ cm}` is 10 (benefit of the doubt,
-       as in s1's prompt) and `0.1\text{ m}`, not `10\text{ kg}`. A percentage is both its number and its hundredths:
+    3. both are plain numbers: exactly the same value. `025` is 25, `1,000` is 1000, `1.5 \\times 10^3` is 1500, and
+       `0.333` is not `0.3333`. Known units have to agree if both have one: `10\\text{ cm}` is 10 (benefit of the doubt,
+       as in s1's prompt) and `0.1\\text{ m}`, not `10\\text{ kg}`. A percentage is both its number and its hundredths:
        `28\\%` is 28 and also 0.28;
     4. unsettled: a scale word such as "million" in one of them, which is not a unit; different units behind formulas;
        what math-verify misreads (digits with white space between them, a base within a formula, a modulus); more than
