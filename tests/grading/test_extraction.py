@@ -87,6 +87,8 @@ def test_a_choice_is_found(text):
         *("", "K", "A cat", "Answer: A mixture", "Answer: B bees", "Answer: C_2", "Answer: B and C", "B, C", "Bee"),
         *(
             "Answer: none of them",
+            "Answer: I, for one, would not say",
+            "Answer: F = ma",
             "a cat",
             r"\boxed{C_2H_4}",
             r"\boxed{\text{C}_2}",

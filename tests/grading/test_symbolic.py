@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("math_verify")
 
-from s1_hf.grading.worker import read, verify
+from s1_hf.grading.worker import _ask, read, verify
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,10 @@ from s1_hf.grading.worker import read, verify
 )
 def test_a_mistake_is_repaired_either_way_round(repair, first, second, verdict):
     assert (verify(first, second), verify(second, first)) == (verdict, verdict)
+
+
+def test_a_tuple_is_ordered_whichever_comes_first():
+    assert _ask("compare", "2,1", "(1,2)") == _ask("compare", "(1,2)", "2,1") == [False]
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,11 @@ def test_different_units(one, other):
     assert unit(one) != unit(other)
 
 
+def test_what_stands_after_per_divides():
+    speed = unit("km/h")
+    assert speed is not None and speed.kind == (("length", 1), ("time", -1)) and speed.size * 18 == 5
+
+
 def test_a_power_applies_to_the_kind_and_the_size():
     square = unit("cm", 2)
     assert square is not None and square == unit("cm^2") and square.size * 10_000 == 1

@@ -59,13 +59,20 @@ def test_a_formula_that_took_too_long_is_not_tried_again(asked, monkeypatch):
 
 
 def test_a_comparison_that_took_too_long_rules_out_the_formula_that_has_no_value(monkeypatch):
-    """The other one is compared again."""
-    values = {"a": [1.0, 0.0, 1.0], "b": None, "a+0": [1.0, 0.0, 1.0]}
+    """It is not compared again; the other one is."""
+    values = {"a": [1.0, 0.0, 1.0], "b": None, "y": [1.0, 0.0, 1.0], "a+0": [1.0, 0.0, 1.0]}
+    compared = []
+
+    def verify(one, other):
+        compared.append({one, other})
+        return "ended" if "b" in (one, other) else "equal" if "a+0" in (one, other) else "different"
+
     monkeypatch.setattr(
-        voting, "read", lambda formula: worker.Reading({"equation": False, "value": values[formula], "ratio": None})
+        voting, "read", lambda f: worker.Reading({"equation": False, "value": values[f], "ratio": None})
     )
-    monkeypatch.setattr(voting, "verify", lambda one, other: "ended" if "b" in (one, other) else "equal")
-    assert group_equivalent(["a", "b", "a+0"]) == [[0, 2], [1]]
+    monkeypatch.setattr(voting, "verify", verify)
+    assert group_equivalent(["a", "b", "y", "a+0"]) == [[0, 3], [1], [2]]
+    assert compared == [{"a", "b"}, {"a", "y"}, {"a", "a+0"}]
 
 
 def test_a_vote_spends_no_more_than_its_time_on_math_verify(asked, monkeypatch):
