@@ -27,42 +27,38 @@ Case = dict[str, Any]
 REASONS: list[tuple[Callable[[Case], Any], str]] = [
     (
         lambda c: c["gold"] == "3245/5",
-        "simple-evals wants the division done; it has the same value, and no benchmark of ours asks for more",
+        "simple-evals wants the division carried out; the value is the same, and our benchmarks need no more",
     ),
     (
         lambda c: c["is_equal"] and r"\\le" in c["pred"],
-        "the set and its inequality are the same; a second case with a switch set says so as well",
+        "the set and its inequality are the same; upstream agrees in another case, with an option set",
     ),
-    (lambda c: "frac{1}{\\mathrm{e}}" in c["gold"], "1 - 1/e is not 1 + 1/e: the case is upstream's mistake"),
-    (lambda c: c["gold"] == "$f(x)$", "f(x) is not f(y); a second case with a switch set says so as well"),
+    (lambda c: "frac{1}{\\mathrm{e}}" in c["gold"], "1 - 1/e is not 1 + 1/e: a mistake in the upstream test"),
+    (lambda c: c["gold"] == "$f(x)$", "f(x) is not f(y); upstream agrees in another case, with an option set"),
     (
         lambda c: r"\\boxed" in c["gold"] or c["gold"].count("boxed") > 1,
-        "several boxes, or an open one, in the gold: to us a gold is one answer",
+        "several boxes, or an unclosed one, in the gold: we expect a gold to be one answer",
     ),
     (
         lambda c: "boxed" in c["pred"] and "Final Answer:" in c["pred"],
-        "a box comes before 'Final Answer:', as in the paper; this model boxed its steps",
+        "a box takes precedence over 'Final Answer:', as in the paper; this model boxed its steps",
     ),
     (
         lambda c: c["pred"].count("\\boxed") > 1,
-        "boxes with words between them are no list: the last one is the answer, as in the paper",
+        "boxes with words between them are not a list: the last one is the answer, as in the paper",
     ),
     (
         lambda c: re.fullmatch(r"\d+,\d+", c["gold"]) or re.search(r"\d,\d\d(?!\d)", c["pred"]),
-        "a comma is no decimal point: 1,22 is a list (AIME, MATH and GPQA are in English)",
+        "a comma is not a decimal point: 1,22 is a list (AIME, MATH and GPQA are in English)",
     ),
-    (
-        lambda c: c["gold"] == "$2x+4y-3=0$" or c["gold"].startswith("$x^2/4"),
-        "the same line or curve, which math-verify 0.5 does not see; left to the judge",
-    ),
-    (lambda c: "0.33" in c["pred"] or "2.6667" in c["pred"], "rounded: six digits are asked"),
+    (lambda c: "0.33" in c["pred"] or "2.6667" in c["pred"], "rounded: equality needs six digits"),
     (
         lambda c: "\\sum_" in c["pred"] or "2021" in c["pred"] or "beginboxed" in c["pred"],
-        "math-verify 0.5 cannot read it; left to the judge",
+        "math-verify 0.5 cannot parse it; left to the judge",
     ),
     (
         lambda c: c["method"] in ("whole", "none", "answer_line"),
-        "prose: neither a box, nor 'Answer:', nor 'answer is' leads to it; left to the judge",
+        "prose: not introduced by a box, 'Answer:' or 'answer is'; left to the judge",
     ),
 ]
 
@@ -119,12 +115,12 @@ def _cases(quick: bool) -> Iterable[Row]:
 
 
 RECORDED = {
-    "1320 km": "the unit is left out",
-    "(x+y)^2=81": "the value of an equation is its right side",
-    "958": "an \\fbox is a box",
-    "1": "an empty box is passed over; the text runs on behind the answer",
-    "5": "an empty box is passed over; the text runs on behind the answer",
-    r"\frac{207}{64}": "'the answer is' is read",
+    "1320 km": "the unit is ignored",
+    "(x+y)^2=81": "the value of an equation is its right-hand side",
+    "958": "an \\fbox counts as a box",
+    "1": "an empty box is skipped; the text continues after the answer",
+    "5": "an empty box is skipped; the text continues after the answer",
+    r"\frac{207}{64}": "'the answer is' introduces an answer",
 }
 
 

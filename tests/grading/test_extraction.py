@@ -84,9 +84,11 @@ def test_a_choice_is_found(text):
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "E", "A cat", "Answer: A mixture", "Answer: B because", "Answer: C_2", "Answer: B and C", "B, C", "Bee"),
+        *("", "K", "A cat", "Answer: A mixture", "Answer: B bees", "Answer: C_2", "Answer: B and C", "B, C", "Bee"),
         *(
             "Answer: none of them",
+            "Answer: I, for one, would not say",
+            "Answer: F = ma",
             "a cat",
             r"\boxed{C_2H_4}",
             r"\boxed{\text{C}_2}",
@@ -115,6 +117,15 @@ def test_any_text_of_the_marks_themselves_has_an_answer_or_none(text):
         assert extract_answer(text, kind) != ""
 
 
+@given(
+    st.lists(st.sampled_from([*"{}\"' :\nA7<>#*$", "answer", "<answer>", "</answer>", "final", "</p>", "&lt;", "\\"]))
+)
+@settings(deadline=None, max_examples=300)
+def test_any_pieces_of_json_tags_and_headings_have_an_answer_or_none(pieces):
+    for kind in ("math", "choice"):
+        assert extract_answer("".join(pieces), kind) != ""
+
+
 @settings(deadline=None)
 @given(st.text(alphabet="xyz0123456789+-/^,()[]|", min_size=1).filter(str.strip))
 def test_a_rendered_answer_is_given_back(answer):
@@ -123,7 +134,9 @@ def test_a_rendered_answer_is_given_back(answer):
 
 
 @settings(deadline=None)
-@given(st.sampled_from("ABCD"), st.sampled_from(["{}", "({})", "{}.", "**{}**", "$\\text{{{}}}$", "Answer: {}) 4 m"]))
+@given(
+    st.sampled_from("ABCDEFGHIJ"), st.sampled_from(["{}", "({})", "{}.", "**{}**", "$\\text{{{}}}$", "Answer: {}) 4 m"])
+)
 def test_a_rendered_choice_is_given_back(letter, form):
     assert extract_answer(form.format(letter), "choice") == letter
 

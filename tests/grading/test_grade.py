@@ -35,6 +35,11 @@ def test_a_comma_is_not_a_decimal_point_even_if_math_verify_thinks_so():
     assert grade("Answer: 1,5", "1.5").reason == "a number against a list"
 
 
+def test_an_equation_answers_a_question_for_its_right_side_and_not_the_reverse():
+    assert grade(r"\boxed{(x+y)^2=81}", "81").correct
+    assert not grade(r"\boxed{(x+y)^2=81}", "80").correct and not grade(r"\boxed{81}", "(x+y)^2=81").correct
+
+
 def test_thinking_that_never_closed_is_no_answer():
     for text in (r"<think>So \boxed{25}", "<|im_start|>think\nFinal Answer: 25", "think\nAnswer: 25"):
         name = "s1" if text.startswith("think") else None

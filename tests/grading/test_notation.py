@@ -1,38 +1,10 @@
-"""What is a plain number, a word, a list, a unit."""
+"""What is layout, a word, a list, a plus-minus; what math-verify must not be asked about."""
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import pytest
 
-from s1_hf.grading.notation import Number, as_list, has_scale, is_number_list, is_words, number, plain_text, tidy
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        *(("25", 25), ("025", 25), ("25.0", 25), (".5", Fraction(1, 2)), ("1,000", 1000), ("1 000", 1000)),
-        *((r"1.5 \times 10^3", 1500), ("2e-5", Fraction(1, 50_000)), ("-3", -3)),
-        *((r"10 \text{ cm}^2", 10), ("64 square feet", 64)),
-    ],
-)
-def test_a_plain_number_is_read_without_its_unit(text, value):
-    assert number(text) == Number(Fraction(value))
-
-
-@pytest.mark.parametrize("text", [r"28\%", "28 percent"])
-def test_a_percentage_is_its_number_and_its_hundredths(text):
-    assert number(text) == Number(Fraction(28), percent=True)
-    assert number(text).equals(Number(Fraction(28, 100))) and not number(text).equals(Number(Fraction(28, 10)))
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "1/2", r"\frac{1}{2}", "1,5", "32, 34", "5 million", "3 pi", "5x", "10 m", "2516_8", "2e1001", "9" * 1001],
-)
-def test_anything_else_is_not_a_plain_number(text):
-    assert number(text) is None
+from s1_hf.grading.notation import formula, is_words, plain_text, readable, right_side, tidy, unreadable
 
 
 @pytest.mark.parametrize(
@@ -40,9 +12,23 @@ def test_anything_else_is_not_a_plain_number(text):
     [
         (r"\left( 3, \dfrac{1}{2} \right)", r"( 3, \frac{1}{2} )"),
         (r"11,\!111", "11,111"),
-        (r"$90^\circ$.", "90"),
+        (r"10\,000", "10000"),
         ("12^{th}", "12"),
         ("2**(1/4)", "2^(1/4)"),
+        ("3 1/2", r"3\frac{1}{2}"),
+        ("3½", r"3\frac{1}{2}"),
+        (r"\frac 34", r"\frac{3}{4}"),
+        ("x²", "x^{2}"),
+        ("4343₆", "4343_{6}"),
+        ("1\n3", "1, 3"),
+        ("about 70", "70"),
+        (r"\text{approximately }70", "70"),
+        (r"\varnothing", r"\emptyset"),
+        ("all real numbers", r"(-\infty,\infty)"),
+        (r"$90^\circ$", r"90 \text{ degrees}"),
+        (r"\$36", r"36 \text{ dollars}"),
+        (r"5\mathrm{m}", r"5 \text{ m}"),
+        (r"\text{A}", "A"),
     ],
 )
 def test_tidying_removes_only_layout(answer, tidied):
@@ -61,16 +47,46 @@ def test_words_are_compared_without_case_and_formulas_with_it():
     assert plain_text("X + 1") != plain_text("x+1")
 
 
-def test_and_and_or_are_commas():
-    assert as_list(r"1 and 2 \text{ or } 3") == "1, 2, 3"
+def test_digits_with_space_between_them_are_not_run_together():
+    assert plain_text("1 2") == "1 2" and plain_text("1. 5") != "1.5" and plain_text("x + 1") == "x+1"
 
 
 @pytest.mark.parametrize(
-    ("text", "is_list"), [("1,2", True), ("1, -2", True), ("1,5", True), ("12", False), ("a,b", False)]
+    ("tidied", "written"),
+    [
+        (r"1 and 2 \text{ or } 3", "1, 2, 3"),
+        ("x<1 or x>2", r"x<1 \lor x>2"),
+        (r"x<1 \text{ and } x>0", r"x<1 \land x>0"),
+        (r"\pm 2", "2, - 2"),
+        (r"x=1\pm 2, 5", "x=1+ 2, 1- 2,  5"),
+        (r"\{\pm 2\}", "2, - 2"),
+        (r"1\mp 2\pm 3", "1- 2+ 3, 1+ 2- 3"),
+        (r"\pm 1\pm 3", "1+ 3, 1- 3, - 1+ 3, - 1- 3"),
+        (r"(\pm 2,3)", "(+ 2,3), (- 2,3)"),
+        (r"5 \pmod{7}", r"5 \pmod{7}"),
+    ],
 )
-def test_whole_numbers_with_commas_are_a_list(text, is_list):
-    assert is_number_list(text) is is_list
+def test_joints_and_plus_minus_are_written_out_for_math_verify(tidied, written):
+    assert formula(tidied) == written
 
 
-def test_a_scale_word_is_found_as_a_word():
-    assert has_scale("5 million") and has_scale("two Dozen") and not has_scale("millionaire")
+def test_many_plus_minus_signs_are_left_as_they_are():
+    assert formula(r"\pm 1" * 30) == r"\pm 1" * 30
+
+
+@pytest.mark.parametrize("text", ["1 2", "x=4343_6", r"(4)_5", r"5 \pmod{7}", "1:2:3", "x" * 1001])
+def test_what_math_verify_misreads_is_not_for_it(text):
+    assert unreadable(text)
+
+
+@pytest.mark.parametrize("text", [r"\log_2 8", "x_1+x_2", "a_{10}", "2:3", r"\text{mode}", "x" * 1000])
+def test_everything_else_is_for_math_verify(text):
+    assert unreadable(text) is None
+
+
+def test_full_width_and_invisible_characters_become_readable():
+    assert readable("（Ａ）：１，2。\u200b\ufeff") == "(A):1, 2. "
+
+
+def test_the_right_side_is_what_follows_the_last_equals_sign():
+    assert right_side("x = y = 81") == "81" and right_side("81") is None and right_side("x=") is None

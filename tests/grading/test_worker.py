@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
 
@@ -18,7 +17,8 @@ from s1_hf.grading import grade, is_equal, worker
 @pytest.fixture
 def one_second(monkeypatch):
     monkeypatch.setattr(worker, "TIME_LIMIT_S", 1.0)
-    worker.verify.cache_clear()
+    worker.read.cache_clear()
+    worker._verdict.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -59,22 +59,6 @@ def test_an_answer_is_never_executed(form, code, tmp_path):
     trace = tmp_path / "executed"
     assert not grade(f"\\boxed{{{form.format(code.format(trace))}}}", "x").correct
     assert not trace.exists()
-
-
-def test_sympy_in_the_worker_reads_numbers_and_symbols_and_no_code():
-    code = """
-import sympy
-from s1_hf.grading.worker import _comparison
-_comparison()
-print(sympy.sympify("2*x + 0.5"))
-for text in ("__import__('os')", "x.name", "open", "lambda: 1"):
-    try:
-        print("executed", sympy.sympify(text))
-    except (ValueError, sympy.SympifyError, SyntaxError):
-        print("refused")
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split("\n")[:-1] == ["2*x + 0.5", *["refused"] * 4]
 
 
 def test_many_threads_get_their_own_verdicts():

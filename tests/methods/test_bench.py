@@ -113,7 +113,7 @@ def test_one_setting_is_run_and_several_are_swept(monkeypatch):
         ({"problems": problems(2) + problems(1)}, "`problems` has to name each once, but has ...t., .0..."),
         ({"problems": [Problem(0, "Q", "7")]}, "`id`, `task` and `gold` of a problem have to be texts"),
         ({"problems": [Problem("0", "Q", 7)]}, "`id`, `task` and `gold` of a problem have to be texts"),
-        ({"problems": [Problem("1", "Q", "Z", kind="choice")]}, "`gold` has to be a letter from A to D"),
+        ({"problems": [Problem("1", "Q", "Z", kind="choice")]}, "`gold` has to be a letter from A to J"),
         ({"max_new_tokens": 0, "batch_size": 0}, "`max_new_tokens` has to .* `batch_size` has to be an integer"),
         ({"samples": 0}, "`samples` has to be an integer of at least 1, but is 0"),
         (

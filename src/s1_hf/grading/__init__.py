@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from s1_hf.forcing.report import UNCLOSED, EndedName
-from s1_hf.grading.equality import Comparison, SettledBy, checked_gold, compare, group_equivalent, is_equal
+from s1_hf.grading.equality import Comparison, SettledBy, checked_gold, compare, is_equal
 from s1_hf.grading.extraction import AnswerKind, Method, extract_answer, find_answer
 from s1_hf.grading.judge import Judge
+from s1_hf.grading.notation import right_side
 from s1_hf.grading.splitting import split_thinking
+from s1_hf.grading.voting import group_equivalent
 
 if TYPE_CHECKING:
     from s1_hf.forcing.formats import ThinkingFormat
@@ -28,10 +30,10 @@ class Grade:
     Args:
         correct (`bool`): also `False` if there is no answer, or nothing could settle it.
         extracted (`str`, *optional*): the answer as found; for a choice its letter.
-        method (`str`): where it was found: `"boxed"`, `"answer_line"`, `"phrase"` ("the answer is"), `"whole"`, or
-            `"none"` (see [`extract_answer`]).
-        settled_by (`str`): what decided: `"text"`, `"number"` or `"math_verify"` (see [`is_equal`]), `"letter"`,
-            `"judge"`, or `"none"`.
+        method (`str`): where it was found: `"boxed"`, `"field"`, `"answer_line"`, `"phrase"`, `"whole"`, or `"none"`
+            (see [`extract_answer`]).
+        settled_by (`str`): what decided: `"text"`, `"number"` (also a base, a time, cycles) or `"math_verify"` (see
+            [`is_equal`]), `"letter"`, `"judge"`, or `"none"`.
         reason (`str`): in words.
     """
 
@@ -54,12 +56,13 @@ def grade(
     question: str | None = None,
 ) -> Grade:
     """Grade one output: take the part after the thinking ([`split_thinking`]), find the final answer in it
-    ([`extract_answer`]), and compare that with `gold` ([`is_equal`]).
+    ([`extract_answer`]), and compare that with `gold` ([`is_equal`]). An equation also answers a question for its right
+    side: `(x+y)^2=81` is right where `gold` is 81.
 
     Thinking that never closed gives no answer, whatever it contains.
 
     The judge is asked only about an answer that the rules do not settle: they cannot find it, or they do not find it
-    equal and it is not a case of two plain numbers or two letters. Its verdict then counts.
+    equal and it is not a case of two plain numbers, times, bases or letters. Its verdict then counts.
 
     Args:
         output (`str` or [`Completion`]): the generated text, or a result of [`generate`].
@@ -98,7 +101,7 @@ def grade(
         reason = "no answer: thinking never closed" if answer is None else "no answer: nothing after the thinking"
         return Grade(False, None, "none", "none", reason)
     extracted, method = find_answer(answer, kind)
-    found = compare(gold, extracted, kind) if extracted else Comparison(None, "none", "no answer found by the rules")
+    found = _compared(gold, extracted, kind)
     if found.equal is None and judge is not None and question:
         found = _judged(judge(question, gold, extracted or answer), judge)
     return Grade(found.equal is True, extracted, method, found.by, found.reason)
@@ -112,6 +115,17 @@ def _parts(
     if format is not None or ended is not None:
         raise ValueError("`format` and `ended` have to be left out with a Completion, which has its own.")
     return output.thinking, None if output.report.ended in UNCLOSED else output.answer
+
+
+def _compared(gold: str, extracted: str | None, kind: AnswerKind) -> Comparison:
+    if extracted is None:
+        return Comparison(None, "none", "no answer found by the rules")
+    found = compare(gold, extracted, kind)
+    value = right_side(extracted) if kind == "math" and "=" not in gold else None
+    if found.equal is None and value is not None:  # (x+y)^2 = 81 answers a question for 81
+        by_value = compare(gold, value, kind)
+        return by_value if by_value.equal else found
+    return found
 
 
 def _judged(verdict: bool | None, judge: Judge) -> Comparison:

@@ -6,7 +6,6 @@ instruction (`9^{9^{9}}`). Here a watchdog thread in C ends the whole process; t
 
 from __future__ import annotations
 
-import ast
 import atexit
 import contextlib
 import faulthandler
@@ -18,15 +17,14 @@ import sys
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from s1_hf._lazy import require
 from s1_hf.isolation import without_working_folder
 
-TIME_LIMIT_S = 5.0  # for one comparison
+TIME_LIMIT_S = 5.0  # for one question: what does a formula say, or are two equal?
 MEMORY_LIMIT_BYTES = 4 << 30  # of address space, where the system keeps to it (Linux)
-PRECISION = 1e-6  # relative; math-verify's is absolute, so that all very small numbers would be equal
-MATH_VERIFYS_OWN_LIMIT_S = 86_400  # never reached, so that there is one limit
+FAR_APART = 1e-5  # relative; features further apart are of different formulas
 
 Verdict = Literal["equal", "different", "unparsed", "ended"]
 
@@ -36,27 +34,82 @@ _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from s1_hf.gr
 _idle: list[subprocess.Popen[str]] = []  # grows to the number of callers at one time
 
 
-@lru_cache(maxsize=4096)  # samples of one question repeat themselves
-def verify(gold: str, answer: str) -> Verdict:
-    """Whether math-verify takes two LaTeX expressions for equal; safe to call from any thread.
+class Reading(NamedTuple):
+    """What math-verify reads in a formula: `features` of it (see `symbolic.read`), `None` if it cannot be read;
+    `ended` if its process was ended before it knew."""
 
-    `"unparsed"`: one of them cannot be read. `"ended"`: the process was ended before it had an answer, by its time
-    limit of 5 seconds or for its memory.
+    features: dict[str, Any] | None
+    ended: bool = False
+
+    @property
+    def value(self) -> list[float] | None:
+        """The formula's value at a point, if it is known."""
+        return self.features["value"] if self.features else None
+
+
+@lru_cache(maxsize=4096)  # samples of one question repeat themselves; what took too long is not tried again
+def read(formula: str) -> Reading:
+    """What math-verify reads in a formula in LaTeX; safe to call from any thread.
 
     Raises:
         ModuleNotFoundError: math-verify is not installed.
         RuntimeError: it does not start; the message holds its own error.
     """
+    reply = _ask("read", formula)
+    return Reading(None, ended=True) if reply is None else Reading(reply[0])
+
+
+def verify(first: str, second: str) -> Verdict:
+    """Whether math-verify takes two formulas for equal, in either order; safe to call from any thread.
+
+    `"unparsed"`: one of them cannot be read. `"ended"`: the process was ended before it had an answer, by its time
+    limit of 5 seconds or for its memory. Raises what [`read`] raises.
+    """
+    readings = read(first), read(second)
+    if any(reading.ended for reading in readings):
+        return "ended"
+    if any(reading.features is None for reading in readings):
+        return "unparsed"
+    if not could_be_equal(*readings):
+        return "different"
+    return _verdict(*sorted((first, second)))
+
+
+def could_be_equal(first: Reading, second: Reading) -> bool:
+    """Whether the features of two formulas leave it possible that they are equal."""
+    one, other = first.features, second.features
+    if one is None or other is None:
+        return False
+    name = "ratio" if one["equation"] and other["equation"] else "value"
+    return one[name] is None or other[name] is None or _close(one[name], other[name])
+
+
+def _close(first: list[float], second: list[float]) -> bool:
+    """Whether two complex numbers, each with the size of what was added up to it, may be the same."""
+    size = max(map(abs, (*first, *second)))
+    return all(abs(one - other) <= FAR_APART * max(1.0, size) for one, other in zip(first[:2], second[:2], strict=True))
+
+
+@lru_cache(maxsize=4096)
+def _verdict(first: str, second: str) -> Verdict:
+    reply = _ask("compare", first, second)
+    if reply is None:
+        return "ended"
+    return "equal" if reply[0] else "different"
+
+
+def _ask(question: str, *formulas: str) -> list[Any] | None:
+    """The worker's reply, in a list; `None` if its process was ended."""
     process = _take()
-    verdict: Verdict | None = None
+    reply: list[Any] | None = None
     try:
-        verdict = _ask(process, gold, answer)
+        reply = _reply(process, [TIME_LIMIT_S, question, *formulas])
     finally:
-        if verdict is None:
+        if reply is None:
             _end(process)
         else:
             _idle.append(process)
-    return verdict or "ended"
+    return reply
 
 
 def _take() -> subprocess.Popen[str]:
@@ -83,10 +136,10 @@ def _take() -> subprocess.Popen[str]:
     return process
 
 
-def _ask(process: subprocess.Popen[str], gold: str, answer: str) -> Verdict | None:
+def _reply(process: subprocess.Popen[str], request: list[Any]) -> list[Any] | None:
     assert process.stdin and process.stdout  # as it was started
     try:
-        process.stdin.write(json.dumps([gold, answer, TIME_LIMIT_S]) + "\n")
+        process.stdin.write(json.dumps(request) + "\n")
         process.stdin.flush()
     except OSError:  # a broken pipe, which Windows calls an invalid argument
         return None
@@ -114,22 +167,25 @@ if hasattr(os, "register_at_fork"):  # a forked child must not talk on its paren
 
 
 def serve() -> None:
-    """Answer one JSON line [gold, answer, time limit in seconds] after the other, until there are no more."""
+    """Answer one JSON line [time limit in seconds, question, formulas...] after the other, until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ended by its caller, not by Ctrl-C
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii")
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, sys.stdout.fileno())  # math-verify prints
     _limit_memory()
-    compare = _comparison()
+    from s1_hf.grading import symbolic  # which imports math-verify
+
+    symbolic.prepare()
+    questions: dict[str, Callable[..., Any]] = {"read": symbolic.read, "compare": symbolic.compare}
     os.dup2(silence, sys.stderr.fileno())
     replies.write("ready\n")
     replies.flush()
     for line in sys.stdin:
-        gold, answer, limit = json.loads(line)
+        limit, question, *formulas = json.loads(line)
         faulthandler.dump_traceback_later(limit, exit=True)
-        verdict = compare(gold, answer)
+        answer = questions[question](*formulas)
         faulthandler.cancel_dump_traceback_later()
-        replies.write(json.dumps(verdict) + "\n")
+        replies.write(json.dumps([answer]) + "\n")
         replies.flush()
 
 
@@ -138,61 +194,3 @@ def _limit_memory() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
-
-
-def _numbers_and_symbols_only(evaluate: Callable[..., Any]) -> Callable[..., Any]:
-    """sympy's one way from text to `eval`, for the little that is needed of it."""
-
-    def eval_expr(code: str, *scopes: Any) -> Any:
-        nodes = list(ast.walk(ast.parse(code.strip(), mode="eval")))
-        names = {node.id for node in nodes if isinstance(node, ast.Name)}
-        if not names <= {"Integer", "Float", "Symbol"} or any(isinstance(node, ast.Attribute) for node in nodes):
-            raise ValueError(f"`{code}` is more than numbers and symbols.")
-        return evaluate(code, *scopes)
-
-    return eval_expr
-
-
-def _comparison() -> Callable[[str, str], Verdict]:
-    import math_verify
-    import sympy
-    import sympy.physics.units  # which `simplify` imports, and which evaluates names of its own
-    from sympy.parsing import sympy_parser
-
-    sympy_parser.eval_expr = _numbers_and_symbols_only(sympy_parser.eval_expr)
-    latex = [math_verify.LatexExtractionConfig(boxed_match_priority=0)]
-
-    @lru_cache(maxsize=256)
-    def parse(text: str) -> Any:
-        # In a box, so that the whole text is the formula; with no fallback to its numbers or to pieces of text.
-        parsed = math_verify.parse(
-            f"\\boxed{{{text}}}",
-            extraction_config=latex,
-            fallback_mode="no_fallback",
-            extraction_mode="first_match",
-            parsing_timeout=MATH_VERIFYS_OWN_LIMIT_S,
-        )
-        return _value(parsed[0]) if parsed else None
-
-    def _value(expression: Any) -> Any:
-        if isinstance(expression, sympy.Eq) and isinstance(expression.rhs, (sympy.Set, sympy.Tuple)):
-            expression = expression.rhs  # n = {1, 2}: math-verify 0.5 takes all such equations for equal
-        meaningless = isinstance(expression, sympy.Basic) and expression.has(sympy.zoo, sympy.nan)
-        return None if meaningless else expression  # 12:00 is read as 12/0
-
-    def _far_apart(first: Any, second: Any) -> bool:
-        if not all(isinstance(value, sympy.Expr) and value.is_number for value in (first, second)):
-            return False
-        apart, size = abs(sympy.N(first - second)), abs(sympy.N(first))
-        return bool(apart.is_comparable and size.is_comparable and apart > PRECISION * size)
-
-    def compare(gold: str, answer: str) -> Verdict:
-        first, second = parse(gold), parse(answer)
-        if first is None or second is None:
-            return "unparsed"
-        if isinstance(first, sympy.Set):  # math-verify knows an inequality for the gold of a set, not the reverse
-            second, first = first, second
-        equal = math_verify.verify(first, second, timeout_seconds=MATH_VERIFYS_OWN_LIMIT_S)
-        return "equal" if equal and not _far_apart(first, second) else "different"
-
-    return compare

@@ -136,7 +136,7 @@ def math_scorer() -> Scorer:
 
 @scorer(metrics=[accuracy(), stderr()], name="s1_choice")
 def choice_scorer() -> Scorer:
-    """inspect-ai's scorer for a letter from A to D."""
+    """inspect-ai's scorer for a letter from A to J."""
     return _scorer("choice")
 
 
