@@ -118,6 +118,8 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         self.rule = decoding_rule(generation_config)
         self.sampling = Sampling(generation_config if self.rule == "sample" else None)
         self.draws = SharedDraws() if draws is None else draws
+        if not isinstance(cuda_graph, bool):
+            raise TypeError(f"`cuda_graph` has to be True or False, but is {cuda_graph!r}.")
         self.cuda_graph = cuda_graph
         self.eos_token_ids = eos_ids(generation_config, tokenizer)
         if generation_config is None:  # chat models list their handovers and their padding among their ends
@@ -265,7 +267,7 @@ class BudgetForcingLogitsProcessor(LogitsProcessor):
         is_quiet = self._is_checked or self._rows.resumed is not None
         if not is_quiet:
             self.context.check_rows(input_ids)
-        if self.cuda_graph and not is_quiet:
+        if self.cuda_graph and self._rows.resumed is None:
             warn_about_graph(input_ids.device)
         self._limits = self._budgets.limits(self._start, input_ids.shape[1], rows, is_quiet)
         self.draws.begin()
