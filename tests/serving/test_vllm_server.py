@@ -194,7 +194,8 @@ def test_a_report_is_told_once_and_only_to_who_knows_the_key_and_the_tokens(clie
         return report
 
     assert "not known" in told("yours", choice.token_ids)["error"]
-    assert "are not what request 'mine' has generated" in told("mine", [5, 6, 7])["error"]
+    for ids in ([5, 6, 7], [], choice.token_ids[:1], choice.token_ids[:-1]):
+        assert "not known" in told("mine", ids)["error"]
     assert told("mine", choice.token_ids)["thinking_tokens"] == 16
     assert "not known" in told("mine", choice.token_ids)["error"]
     with pytest.raises(openai.BadRequestError, match="lacks `token_ids`"):
@@ -212,6 +213,26 @@ def test_without_the_key_nothing_is_told_or_judged(server):
         ):
             with pytest.raises(openai.AuthenticationError):
                 call()
+
+
+def test_nothing_generates_past_the_budgets(client):
+    """Every route of the server that takes a body, but those that are judged, or known to generate nothing."""
+    import httpx
+
+    root = str(client.base_url).removesuffix("/v1/")
+    paths = httpx.get(f"{root}/openapi.json").json()["paths"]
+    posts = {path for path, methods in paths.items() if methods.keys() - {"get", "head", "options"}}
+    assert {"/invocations", "/v1/chat/completions/batch"} < posts
+    judged = {"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"}
+    harmless = {"/tokenize", "/detokenize", "/ping", "/v1/messages/count_tokens", "/v1/responses/{response_id}/cancel"}
+    assert judged | harmless < posts
+    for path in posts - judged - harmless:
+        body, headers = {"model": MODEL, "messages": CHAT}, {"authorization": f"Bearer {KEY}"}
+        answer = httpx.post(root + path, json=body, headers=headers)
+        assert answer.status_code == 403 and "is not served here" in answer.json()["error"]["message"], path
+    for path in posts - harmless:
+        assert httpx.post(root + path, json=body).status_code == 401
+    assert httpx.post(f"{root}/tokenize", json={"model": MODEL, "prompt": QUESTION}).status_code == 200
 
 
 def test_the_model_is_named_as_it_was_asked_for(client):
