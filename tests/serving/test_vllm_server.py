@@ -144,6 +144,13 @@ def test_a_cap_beyond_all_numbers_is_none(client):
     assert ask(client, {"max_thinking_tokens": 10**30, "num_ignores": 0}).choices[0].s1_hf["ended"] == "natural"
 
 
+def test_an_answer_without_a_limit_has_none(client):
+    whole = counted(ask(client, {"num_ignores": 0}).choices[0].s1_hf)
+    for none in ("", None, 2**63, 10**30):
+        budget = {"num_ignores": 0, "max_answer_tokens": none}
+        assert counted(ask(client, budget).choices[0].s1_hf) == whole
+
+
 def test_efforts_are_budgets(client):
     reports = {}
     for effort in ("none", "low", "max"):
