@@ -209,6 +209,19 @@ def test_a_report_is_told_once_and_only_to_who_knows_the_key_and_the_tokens(clie
         client.post("/s1_hf/reports", body={"reports": [{"key": "mine"}]}, cast_to=object)
 
 
+@pytest.mark.parametrize(
+    "end", [{"stop": ["Final"]}, {"max_tokens": 10}, {"extra_body": {"stop_token_ids": [5]}}], ids=str
+)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_whatever_ends_a_request_it_has_its_report(client, end, stream):
+    """Stop strings are found some tokens late."""
+    if stream:
+        choice = streamed(ask(client, {"num_ignores": 0}, stream=True, **end))[1]
+    else:
+        (choice,) = ask(client, {"num_ignores": 0}, **end).choices
+    assert choice.s1_hf["tokens"] > 0 and choice.finish_reason == ("length" if "max_tokens" in end else "stop")
+
+
 def test_without_the_key_nothing_is_told_or_judged(server):
     import openai
 
