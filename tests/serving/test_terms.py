@@ -61,6 +61,18 @@ def test_numbers_beyond_64_bits_are_no_cap():
     assert Terms().asked({"max_thinking_tokens": 10**30}, {}) == {"max_thinking_tokens": 2**40}
 
 
+@pytest.mark.parametrize("none", ["", None, 2**40, 2**63, 10**30, 1e30], ids=str)
+@pytest.mark.parametrize("terms", [Terms(), TERMS], ids=["without", "with a limit of the server's"])
+def test_an_answer_without_a_limit_has_none(terms, none):
+    assert terms.asked({"max_answer_tokens": none}, {})["max_answer_tokens"] == 2**40
+
+
+@pytest.mark.parametrize("wrong", [0, -1, True, [], "5", 1.5, float("inf"), {}], ids=str)
+def test_a_limit_of_answers_that_is_none_is_refused(wrong):
+    with pytest.raises(ValueError, match="`max_answer_tokens` has to be an integer of at least 1"):
+        Terms().asked({"max_answer_tokens": wrong}, {})
+
+
 def test_terms_travel_as_json():
     there = Terms.from_dict(json.loads(json.dumps(TERMS.to_dict())))
     assert there == TERMS and Terms.from_dict({}) == Terms()

@@ -135,6 +135,13 @@ def test_a_cap_beyond_all_numbers_is_none(client):
     assert ask(client, {"max_thinking_tokens": 10**30, "num_ignores": 0}).choices[0].s1_hf["ended"] == "natural"
 
 
+def test_an_answer_without_a_limit_has_none(client):
+    whole = counted(ask(client, {"num_ignores": 0}).choices[0].s1_hf)
+    for none in ("", None, 2**63, 10**30):
+        body = {"vllm_xargs": {"num_ignores": 0, "max_answer_tokens": none}}
+        assert counted(ask(client, extra_body=body).choices[0].s1_hf) == whole
+
+
 def test_efforts_are_budgets(client):
     reports = {}
     for effort in ("none", "low", "max"):
@@ -218,7 +225,8 @@ def test_a_report_is_told_once_and_only_to_who_knows_the_key_and_the_tokens(clie
         return report
 
     assert "not known" in told("yours", choice.token_ids)["error"]
-    assert "not known" in told("mine", choice.token_ids[:-2])["error"]
+    for ids in ([], choice.token_ids[:-1], [*choice.token_ids, 5]):
+        assert "not known" in told("mine", ids)["error"]
     assert told("mine", choice.token_ids)["thinking_tokens"] == 16
     assert "not known" in told("mine", choice.token_ids)["error"]
     with pytest.raises(openai.BadRequestError, match="lacks `token_ids`"):

@@ -49,7 +49,7 @@ class Server:
         self.state = SimpleNamespace(vllm_config=config, args=SimpleNamespace(api_key=keys), engine_client=engine)
         self.asked: list[dict] = []
         self._answer = answer or {"choices": []}
-        self._app = VllmMiddleware(self._reply)
+        self.app = VllmMiddleware(self._reply)
 
     async def _reply(self, scope, receive, send):
         body = (await receive())["body"]
@@ -69,7 +69,7 @@ class Server:
 
         headers = [(b"authorization", f"Bearer {key}".encode())]
         scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "app": self}
-        asyncio.run(self._app(scope, receive, send))
+        asyncio.run(self.app(scope, receive, send))
         return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent[1:]))
 
 
@@ -124,12 +124,43 @@ def test_the_route_tells_reports():
     assert (status, said) == (200, {"reports": [REPORT]}) and server.asked == []
 
 
-def test_who_lacks_the_key_is_left_to_the_server():
-    """Which refuses: nothing is judged or told before."""
+def test_who_lacks_the_key_is_refused():
+    """Nothing is judged or told before, and nothing left to the server, which may read keys in another way."""
     server = Server(Terms(), Engine({(5,): REPORT}), keys=["right"])
-    for path in ("/v1/chat/completions", "/v1/s1_hf/reports"):
-        assert server.post({"max_thinking_tokens": 5}, path, key="wrong") == (200, {"choices": []})
+    for path in ("/v1/chat/completions", "/v1/s1_hf/reports", "/invocations"):
+        status, said = server.post({"max_thinking_tokens": 5}, path, key="wrong")
+        assert status == 401 and "wants a key" in said["error"]["message"] and server.asked == []
     assert server.post({"max_thinking_tokens": 5}, key="right")[0] == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/chat/completions/batch", "/invocations", "/inference/v1/generate", "/generative_scoring", "/v1/systemone",
+        "/cohere/v2/chat", "/v1/audio/transcriptions", "/v1/chat/completions/", "//v1/completions", "/of/a/plug-in",
+    ],
+)  # fmt: skip
+def test_what_would_generate_past_the_budgets_is_refused(path):
+    server = Server(Terms(), Engine({}))
+    status, said = server.post({"prompt": "a"}, path)
+    assert status == 403 and f"'{path}' is not served here" in said["error"]["message"] and server.asked == []
+
+
+@pytest.mark.parametrize("path", ["/tokenize", "/v1/messages/count_tokens", "/v1/responses/resp_1/cancel", "/sleep"])
+def test_what_generates_nothing_passes(path):
+    server = Server(Terms(), Engine({}))
+    assert server.post({"prompt": "a"}, path) == (200, {"choices": []}) and server.asked == [{"prompt": "a"}]
+
+
+def test_sockets_are_closed():
+    server = Server(Terms(), Engine({}))
+    sent: list[dict] = []
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(server.app({"type": "websocket", "path": "/v1/realtime", "app": server}, None, send))
+    assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
 def test_a_server_without_the_plug_in_does_not_start():

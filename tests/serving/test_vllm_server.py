@@ -144,6 +144,13 @@ def test_a_cap_beyond_all_numbers_is_none(client):
     assert ask(client, {"max_thinking_tokens": 10**30, "num_ignores": 0}).choices[0].s1_hf["ended"] == "natural"
 
 
+def test_an_answer_without_a_limit_has_none(client):
+    whole = counted(ask(client, {"num_ignores": 0}).choices[0].s1_hf)
+    for none in ("", None, 2**63, 10**30):
+        budget = {"num_ignores": 0, "max_answer_tokens": none}
+        assert counted(ask(client, budget).choices[0].s1_hf) == whole
+
+
 def test_efforts_are_budgets(client):
     reports = {}
     for effort in ("none", "low", "max"):
@@ -194,11 +201,25 @@ def test_a_report_is_told_once_and_only_to_who_knows_the_key_and_the_tokens(clie
         return report
 
     assert "not known" in told("yours", choice.token_ids)["error"]
-    assert "are not what request 'mine' has generated" in told("mine", [5, 6, 7])["error"]
+    for ids in ([5, 6, 7], [], choice.token_ids[:1], choice.token_ids[:-1]):
+        assert "not known" in told("mine", ids)["error"]
     assert told("mine", choice.token_ids)["thinking_tokens"] == 16
     assert "not known" in told("mine", choice.token_ids)["error"]
     with pytest.raises(openai.BadRequestError, match="lacks `token_ids`"):
         client.post("/s1_hf/reports", body={"reports": [{"key": "mine"}]}, cast_to=object)
+
+
+@pytest.mark.parametrize(
+    "end", [{"stop": ["Final"]}, {"max_tokens": 10}, {"extra_body": {"stop_token_ids": [5]}}], ids=str
+)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_whatever_ends_a_request_it_has_its_report(client, end, stream):
+    """Stop strings are found some tokens late."""
+    if stream:
+        choice = streamed(ask(client, {"num_ignores": 0}, stream=True, **end))[1]
+    else:
+        (choice,) = ask(client, {"num_ignores": 0}, **end).choices
+    assert choice.s1_hf["tokens"] > 0 and choice.finish_reason == ("length" if "max_tokens" in end else "stop")
 
 
 def test_without_the_key_nothing_is_told_or_judged(server):
@@ -212,6 +233,26 @@ def test_without_the_key_nothing_is_told_or_judged(server):
         ):
             with pytest.raises(openai.AuthenticationError):
                 call()
+
+
+def test_nothing_generates_past_the_budgets(client):
+    """Every route of the server that takes a body, but those that are judged, or known to generate nothing."""
+    import httpx
+
+    root = str(client.base_url).removesuffix("/v1/")
+    paths = httpx.get(f"{root}/openapi.json").json()["paths"]
+    posts = {path for path, methods in paths.items() if methods.keys() - {"get", "head", "options"}}
+    assert {"/invocations", "/v1/chat/completions/batch"} < posts
+    judged = {"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"}
+    harmless = {"/tokenize", "/detokenize", "/ping", "/v1/messages/count_tokens", "/v1/responses/{response_id}/cancel"}
+    assert judged | harmless < posts
+    for path in posts - judged - harmless:
+        body, headers = {"model": MODEL, "messages": CHAT}, {"authorization": f"Bearer {KEY}"}
+        answer = httpx.post(root + path, json=body, headers=headers)
+        assert answer.status_code == 403 and "is not served here" in answer.json()["error"]["message"], path
+    for path in posts - harmless:
+        assert httpx.post(root + path, json=body).status_code == 401
+    assert httpx.post(f"{root}/tokenize", json={"model": MODEL, "prompt": QUESTION}).status_code == 200
 
 
 def test_the_model_is_named_as_it_was_asked_for(client):

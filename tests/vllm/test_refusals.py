@@ -18,6 +18,7 @@ def params(**fields) -> SimpleNamespace:
         "n": 1,
         "thinking_token_budget": None,
         "ignore_eos": False,
+        "stop": [],
         "stop_token_ids": [],
         "extra_args": {"num_ignores": 1},
     }

@@ -65,9 +65,11 @@ def test_draws_follow_from_seed_and_position(seed):
     assert sampled(seed, 3, copies=3)[::3] == once
 
 
-def entered(requests: Requests, key: str | None = None, prompt: str = "ab", **budget) -> module.Row:
+def entered(
+    requests: Requests, key: str | None = None, prompt: str = "ab", has_stop_texts: bool = False, **budget
+) -> module.Row:
     tokenizer = setting("think")[0]
-    own = RequestSettings(budget=Budget(**budget), max_tokens=50, key=key)
+    own = RequestSettings(budget=Budget(**budget), max_tokens=50, key=key, has_stop_texts=has_stop_texts)
     row = requests.enter(own, tokenizer.encode(prompt), [])
     assert not isinstance(row, Refused), row.why
     return row
@@ -118,10 +120,13 @@ def test_tokens_that_are_taken_back_never_were(leaves):
     if leaves:
         requests.leave(rows[0], is_over=False)
         rows[0] = requests.enter(rows[0].settings, rows[0].prompt, rows[0].generated)
-    for _ in range(7):
+    for _ in range(3):
         step(requests, rows)
-    assert rows[0].generated == rows[1].generated[:10]
-    told = [requests.told(key, row.generated[:10]) for key, row in zip("ab", rows, strict=True)]
+    requests.leave(rows[1], is_over=True)
+    for _ in range(4):
+        step(requests, rows[:1])
+    assert rows[0].generated == rows[1].generated
+    told = [requests.told(key, row.generated) for key, row in zip("ab", rows, strict=True)]
     assert told[0] == told[1]
 
 
@@ -134,7 +139,7 @@ def test_a_row_that_is_not_known_ends_at_once():
     requests.decide([other, lost], [0, 1], torch.tensor([0, 3]), scores)
     assert int(scores[1].argmax()) == setting("think")[0].eos_token_id
     with pytest.raises(RuntimeError, match="not known any more"):
-        requests.told("lost", [3])
+        requests.told("lost", [3, setting("think")[0].eos_token_id])
 
 
 def test_an_impossible_budget_ends_at_once_and_says_why():
@@ -143,7 +148,7 @@ def test_an_impossible_budget_ends_at_once_and_says_why():
     refused = requests.enter(RequestSettings(budget=Budget(wait_text="a</think>"), key="a"), [1], [])
     assert isinstance(refused, Refused)
     with pytest.raises(RuntimeError, match="`wait_text` has to be free of delimiters"):
-        requests.told("a", [])
+        requests.told("a", [setting("think")[0].eos_token_id])
 
 
 def test_a_prompt_of_embeddings_is_refused():
@@ -175,7 +180,7 @@ def test_only_so_many_rows_are_kept(monkeypatch):
         requests.leave(row, is_over=False)
     assert len(requests._away) == 8 and len(requests._finished) == 3
     assert list(requests._by_key) == [str(i) for i in range(9, 20)]
-    with pytest.raises(RuntimeError, match="'0' is not known: those of the last 3"):
+    with pytest.raises(RuntimeError, match="'0' and these 1 tokens is not known: those of the last 3"):
         requests.told("0", [1])
 
 
@@ -245,21 +250,37 @@ def test_a_report_is_not_lost_by_asking_wrongly():
     row = entered(requests, "a", prompt="<think>", max_thinking_tokens=20)
     for _ in range(30):
         step(requests, [row])
-    for ids in ([], row.generated[:5]):
-        assert requests.told("a", ids).report.thinking_tokens == len(ids)
-    with pytest.raises(RuntimeError, match="These 3 tokens are not what request 'a' has generated"):
-        requests.told("a", [1, 2, 3])
+    refusals = set()
+    for ids in ([], row.generated[:1], row.generated[:5], row.generated[:-1], [1, 2, 3]):
+        for key in ("a", "b"):
+            with pytest.raises(RuntimeError) as caught:
+                requests.told(key, ids)
+            refusals.add(str(caught.value).replace(repr(key), "'a'").replace(f"these {len(ids)}", "these"))
+    assert len(refusals) == 1  # nor is told whether there is such a key
     assert requests.told("a", row.generated).report.thinking_tokens == 20
-    with pytest.raises(RuntimeError, match="The report of request 'a' is not known"):
+    with pytest.raises(RuntimeError, match="The report of request 'a' and these 30 tokens is not known"):
         requests.told("a", row.generated)
+
+
+def test_why_a_request_was_refused_is_not_told_to_who_lacks_its_one_token():
+    requests = Requests(setup_for("think"), CPU, 4)
+    requests.enter(RequestSettings(budget=Budget(wait_text="a</think>"), key="a"), [1], [])
+    for ids in ([], [3]):
+        with pytest.raises(RuntimeError, match="is not known"):
+            requests.told("a", ids)
+    with pytest.raises(RuntimeError, match="`wait_text` has to be free"):
+        requests.told("a", [setting("think")[0].eos_token_id])
 
 
 def test_a_report_of_fewer_tokens_than_were_computed():
     """A stop string ends a request some tokens late."""
     requests = Requests(setup_for("think"), CPU, 4)
-    row = entered(requests, "a", prompt="<think>", max_thinking_tokens=4)
+    row = entered(requests, "a", prompt="<think>", has_stop_texts=True, max_thinking_tokens=4)
     for _ in range(12):
         step(requests, [row])
+    for ids in (row.generated[:3], []):
+        with pytest.raises(RuntimeError, match="is not known"):
+            requests.told("a", ids)
     report = requests.told("a", row.generated[:6]).report
     assert report.thinking_tokens == 4 and report.ended == "cut" and len(report.forced) == 6
 

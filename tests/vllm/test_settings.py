@@ -24,7 +24,7 @@ from s1_hf.vllm.settings import (
 
 def params(extra: dict | None, **fields) -> SimpleNamespace:
     own = {"temperature": 0.0, "top_k": -1, "top_p": 1.0, "min_p": 0.0, "max_tokens": 50, "seed": None}
-    return SimpleNamespace(extra_args=extra, **(own | {"stop_token_ids": None} | fields))
+    return SimpleNamespace(extra_args=extra, **(own | {"stop": None, "stop_token_ids": None} | fields))
 
 
 def test_numbers_with_a_point_and_switches_in_words_are_understood():
@@ -86,7 +86,8 @@ def test_only_requests_that_ask_have_a_budget():
 
 
 def test_settings_are_read_off_the_parameters():
-    found = settings_of(params({KEY: "a", SEED: 3, "num_ignores": 1}, seed=9, stop_token_ids=[7, 5]), {})
+    found = settings_of(params({KEY: "a", SEED: 3, "num_ignores": 1}, seed=9, stop_token_ids=[7, 5], stop=["."]), {})
+    assert found.has_stop_texts
     assert (found.key, found.seed, found.stops, found.top_k) == ("a", 3, (5, 7), 0)
     assert found.is_greedy and settings_of(params({KEY: "a"}, seed=9), {}).seed == 9
     assert not settings_of(params({KEY: "a"}, temperature=0.5), {}).is_greedy

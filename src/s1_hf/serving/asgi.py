@@ -57,6 +57,11 @@ def error_of(message: str, status: int = 400) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": None, "code": status}}
 
 
+async def refuse_stranger(send: Send) -> None:
+    """The answer to who lacks the key."""
+    await send_json(send, 401, error_of("This server wants a key: `Authorization: Bearer KEY`.", 401))
+
+
 def has_key(scope: MutableMapping[str, Any], keys: Iterable[str]) -> bool:
     """Whether a request bears one of these keys; how long that takes tells nothing about them."""
     given = next((value for name, value in scope["headers"] if name.lower() == b"authorization"), b"")

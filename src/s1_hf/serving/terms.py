@@ -86,11 +86,8 @@ class Terms:
         for name in PER_PROMPT:
             if is_count(found.get(name)):
                 found[name] = min(found[name], NO_LIMIT)  # servers take 64 bits
-        answer = whole_number(given.get(ANSWER, self.defaults.get(ANSWER)))
-        if answer is not None:
-            if not is_count(answer) or answer < 1:
-                raise ValueError(f"`{ANSWER}` has to be an integer of at least 1, but is {shown(answer)}.")
-            found[ANSWER] = answer
+        if ANSWER in given or ANSWER in self.defaults:
+            found[ANSWER] = _answer_limit(given.get(ANSWER, self.defaults.get(ANSWER)))
         return found
 
     def _effort_of(self, body: dict[str, Any]) -> str | None:
@@ -104,6 +101,16 @@ class Terms:
                     del holder[name]
                 return value
         return None
+
+
+def _answer_limit(value: Any) -> int:
+    """`max_answer_tokens` as servers take it: a number of 64 bits, which replaces their own even where it is none."""
+    if value is None or (isinstance(value, str) and value == ""):
+        return NO_LIMIT
+    most = whole_number(value)
+    if not is_count(most) or most < 1:
+        raise ValueError(f"`{ANSWER}` has to be an integer of at least 1, but is {shown(most)}.")
+    return min(most, NO_LIMIT)
 
 
 def check_places(body: Mapping[str, Any], place: str) -> None:

@@ -145,7 +145,7 @@ class TransformersMiddleware:
         found: list[dict[str, Any]] = []
         for key, ids in wanted_in(body):
             told = self._told.get(key)
-            if told is None or told.token_ids != ids[: len(told.token_ids)]:
+            if told is None or told.token_ids != ids:
                 found.append({"error": f"The report of request {key!r} and these {len(ids)} tokens is not known."})
                 continue
             self._forget(key)

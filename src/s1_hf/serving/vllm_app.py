@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import uuid
 from collections.abc import Mapping, MutableMapping
 from types import SimpleNamespace
@@ -18,7 +19,18 @@ from s1_hf.forcing.budget import NAMES
 from s1_hf.forcing.values import is_count, shown
 from s1_hf.records import parse
 from s1_hf.serving.answers import Edited, Thinking
-from s1_hf.serving.asgi import App, Receive, Send, error_of, has_key, read_body, replaying, send_json, with_length
+from s1_hf.serving.asgi import (
+    App,
+    Receive,
+    Send,
+    error_of,
+    has_key,
+    read_body,
+    refuse_stranger,
+    replaying,
+    send_json,
+    with_length,
+)  # fmt: skip
 from s1_hf.serving.reports import ROUTE, wanted_in
 from s1_hf.serving.terms import SECTION, Terms, check_places
 from s1_hf.vllm.options import PROCESSOR
@@ -27,7 +39,17 @@ from s1_hf.vllm.settings import KEY, OURS, settings_of
 from s1_hf.vllm.setup import Setup
 
 _GENERATING = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
+_READING = ("GET", "HEAD", "OPTIONS")
+_OTHERS = re.compile(
+    "/tokenize|/detokenize|/ping|/v1/messages/count_tokens|/v1/responses/[^/]+/cancel|/v1/(un)?load_lora_adapter"
+    "|/(start|stop)_profile|/sleep|/wake_up|/reset_(prefix|mm|encoder)_cache"
+)
+"""Routes that change or work out something, and generate nothing. vLLM has more that generate than are judged here,
+some without its key (`/invocations`), and plug-ins add theirs: what is not known to be harmless does not pass."""
 _LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_NOT_SERVED = (
+    f"{{}} is not served here, where every request is to have its budget. What generates is {', '.join(_GENERATING)}."
+)
 
 
 class VllmMiddleware:
@@ -44,15 +66,25 @@ class VllmMiddleware:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """A request, or the start of the server."""
-        if scope["type"] not in ("http", "lifespan"):
-            return await self._app(scope, receive, send)
+        if scope["type"] == "websocket":  # they generate, and no budget comes with them
+            return await send({"type": "websocket.close", "code": 1008})
         state = scope["app"].state
         if self._setup is None:
             self._prepare(state.vllm_config)
-        path = scope["path"].removeprefix(scope.get("root_path", "")) if scope["type"] == "http" else ""
-        is_ours = scope.get("method") == "POST" and path in (*_GENERATING, ROUTE)
-        if not is_ours or not _may_ask(scope, state.args):
-            return await self._app(scope, receive, send)  # the server itself answers those who lack its key
+        if scope["type"] == "lifespan" or scope["method"] in _READING:
+            return await self._app(scope, receive, send)
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if _OTHERS.fullmatch(path):
+            return await self._app(scope, receive, send)
+        if not _may_ask(scope, state.args):
+            return await refuse_stranger(send)
+        if scope["method"] != "POST" or path not in (*_GENERATING, ROUTE):
+            return await send_json(send, 403, error_of(_NOT_SERVED.format(shown(path)), 403))
+        return await self._judge(scope, path, receive, send)
+
+    async def _judge(self, scope: MutableMapping[str, Any], path: str, receive: Receive, send: Send) -> None:
+        """A request to generate, or for reports."""
+        state = scope["app"].state
         body = await read_body(receive)
         if body is None:
             return None
@@ -133,6 +165,7 @@ def _params_of(body: Mapping[str, Any]) -> SimpleNamespace:
         extra_args=body["vllm_xargs"],
         max_tokens=limits[0] if limits else None,
         seed=None,
+        stop=body.get("stop"),
         stop_token_ids=stops if isinstance(stops, list) and all(map(is_count, stops)) else None,
         structured_outputs=body.get("structured_outputs") or (wanted if is_structured else None),
         thinking_token_budget=body.get("thinking_token_budget"),

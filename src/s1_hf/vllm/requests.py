@@ -24,7 +24,7 @@ MOST_TOKENS_AWAY = 2_000_000
 """Of requests that have left the batch and may come back, whose prompts and outputs are kept: some 150 MB. However long
 they are, four times as many as the engine runs at once are kept."""
 FEWER = 8
-"""A request's output may lack so many of the tokens that were computed, as where a stop string ended it."""
+"""The output of a request that a stop string ended may lack so many of the tokens that were computed."""
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ class Requests:
                 scores[place, self._setup.eos[0]] = RAISED
 
     def told(self, key: str, ids: Sequence[int]) -> Told:
-        """What happened to the request of that name that generated `ids`, or began so; forgotten if they are all.
+        """What happened to the request of that name that generated `ids`, all of them; forgotten with that.
 
         Raises:
             RuntimeError: it is not known, any more or at all, or it was refused, or it generated something else.
@@ -161,22 +161,28 @@ class Requests:
         found: Row | None = None
         for row in self._by_key.get(key, []):
             if isinstance(row, Refused):
-                self._forget(row)
-                raise RuntimeError(row.why)
+                if ids and ids[-1] in self._setup.eos:
+                    self._forget(row)
+                    raise RuntimeError(row.why)
+                continue
             row.settle()
             # Of several outputs of one prompt, the one that led to these tokens; the last may not have been seen here.
-            if row.has_written(ids) and (found is None or row.forced_next() in ids[-1:]):
+            if self._are_all(row, ids) and (found is None or row.forced_next() in ids[-1:]):
                 found = row
-        if found is None and key in self._by_key:
-            raise RuntimeError(f"These {len(ids)} tokens are not what request {key!r} has generated.")
-        if found is None:
+        if found is None:  # in the same words, whether or not there is such a key
             raise RuntimeError(
-                f"The report of request {key!r} is not known: those of the last {MOST_REPORTS:,} finished requests are "
-                "kept, until they are fetched."
+                f"The report of request {key!r} and these {len(ids)} tokens is not known: those of the last "
+                f"{MOST_REPORTS:,} finished requests are kept, until they are fetched."
             )
-        if ids and len(ids) + FEWER >= found.taken:
-            self._forget(found)
+        self._forget(found)
         return found.told(ids)
+
+    def _are_all(self, row: Row, ids: Sequence[int]) -> bool:
+        """Whether a row has generated these ids, and nothing more but what was computed beyond its end."""
+        if not ids or not row.has_written(ids):
+            return False
+        is_ended = ids[-1] in (*self._setup.eos, *row.settings.stops)
+        return is_ended or row.taken - len(ids) <= (FEWER if row.settings.has_stop_texts else 0)
 
     # -- rows that are not in the batch -------------------------------------------------------------------------
 

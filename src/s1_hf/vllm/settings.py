@@ -45,6 +45,7 @@ class RequestSettings:
         top_k (`int`): 0 is all tokens.
         seed (`int`, *optional*): of the request's draws.
         stops (`tuple[int, ...]`): ids that end the sequence, besides the engine's.
+        has_stop_texts (`bool`): whether texts end it, which are found after more tokens were computed.
         key (`str`, *optional*): the name of its report; without one none is kept.
         max_answer_tokens, give_up_after (`int`, *optional*): of answer, and of thinking, at which it ends.
         start (`tuple[int, ...]`, *optional*): the state it starts in; by default its prompt is read.
@@ -59,6 +60,7 @@ class RequestSettings:
     min_p: float = 0.0
     seed: int | None = None
     stops: tuple[int, ...] = ()
+    has_stop_texts: bool = False
     key: str | None = None
     max_answer_tokens: int | None = None
     give_up_after: int | None = None
@@ -97,6 +99,7 @@ def settings_of(params: Any, defaults: Mapping[str, Any]) -> RequestSettings:
         min_p=params.min_p,
         seed=params.seed if seed is None else seed,
         stops=tuple(sorted(params.stop_token_ids or ())),
+        has_stop_texts=bool(params.stop),
         key=extra.get(KEY),
         max_answer_tokens=extra.get(ANSWER),
         give_up_after=extra.get(GIVE_UP),
