@@ -88,8 +88,16 @@ WRONG = [
     ({"max_answer_tokens": 0}, "`max_answer_tokens` has to be an integer of at least 1"),
     ({"loop_guard": "maybe"}, "`loop_guard` has to be true"),
     ({"max_new_tokens": 5000}, "`max_new_tokens` has to leave room for the prompt"),
-    ({"num_beams": "many"}, ""),
-    ({"penalty_alpha": 0.6}, "is not supported"),
+    ({"num_beams": "many"}, "`num_beams` has to be an integer from 1 to 8"),
+    ({"num_beams": 1000}, "`num_beams` has to be an integer from 1 to 8"),
+    ({"max_time": "soon"}, "`max_time` has to be a number above 0"),
+    ({"eos_token_id": "end"}, "`eos_token_id` has to be the id of a token"),
+    ({"penalty_alpha": 0.6}, "`penalty_alpha` is no setting of `generation_config`"),
+    ({"_from_model_config": True, "max_thinking_tokens": 5}, "`_from_model_config` is no setting"),
+    ({"return_dict_in_generate": True}, "`return_dict_in_generate` is no setting"),
+    ({"is_assistant": True}, "`is_assistant` is no setting"),
+    ({"sequence_bias": []}, "`sequence_bias` is no setting"),
+    ({"cache_implementation": "static"}, "`cache_implementation` is no setting"),
 ]
 
 

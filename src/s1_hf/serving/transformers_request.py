@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,10 +15,10 @@ from s1_hf.forcing.decisions import Field
 from s1_hf.forcing.flat import from_flat, whole_number
 from s1_hf.forcing.formats import ThinkingFormat
 from s1_hf.forcing.values import is_count, shown
-from s1_hf.generation.exported import IN_CONFIG
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 from s1_hf.records import parse
 from s1_hf.serving.terms import ANSWER, check_places
+from s1_hf.serving.transformers_settings import check_settings, is_finite
 from s1_hf.vllm.settings import CHECKED, GIVE_UP, KEY, SEED, START, STEPS
 
 if TYPE_CHECKING:
@@ -30,16 +29,15 @@ if TYPE_CHECKING:
 _XARGS = (*NAMES, ANSWER, KEY, SEED, GIVE_UP, START, STEPS, CHECKED)
 """What the `vllm_xargs` of a request may hold here."""
 
-_IS_NUMBER = lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)  # noqa: E731
 _POSITIVE = (lambda value: is_count(value) and value >= 1, "an integer of at least 1")
 
 _NUMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "temperature": (lambda value: _IS_NUMBER(value) and value >= 0, "a number of at least 0"),
-    "top_p": (lambda value: _IS_NUMBER(value) and 0 < value <= 1, "a number above 0 and at most 1"),
-    "min_p": (lambda value: _IS_NUMBER(value) and 0 <= value <= 1, "a number from 0 to 1"),
+    "temperature": (lambda value: is_finite(value) and value >= 0, "a number of at least 0"),
+    "top_p": (lambda value: is_finite(value) and 0 < value <= 1, "a number above 0 and at most 1"),
+    "min_p": (lambda value: is_finite(value) and 0 <= value <= 1, "a number from 0 to 1"),
     "top_k": (lambda value: is_count(value) and value >= -1, "an integer"),
-    "repetition_penalty": (lambda value: _IS_NUMBER(value) and value > 0, "a number above 0"),
-    "frequency_penalty": (lambda value: _IS_NUMBER(value) and value > -1, "a number above -1"),
+    "repetition_penalty": (lambda value: is_finite(value) and value > 0, "a number above 0"),
+    "frequency_penalty": (lambda value: is_finite(value) and value > -1, "a number above -1"),
     "seed": (lambda value: is_count(value) and -(2**63) <= value < 2**63, "an integer of 64 bits"),
     "max_completion_tokens": _POSITIVE,
     "max_output_tokens": _POSITIVE,
@@ -173,13 +171,7 @@ def _config_in(given: Any) -> dict[str, Any]:
     found = parse(given, "`generation_config`", strict=False) if isinstance(given, str) else given
     if not isinstance(found, dict):
         raise ValueError(f"`generation_config` has to be a JSON object, but is {shown(given)}.")
-    unknown = [name for name in found if name not in (*IN_CONFIG, *vars(GenerationConfig()))]
-    check_spelling(unknown, IN_CONFIG)
-    if unknown:
-        raise ValueError(
-            f"`{unknown[0]}` is no setting of `generation_config`. About budgets there are "
-            f"{', '.join(f'`{name}`' for name in IN_CONFIG)}."
-        )
+    check_settings(found)
     return dict(found)
 
 
