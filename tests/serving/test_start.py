@@ -112,6 +112,34 @@ def test_the_exported_model_lies_in_the_working_folder_while_it_is_served():
     assert Path.cwd() == before and not folder.exists()
 
 
+@pytest.mark.parametrize("cors", [True, False])
+def test_browsers_may_ask_for_permission_without_a_key_where_that_is_wanted(cors, monkeypatch):
+    cli = pytest.importorskip("transformers.cli.transformers")
+    server = pytest.importorskip("transformers.cli.serving.server")
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.cors import CORSMiddleware
+    from starlette.testclient import TestClient
+
+    from s1_hf.serving.transformers_app import Served
+
+    statuses = []
+
+    def build():
+        return Starlette(middleware=[Middleware(CORSMiddleware, allow_origins=["*"], allow_headers=["*"])] * cors)
+
+    def serve(*_, **__):
+        client = TestClient(server.build_server())
+        asking = {"origin": "http://a", "access-control-request-method": "GET"}
+        statuses.append(client.options("/v1/models", headers=asking).status_code)
+        statuses.append(client.get("/v1/models").status_code)
+
+    monkeypatch.setattr(server, "build_server", build)
+    monkeypatch.setattr(cli, "app", serve)
+    start.run_transformers([], Served("m", None, None, None, ("key",)))
+    assert statuses == [200 if cors else 401, 401]
+
+
 def test_what_is_missing_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "fastapi", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 's1-hf\[serve\]'"):

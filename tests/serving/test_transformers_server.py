@@ -246,6 +246,17 @@ def test_without_the_key_nothing_is_told(server):
                 call()
 
 
+@pytest.mark.parametrize("method", ["OPTIONS", "GET", "PUT", "HEAD"])
+def test_the_key_holds_for_all_methods_and_there_are_no_options(client, method):
+    import httpx
+
+    for route in ("chat/completions", "models", "../reset", "nowhere"):
+        url = f"{client.base_url}{route}"
+        assert httpx.request(method, url).status_code == 401
+        status = httpx.request(method, url, headers={"authorization": f"Bearer {client.api_key}"}).status_code
+        assert status == 405 if method == "OPTIONS" else status < 500
+
+
 def test_no_client_loads_another_model_or_unloads_this_one(client):
     """With another model could come its code."""
     import openai
@@ -279,6 +290,34 @@ def test_the_server_outlives_nonsense(client):
         answer = httpx.post(f"{client.base_url}chat/completions", content=content, headers=headers)
         assert answer.status_code == 400 and "request" in answer.json()["error"]["message"], answer.text
     assert ask(client, {"max_thinking_tokens": 4}).choices[0].s1_hf["ended"] == "cut"
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("chat/completions", {}),
+        ("chat/completions", {"messages": [{}]}),
+        ("chat/completions", {"messages": CHAT, "stop": []}),
+        ("chat/completions", {"messages": CHAT, "chat_template_kwargs": {"tokenize": False}}),
+        ("completions", {"prompt": ""}),
+        ("responses", {"input": [{}]}),
+    ],
+    ids=json.dumps,
+)
+def test_another_shape_is_refused_by_what_is_asked(client, route, body):
+    import openai
+
+    with pytest.raises(openai.BadRequestError, match="lacks|has to|surrogate"):
+        client.post(f"/{route}", body={"model": MODEL, **body}, cast_to=object)
+
+
+def test_a_bias_makes_a_token_likely(client):
+    token = embedded.load()[1].convert_tokens_to_ids("Lamp")
+    for route, body in (("chat/completions", {"messages": CHAT}), ("completions", {"prompt": QUESTION})):
+        more = {"model": MODEL, "logit_bias": {str(token): 100}, "max_tokens": 5, "return_token_ids": True}
+        none = {"generation_config": {"num_ignores": 0}}
+        (choice,) = client.post(f"/{route}", body={**body, **more, **none}, cast_to=object)["choices"]
+        assert choice["token_ids"][-3:] == [token] * 3  # the first ones can be forced
 
 
 def test_the_example_runs(server, monkeypatch, capsys):

@@ -155,6 +155,7 @@ def run_transformers(arguments: Sequence[str], served: Any) -> None:
         ValueError: it does not take an argument. KeyboardInterrupt: it was stopped by Ctrl-C.
     """
     import click
+    from starlette.middleware import cors
     from transformers.cli import transformers as command
     from transformers.cli.serving import server
 
@@ -165,6 +166,8 @@ def run_transformers(arguments: Sequence[str], served: Any) -> None:
     def with_middleware(*args: Any, **kwargs: Any) -> Any:
         app = build(*args, **kwargs)
         app.add_middleware(TransformersMiddleware, served=served)
+        # `--enable-cors` comes first: browsers ask, without a key, whether they may send one
+        app.user_middleware.sort(key=lambda one: getattr(one.cls, "__module__", None) != cors.__name__)
         return app
 
     server.build_server = with_middleware

@@ -19,6 +19,7 @@ from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 from s1_hf.records import parse
 from s1_hf.serving.terms import ANSWER, check_places
 from s1_hf.serving.transformers_settings import check_settings, is_finite
+from s1_hf.serving.transformers_shape import biases
 from s1_hf.vllm.settings import CHECKED, GIVE_UP, KEY, SEED, START, STEPS
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ _NUMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "min_p": (lambda value: is_finite(value) and 0 <= value <= 1, "a number from 0 to 1"),
     "top_k": (lambda value: is_count(value) and value >= -1, "an integer"),
     "repetition_penalty": (lambda value: is_finite(value) and value > 0, "a number above 0"),
-    "frequency_penalty": (lambda value: is_finite(value) and value > -1, "a number above -1"),
     "seed": (lambda value: is_count(value) and -(2**63) <= value < 2**63, "an integer of 64 bits"),
     "max_completion_tokens": _POSITIVE,
     "max_output_tokens": _POSITIVE,
@@ -110,12 +110,15 @@ class Reader:
         twice = [name for name in config if name in xargs]
         if twice:
             raise ValueError(f"`{twice[0]}` stands in `vllm_xargs` and in `generation_config`. Leave one of them out.")
-        _check_template(body.get("chat_template_kwargs"))
         asked = self._terms.asked({**config, **xargs}, body)
         if not asked and "reasoning_effort" in body and path != "/v1/chat/completions":
             del body["reasoning_effort"]
         config = {name: value for name, value in config.items() if name not in (*NAMES, ANSWER)}
+        _check_limits(body, config)
         is_sampled = _take_decoding(body, config, self._model_config)
+        bias = biases(body.pop("logit_bias", {}), len(self._tokenizer))
+        if bias:
+            config["sequence_bias"] = bias
         self._check(asked, config, body)
         if path == "/v1/responses":
             body.setdefault("stream", False)  # as OpenAI's API has it, and this server has not
@@ -196,9 +199,12 @@ def _xargs_in(given: Any) -> dict[str, Any]:
     return dict(given)
 
 
-def _check_template(given: Any) -> None:
-    if isinstance(given, dict) and "chat_template" in given:
-        raise ValueError("`chat_template_kwargs` has to do without a `chat_template`: a request's is not run here.")
+def _check_limits(body: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` for two limits, of which the server would take the one in the body without a word."""
+    outer = [name for name in _LIMITS if body.get(name) is not None]
+    inner = [name for name in ("max_new_tokens", "max_length") if config.get(name) is not None]
+    if outer and inner:
+        raise ValueError(f"`{outer[0]}` and `{inner[0]}` in `generation_config` say the same. Leave one of them out.")
 
 
 def _take_decoding(body: dict[str, Any], config: dict[str, Any], model_config: GenerationConfig) -> bool:
