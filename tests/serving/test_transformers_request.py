@@ -107,3 +107,20 @@ def test_one_limit_is_enough(reader, outer, inner):
 def test_biases_are_numbers_for_tokens(reader, bias):
     with pytest.raises(ValueError, match="`logit_bias` has to"):
         reader.read({"logit_bias": bias}, CHAT)
+
+
+@pytest.mark.parametrize("place", ["generation_config", "vllm_xargs"])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Wait, then. " * 2500, "at most 4,000 characters in all, but has 30,000"),
+        (["Wait, then. "] * 350, "at most 4,000 characters in all, but has 4,200"),
+        (["a"] * 17, "at most 16 texts, but is 17"),
+        ("1 2 " * 600, "fit into the context of 1,024 tokens, but has"),
+    ],
+    ids=["long", "long in all", "many", "longer than the context"],
+)
+def test_texts_without_end_are_refused_before_anything_is_made_of_them(reader, monkeypatch, place, text, message):
+    monkeypatch.setattr(Reader, "_check", None)
+    with pytest.raises(ValueError, match=f"`wait_text` has to .*{message}"):
+        reader.read({place: {"wait_text": text}}, CHAT)

@@ -15,6 +15,7 @@ from s1_hf.forcing.decisions import Field
 from s1_hf.forcing.flat import from_flat, whole_number
 from s1_hf.forcing.formats import ThinkingFormat
 from s1_hf.forcing.values import is_count, shown
+from s1_hf.generation.exported import IN_CONFIG
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 from s1_hf.records import parse
 from s1_hf.serving.terms import ANSWER, check_places
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from s1_hf.serving.terms import Terms
+
+MOST_IN_TEXTS, MOST_TEXTS = 4000, 16
+"""Characters and texts of a request's `wait_text` and the like: 4,000 characters take about 2 seconds to work out."""
 
 _XARGS = (*NAMES, ANSWER, KEY, SEED, GIVE_UP, START, STEPS, CHECKED)
 """What the `vllm_xargs` of a request may hold here."""
@@ -110,6 +114,7 @@ class Reader:
         twice = [name for name in config if name in xargs]
         if twice:
             raise ValueError(f"`{twice[0]}` stands in `vllm_xargs` and in `generation_config`. Leave one of them out.")
+        self._check_texts({**config, **xargs})
         asked = self._terms.asked({**config, **xargs}, body)
         if not asked and "reasoning_effort" in body and path != "/v1/chat/completions":
             del body["reasoning_effort"]
@@ -138,6 +143,24 @@ class Reader:
             returns_ids=bool(returns_ids),
             skips_special=bool(skips_special),
         )
+
+    def _check_texts(self, given: Mapping[str, Any]) -> None:
+        """Raises a `ValueError` for texts of a budget that would keep the server busy before they are refused."""
+        for name in IN_CONFIG:
+            value = given.get(name)
+            texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+            length = sum(map(len, texts))
+            if length > MOST_IN_TEXTS:
+                raise ValueError(
+                    f"`{name}` has to have at most {MOST_IN_TEXTS:,} characters in all, but has {length:,}."
+                )
+            if len(texts) > MOST_TEXTS:
+                raise ValueError(f"`{name}` has to be at most {MOST_TEXTS} texts, but is {len(texts):,}.")
+            tokens = max((len(self._tokenizer.tokenize(text)) for text in texts), default=0)
+            if self._context is not None and tokens > self._context:
+                raise ValueError(
+                    f"`{name}` has to fit into the context of {self._context:,} tokens, but has {tokens:,} itself."
+                )
 
     def _check(self, asked: Mapping[str, Any], config: Mapping[str, Any], body: Mapping[str, Any]) -> None:
         """Raises a `ValueError` for a budget that this model, or this way of decoding, cannot have."""
