@@ -311,6 +311,14 @@ def test_another_shape_is_refused_by_what_is_asked(client, route, body):
         client.post(f"/{route}", body={"model": MODEL, **body}, cast_to=object)
 
 
+def test_a_body_without_end_is_refused(client):
+    import openai
+
+    with pytest.raises((openai.APIStatusError, openai.APIConnectionError)) as caught:
+        ask(client, {"wait_text": "a" * 16_000_000})
+    assert getattr(caught.value, "status_code", 413) == 413  # else the client was still writing when it was told
+
+
 def test_a_bias_makes_a_token_likely(client):
     token = embedded.load()[1].convert_tokens_to_ids("Lamp")
     for route, body in (("chat/completions", {"messages": CHAT}), ("completions", {"prompt": QUESTION})):

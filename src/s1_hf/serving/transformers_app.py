@@ -101,7 +101,7 @@ class TransformersMiddleware:
             return await send_json(send, 200, self._models())
         if scope["method"] != "POST" or path not in (*_GENERATING, ROUTE):
             return await self._app(scope, receive, send)
-        body = await read_body(receive)
+        body = await read_body(receive, send)
         if body is None:
             return None
         try:
