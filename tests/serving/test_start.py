@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from s1_hf import Budget, Effort, embedded
 from s1_hf.serving import start
 from s1_hf.serving.start import (
+    check_port,
     check_transformers,
     exported,
     is_loopback,
@@ -33,6 +35,18 @@ TERMS = Terms.of(Budget(num_ignores=2, wait_text="Hmm", cut_window=5, max_thinki
 )  # fmt: skip
 def test_where_only_this_machine_reaches_a_server(host, only_here):
     assert is_loopback(host) is only_here
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_where_somebody_listens_nobody_else_can(host):
+    with socket.socket(*socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0][:2]) as other:
+        other.bind((host, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ValueError, match=f"cannot listen at {host}:{port}: .* Choose another `--port`"):
+            check_port(host, port)
+    check_port(host, port)
+    check_port("no.such.host.invalid", port)
 
 
 def config_in(arguments: list[str]) -> dict:

@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,26 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def check_port(host: str, port: int) -> None:
+    """Raises a `ValueError` if a server cannot listen there, which the stock servers find out once they have loaded.
+
+    A host that is not known here is left to them.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        one = socket.socket(family, kind)
+    except OSError:
+        return
+    with one:
+        if os.name == "posix":  # as servers do; Windows would let two listen
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(address)
+        except OSError as error:
+            said = f"A server cannot listen at {host}:{port}: {error.strerror}. Choose another `--port`, or `--host`."
+            raise ValueError(said) from None
 
 
 # -- vLLM -----------------------------------------------------------------------------------------------------------
