@@ -33,6 +33,7 @@ def started(monkeypatch):
     monkeypatch.setattr(start, "become", lambda command, environment: found.append((command, environment)))
     monkeypatch.setattr(start, "run_transformers", lambda arguments, served: found.append((arguments, served)))
     monkeypatch.setattr(start, "check_transformers", lambda: None)
+    monkeypatch.setattr(start, "check_port", lambda host, port: None)  # somebody may listen there
     monkeypatch.setattr("s1_hf.vllm.installed.check_installed", lambda: None)
     for name in ("S1_HF_API_KEY", "VLLM_API_KEY"):
         monkeypatch.delenv(name, raising=False)
@@ -76,7 +77,24 @@ def test_the_stock_servers_line_is_shown(engine, monkeypatch, started, capsys):
     assert shown.startswith(f"{engine} serve ") and started == [] and "secret" not in shown
 
 
-def test_an_exported_folder_brings_its_own_budget_which_the_command_may_replace(monkeypatch, started, tmp_path):
+def test_the_line_of_transformers_is_shown_with_what_its_folder_is(monkeypatch, started, capsys):
+    assert run(monkeypatch, "serve", "embedded", "--num-ignores", "1", "--show-command") == 0
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert "a folder that exists only while s1-hf serve runs" in said and "with this budget: 1 ignore." in said
+
+
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
+def test_a_port_in_use_is_told_before_anything_is_loaded(engine, monkeypatch, started, capsys):
+    def refuse(host, port):
+        raise ValueError(f"Nobody listens at {host}:{port}.")
+
+    monkeypatch.setattr(start, "check_port", refuse)
+    monkeypatch.setattr(start, "exported", None)
+    assert run(monkeypatch, "serve", "embedded", "--engine", engine, "--port", "8001") == 2
+    assert "Nobody listens at 127.0.0.1:8001." in capsys.readouterr().err and started == []
+
+
+def test_an_exported_folder_brings_its_own_budget_which_the_command_may_change(monkeypatch, started, tmp_path):
     out = str(tmp_path / "lamps")
     assert run(monkeypatch, "export", "embedded", out, "--max-thinking-tokens", "16", "--max-answer-tokens", "9") == 0
     assert exported_settings(tmp_path / "lamps")["budget"] == Budget(max_thinking_tokens=16)
@@ -84,7 +102,8 @@ def test_an_exported_folder_brings_its_own_budget_which_the_command_may_replace(
     run(monkeypatch, "serve", out, "--num-ignores", "1")
     (_, own), (_, others) = started
     assert own.reader.read({}, "/v1/completions").config == {"max_thinking_tokens": 16, "max_answer_tokens": 9}
-    assert others.reader.read({}, "/v1/completions").config == {"num_ignores": 1} and own.name == "lamps"
+    changed = {"max_thinking_tokens": 16, "num_ignores": 1, "max_answer_tokens": 9}
+    assert others.reader.read({}, "/v1/completions").config == changed and own.name == "lamps"
 
 
 def test_efforts_may_be_ones_own_or_the_servers(monkeypatch, started, tmp_path):

@@ -28,6 +28,21 @@ def test_a_body_is_read_to_its_end_and_one_that_is_cut_off_is_none():
     assert asyncio.run(read_body(receiving(part(b"a", True), {"type": "http.disconnect"}))) is None
 
 
+def test_a_body_without_end_is_refused_while_it_is_read():
+    sent, read = [], []
+
+    async def receive():
+        read.append(1)
+        return part(bytes(1_000_000), True)
+
+    async def send(message):
+        sent.append(message)
+
+    assert asyncio.run(read_body(receive, send)) is None
+    assert sent[0]["status"] == 413 and "at most 16,000,000 bytes" in json.loads(sent[1]["body"])["error"]["message"]
+    assert len(read) == 17
+
+
 def test_a_body_is_read_again_and_then_the_connection():
     async def run():
         receive = replaying(b"new", receiving({"type": "http.disconnect"}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from s1_hf import Budget, Effort, embedded
 from s1_hf.serving import start
 from s1_hf.serving.start import (
+    check_port,
     check_transformers,
     exported,
     is_loopback,
@@ -33,6 +35,18 @@ TERMS = Terms.of(Budget(num_ignores=2, wait_text="Hmm", cut_window=5, max_thinki
 )  # fmt: skip
 def test_where_only_this_machine_reaches_a_server(host, only_here):
     assert is_loopback(host) is only_here
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_where_somebody_listens_nobody_else_can(host):
+    with socket.socket(*socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0][:2]) as other:
+        other.bind((host, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ValueError, match=f"cannot listen at {host}:{port}: .* Choose another `--port`"):
+            check_port(host, port)
+    check_port(host, port)
+    check_port("no.such.host.invalid", port)
 
 
 def config_in(arguments: list[str]) -> dict:
@@ -110,6 +124,34 @@ def test_the_exported_model_lies_in_the_working_folder_while_it_is_served():
         assert os.path.samefile("Qwen/Qwen3-8B", folder)
         assert (folder / "custom_generate" / "generate.py").is_file()
     assert Path.cwd() == before and not folder.exists()
+
+
+@pytest.mark.parametrize("cors", [True, False])
+def test_browsers_may_ask_for_permission_without_a_key_where_that_is_wanted(cors, monkeypatch):
+    cli = pytest.importorskip("transformers.cli.transformers")
+    server = pytest.importorskip("transformers.cli.serving.server")
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.cors import CORSMiddleware
+    from starlette.testclient import TestClient
+
+    from s1_hf.serving.transformers_app import Served
+
+    statuses = []
+
+    def build():
+        return Starlette(middleware=[Middleware(CORSMiddleware, allow_origins=["*"], allow_headers=["*"])] * cors)
+
+    def serve(*_, **__):
+        client = TestClient(server.build_server())
+        asking = {"origin": "http://a", "access-control-request-method": "GET"}
+        statuses.append(client.options("/v1/models", headers=asking).status_code)
+        statuses.append(client.get("/v1/models").status_code)
+
+    monkeypatch.setattr(server, "build_server", build)
+    monkeypatch.setattr(cli, "app", serve)
+    start.run_transformers([], Served("m", None, None, None, ("key",)))
+    assert statuses == [200 if cors else 401, 401]
 
 
 def test_what_is_missing_is_named_with_its_extra(monkeypatch):

@@ -44,6 +44,8 @@ def test_it_keeps_budgets_and_answers_what_is_wrong_with_status_400(tmp_path):
             ({"max_thinking_tokens": -1}, "has to be an integer of at least 0"),
             ({"max_thinking_tokns": 5}, "Did you mean `max_thinking_tokens`?"),
             ({"thinking_budget": 5}, "is no setting of `generation_config`"),
+            ({"_from_model_config": True, "max_thinking_tokens": 5}, "`_from_model_config` is no setting"),
+            ({"_other": True}, "`_other` is no setting"),
             ({"wait_text": 'say "a"\n<|im_end|>'}, "free of delimiters"),
         ):
             with pytest.raises(openai.BadRequestError) as caught:

@@ -35,6 +35,8 @@ def test_a_request_without_a_wish_is_left_as_it_is(reader):
         ({"temperature": 1, "top_k": -1}, {"do_sample": True, "temperature": 1.0, "top_k": 0}),
         ({"temperature": 1, "generation_config": '{"do_sample": false}'}, {"do_sample": False, "temperature": 1.0}),
         ({"repetition_penalty": 1.1}, {"repetition_penalty": 1.1}),
+        ({"logit_bias": {"5": 2, "431": -1.5}}, {"sequence_bias": [[[5], 2.0], [[431], -1.5]]}),
+        ({"logit_bias": {}}, {}),
         ({"generation_config": {"max_thinking_tokens": None}}, {"max_thinking_tokens": ""}),
         ({"vllm_xargs": {"max_thinking_tokens": 5.0, "num_ignores": 1}}, {"max_thinking_tokens": 5, "num_ignores": 1}),
     ],
@@ -82,11 +84,43 @@ def test_responses_come_whole_by_default_as_openai_has_it(reader):
 
 @pytest.mark.parametrize(
     "name",
-    ["temperature", "top_p", "min_p", "top_k", "seed", "max_tokens", "frequency_penalty", "n", "max_output_tokens"],
+    ["temperature", "top_p", "min_p", "top_k", "seed", "max_tokens", "n", "max_output_tokens"],
 )
 @pytest.mark.parametrize("value", ["many", [1], {}, True, float("nan"), 1e400, -5, 1.5])
 def test_numbers_that_are_none_are_named(reader, name, value):
-    if (name, value) in [("temperature", 1.5), ("frequency_penalty", 1.5), ("seed", -5), ("n", 1)]:
+    if (name, value) in [("temperature", 1.5), ("seed", -5), ("n", 1)]:
         return  # one that is right
     with pytest.raises(ValueError, match=f"`{name}` has to be"):
         reader.read({name: value}, CHAT)
+
+
+@pytest.mark.parametrize("inner", ["max_new_tokens", "max_length"])
+@pytest.mark.parametrize("outer", ["max_tokens", "max_completion_tokens", "max_output_tokens"])
+def test_one_limit_is_enough(reader, outer, inner):
+    with pytest.raises(ValueError, match=f"`{outer}` and `{inner}` in `generation_config` say the same"):
+        reader.read({outer: 50, "generation_config": {inner: 60}}, CHAT)
+
+
+@pytest.mark.parametrize(
+    "bias", [{"word": 1}, {"-1": 1}, {"99999": 1}, {"5": "much"}, {"5": 101}, {"\u00b2": 1}], ids=str
+)
+def test_biases_are_numbers_for_tokens(reader, bias):
+    with pytest.raises(ValueError, match="`logit_bias` has to"):
+        reader.read({"logit_bias": bias}, CHAT)
+
+
+@pytest.mark.parametrize("place", ["generation_config", "vllm_xargs"])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Wait, then. " * 2500, "at most 4,000 characters in all, but has 30,000"),
+        (["Wait, then. "] * 350, "at most 4,000 characters in all, but has 4,200"),
+        (["a"] * 17, "at most 16 texts, but is 17"),
+        ("1 2 " * 600, "fit into the context of 1,024 tokens, but has"),
+    ],
+    ids=["long", "long in all", "many", "longer than the context"],
+)
+def test_texts_without_end_are_refused_before_anything_is_made_of_them(reader, monkeypatch, place, text, message):
+    monkeypatch.setattr(Reader, "_check", None)
+    with pytest.raises(ValueError, match=f"`wait_text` has to .*{message}"):
+        reader.read({place: {"wait_text": text}}, CHAT)

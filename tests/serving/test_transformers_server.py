@@ -88,8 +88,16 @@ WRONG = [
     ({"max_answer_tokens": 0}, "`max_answer_tokens` has to be an integer of at least 1"),
     ({"loop_guard": "maybe"}, "`loop_guard` has to be true"),
     ({"max_new_tokens": 5000}, "`max_new_tokens` has to leave room for the prompt"),
-    ({"num_beams": "many"}, ""),
-    ({"penalty_alpha": 0.6}, "is not supported"),
+    ({"num_beams": "many"}, "`num_beams` has to be an integer from 1 to 8"),
+    ({"num_beams": 1000}, "`num_beams` has to be an integer from 1 to 8"),
+    ({"max_time": "soon"}, "`max_time` has to be a number above 0"),
+    ({"eos_token_id": "end"}, "`eos_token_id` has to be the id of a token"),
+    ({"penalty_alpha": 0.6}, "`penalty_alpha` is no setting of `generation_config`"),
+    ({"_from_model_config": True, "max_thinking_tokens": 5}, "`_from_model_config` is no setting"),
+    ({"return_dict_in_generate": True}, "`return_dict_in_generate` is no setting"),
+    ({"is_assistant": True}, "`is_assistant` is no setting"),
+    ({"sequence_bias": []}, "`sequence_bias` is no setting"),
+    ({"cache_implementation": "static"}, "`cache_implementation` is no setting"),
 ]
 
 
@@ -246,6 +254,17 @@ def test_without_the_key_nothing_is_told(server):
                 call()
 
 
+@pytest.mark.parametrize("method", ["OPTIONS", "GET", "PUT", "HEAD"])
+def test_the_key_holds_for_all_methods_and_there_are_no_options(client, method):
+    import httpx
+
+    for route in ("chat/completions", "models", "../reset", "nowhere"):
+        url = f"{client.base_url}{route}"
+        assert httpx.request(method, url).status_code == 401
+        status = httpx.request(method, url, headers={"authorization": f"Bearer {client.api_key}"}).status_code
+        assert status == 405 if method == "OPTIONS" else status < 500
+
+
 def test_no_client_loads_another_model_or_unloads_this_one(client):
     """With another model could come its code."""
     import openai
@@ -279,6 +298,42 @@ def test_the_server_outlives_nonsense(client):
         answer = httpx.post(f"{client.base_url}chat/completions", content=content, headers=headers)
         assert answer.status_code == 400 and "request" in answer.json()["error"]["message"], answer.text
     assert ask(client, {"max_thinking_tokens": 4}).choices[0].s1_hf["ended"] == "cut"
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("chat/completions", {}),
+        ("chat/completions", {"messages": [{}]}),
+        ("chat/completions", {"messages": CHAT, "stop": []}),
+        ("chat/completions", {"messages": CHAT, "chat_template_kwargs": {"tokenize": False}}),
+        ("completions", {"prompt": ""}),
+        ("responses", {"input": [{}]}),
+    ],
+    ids=json.dumps,
+)
+def test_another_shape_is_refused_by_what_is_asked(client, route, body):
+    import openai
+
+    with pytest.raises(openai.BadRequestError, match="lacks|has to|surrogate"):
+        client.post(f"/{route}", body={"model": MODEL, **body}, cast_to=object)
+
+
+def test_a_body_without_end_is_refused(client):
+    import openai
+
+    with pytest.raises((openai.APIStatusError, openai.APIConnectionError)) as caught:
+        ask(client, {"wait_text": "a" * 16_000_000})
+    assert getattr(caught.value, "status_code", 413) == 413  # else the client was still writing when it was told
+
+
+def test_a_bias_makes_a_token_likely(client):
+    token = embedded.load()[1].convert_tokens_to_ids("Lamp")
+    for route, body in (("chat/completions", {"messages": CHAT}), ("completions", {"prompt": QUESTION})):
+        more = {"model": MODEL, "logit_bias": {str(token): 100}, "max_tokens": 5, "return_token_ids": True}
+        none = {"generation_config": {"num_ignores": 0}}
+        (choice,) = client.post(f"/{route}", body={**body, **more, **none}, cast_to=object)["choices"]
+        assert choice["token_ids"][-3:] == [token] * 3  # the first ones can be forced
 
 
 def test_the_example_runs(server, monkeypatch, capsys):

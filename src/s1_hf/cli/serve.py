@@ -14,6 +14,7 @@ from s1_hf.cli.engines import Engine
 from s1_hf.cli.terminal import console, messages, plain_errors, quiet_loading
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.effort import Effort
+from s1_hf.forcing.flat import with_defaults
 
 if TYPE_CHECKING:
     from s1_hf.serving.terms import Terms
@@ -124,6 +125,7 @@ def _with_vllm(wanted: _Wanted) -> None:
         console.print(start.shown("vllm", arguments), highlight=False, soft_wrap=True)
         return
     check_installed()
+    start.check_port(wanted.host, wanted.port)
     keys = wanted.api_key or os.environ.get("VLLM_API_KEY") or any(one.startswith("--api-key") for one in others)
     _warn_about_strangers(wanted.host, bool(keys))
     start.become(start.vllm_command(arguments), {"VLLM_API_KEY": wanted.api_key} if wanted.api_key else {})
@@ -137,24 +139,37 @@ def _with_transformers(wanted: _Wanted) -> None:
     folder = model_folder(wanted.model, wanted.revision, wanted.trust)
     name = start.served_name(wanted.model, folder)
     arguments = start.transformers_arguments(name, wanted.host, wanted.port, wanted.others)
+    own = exported_settings(folder) or {"budget": Budget(), "format": None, "max_answer_tokens": None}
+    budget = _changed(own["budget"], wanted.terms.budget)
     if wanted.shows:
         console.print(start.shown("transformers", arguments), highlight=False, soft_wrap=True)
+        messages.print(
+            f"There {name} is a folder that exists only while s1-hf serve runs: an export of the model with this "
+            f"budget: {budget.name}. `s1-hf export` makes one that stays.",
+            highlight=False,
+            soft_wrap=True,
+        )
         return
     start.check_transformers()
+    start.check_port(wanted.host, wanted.port)
     from s1_hf.serving.transformers_app import Served
 
-    settings = exported_settings(folder)
-    if settings is None or wanted.terms.defaults or wanted.format is not None:
-        settings = {
-            "budget": wanted.terms.budget,
-            "format": format_of(folder, wanted.format),
-            "max_answer_tokens": wanted.terms.defaults.get(ANSWER),
-        }
+    settings = {
+        "budget": budget,
+        "format": own["format"] if wanted.format is None and own["format"] else format_of(folder, wanted.format),
+        "max_answer_tokens": wanted.terms.defaults.get(ANSWER, own["max_answer_tokens"]),
+    }
     with start.exported(folder, name, settings, wanted.trust) as place:
         served = Served.of(place, name, settings, wanted.terms.effort, (wanted.api_key,) if wanted.api_key else ())
         _warn_about_strangers(wanted.host, bool(served.keys))
         messages.print(f"{name}: http://{wanted.host}:{wanted.port}/v1", highlight=False, soft_wrap=True)
         start.run_transformers(arguments, served)
+
+
+def _changed(folders: Budget, commands: Budget) -> Budget:
+    """The budget of an exported folder, but for what the command says."""
+    said = {name: getattr(commands, name) for name in commands.changed()}
+    return with_defaults(said, {name: getattr(folders, name) for name in folders.changed()})
 
 
 def _warn_about_strangers(host: str, has_key: bool) -> None:

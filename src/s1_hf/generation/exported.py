@@ -116,6 +116,7 @@ def _arguments(settings: Mapping[str, Any], model: PreTrainedModel, call: dict[s
         if isinstance(config, GenerationConfig):
             own |= {name: getattr(config, name) for name in IN_CONFIG if hasattr(config, name)}
             _check_names(config, known)
+            _check_private(config, known)
     asked |= {name: own.pop(name) for name in IN_CONFIG if name in own and name not in NAMES}
     if "budget" not in call:
         own = from_flat(own) | {name: call.pop(name) for name in NAMES if name in call}
@@ -132,6 +133,22 @@ def _check_names(config: GenerationConfig, known: Mapping[str, Any]) -> None:
     for name in sorted(others):
         if any(word in name for word in _WORDS):
             raise ValueError(f"`{name}` is no setting of `generation_config`. About budgets there are {_list()}.")
+
+
+_COPIED = ("_from_model_config", "bos_token_id", "eos_token_id", "pad_token_id", "transformers_version")
+"""What a copy of the model's own settings has of it; a request's settings are no copy."""
+
+
+def _check_private(config: GenerationConfig, known: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` for what a request to a server has no business to set, and which can lose its budget."""
+    if not _is_served():
+        return
+    ours = vars(GenerationConfig())
+    private = [name for name in vars(config) if name.startswith("_") and name not in ours and name not in known]
+    if config._from_model_config and any(getattr(config, name) != known.get(name) for name in _COPIED):
+        private.append("_from_model_config")  # with it, transformers drops every setting that is not its own
+    if private:
+        raise ValueError(f"`{private[0]}` is no setting of `generation_config`. Leave it out.")
 
 
 def _list() -> str:

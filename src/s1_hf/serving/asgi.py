@@ -14,14 +14,28 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
-async def read_body(receive: Receive) -> bytes | None:
-    """The whole body of a request; `None` if the client hung up before it was whole."""
-    parts = []
+MOST_BYTES = 16_000_000
+"""Of a request's body."""
+
+
+async def read_body(receive: Receive, send: Send | None = None) -> bytes | None:
+    """The whole body of a request; `None` if the client hung up before it was whole, or if there is too much of it.
+
+    Args:
+        send (*optional*): how the client is told that it is too much.
+    """
+    parts, length = [], 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
         parts.append(message.get("body", b""))
+        length += len(parts[-1])
+        if length > MOST_BYTES:
+            if send is not None:
+                said = f"The request has to have at most {MOST_BYTES:,} bytes, but has more."
+                await send_json(send, 413, error_of(said, 413))
+            return None
         if not message.get("more_body", False):
             return b"".join(parts)
 

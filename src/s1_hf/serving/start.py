@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,26 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def check_port(host: str, port: int) -> None:
+    """Raises a `ValueError` if a server cannot listen there, which the stock servers find out once they have loaded.
+
+    A host that is not known here is left to them.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        one = socket.socket(family, kind)
+    except OSError:
+        return
+    with one:
+        if os.name == "posix":  # as servers do; Windows would let two listen
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(address)
+        except OSError as error:
+            said = f"A server cannot listen at {host}:{port}: {error.strerror}. Choose another `--port`, or `--host`."
+            raise ValueError(said) from None
 
 
 # -- vLLM -----------------------------------------------------------------------------------------------------------
@@ -155,6 +176,7 @@ def run_transformers(arguments: Sequence[str], served: Any) -> None:
         ValueError: it does not take an argument. KeyboardInterrupt: it was stopped by Ctrl-C.
     """
     import click
+    from starlette.middleware import cors
     from transformers.cli import transformers as command
     from transformers.cli.serving import server
 
@@ -165,6 +187,8 @@ def run_transformers(arguments: Sequence[str], served: Any) -> None:
     def with_middleware(*args: Any, **kwargs: Any) -> Any:
         app = build(*args, **kwargs)
         app.add_middleware(TransformersMiddleware, served=served)
+        # `--enable-cors` comes first: browsers ask, without a key, whether they may send one
+        app.user_middleware.sort(key=lambda one: getattr(one.cls, "__module__", None) != cors.__name__)
         return app
 
     server.build_server = with_middleware

@@ -22,6 +22,7 @@ from s1_hf.serving.asgi import App, Receive, Send, error_of, has_key, read_body,
 from s1_hf.serving.reports import ROUTE, wanted_in
 from s1_hf.serving.terms import Terms
 from s1_hf.serving.transformers_request import Asked, Reader
+from s1_hf.serving.transformers_shape import CHAT, PLAIN, RESPONSES, checked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 MOST_TOKENS = 1_000_000
 """Of requests whose reports wait to be fetched: some 60 MB. The oldest go first."""
 
-_GENERATING = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
+_GENERATING = (CHAT, PLAIN, RESPONSES)
 _FIXED = ("/load_model", "/reset")  # with them a client could have code of any repository run, or stop the others
 _TELLS_WITHIN_S = 60.0  # what became of a call is known as soon as it has ended
 
@@ -89,18 +90,18 @@ class TransformersMiddleware:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """A request."""
-        if scope["type"] != "http" or scope["method"] == "OPTIONS":
+        if scope["type"] != "http":
             return await self._app(scope, receive, send)
         path = scope["path"]
-        if self._served.keys and path != "/health" and not has_key(scope, self._served.keys):
-            return await send_json(send, 401, error_of("This server wants a key: `Authorization: Bearer KEY`.", 401))
-        if path in _FIXED:
-            return await send_json(send, 403, error_of(f"This server serves {self._served.name} only.", 403))
+        refused = self._refused(scope)
+        if refused is not None:
+            status, message = refused
+            return await send_json(send, status, error_of(message, status))
         if path == "/v1/models":
             return await send_json(send, 200, self._models())
         if scope["method"] != "POST" or path not in (*_GENERATING, ROUTE):
             return await self._app(scope, receive, send)
-        body = await read_body(receive)
+        body = await read_body(receive, send)
         if body is None:
             return None
         try:
@@ -109,10 +110,20 @@ class TransformersMiddleware:
                 raise ValueError("The request has to be a JSON object.")
             if path == ROUTE:
                 return await send_json(send, 200, self._reports(found))
-            asked = await asyncio.to_thread(self._served.reader.read, found, path)
+            asked = await asyncio.to_thread(self._served.reader.read, checked(found, path), path)
         except (ValueError, TypeError) as error:
             return await send_json(send, 400, error_of(str(error)))
         return await self._generate(scope, receive, send, asked)
+
+    def _refused(self, scope: MutableMapping[str, Any]) -> tuple[int, str] | None:
+        """With which status, and why, a request is not even read."""
+        if self._served.keys and scope["path"] != "/health" and not has_key(scope, self._served.keys):
+            return 401, "This server wants a key: `Authorization: Bearer KEY`."
+        if scope["method"] == "OPTIONS":  # at which the application would fail
+            return 405, "This server answers no OPTIONS. For pages of other origins, start it with `--enable-cors`."
+        if scope["path"] in _FIXED:
+            return 403, f"This server serves {self._served.name} only."
+        return None
 
     async def _generate(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, asked: Asked) -> None:
         key = uuid.uuid4().hex

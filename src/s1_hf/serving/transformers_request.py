@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,8 @@ from s1_hf.generation.exported import IN_CONFIG
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 from s1_hf.records import parse
 from s1_hf.serving.terms import ANSWER, check_places
+from s1_hf.serving.transformers_settings import check_settings, is_finite
+from s1_hf.serving.transformers_shape import biases
 from s1_hf.vllm.settings import CHECKED, GIVE_UP, KEY, SEED, START, STEPS
 
 if TYPE_CHECKING:
@@ -27,19 +28,20 @@ if TYPE_CHECKING:
 
     from s1_hf.serving.terms import Terms
 
+MOST_IN_TEXTS, MOST_TEXTS = 4000, 16
+"""Characters and texts of a request's `wait_text` and the like: 4,000 characters take about 2 seconds to work out."""
+
 _XARGS = (*NAMES, ANSWER, KEY, SEED, GIVE_UP, START, STEPS, CHECKED)
 """What the `vllm_xargs` of a request may hold here."""
 
-_IS_NUMBER = lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)  # noqa: E731
 _POSITIVE = (lambda value: is_count(value) and value >= 1, "an integer of at least 1")
 
 _NUMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "temperature": (lambda value: _IS_NUMBER(value) and value >= 0, "a number of at least 0"),
-    "top_p": (lambda value: _IS_NUMBER(value) and 0 < value <= 1, "a number above 0 and at most 1"),
-    "min_p": (lambda value: _IS_NUMBER(value) and 0 <= value <= 1, "a number from 0 to 1"),
+    "temperature": (lambda value: is_finite(value) and value >= 0, "a number of at least 0"),
+    "top_p": (lambda value: is_finite(value) and 0 < value <= 1, "a number above 0 and at most 1"),
+    "min_p": (lambda value: is_finite(value) and 0 <= value <= 1, "a number from 0 to 1"),
     "top_k": (lambda value: is_count(value) and value >= -1, "an integer"),
-    "repetition_penalty": (lambda value: _IS_NUMBER(value) and value > 0, "a number above 0"),
-    "frequency_penalty": (lambda value: _IS_NUMBER(value) and value > -1, "a number above -1"),
+    "repetition_penalty": (lambda value: is_finite(value) and value > 0, "a number above 0"),
     "seed": (lambda value: is_count(value) and -(2**63) <= value < 2**63, "an integer of 64 bits"),
     "max_completion_tokens": _POSITIVE,
     "max_output_tokens": _POSITIVE,
@@ -112,12 +114,16 @@ class Reader:
         twice = [name for name in config if name in xargs]
         if twice:
             raise ValueError(f"`{twice[0]}` stands in `vllm_xargs` and in `generation_config`. Leave one of them out.")
-        _check_template(body.get("chat_template_kwargs"))
+        self._check_texts({**config, **xargs})
         asked = self._terms.asked({**config, **xargs}, body)
         if not asked and "reasoning_effort" in body and path != "/v1/chat/completions":
             del body["reasoning_effort"]
         config = {name: value for name, value in config.items() if name not in (*NAMES, ANSWER)}
+        _check_limits(body, config)
         is_sampled = _take_decoding(body, config, self._model_config)
+        bias = biases(body.pop("logit_bias", {}), len(self._tokenizer))
+        if bias:
+            config["sequence_bias"] = bias
         self._check(asked, config, body)
         if path == "/v1/responses":
             body.setdefault("stream", False)  # as OpenAI's API has it, and this server has not
@@ -137,6 +143,24 @@ class Reader:
             returns_ids=bool(returns_ids),
             skips_special=bool(skips_special),
         )
+
+    def _check_texts(self, given: Mapping[str, Any]) -> None:
+        """Raises a `ValueError` for texts of a budget that would keep the server busy before they are refused."""
+        for name in IN_CONFIG:
+            value = given.get(name)
+            texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+            length = sum(map(len, texts))
+            if length > MOST_IN_TEXTS:
+                raise ValueError(
+                    f"`{name}` has to have at most {MOST_IN_TEXTS:,} characters in all, but has {length:,}."
+                )
+            if len(texts) > MOST_TEXTS:
+                raise ValueError(f"`{name}` has to be at most {MOST_TEXTS} texts, but is {len(texts):,}.")
+            tokens = max((len(self._tokenizer.tokenize(text)) for text in texts), default=0)
+            if self._context is not None and tokens > self._context:
+                raise ValueError(
+                    f"`{name}` has to fit into the context of {self._context:,} tokens, but has {tokens:,} itself."
+                )
 
     def _check(self, asked: Mapping[str, Any], config: Mapping[str, Any], body: Mapping[str, Any]) -> None:
         """Raises a `ValueError` for a budget that this model, or this way of decoding, cannot have."""
@@ -173,13 +197,7 @@ def _config_in(given: Any) -> dict[str, Any]:
     found = parse(given, "`generation_config`", strict=False) if isinstance(given, str) else given
     if not isinstance(found, dict):
         raise ValueError(f"`generation_config` has to be a JSON object, but is {shown(given)}.")
-    unknown = [name for name in found if name not in (*IN_CONFIG, *vars(GenerationConfig()))]
-    check_spelling(unknown, IN_CONFIG)
-    if unknown:
-        raise ValueError(
-            f"`{unknown[0]}` is no setting of `generation_config`. About budgets there are "
-            f"{', '.join(f'`{name}`' for name in IN_CONFIG)}."
-        )
+    check_settings(found)
     return dict(found)
 
 
@@ -204,9 +222,12 @@ def _xargs_in(given: Any) -> dict[str, Any]:
     return dict(given)
 
 
-def _check_template(given: Any) -> None:
-    if isinstance(given, dict) and "chat_template" in given:
-        raise ValueError("`chat_template_kwargs` has to do without a `chat_template`: a request's is not run here.")
+def _check_limits(body: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` for two limits, of which the server would take the one in the body without a word."""
+    outer = [name for name in _LIMITS if body.get(name) is not None]
+    inner = [name for name in ("max_new_tokens", "max_length") if config.get(name) is not None]
+    if outer and inner:
+        raise ValueError(f"`{outer[0]}` and `{inner[0]}` in `generation_config` say the same. Leave one of them out.")
 
 
 def _take_decoding(body: dict[str, Any], config: dict[str, Any], model_config: GenerationConfig) -> bool:
