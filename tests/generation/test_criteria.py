@@ -354,3 +354,10 @@ def test_an_answer_length_that_is_no_length_is_refused(value):
 def test_an_answer_length_has_to_be_given():
     with pytest.raises(ValueError, match="`max_answer_tokens` has to be an integer of at least 1, but is None"):
         AnswerLengthCriteria(None, S1)
+
+
+def test_an_answer_length_beyond_64_bits_is_no_limit():
+    tokenizer, _ = family_of("opened")
+    model = wanting(tokenizer, {prompt_of(tokenizer, "a"): "ab</think>xyz"})
+    (completion,) = generate(model, tokenizer, "a", max_answer_tokens=10**30, max_new_tokens=8)
+    assert completion.report.answer_tokens == 5  # as many as `max_new_tokens` leaves

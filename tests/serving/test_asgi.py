@@ -24,8 +24,8 @@ def part(body: bytes, more: bool = False) -> dict:
 
 
 def test_a_body_is_read_to_its_end_and_one_that_is_cut_off_is_none():
-    assert asyncio.run(read_body(receiving(part(b"a", True), part(b"b")))) == b"ab"
-    assert asyncio.run(read_body(receiving(part(b"a", True), {"type": "http.disconnect"}))) is None
+    assert asyncio.run(read_body(receiving(part(b"a", True), part(b"b")), None)) == b"ab"
+    assert asyncio.run(read_body(receiving(part(b"a", True), {"type": "http.disconnect"}), None)) is None
 
 
 def test_a_body_without_end_is_refused_while_it_is_read():

@@ -9,6 +9,7 @@ import torch
 from transformers import StoppingCriteria, StopStringCriteria
 
 from s1_hf.forcing.automaton import Automaton
+from s1_hf.forcing.budget import NO_LIMIT
 from s1_hf.forcing.decisions import Field, advance, first_state
 from s1_hf.forcing.formats import resolve_format
 from s1_hf.forcing.prompts import read_prompt
@@ -191,6 +192,7 @@ def is_long(state: torch.Tensor, automaton: Automaton, most: int | torch.Tensor)
     cell = state[Field.CELL]
     opening = (cell > automaton.pre) & (cell < automaton.think)  # a part of the opening delimiter
     thinking = (state[Field.ENDED] == Ended.UNFINISHED) | opening
+    most = min(most, NO_LIMIT) if isinstance(most, int) else most
     return (state[Field.ANSWER] >= most) & ~thinking  # type: ignore[return-value]
 
 

@@ -18,12 +18,8 @@ MOST_BYTES = 16_000_000
 """Of a request's body."""
 
 
-async def read_body(receive: Receive, send: Send | None = None) -> bytes | None:
-    """The whole body of a request; `None` if the client hung up before it was whole, or if there is too much of it.
-
-    Args:
-        send (*optional*): how the client is told that it is too much.
-    """
+async def read_body(receive: Receive, send: Send) -> bytes | None:
+    """The whole body of a request; `None` if the client hung up before its end, or was told that it is too much."""
     parts, length = [], 0
     while True:
         message = await receive()
@@ -32,9 +28,8 @@ async def read_body(receive: Receive, send: Send | None = None) -> bytes | None:
         parts.append(message.get("body", b""))
         length += len(parts[-1])
         if length > MOST_BYTES:
-            if send is not None:
-                said = f"The request has to have at most {MOST_BYTES:,} bytes, but has more."
-                await send_json(send, 413, error_of(said, 413))
+            said = f"The request has to have at most {MOST_BYTES:,} bytes, but has more."
+            await send_json(send, 413, error_of(said, 413))
             return None
         if not message.get("more_body", False):
             return b"".join(parts)
@@ -71,9 +66,13 @@ def error_of(message: str, status: int = 400) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": None, "code": status}}
 
 
-async def refuse_stranger(send: Send) -> None:
-    """The answer to who lacks the key."""
-    await send_json(send, 401, error_of("This server wants a key: `Authorization: Bearer KEY`.", 401))
+STRANGER = (401, "This server wants a key: `Authorization: Bearer KEY`.")
+"""The answer to who lacks the key: a status, and why."""
+
+
+async def refuse(send: Send, status: int, why: str) -> None:
+    """An answer without a look at the request."""
+    await send_json(send, status, error_of(why, status))
 
 
 def has_key(scope: MutableMapping[str, Any], keys: Iterable[str]) -> bool:

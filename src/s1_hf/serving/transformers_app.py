@@ -18,7 +18,19 @@ from s1_hf.generation.context import context_of
 from s1_hf.generation.exported import KEY, Expected, Told, expecting
 from s1_hf.records import parse
 from s1_hf.serving.answers import Edited, Thinking, as_fields
-from s1_hf.serving.asgi import App, Receive, Send, error_of, has_key, read_body, replaying, send_json, with_length
+from s1_hf.serving.asgi import (
+    STRANGER,
+    App,
+    Receive,
+    Send,
+    error_of,
+    has_key,
+    read_body,
+    refuse,
+    replaying,
+    send_json,
+    with_length,
+)
 from s1_hf.serving.reports import ROUTE, wanted_in
 from s1_hf.serving.terms import Terms
 from s1_hf.serving.transformers_request import Asked, Reader
@@ -95,8 +107,7 @@ class TransformersMiddleware:
         path = scope["path"]
         refused = self._refused(scope)
         if refused is not None:
-            status, message = refused
-            return await send_json(send, status, error_of(message, status))
+            return await refuse(send, *refused)
         if path == "/v1/models":
             return await send_json(send, 200, self._models())
         if scope["method"] != "POST" or path not in (*_GENERATING, ROUTE):
@@ -118,7 +129,7 @@ class TransformersMiddleware:
     def _refused(self, scope: MutableMapping[str, Any]) -> tuple[int, str] | None:
         """With which status, and why, a request is not even read."""
         if self._served.keys and scope["path"] != "/health" and not has_key(scope, self._served.keys):
-            return 401, "This server wants a key: `Authorization: Bearer KEY`."
+            return STRANGER
         if scope["method"] == "OPTIONS":  # at which the application would fail
             return 405, "This server answers no OPTIONS. For pages of other origins, start it with `--enable-cors`."
         if scope["path"] in _FIXED:

@@ -20,13 +20,14 @@ from s1_hf.forcing.values import is_count, shown
 from s1_hf.records import parse
 from s1_hf.serving.answers import Edited, Thinking
 from s1_hf.serving.asgi import (
+    STRANGER,
     App,
     Receive,
     Send,
     error_of,
     has_key,
     read_body,
-    refuse_stranger,
+    refuse,
     replaying,
     send_json,
     with_length,
@@ -77,15 +78,15 @@ class VllmMiddleware:
         if _OTHERS.fullmatch(path):
             return await self._app(scope, receive, send)
         if not _may_ask(scope, state.args):
-            return await refuse_stranger(send)
+            return await refuse(send, *STRANGER)
         if scope["method"] != "POST" or path not in (*_GENERATING, ROUTE):
-            return await send_json(send, 403, error_of(_NOT_SERVED.format(shown(path)), 403))
+            return await refuse(send, 403, _NOT_SERVED.format(shown(path)))
         return await self._judge(scope, path, receive, send)
 
     async def _judge(self, scope: MutableMapping[str, Any], path: str, receive: Receive, send: Send) -> None:
         """A request to generate, or for reports."""
         state = scope["app"].state
-        body = await read_body(receive)
+        body = await read_body(receive, send)
         if body is None:
             return None
         try:
