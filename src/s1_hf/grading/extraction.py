@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import html
-import json
 import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from s1_hf.grading.notation import readable
+from s1_hf.records import parse
 
 AnswerKind = Literal["math", "choice"]
 Method = Literal["boxed", "field", "answer_line", "phrase", "whole", "none"]
@@ -235,10 +235,9 @@ def _last_field(text: str) -> str | None:
     last = max([*tags[-1:], *objects[-1:]], key=lambda found: found.end())
     content = last[1] or last[2] or last[3]
     if last.re is _JSON and last[1]:
-        with contextlib.suppress(
-            ValueError
-        ):  # a backslash of LaTeX, as in "\pi"; "\frac" is decoded, but to a form feed
-            decoded = str(json.loads(f'"{last[1]}"'))
+        # A backslash of LaTeX, as in "\pi", is an error; that of "\frac" is decoded, but to a form feed.
+        with contextlib.suppress(ValueError):
+            decoded = str(parse(f'"{last[1]}"', "the answer"))
             content = decoded if decoded.isprintable() else content
     return content.strip() or None
 

@@ -10,7 +10,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from s1_hf.forcing.values import shown
-from s1_hf.records import FLAG, LIST, OBJECT, TEXT, Kind, Schema, check, or_null
+from s1_hf.records import FLAG, LIST, OBJECT, TEXT, Kind, Schema, check, or_null, parse
 from s1_hf.serving.transformers_settings import STOPS, is_finite
 
 CHAT, PLAIN, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/responses"
@@ -167,8 +167,8 @@ def _check_parts(parts: list[Any], where: str, types: tuple[str, ...] = _TEXTS) 
 
 def _is_json_object(value: Any) -> bool:
     try:
-        return isinstance(json.loads(value) if isinstance(value, str) else value, dict)
-    except (ValueError, RecursionError):
+        return isinstance(parse(value, "its value", strict=False) if isinstance(value, str) else value, dict)
+    except ValueError:
         return False
 
 
