@@ -117,7 +117,7 @@ class Lamps:
 PARAMS: dict[str, Any] = {
     "max_tokens": 16, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "seed": None, "n": 1,
     "presence_penalty": 0.0, "frequency_penalty": 0.0, "repetition_penalty": 1.0, "structured_outputs": None,
-    "thinking_token_budget": None, "ignore_eos": False, "stop_token_ids": None,
+    "thinking_token_budget": None, "ignore_eos": False, "stop": None, "stop_token_ids": None,
 }  # fmt: skip
 
 
