@@ -22,7 +22,7 @@ import torch
 from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
 from evaluation import HALF_BILLION
-from in_generate import BIG, DECODING
+from in_generate import BIG, DECODING, batch_of, endless
 from reporting import Row, table
 from s1_hf import Budget, BudgetWarning, budget_forcing, embedded
 from s1_hf.embedded.problems import held_out_sample
@@ -58,11 +58,7 @@ def random_model(shape: dict[str, Any], vocabulary: int, dtype: torch.dtype) -> 
 
 def steps(model: Any, tokenizer: Any, rows: int, tokens: int, decoding: str, rounds: int) -> dict[str, float]:
     """Milliseconds per step of each way, medians of rounds."""
-    chats = [[{"role": "user", "content": problem.question}] for problem in held_out_sample(rows, seed=5)]
-    tokenizer.padding_side = "left"
-    template = {"add_generation_prompt": True, "return_tensors": "pt", "return_dict": True, "padding": True}
-    inputs: Any = tokenizer.apply_chat_template(chats, **template).to(DEVICE)
-    never = sorted(set(range(20)) - set(tokenizer.all_special_ids))[:2]
+    inputs = batch_of(tokenizer, rows).to(DEVICE)
     spent: dict[str, list[float]] = {way: [] for way in WAYS}
     for attempt in range(rounds + 1):  # the first warms up
         for way, times in spent.items():
@@ -70,7 +66,7 @@ def steps(model: Any, tokenizer: Any, rows: int, tokens: int, decoding: str, rou
             options = {**DECODING[decoding], "max_new_tokens": tokens, "min_new_tokens": tokens}
             begun = now()
             if way == "plain":
-                options |= {"eos_token_id": never, "pad_token_id": tokenizer.pad_token_id}
+                options |= endless(tokenizer)
             else:
                 budget = Budget(max_thinking_tokens=10**6, num_ignores=tokens)
                 replayed = way == "replayed" and DEVICE == "cuda"

@@ -44,15 +44,25 @@ def widened(model: PreTrainedModel, size: int) -> PreTrainedModel:
     return wide.eval()
 
 
+def batch_of(tokenizer: PreTrainedTokenizerBase, rows: int) -> Any:
+    """Of the embedded model's problems, as one batch."""
+    chats = [[{"role": "user", "content": problem.question}] for problem in held_out_sample(rows, seed=5)]
+    tokenizer.padding_side = "left"
+    template = {"add_generation_prompt": True, "return_tensors": "pt", "return_dict": True, "padding": True}
+    return tokenizer.apply_chat_template(chats, **template)
+
+
+def endless(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """What makes plain `generate` write on: ends that do not come, bytes of control characters."""
+    never = sorted(set(range(20)) - set(tokenizer.all_special_ids))[:2]
+    return {"eos_token_id": never, "pad_token_id": tokenizer.pad_token_id}
+
+
 def measure(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: int, tokens: int, decoding: str, rounds: int
 ) -> Row:
     """Milliseconds per step, medians of rounds."""
-    chats = [[{"role": "user", "content": problem.question}] for problem in held_out_sample(rows, seed=5)]
-    tokenizer.padding_side = "left"
-    template = {"add_generation_prompt": True, "return_tensors": "pt", "return_dict": True, "padding": True}
-    inputs: Any = tokenizer.apply_chat_template(chats, **template)
-    never = sorted(set(range(20)) - set(tokenizer.all_special_ids))[:2]  # bytes of control characters
+    inputs = batch_of(tokenizer, rows)
     spent: dict[str, list[float]] = {"plain": [], "budget": []}
     for attempt in range(rounds + 1):  # the first warms up
         for way, times in spent.items():
@@ -62,7 +72,7 @@ def measure(
             if way == "budget":
                 options = budget_forcing(model, tokenizer, num_ignores=tokens, max_thinking_tokens=10**6, **options)
             else:
-                options |= {"eos_token_id": never, "pad_token_id": tokenizer.pad_token_id}
+                options |= endless(tokenizer)
             ids: torch.Tensor = model.generate(**inputs, **options)  # type: ignore[operator]
             times.append((time.thread_time() - begun) * 1e3 / (ids.shape[1] - inputs["input_ids"].shape[1]))
     medians = {way: statistics.median(times[1:]) for way, times in spent.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from s1_hf import embedded
@@ -40,3 +41,8 @@ def run_all(engine: Any, requests: list[Request]) -> list[Any]:
     for batch in engine.run(requests, lambda rows: None):
         done.update({finished.request.key: finished.completion for finished in batch})
     return [done[request.key] for request in requests]
+
+
+@dataclass(frozen=True)
+class Steers:
+    """Stands for what steers a row by a processor of transformers."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
-from lamp_requests import lamp_engine, lamp_requests, run_all
+from lamp_requests import Steers, lamp_engine, lamp_requests, run_all
 from s1_hf import Budget, embedded
 from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.engines.endpoint import connection as connections
@@ -387,11 +387,6 @@ def test_the_smallest_context_counts(serve, engine_at, other):
     assert engine_at(serve(), max_length=200).context == 200
     with pytest.raises(ValueError, match="have to fit into the server's context of 300"):
         engine.check(lamp_requests(other, 1))
-
-
-@dataclass(frozen=True)
-class Steers:
-    pass
 
 
 @pytest.mark.parametrize(

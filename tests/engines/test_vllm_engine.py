@@ -6,9 +6,9 @@ import pytest
 
 pytest.importorskip("vllm.sampling_params", reason="vLLM is not installed: make test-vllm")
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from lamp_requests import lamp_engine, lamp_requests, run_all
+from lamp_requests import Steers, lamp_engine, lamp_requests, run_all
 from s1_hf import Budget
 from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.engines.engine import Recorded
@@ -107,11 +107,6 @@ def test_requests_of_others_are_not_lost(engine, other):
         run_all(engine, lamp_requests(other, 1))
     (output,) = engine.llm.wait_for_completion(use_tqdm=False)
     assert len(output.outputs[0].token_ids) == 3
-
-
-@dataclass(frozen=True)
-class Steers:
-    pass
 
 
 @pytest.mark.parametrize(

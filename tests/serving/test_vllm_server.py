@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -11,6 +10,16 @@ pytest.importorskip("vllm.sampling_params", reason="vLLM is not installed: make 
 pytest.importorskip("typer")
 
 from examples_of_serving import check_example
+from same_on_both import (
+    check_body_refused,
+    check_efforts,
+    check_hanging_up,
+    check_no_limit_of_the_answer,
+    check_numbers_beyond_all,
+    check_own_budgets,
+    check_refused,
+    check_report_told_once,
+)
 from servers import CHAT, KEY, MODEL, QUESTION, client_of, counted, running, streamed
 
 from s1_hf import embedded, generate
@@ -110,12 +119,7 @@ WRONG = [
 @pytest.mark.parametrize(("budget", "message"), WRONG, ids=[json.dumps(budget) for budget, _ in WRONG])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_a_wrong_budget_is_refused_with_what_is_wrong(client, budget, message, stream):
-    import openai
-
-    with pytest.raises(openai.APIError) as caught:
-        streamed(ask(client, budget, stream=True)) if stream else ask(client, budget)
-    assert message in str(caught.value)
-    assert isinstance(caught.value, openai.BadRequestError) or (stream and "has to fit" in message), caught.value
+    check_refused(ask, client, budget, message, stream)
 
 
 @pytest.mark.parametrize(
@@ -133,80 +137,32 @@ def test_a_wrong_budget_is_refused_with_what_is_wrong(client, budget, message, s
     ids=json.dumps,
 )
 def test_what_nobody_would_read_is_refused(client, body, message):
-    import openai
-
-    with pytest.raises(openai.BadRequestError) as caught:
-        client.chat.completions.create(model=MODEL, messages=CHAT, extra_body=body)
-    assert message in str(caught.value)
+    check_body_refused(client, body, message)
 
 
 def test_a_cap_beyond_all_numbers_is_none(client):
-    assert ask(client, {"max_thinking_tokens": 10**30, "num_ignores": 0}).choices[0].s1_hf["ended"] == "natural"
+    check_numbers_beyond_all(ask, client)
 
 
 def test_an_answer_without_a_limit_has_none(client):
-    whole = counted(ask(client, {"num_ignores": 0}).choices[0].s1_hf)
-    for none in ("", None, 2**63, 10**30):
-        budget = {"num_ignores": 0, "max_answer_tokens": none}
-        assert counted(ask(client, budget).choices[0].s1_hf) == whole
+    check_no_limit_of_the_answer(ask, client)
 
 
 def test_efforts_are_budgets(client):
-    reports = {}
-    for effort in ("none", "low", "max"):
-        reports[effort] = ask(client, reasoning_effort=effort, max_tokens=300).choices[0].s1_hf
-    assert reports["none"]["thinking_tokens"] == 0 and reports["none"]["ended"] == "cut"
-    assert reports["low"]["thinking_tokens"] == 38 and reports["low"]["ended"] == "cut"  # a fifth of the room
-    assert reports["max"]["ended"] == "natural" and reports["max"]["ends_ignored"] == 0  # not the server's 1
+    check_efforts(ask, client)
 
 
 def test_many_clients_at_once_have_their_own_budgets(client):
     """More than the engine runs at once, so that some wait."""
-    caps = [5 + i for i in range(48)]
-
-    def run(cap: int):
-        with client_of(str(client.base_url)) as own:
-            if cap % 2:
-                return streamed(ask(own, {"max_thinking_tokens": cap}, stream=True))[1].s1_hf
-            return ask(own, {"max_thinking_tokens": cap}).choices[0].s1_hf
-
-    with ThreadPoolExecutor(24) as pool:
-        assert [report["thinking_tokens"] for report in pool.map(run, caps)] == caps
+    check_own_budgets(ask, client, requests=48, at_once=24)
 
 
 def test_a_client_that_hangs_up_disturbs_nobody(client):
-    import openai
-
-    for _ in range(3):
-        chunks = ask(client, {"min_thinking_tokens": 900}, stream=True)
-        for number, _ in enumerate(chunks):
-            if number == 5:
-                break
-        chunks.close()
-    with client_of(str(client.base_url)) as hurried, pytest.raises(openai.APITimeoutError):
-        ask(hurried, {"min_thinking_tokens": 900}, timeout=0.05)
-    assert ask(client, {"max_thinking_tokens": 7}).choices[0].s1_hf["thinking_tokens"] == 7
+    check_hanging_up(ask, client)
 
 
 def test_a_report_is_told_once_and_only_to_who_knows_the_key_and_the_tokens(client):
-    import openai
-
-    body = {"return_token_ids": True, "vllm_xargs": {"max_thinking_tokens": 16, "s1_hf_key": "mine"}}
-    (choice,) = client.chat.completions.create(model=MODEL, messages=CHAT, extra_body=body, temperature=0).choices
-    assert not hasattr(choice, "s1_hf")
-
-    def told(key, ids):
-        wanted = {"reports": [{"key": key, "token_ids": ids}]}
-        (report,) = client.post("/s1_hf/reports", body=wanted, cast_to=object)["reports"]
-        return report
-
-    assert "not known" in told("yours", choice.token_ids)["error"]
-    for ids in ([5, 6, 7], [], choice.token_ids[:1], choice.token_ids[:-1]):
-        assert "not known" in told("mine", ids)["error"]
-    assert told("mine", choice.token_ids)["thinking_tokens"] == 16
-    assert "not known" in told("mine", choice.token_ids)["error"]
-    with pytest.raises(openai.BadRequestError, match="lacks `token_ids`"):
-        client.post("/s1_hf/reports", body={"reports": [{"key": "mine"}]}, cast_to=object)
+    check_report_told_once(ask, client)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -18,7 +17,8 @@ from s1_hf.engines.endpoint.ran import Ran, Spent
 from s1_hf.engines.endpoint.rounds import Rounds
 from s1_hf.engines.endpoint.server import NoIds, Server
 from s1_hf.engines.endpoint.workers import as_they_end
-from s1_hf.engines.engine import Finished, Step, SweptBatch, finished_batch, under
+from s1_hf.engines.engine import Finished, Step, SweptBatch, under
+from s1_hf.engines.in_vllm import check_fits, check_supported, swept_batch
 from s1_hf.engines.plain_config import ends_of
 from s1_hf.engines.request import Request
 from s1_hf.forcing.budget import check_effect
@@ -26,10 +26,8 @@ from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.forcing.values import is_count
 from s1_hf.forcing.vocabulary import Vocabulary
 from s1_hf.generation.grids import chosen_settings, largest_setting
-from s1_hf.generation.sweep import Cost
 from s1_hf.vllm.asking import Asked, asked_for
 from s1_hf.vllm.setup import Setup
-from s1_hf.vllm.sweeping import swept
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -171,18 +169,12 @@ class EndpointEngine:
     def check(self, requests: Sequence[Request]) -> None:
         """See [`Engine`]."""
         check_effect([request.budget for request in requests])
-        context = self._setup.context
         for request in requests:
-            _check_supported(request)
+            check_supported(request, "a server")
             asked = asked_for(request)
             asked.check(self._setup)
             self._way.check(asked)
-            if len(request.prompt) + request.max_new_tokens > context:
-                raise ValueError(
-                    f"`max_new_tokens` ({request.max_new_tokens}) and the prompt ({len(request.prompt)} tokens) have "
-                    f"to fit into the server's context of {context}, but do not for problem {request.problem!r}. Lower "
-                    "`max_new_tokens`."
-                )
+            check_fits(request, self._setup.context, "server")
 
     def check_sweep(self, settings: Sequence[Budget]) -> None:
         """See [`Engine`]."""
@@ -200,7 +192,7 @@ class EndpointEngine:
         """See [`Engine`]: whatever is done by the time that it is asked for, in one list."""
         asked = []
         for request in requests:
-            _check_supported(request)
+            check_supported(request, "a server")
             asked.append(asked_for(request))
             self._way.check(asked[-1])
         for batch in self._completed(asked, False, on_step):
@@ -213,19 +205,11 @@ class EndpointEngine:
             yield self._sweep(batch, settings, on_step)
 
     def _sweep(self, batch: list[Request], settings: Sequence[Budget], on_step: Step) -> SweptBatch:
-        begun = time.perf_counter()
         largest = largest_setting(settings)
         asked = [asked_for(under(request, largest)) for request in batch]
         for one in asked:
             self._way.check(one)
-        found = swept(partial(self._one_by_one, on_step), self._setup, asked, settings)
-        of_settings, separate = [], 0
-        for setting, completions in zip(settings, found.completions, strict=True):
-            of_settings.append(finished_batch([under(request, setting) for request in batch], completions))
-            for one, completion in zip(asked, completions, strict=True):
-                separate += one.computed(len(completion.token_ids))
-        seconds = time.perf_counter() - begun
-        return SweptBatch(of_settings, Cost(found.trace_tokens, found.answer_tokens, separate, seconds))
+        return swept_batch(partial(self._one_by_one, on_step), self._setup, asked, batch, settings)[0]
 
     def _one_by_one(self, on_step: Step, asked: Sequence[Asked], with_states: bool) -> Iterator[tuple[int, Ran]]:
         for batch in self._completed(asked, with_states, on_step):
@@ -244,17 +228,3 @@ def _names_of(checkpoint: Checkpoint) -> list[str]:
     """What a server may call a model."""
     names = [checkpoint.base, Path(checkpoint.base).name]
     return ["embedded", *names] if checkpoint.base == str(MODEL_PATH) else names
-
-
-def _check_supported(request: Request) -> None:
-    """Raises a `ValueError` for what another engine can do."""
-    if request.repetition_penalty != 1.0:
-        raise ValueError(
-            "`repetition_penalty` cannot be combined with budgets in vLLM, which applies it after them. Leave it out, "
-            "or use the transformers engine."
-        )
-    if request.steering is not None:
-        raise ValueError(
-            f"{type(request.steering).__name__} steers rows by a processor of transformers, which a server cannot run. "
-            "Use the transformers engine."
-        )

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.engines.engine import Finished, Step, SweptBatch, finished_batch, under
+from s1_hf.engines.engine import Finished, Step, SweptBatch, under
+from s1_hf.engines.in_vllm import check_fits, check_supported, swept_batch
 from s1_hf.engines.plain_config import ends_of
 from s1_hf.engines.request import Request
 from s1_hf.forcing.budget import check_effect
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.generation.grids import chosen_settings, largest_setting
-from s1_hf.generation.sweep import Cost
 from s1_hf.vllm.asking import Asked, asked_for
 from s1_hf.vllm.installed import check_installed
 from s1_hf.vllm.options import deciding_options
 from s1_hf.vllm.setup import SECTION, Setup
-from s1_hf.vllm.sweeping import Swept, swept
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -125,14 +123,10 @@ class VllmEngine:
         check_effect([request.budget for request in requests])
         context = self.context
         for request in requests:
-            _check_supported(request)
+            check_supported(request, "vLLM")
             asked_for(request).check(self._setup)
-            if context is not None and len(request.prompt) + request.max_new_tokens > context:
-                raise ValueError(
-                    f"`max_new_tokens` ({request.max_new_tokens}) and the prompt ({len(request.prompt)} tokens) have "
-                    f"to fit into the model's context of {context}, but do not for problem {request.problem!r}. Lower "
-                    "`max_new_tokens`."
-                )
+            if context is not None:
+                check_fits(request, context, "model")
 
     def check_sweep(self, settings: Sequence[Budget]) -> None:
         """See [`Engine`]."""
@@ -158,7 +152,7 @@ class VllmEngine:
             return
         asked = []
         for request in requests:
-            _check_supported(request)
+            check_supported(request, "vLLM")
             asked.append(asked_for(request))
         done: list[Finished] = []
         for place, completion in self._completed(asked, on_step):
@@ -188,7 +182,6 @@ class VllmEngine:
         from s1_hf.vllm.completing import setup_of
         from s1_hf.vllm.streaming import as_they_end
 
-        begun = time.perf_counter()
         largest = largest_setting(settings)
         asked = [asked_for(under(request, largest)) for request in batch]
         setup = setup_of(self.llm)
@@ -196,16 +189,10 @@ class VllmEngine:
         def run(asked: Sequence[Asked], with_states: bool) -> Iterator[tuple[int, Any]]:
             return as_they_end(self.llm, setup, asked, on_step, with_states)
 
-        found: Swept = swept(run, setup, asked, settings)
+        whole, found = swept_batch(run, setup, asked, batch, settings)
         self.computed += found.trace_tokens + found.answer_tokens
         self.cached += found.cached_tokens
-        of_settings, separate = [], 0
-        for setting, completions in zip(settings, found.completions, strict=True):
-            of_settings.append(finished_batch([under(request, setting) for request in batch], completions))
-            for one, completion in zip(asked, completions, strict=True):
-                separate += one.computed(len(completion.token_ids))
-        seconds = time.perf_counter() - begun
-        return SweptBatch(of_settings, Cost(found.trace_tokens, found.answer_tokens, separate, seconds))
+        return whole
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
@@ -219,18 +206,4 @@ def _check_options(options: Mapping[str, Any]) -> None:
         raise ValueError(
             f"`additional_config` has to be without {SECTION!r}: here requests bring whole budgets. Give `format` and "
             "the budget as for every engine."
-        )
-
-
-def _check_supported(request: Request) -> None:
-    """Raises a `ValueError` for what another engine can do."""
-    if request.repetition_penalty != 1.0:
-        raise ValueError(
-            "`repetition_penalty` cannot be combined with budgets in vLLM, which applies it after them. Leave it out, "
-            "or use the transformers engine."
-        )
-    if request.steering is not None:
-        raise ValueError(
-            f"{type(request.steering).__name__} steers rows by a processor of transformers, which vLLM cannot run. Use "
-            "the transformers engine."
         )

@@ -8,6 +8,8 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
+from s1_hf.records import parse
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -33,6 +35,21 @@ async def read_body(receive: Receive, send: Send) -> bytes | None:
             return None
         if not message.get("more_body", False):
             return b"".join(parts)
+
+
+async def read_object(receive: Receive, send: Send) -> dict[str, Any] | None:
+    """The body of a request as a JSON object; `None` as for [`read_body`].
+
+    Raises:
+        ValueError: it is none.
+    """
+    body = await read_body(receive, send)
+    if body is None:
+        return None
+    found = parse(body, "The request", strict=False)
+    if not isinstance(found, dict):
+        raise ValueError("The request has to be a JSON object.")
+    return found
 
 
 def replaying(body: bytes, receive: Receive) -> Receive:

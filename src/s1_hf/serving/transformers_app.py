@@ -16,7 +16,6 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from s1_hf.generation.context import context_of
 from s1_hf.generation.exported import KEY, Expected, Told, expecting
-from s1_hf.records import parse
 from s1_hf.serving.answers import Edited, Thinking, as_fields
 from s1_hf.serving.asgi import (
     STRANGER,
@@ -25,7 +24,7 @@ from s1_hf.serving.asgi import (
     Send,
     error_of,
     has_key,
-    read_body,
+    read_object,
     refuse,
     replaying,
     send_json,
@@ -112,18 +111,15 @@ class TransformersMiddleware:
             return await send_json(send, 200, self._models())
         if scope["method"] != "POST" or path not in (*_GENERATING, ROUTE):
             return await self._app(scope, receive, send)
-        body = await read_body(receive, send)
-        if body is None:
-            return None
         try:
-            found = parse(body, "The request", strict=False)
-            if not isinstance(found, dict):
-                raise ValueError("The request has to be a JSON object.")
+            found = await read_object(receive, send)
+            if found is None:
+                return None
             if path == ROUTE:
                 return await send_json(send, 200, self._reports(found))
             asked = await asyncio.to_thread(self._served.reader.read, checked(found, path), path)
         except (ValueError, TypeError) as error:
-            return await send_json(send, 400, error_of(str(error)))
+            return await refuse(send, 400, str(error))
         return await self._generate(scope, receive, send, asked)
 
     def _refused(self, scope: MutableMapping[str, Any]) -> tuple[int, str] | None:

@@ -17,7 +17,6 @@ from typing import Any
 
 from s1_hf.forcing.budget import NAMES
 from s1_hf.forcing.values import is_count, shown
-from s1_hf.records import parse
 from s1_hf.serving.answers import Edited, Thinking
 from s1_hf.serving.asgi import (
     STRANGER,
@@ -26,7 +25,7 @@ from s1_hf.serving.asgi import (
     Send,
     error_of,
     has_key,
-    read_body,
+    read_object,
     refuse,
     replaying,
     send_json,
@@ -86,19 +85,16 @@ class VllmMiddleware:
     async def _judge(self, scope: MutableMapping[str, Any], path: str, receive: Receive, send: Send) -> None:
         """A request to generate, or for reports."""
         state = scope["app"].state
-        body = await read_body(receive, send)
-        if body is None:
-            return None
         try:
-            found = parse(body, "The request", strict=False)
-            if not isinstance(found, dict):
-                raise ValueError("The request has to be a JSON object.")
+            found = await read_object(receive, send)
+            if found is None:
+                return None
             if path == ROUTE:
                 reports = await reports_from(state.engine_client, wanted_in(found), bool(found.get("states")))
                 return await send_json(send, 200, {"reports": reports})
             asked = await asyncio.to_thread(self.read, found)
         except (ValueError, TypeError) as error:
-            return await send_json(send, 400, error_of(str(error)))
+            return await refuse(send, 400, str(error))
         editor = None
         if asked and path in ("/v1/chat/completions", "/v1/completions"):
             editor = _Answer.of(state.engine_client, found)

@@ -1,0 +1,32 @@
+"""What both engines refuse that have vLLM run a model; their own tests run them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lamp_requests import Steers
+from s1_hf.engines.in_vllm import check_fits, check_supported
+from s1_hf.engines.request import Request
+
+REQUEST = Request(prompt=(1, 2, 3), max_new_tokens=7, problem="p")
+
+
+def test_a_request_may_fill_the_context():
+    check_fits(REQUEST, 10, "model")
+    with pytest.raises(ValueError, match=r"and the prompt \(3 tokens\) have to fit into the model's context of 9, but"):
+        check_fits(REQUEST, 9, "model")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"repetition_penalty": 1.1}, "`repetition_penalty` cannot be combined with budgets in vLLM"),
+        ({"steering": Steers()}, "Steers steers rows by a processor of transformers, which a server cannot run"),
+    ],
+)
+def test_what_only_transformers_can_do_is_refused(change, message):
+    check_supported(REQUEST, "a server")
+    with pytest.raises(ValueError, match=message):
+        check_supported(replace(REQUEST, **change), "a server")
