@@ -21,7 +21,7 @@ def test_the_default_names_are_those_that_clients_send():
     assert Effort().names == NAMES
 
 
-@pytest.mark.parametrize("length", [{"context": 400}, {"context": 2000}, {"max_new_tokens": 300}], ids=str)
+@pytest.mark.parametrize("length", [{"context": 300}, {"context": 800}, {"max_new_tokens": 250}], ids=str)
 def test_more_effort_is_more_thinking_and_there_is_always_room_for_an_answer(length):
     reports = [thought(name, **length) for name in NAMES]
     tokens = [report.thinking_tokens for report in reports]

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,7 @@ pytest.importorskip("trl")
 pytest.importorskip("typer")
 pytest.importorskip("datasets")
 
+import psutil
 import yaml
 from accelerate.commands.config import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
@@ -179,5 +181,7 @@ def test_ctrl_c_waits_for_the_processes_that_were_started(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "launch_command", interrupt)
+    process, ours = psutil.Process, SimpleNamespace(children=lambda: [process(child.pid) for child in children])
+    monkeypatch.setattr(psutil, "Process", lambda: ours)  # the process of all tests has children that live on
     assert CliRunner().invoke(app, ["sft", "sft", "--machine", "cpu"]).exit_code == 130
     assert children[0].poll() is not None
