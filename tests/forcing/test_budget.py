@@ -49,6 +49,41 @@ def test_a_setting_that_needs_another_one_is_refused_without_it(budgets):
         check_effect(budgets)
 
 
+IDLE = [
+    (Budget(wait_text="Hmm"), "`wait_text` has no effect without `num_ignores` or `min_thinking_tokens`"),
+    (Budget(wait_text=None), "`wait_text` has no effect without `num_ignores` or `min_thinking_tokens`"),
+    (Budget(answer_prefix=None), "`answer_prefix` has no effect without `max_thinking_tokens` or `loop_guard`"),
+    (Budget(num_ignores=1, max_thinking_tokens=0), "`num_ignores` has no effect without a `max_thinking_tokens` above"),
+    (Budget(num_ignores=(1, 0), max_thinking_tokens=(0, 5)), "`num_ignores` has no effect"),
+    (Budget(cut_window=5, max_thinking_tokens=0), "`cut_window` has no effect without a `max_thinking_tokens` above 0"),
+    (Budget(loop_guard=LoopGuard(), max_thinking_tokens=0), "`loop_guard` has no effect"),
+    (Budget(cut_at="sentence", max_thinking_tokens=5), "`cut_at` has no effect without `cut_window`"),
+]
+
+
+@pytest.mark.parametrize(("budget", "message"), IDLE, ids=[str(budget.changed()) for budget, _ in IDLE])
+def test_what_cannot_act_is_refused(budget, message):
+    with pytest.raises(ValueError, match=message):
+        check_effect([budget])
+
+
+def test_what_can_act_is_not():
+    for budget in (
+        Budget(wait_text="Hmm", min_thinking_tokens=5),
+        Budget(answer_prefix="So:", loop_guard=LoopGuard()),
+        Budget(answer_prefix=None, max_thinking_tokens=0),
+        Budget(num_ignores=(1, 1), max_thinking_tokens=(0, 5)),
+        Budget(num_ignores=1, max_thinking_tokens="auto", cut_window=3, loop_guard=LoopGuard()),
+    ):
+        check_effect([budget])
+
+
+def test_settings_of_a_grid_keep_their_names():
+    """One of them may be idle, and is another setting all the same."""
+    assert Budget(max_thinking_tokens=0, num_ignores=1).name == "cap 0, 1 ignore"
+    assert Budget(wait_text="Hmm").name == "no intervention"
+
+
 def test_a_setting_that_acts_under_one_of_several_budgets_is_fine():
     check_effect([Budget(answer_reserve=5), Budget(answer_reserve=5, max_thinking_tokens="auto")])
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from s1_hf import Budget, Effort
-from s1_hf.serving.terms import Terms, check_places
+from s1_hf import Budget, Effort, embedded
+from s1_hf.serving.terms import Terms, check_places, check_texts
 
 TERMS = Terms.of(Budget(num_ignores=2, cut_text="Stop.", max_thinking_tokens=50), 30, Effort())
 
@@ -59,6 +59,47 @@ def test_what_is_wrong_is_said(given, body, message):
 
 def test_numbers_beyond_64_bits_are_no_cap():
     assert Terms().asked({"max_thinking_tokens": 10**30}, {}) == {"max_thinking_tokens": 2**40}
+    assert Terms().asked({"max_thinking_tokens": 9, "cut_window": 10**30}, {})["cut_window"] == 2**40
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"wait_text": "Hmm"}, "`wait_text` has no effect without `num_ignores`"),
+        ({"num_ignores": 1, "max_thinking_tokens": 0}, "`num_ignores` has no effect without a `max_thinking_tokens`"),
+        ({"answer_prefix": ""}, "`answer_prefix` has no effect without `max_thinking_tokens`"),
+    ],
+)
+def test_what_a_request_says_has_to_act(given, message):
+    with pytest.raises(ValueError, match=message):
+        Terms().asked(given, {})
+    with pytest.raises(ValueError, match="`num_ignores` has no effect"):
+        TERMS.asked({"num_ignores": 1}, {"reasoning_effort": "none"})
+    of_both = TERMS.asked({"wait_text": "Hmm", "answer_prefix": ""}, {})  # which acts by what the server says
+    assert of_both["wait_text"] == "Hmm" and of_both["answer_prefix"] == ""
+
+
+def test_texts_of_a_server_are_for_requests_that_make_them_act():
+    texts = Terms.of(Budget(wait_text="Hmm", cut_text="Stop."))
+    assert texts.asked({}, {}) == {"wait_text": "Wait", "cut_text": ""}
+    assert texts.asked({"num_ignores": 1}, {}) == {"num_ignores": 1, "wait_text": "Hmm", "cut_text": ""}
+
+
+@pytest.mark.parametrize("name", ["wait_text", "answer_stop_strings"])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Wait, then. " * 2500, "at most 4,000 characters in all, but has 30,000"),
+        (["Wait, then. "] * 350, "at most 4,000 characters in all, but has 4,200"),
+        (["a"] * 17, "at most 16 texts, but is 17"),
+        ("1 2 " * 600, "fit into the context of 1,024 tokens, but has"),
+    ],
+    ids=["long", "long in all", "many", "longer than the context"],
+)
+def test_texts_have_bounds(name, text, message):
+    with pytest.raises(ValueError, match=f"`{name}` has to .*{message}"):
+        check_texts({name: text}, embedded.load()[1], 1024)
+    check_texts({name: ["Hmm"] * 16, "of_another_plug_in": text}, embedded.load()[1], 1024)
 
 
 @pytest.mark.parametrize("none", ["", None, 2**40, 2**63, 10**30, 1e30], ids=str)
@@ -81,12 +122,20 @@ def test_terms_travel_as_json():
 @pytest.mark.parametrize("name", ["max_thinking_tokens", "num_ignores", "max_answer_tokens"])
 def test_a_budget_beside_its_place_is_refused(name):
     with pytest.raises(ValueError, match=rf"`{name}` has to stand in the request's `vllm_xargs`"):
-        check_places({"model": "a", name: 5}, "vllm_xargs")
+        check_places({"model": "a", name: 5})
+    with pytest.raises(ValueError, match=rf"`{name}` has to stand in .*`vllm_xargs`, but stands in `reasoning`"):
+        check_places({"reasoning": {name: 5}})
     with pytest.raises(ValueError, match="Did you mean"):
-        check_places({"max_thinking_tokns": 5}, "vllm_xargs")
+        check_places({"max_thinking_tokns": 5})
+    check_places({"vllm_xargs": {name: 5}, "generation_config": {name: 5}, "reasoning": {"effort": "low"}})
+
+
+def test_what_the_client_takes_apart_is_not_sent_as_it_is():
+    with pytest.raises(ValueError, match="`vllm_xargs` has to stand at the top of the request, but stands in `extra_b"):
+        check_places({"extra_body": {"vllm_xargs": {"num_ignores": 1}}})
 
 
 def test_fields_of_the_apis_are_no_misspelt_budgets():
     openai = pytest.importorskip("openai.types.chat.completion_create_params")
     more = ["thinking_token_budget", "min_tokens", "stop_token_ids", "truncate_prompt_tokens", "ignore_eos", "min_p"]
-    check_places(dict.fromkeys([*openai.CompletionCreateParamsBase.__annotations__, *more, "max_output_tokens"]), "a")
+    check_places(dict.fromkeys([*openai.CompletionCreateParamsBase.__annotations__, *more, "max_output_tokens"]))

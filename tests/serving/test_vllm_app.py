@@ -174,7 +174,17 @@ def test_a_server_without_the_plug_in_does_not_start():
         ({"vllm_xargs": {"max_thinking_tokens": True}}, "`max_thinking_tokens` has to be an integer"),
         ({"vllm_xargs": {"wait_text": "<|im_end|>", "num_ignores": 1}}, "free of delimiters"),
         ({"vllm_xargs": {"num_ignores": 1}, "use_beam_search": True}, "`use_beam_search` cannot be combined"),
-        ({"vllm_xargs": {"num_ignores": 1}, "response_format": {"type": "json_object"}}, "`structured_outputs` cannot"),
+        ({"vllm_xargs": {"num_ignores": 1}, "response_format": {"type": "json_object"}}, "`response_format` cannot"),
+        ({"vllm_xargs": {"num_ignores": 1}, "text": {"format": {"type": "json_schema"}}}, "`text.format` cannot"),
+        ({"vllm_xargs": {"num_ignores": 1}, "structured_outputs": {"regex": "a"}}, "`structured_outputs` cannot"),
+        ({"vllm_xargs": {"num_ignores": 1}, "tools": [{}], "tool_choice": "required"}, '`tool_choice` "required" c'),
+        ({"vllm_xargs": {"num_ignores": 1}, "tools": [{}], "tool_choice": {"type": "any"}}, "`tool_choice` {"),
+        ({"vllm_xargs": {"num_ignores": 1}, "thinking": {"budget_tokens": 9}}, "`thinking.budget_tokens` cannot"),
+        ({"vllm_xargs": {"num_ignores": 1, "wait_text": ["a"] * 17}}, "`wait_text` has to be at most 16 texts"),
+        ({"vllm_xargs": {"num_ignores": 1, "wait_text": "a" * 4001}}, "at most 4,000 characters in all"),
+        ({"vllm_xargs": {"num_ignores": 1, "s1_hf_key": "a" * 201}}, "of at most 200 characters"),
+        ({"vllm_xargs": {"wait_text": "Hmm"}}, "`wait_text` has no effect without"),
+        ({"extra_body": {"vllm_xargs": {"num_ignores": 9}}}, "has to stand at the top of the request"),
         ({"vllm_xargs": {"num_ignores": 1}, "thinking_token_budget": 5}, "`thinking_token_budget` cannot"),
         ({"vllm_xargs": {"min_thinking_tokens": 9}, "max_tokens": 5}, "`min_thinking_tokens` has to fit"),
         ({"vllm_xargs": {"num_ignoes": 9}}, "Did you mean `num_ignores`"),
@@ -187,6 +197,18 @@ def test_what_is_wrong_never_reaches_the_engine(body, message):
     server = Server(Terms(), Engine({}))
     status, said = server.post(body)
     assert status == 400 and message in said["error"]["message"] and server.asked == []
+
+
+@pytest.mark.parametrize("choice", ["auto", "none", None, {"type": "auto"}], ids=str)
+def test_tools_that_the_model_chooses_go_with_a_budget(choice):
+    server = Server(Terms(), Engine({}))
+    body = {
+        "vllm_xargs": {"num_ignores": 1},
+        "tools": [{}],
+        "tool_choice": choice,
+        "text": {"format": {"type": "text"}},
+    }
+    assert server.post(body)[0] == 200
 
 
 def test_types_that_are_vllms_to_judge_are_left_to_it():

@@ -126,7 +126,7 @@ class Budget:
         said = []
         (acting,) = without_idle([self])
         for one in fields(self):
-            value = getattr(acting, one.name)
+            value = getattr(self if one.name in PER_PROMPT else acting, one.name)
             if one.name == "max_thinking_tokens" and value is not None:
                 said.append(f"cap {value}")
             elif one.name == "num_ignores" and value == 1:
@@ -189,8 +189,7 @@ class Budget:
             if is_cap and isinstance(value, str) and value == "auto":
                 continue
             for one in value if is_many(value) else [value]:
-                is_absent_cap = is_cap and one is None
-                if not is_absent_cap and not (is_count(one) and one >= 0):
+                if not is_number_of_tokens(name, one):
                     rule = f"`{name}` has to be {allowed}, or a sequence with one per prompt"
                     bad.append(f"{rule}, but is {shown(value)}.{instead(value)}")
                     break
@@ -215,11 +214,11 @@ class Budget:
     def _bad_numbers(self) -> list[str]:
         bad = []
         if self.cut_at not in ("line", "sentence"):
-            bad.append(f"`cut_at` has to be 'line' or 'sentence', but is {self.cut_at!r}.")
+            bad.append(f"`cut_at` has to be 'line' or 'sentence', but is {shown(self.cut_at)}.")
         for name in ("cut_window", "answer_reserve"):
             value = getattr(self, name)
             if not is_count(value) or value < 0:
-                bad.append(f"`{name}` has to be an integer of at least 0, but is {value!r}.")
+                bad.append(f"`{name}` has to be an integer of at least 0, but is {shown(value)}.")
         share = self.thinking_share
         if not is_number(share) or not 0 < share <= 1:
             bad.append(f"`thinking_share` has to be a number above 0 and at most 1, but is {shown(share)}.")
@@ -232,20 +231,25 @@ class Budget:
             if not isinstance(texts, Sequence) or not texts or not all(isinstance(t, str) and t for t in texts):
                 bad.append(
                     "`wait_text` has to be a text, a sequence of texts, or None for no text at all, "
-                    f"but is {self.wait_text!r}."
+                    f"but is {shown(self.wait_text)}."
                 )
         for name in ("cut_text", "answer_prefix"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, str) and value):
-                bad.append(f"`{name}` has to be a text, or None for none, but is {value!r}.")
+                bad.append(f"`{name}` has to be a text, or None for none, but is {shown(value)}.")
         for name in () if bad else ("wait_text", "cut_text", "answer_prefix"):
             value = getattr(self, name)
             for text in (value,) if isinstance(value, str) else value or ():
                 if wrong := not_unicode(text):
                     bad.append(f"`{name}` has to be Unicode, but {wrong}.")
         if self.loop_guard is not None and not isinstance(self.loop_guard, LoopGuard):
-            bad.append(f"`loop_guard` has to be a LoopGuard or None, but is {self.loop_guard!r}.")
+            bad.append(f"`loop_guard` has to be a LoopGuard or None, but is {shown(self.loop_guard)}.")
         return bad
+
+
+def is_number_of_tokens(name: str, value: object) -> bool:
+    """Whether a budget of this name may be that for one prompt: a count; or none, if it is a cap."""
+    return (value is None and name == "max_thinking_tokens") or (is_count(value) and value >= 0)  # type: ignore[operator]
 
 
 def check_effect(budgets: Sequence[Budget]) -> None:
@@ -272,7 +276,28 @@ def _idle(budgets: Sequence[Budget]) -> dict[str, str]:
     return idle
 
 
+def _ignores_before_a_cut(budget: Budget) -> bool:
+    rows = budget.num_prompts or 1
+    pairs = zip(budget.column("num_ignores", rows), budget.column("max_thinking_tokens", rows), strict=True)
+    return any(ignores and cap for ignores, cap in pairs)
+
+
+def _may_think(budget: Budget) -> bool:
+    return any(budget.column("max_thinking_tokens", budget.num_prompts or 1))
+
+
+_ROOM = "a `max_thinking_tokens` above 0"
+
 _NEEDS: tuple[tuple[str, str, Callable[[Budget], bool]], ...] = (
+    ("num_ignores", _ROOM, _ignores_before_a_cut),
+    ("loop_guard", _ROOM, _may_think),
+    ("cut_window", _ROOM, _may_think),
+    ("wait_text", "`num_ignores` or `min_thinking_tokens`", lambda budget: budget.ignores_ends),
+    (
+        "answer_prefix",
+        "`max_thinking_tokens` or `loop_guard`",
+        lambda budget: budget.has_cap or budget.loop_guard is not None,
+    ),
     ("cut_text", "`max_thinking_tokens`", lambda budget: budget.has_cap),
     ("cut_window", "`max_thinking_tokens`", lambda budget: budget.has_cap),
     ("cut_at", "`cut_window`", lambda budget: budget.cut_window > 0),

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from s1_hf.forcing.budget import NAMES, NO_LIMIT, PER_PROMPT, Budget, check_effect
 from s1_hf.forcing.collect import check_spelling
 from s1_hf.forcing.effort import Effort
 from s1_hf.forcing.flat import flat, from_flat, whole_number, with_defaults
-from s1_hf.forcing.values import is_count, shown
+from s1_hf.forcing.values import is_count
+from s1_hf.records import as_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 SECTION = "s1_hf_serve"
 """The key of vLLM's `additional_config` under which its middleware finds the [`Terms`] of the server."""
 
 ANSWER = "max_answer_tokens"
 """What may stand beside the fields of a budget."""
+
+PLACE = "vllm_xargs"
+"""The field of a request that holds its budget, on both servers."""
+
+MOST_IN_TEXTS, MOST_TEXTS = 4000, 16
+"""Characters and texts of a request's `wait_text` and the like: 4,000 characters take about 2 seconds to work out."""
 
 _STOCK_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """Efforts that servers and chat templates know; other names are ours alone."""
@@ -80,12 +90,12 @@ class Terms:
         else:
             defaults = {name: value for name, value in self.defaults.items() if name in NAMES}
             budget = with_defaults(own, from_flat(defaults))
-            check_effect([budget])
             said = {*own, *defaults}
+        check_effect([budget])
         found = flat(budget, sorted(said))
-        for name in PER_PROMPT:
-            if is_count(found.get(name)):
-                found[name] = min(found[name], NO_LIMIT)  # servers take 64 bits
+        for name, value in found.items():
+            if is_count(value):
+                found[name] = min(value, NO_LIMIT)  # servers take 64 bits
         if ANSWER in given or ANSWER in self.defaults:
             found[ANSWER] = _answer_limit(given.get(ANSWER, self.defaults.get(ANSWER)))
         return found
@@ -109,20 +119,52 @@ def _answer_limit(value: Any) -> int:
         return NO_LIMIT
     most = whole_number(value)
     if not is_count(most) or most < 1:
-        raise ValueError(f"`{ANSWER}` has to be an integer of at least 1, but is {shown(most)}.")
+        raise ValueError(f"`{ANSWER}` has to be an integer of at least 1, but is {as_json(most)}.")
     return min(most, NO_LIMIT)
 
 
-def check_places(body: Mapping[str, Any], place: str) -> None:
-    """Raises a `ValueError` for a budget that stands where a server would not look for it.
+def check_places(body: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` for a budget that stands where a server would not look for it."""
+    ours = (*NAMES, ANSWER)
+    check_spelling([name for name in body if name not in ours], NAMES)
+    for name in ours:
+        if name in body:
+            raise _misplaced(name, "stands beside it")
+    for holder, inner in body.items():
+        if holder in (PLACE, "generation_config") or not isinstance(inner, dict):
+            continue
+        for name in (*ours, PLACE, "generation_config"):
+            if name in inner:
+                raise _misplaced(name, f"stands in `{holder}`")
+
+
+def _misplaced(name: str, where: str) -> ValueError:
+    if name in (PLACE, "generation_config"):
+        return ValueError(
+            f"`{name}` has to stand at the top of the request, but {where}, where no server reads it. `extra_body` is "
+            "an argument of OpenAI's client for Python, which puts what it holds there."
+        )
+    return ValueError(
+        f"`{name}` has to stand in the request's `{PLACE}`, but {where}, where no server reads it. With OpenAI's "
+        f"client: `extra_body={{{PLACE!r}: {{{name!r}: ...}}}}`."
+    )
+
+
+def check_texts(given: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, context: int | None) -> None:
+    """Raises a `ValueError` for texts of a request's budget that would keep the server busy before they are refused.
 
     Args:
-        place (`str`): where it has to stand.
+        given (`Mapping`): what the request says of its budget, and perhaps more, which is not looked at.
+        context (`int`, *optional*): how many tokens prompt and output may have together.
     """
-    check_spelling([name for name in body if name not in (*NAMES, ANSWER)], NAMES)
-    for name in (*NAMES, ANSWER):
-        if name in body:
-            raise ValueError(
-                f"`{name}` has to stand in the request's `{place}`, but stands beside it, where no server reads it. "
-                f"With OpenAI's client: `extra_body={{{place!r}: {{{name!r}: ...}}}}`."
-            )
+    for name in (*NAMES, "answer_stop_strings"):
+        value = given.get(name)
+        texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+        length = sum(map(len, texts))
+        if length > MOST_IN_TEXTS:
+            raise ValueError(f"`{name}` has to have at most {MOST_IN_TEXTS:,} characters in all, but has {length:,}.")
+        if len(texts) > MOST_TEXTS:
+            raise ValueError(f"`{name}` has to be at most {MOST_TEXTS} texts, but is {len(texts):,}.")
+        tokens = max((len(tokenizer.tokenize(text)) for text in texts), default=0)
+        if context is not None and tokens > context:
+            raise ValueError(f"`{name}` has to fit into the context of {context:,} tokens, but has {tokens:,} itself.")
