@@ -121,9 +121,7 @@ def test_vllm_has_the_budget_of_an_exported_folder_too(options, monkeypatch, sta
     out = str(tmp_path / "lamps")
     format = ["--thinking-start", "<|im_start|>think", "--thinking-close", "<|im_start|>answer"]
     budget = ["--max-thinking-tokens", "16", "--cut-text", "Stop."]
-    assert (
-        run(monkeypatch, "export", "embedded", out, *budget, *format) == 0
-    )
+    assert run(monkeypatch, "export", "embedded", out, *budget, *format) == 0
     assert run(monkeypatch, "serve", out, "--engine", "vllm", *options) == 0
     (((command, _)),) = started
     config = json.loads(command[command.index("--additional-config") + 1])

@@ -136,9 +136,7 @@ def test_a_link_to_nothing_is_named_with_what_to_do(model, tmp_path):
     assert links_in(copied) == []
     model.rename(tmp_path / "moved")
     for run in (model_folder, Checkpoint.find):
-        with pytest.raises(
-            OSError, match=r"out.model\.safetensors is a link to .*, where nothing is any more"
-        ):
+        with pytest.raises(OSError, match=r"out.model\.safetensors is a link to .*, where nothing is any more"):
             run(str(out))
     assert model_folder(str(copied)) == copied
 
@@ -152,8 +150,8 @@ def test_what_an_export_on_the_hub_says_is_found(tmp_path, monkeypatch, model):
     monkeypatch.setattr("s1_hf.serving.folder.cached_file", found)
     assert exported_of("somebody/lamps")["budget"] == Budget(num_ignores=2)
     assert asked == [("somebody/lamps", "custom_generate/generate.py")]
-    monkeypatch.setattr("s1_hf.serving.folder.cached_file", lambda *names, **how: None)
-    assert exported_of("somebody/lamps") is None
+    monkeypatch.undo()
+    assert exported_of("somebody/lamps-of-nobody") is None and exported_of("no/model/at/all") is None
 
 
 def test_an_adapter_has_to_be_merged_first(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from s1_hf import Budget, Effort, embedded
 from s1_hf.serving.terms import Terms, check_places, check_texts
+from s1_hf.vllm.settings import CHECKED
 
 TERMS = Terms.of(Budget(num_ignores=2, cut_text="Stop.", max_thinking_tokens=50), 30, Effort())
 
@@ -73,6 +74,7 @@ def test_numbers_beyond_64_bits_are_no_cap():
 def test_what_a_request_says_has_to_act(given, message):
     with pytest.raises(ValueError, match=message):
         Terms().asked(given, {})
+    assert Terms().asked({**given, CHECKED: True}, {})  # for a sweep, in which others make it act
     with pytest.raises(ValueError, match="`num_ignores` has no effect"):
         TERMS.asked({"num_ignores": 1}, {"reasoning_effort": "none"})
     of_both = TERMS.asked({"wait_text": "Hmm", "answer_prefix": ""}, {})  # which acts by what the server says

@@ -148,14 +148,10 @@ def exported_of(model: str, revision: str = "main") -> dict[str, Any] | None:
     """
     if Path(path_of(model)).is_dir():
         return exported_settings(Path(path_of(model)))
-    place = cached_file(
-        model,
-        FILE.as_posix(),
-        revision=revision,
-        _raise_exceptions_for_gated_repo=False,
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-    )
+    try:
+        place = cached_file(model, FILE.as_posix(), revision=revision)
+    except (OSError, ValueError):  # of whoever looks for the model, next
+        return None
     return None if place is None else exported_settings(Path(place).parents[1])
 
 

@@ -12,6 +12,7 @@ from s1_hf.forcing.effort import Effort
 from s1_hf.forcing.flat import flat, from_flat, whole_number, with_defaults
 from s1_hf.forcing.values import is_count
 from s1_hf.records import as_json
+from s1_hf.vllm.settings import CHECKED
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -91,7 +92,8 @@ class Terms:
             defaults = {name: value for name, value in self.defaults.items() if name in NAMES}
             budget = with_defaults(own, from_flat(defaults))
             said = {*own, *defaults}
-        check_effect([budget])
+        if not given.get(CHECKED):
+            check_effect([budget])
         found = flat(budget, sorted(said))
         for name, value in found.items():
             if is_count(value):
