@@ -38,8 +38,9 @@ def test_an_effort_is_a_budget_in_which_none_of_the_servers_is_left(body):
 
 def test_a_name_that_a_server_does_not_know_is_taken_out_of_its_request():
     own = Terms(effort=Effort({"quick": {"max_thinking_tokens": 9}, "low": {"max_thinking_tokens": 90}}))
-    body = {"reasoning_effort": "quick", "reasoning": {"effort": "low"}}
-    assert own.asked({}, body)["max_thinking_tokens"] == 9 and body == {"reasoning": {"effort": "low"}}
+    body = {"reasoning_effort": "quick"}
+    assert own.asked({}, body)["max_thinking_tokens"] == 9 and body == {}
+    body = {"reasoning": {"effort": "low"}}
     assert own.asked({}, body)["max_thinking_tokens"] == 90 and body == {"reasoning": {"effort": "low"}}
 
 
@@ -49,6 +50,7 @@ def test_a_name_that_a_server_does_not_know_is_taken_out_of_its_request():
         ({}, {"reasoning_effort": "huge"}, "There is no effort 'huge'"),
         ({}, {"reasoning_effort": 5}, "There is no effort 5"),
         ({"max_thinking_tokens": 5}, {"reasoning_effort": "low"}, "has to stand alone"),
+        ({}, {"reasoning_effort": "low", "reasoning": {"effort": "low"}}, "say the same"),
         ({"max_thinking_tokens": "many"}, {}, "`max_thinking_tokens` has to be an integer"),
         ({"max_answer_tokens": "many"}, {}, "`max_answer_tokens` has to be an integer of at least 1"),
     ],
@@ -130,6 +132,26 @@ def test_a_budget_beside_its_place_is_refused(name):
     with pytest.raises(ValueError, match="Did you mean"):
         check_places({"max_thinking_tokns": 5})
     check_places({"vllm_xargs": {name: 5}, "generation_config": {name: 5}, "reasoning": {"effort": "low"}})
+
+
+@pytest.mark.parametrize(
+    "body", [{"thinking_budget": 5}, {"budget_tokens": 5}, {"reasoning": {"max_tokens": 5}}], ids=str
+)
+def test_what_other_servers_call_a_cap_is_answered_with_our_name_for_it(body):
+    with pytest.raises(
+        ValueError, match="is not read here. A cap of thinking is `max_thinking_tokens` in `vllm_xargs`"
+    ):
+        check_places(body)
+
+
+def test_an_effort_is_named_where_its_budget_is_wrong():
+    assert TERMS.effort_in({"reasoning": {"effort": "low"}}) == TERMS.effort_in({"reasoning_effort": "low"}) == "low"
+    assert TERMS.effort_in({}) is None is Terms().effort_in({"reasoning_effort": "low"})
+    said = "No room. The effort 'low' is a budget here, cap auto, thinking_share 0.2."
+    with pytest.raises(ValueError, match=said), TERMS.naming("low"):
+        raise ValueError("No room.")
+    with pytest.raises(ValueError, match=r"No room\.$"), TERMS.naming(None):
+        raise ValueError("No room.")
 
 
 def test_what_the_client_takes_apart_is_not_sent_as_it_is():

@@ -52,6 +52,22 @@ def test_what_the_server_reads_itself_stays(reader):
     assert reader.read(body, CHAT).body == {**body, "max_tokens": 500}
 
 
+@pytest.mark.parametrize("path", [PLAIN, RESPONSES])
+def test_an_effort_is_taken_where_the_server_would_not_know_it(reader, path):
+    asked = reader.read({"reasoning_effort": "low"}, path)
+    assert "reasoning_effort" not in asked.body and asked.config["thinking_share"] == 0.2
+    assert "reasoning_effort" not in reader.read({"reasoning_effort": None}, path).body
+
+
+def test_one_answer_may_be_asked_for(reader):
+    assert reader.read({"n": 1, "best_of": 1}, CHAT).body == {}
+
+
+def test_an_effort_without_room_is_told_by_its_name(reader):
+    with pytest.raises(ValueError, match="only 20 tokens may be generated.*The effort 'low' is a budget here"):
+        reader.read({"reasoning_effort": "low", "max_tokens": 20}, CHAT)
+
+
 def test_the_request_itself_is_not_changed(reader):
     body = {"temperature": 1, "generation_config": {"num_ignores": 1}}
     reader.read(body, CHAT)

@@ -184,6 +184,7 @@ def test_a_server_without_the_plug_in_does_not_start():
         ({"vllm_xargs": {"num_ignores": 1, "wait_text": "a" * 4001}}, "at most 4,000 characters in all"),
         ({"vllm_xargs": {"num_ignores": 1, "s1_hf_key": "a" * 201}}, "of at most 200 characters"),
         ({"vllm_xargs": {"wait_text": "Hmm"}}, "`wait_text` has no effect without"),
+        ({"thinking_budget": 5}, "A cap of thinking is `max_thinking_tokens`"),
         ({"extra_body": {"vllm_xargs": {"num_ignores": 9}}}, "has to stand at the top of the request"),
         ({"vllm_xargs": {"num_ignores": 1}, "thinking_token_budget": 5}, "`thinking_token_budget` cannot"),
         ({"vllm_xargs": {"min_thinking_tokens": 9}, "max_tokens": 5}, "`min_thinking_tokens` has to fit"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -84,9 +85,12 @@ class Terms:
                 such effort.
         """
         own = from_flat({name: given[name] for name in NAMES if name in given})
-        effort = self._effort_of(body)
+        effort = self.effort_in(body)
         if effort is not None and self.effort is not None:
             budget = self.effort.budget(effort, own)
+            for holder, name in _efforts_in(body):
+                if effort not in _STOCK_EFFORTS:
+                    del holder[name]
             said = {*own, *PER_PROMPT, *budget.changed()}
         else:
             defaults = {name: value for name, value in self.defaults.items() if name in NAMES}
@@ -102,17 +106,31 @@ class Terms:
             found[ANSWER] = _answer_limit(given.get(ANSWER, self.defaults.get(ANSWER)))
         return found
 
-    def _effort_of(self, body: dict[str, Any]) -> str | None:
-        """`reasoning_effort`, or `reasoning.effort` where requests have that."""
+    def effort_in(self, body: Mapping[str, Any]) -> str | None:
+        """The effort that a request names, if it names one that means something here."""
         if self.effort is None:
             return None
-        for holder, name in ((body, "reasoning_effort"), (body.get("reasoning"), "effort")):
-            if isinstance(holder, dict) and holder.get(name) is not None:
-                value = holder[name]
-                if value not in _STOCK_EFFORTS:
-                    del holder[name]
-                return value
-        return None
+        given = _efforts_in(body)
+        if len(given) > 1:
+            raise ValueError("`reasoning_effort` and `reasoning.effort` say the same. Leave one of them out.")
+        return given[0][0][given[0][1]] if given else None
+
+    @contextmanager
+    def naming(self, effort: str | None) -> Iterator[None]:
+        """While this lasts, an error about a budget that an effort stands for says so."""
+        try:
+            yield
+        except ValueError as error:
+            if self.effort is None or effort is None:
+                raise
+            budget = self.effort.table[effort]
+            raise ValueError(f"{error} The effort {effort!r} is a budget here, {budget.name}.") from None
+
+
+def _efforts_in(body: Mapping[str, Any]) -> list[tuple[Any, str]]:
+    """Where a request names an effort: `reasoning_effort`, or `reasoning.effort`; each with what holds it."""
+    places = ((body, "reasoning_effort"), (body.get("reasoning"), "effort"))
+    return [(holder, name) for holder, name in places if isinstance(holder, dict) and holder.get(name) is not None]
 
 
 def _answer_limit(value: Any) -> int:
@@ -132,12 +150,26 @@ def check_places(body: Mapping[str, Any]) -> None:
     for name in ours:
         if name in body:
             raise _misplaced(name, "stands beside it")
+    for name in _OF_OTHERS:
+        if name in body:
+            raise _elsewhere(name)
+    reasoning = body.get("reasoning")
+    if isinstance(reasoning, dict) and "max_tokens" in reasoning:
+        raise _elsewhere("reasoning.max_tokens")
     for holder, inner in body.items():
         if holder in (PLACE, "generation_config") or not isinstance(inner, dict):
             continue
         for name in (*ours, PLACE, "generation_config"):
             if name in inner:
                 raise _misplaced(name, f"stands in `{holder}`")
+
+
+_OF_OTHERS = ("thinking_budget", "reasoning_budget", "budget_tokens", "max_reasoning_tokens")
+"""What other servers call a cap."""
+
+
+def _elsewhere(name: str) -> ValueError:
+    return ValueError(f"`{name}` is not read here. A cap of thinking is `max_thinking_tokens` in `{PLACE}`.")
 
 
 def _misplaced(name: str, where: str) -> ValueError:

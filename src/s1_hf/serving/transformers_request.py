@@ -16,7 +16,7 @@ from s1_hf.forcing.formats import ThinkingFormat
 from s1_hf.forcing.tables import State
 from s1_hf.forcing.values import is_count, shown
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
-from s1_hf.records import parse
+from s1_hf.records import as_json, parse
 from s1_hf.serving.terms import ANSWER, check_places, check_texts
 from s1_hf.serving.transformers_settings import check_settings, is_finite
 from s1_hf.serving.transformers_shape import biases
@@ -113,16 +113,18 @@ class Reader:
         if twice:
             raise ValueError(f"`{twice[0]}` stands in `vllm_xargs` and in `generation_config`. Leave one of them out.")
         check_texts({**config, **xargs}, self._tokenizer, self._context)
+        effort = self._terms.effort_in(body)
         asked = self._terms.asked({**config, **xargs}, body)
-        if not asked and "reasoning_effort" in body and path != "/v1/chat/completions":
-            del body["reasoning_effort"]
+        if path != "/v1/chat/completions" and (self._terms.effort is not None or body.get("reasoning_effort") is None):
+            body.pop("reasoning_effort", None)  # this server knows it in chats only
         config = {name: value for name, value in config.items() if name not in (*NAMES, ANSWER)}
         _check_limits(body, config)
         is_sampled = _take_decoding(body, config, self._model_config)
         bias = biases(body.pop("logit_bias", {}), len(self._tokenizer))
         if bias:
             config["sequence_bias"] = bias
-        self._check(asked, config, body, xargs)
+        with self._terms.naming(effort):
+            self._check(asked, config, body, xargs)
         if path == "/v1/responses":
             body.setdefault("stream", False)  # as OpenAI's API has it, and this server has not
         if isinstance(body.get("prompt"), list):
@@ -181,7 +183,7 @@ def _config_in(given: Any) -> dict[str, Any]:
         return {}
     found = parse(given, "`generation_config`", any_size=True) if isinstance(given, str) else given
     if not isinstance(found, dict):
-        raise ValueError(f"`generation_config` has to be a JSON object, but is {shown(given)}.")
+        raise ValueError(f"`generation_config` has to be a JSON object, but is {as_json(given)}.")
     check_settings(found)
     return dict(found)
 
@@ -191,7 +193,7 @@ def _xargs_in(given: Any) -> dict[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, dict):
-        raise ValueError(f"`vllm_xargs` has to be a JSON object, but is {shown(given)}.")
+        raise ValueError(f"`vllm_xargs` has to be a JSON object, but is {as_json(given)}.")
     unknown = [name for name in given if name not in _XARGS]
     check_spelling(unknown, _XARGS)
     if unknown:
@@ -238,5 +240,6 @@ def _check_numbers(body: dict[str, Any]) -> None:
         if value is None:
             continue
         if not is_right(value):
-            raise ValueError(f"`{name}` has to be {rule}, but is {shown(value)}.")
-        body[name] = value
+            raise ValueError(f"`{name}` has to be {rule}, but is {as_json(value)}.")
+        if name not in ("n", "best_of"):  # which this server does not know everywhere
+            body[name] = value

@@ -122,15 +122,22 @@ class VllmMiddleware:
             raise ValueError(f"`{PLACE}` has to be a JSON object, but is {as_json(xargs)}.")
         check_names(xargs or {})
         check_texts(xargs or {}, self._setup.tokenizer, self._setup.context)
-        asked = self._terms.asked(xargs or {}, body)
-        if not asked and not any(name in OURS for name in xargs or {}):
+        return self._has_budget(body, xargs or {})
+
+    def _has_budget(self, body: dict[str, Any], xargs: dict[str, Any]) -> bool:
+        """The same, for a request whose `xargs` are of the right shape."""
+        assert self._setup is not None
+        effort = self._terms.effort_in(body)
+        asked = self._terms.asked(xargs, body)
+        if not asked and not any(name in OURS for name in xargs):
             return False
         if body.get("use_beam_search"):
             raise ValueError("`use_beam_search` cannot be combined with a thinking budget, which vLLM drops there.")
         _check_structure(body)
-        given = {**(xargs or {}), **asked}
+        given = {**xargs, **asked}
         body["vllm_xargs"] = {name: value for name, value in given.items() if value is not None}
-        self._check(body)
+        with self._terms.naming(effort):
+            self._check(body)
         return True
 
     def _check(self, body: Mapping[str, Any]) -> None:
