@@ -146,7 +146,7 @@ def test_other_commands_say_that_a_folders_budget_does_not_act_in_them(monkeypat
         ["eval", out, "--tasks", "s1:nothing"],
         ["sweep", out, "--tasks", "s1:nothing"],
         ["data", "traces", out, "--input", "nothing", "--output-dir", str(tmp_path / "t")],
-        ["export", out, str(tmp_path / "again"), "--wait-text", "Hmm"],
+        ["export", out, str(tmp_path / "again"), "--cut-text", "Hmm"],
     ):
         assert run(monkeypatch, *arguments) == 2
         said = capsys.readouterr().err.replace("\n", " ")

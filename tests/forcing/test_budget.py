@@ -62,12 +62,18 @@ IDLE = [
 
 
 @pytest.mark.parametrize(("budget", "message"), IDLE, ids=[str(budget.changed()) for budget, _ in IDLE])
-def test_what_cannot_act_is_refused(budget, message):
+def test_what_cannot_act_in_a_request_is_refused(budget, message):
     with pytest.raises(ValueError, match=message):
-        check_effect([budget])
+        check_effect([budget], of_request=True)
 
 
-def test_what_can_act_is_not():
+def test_a_program_may_say_once_what_acts_in_some_of_its_calls():
+    for budget, _ in IDLE:
+        if budget.cut_at == "line":
+            check_effect([budget])
+
+
+def test_what_can_act_is_not_refused():
     for budget in (
         Budget(wait_text="Hmm", min_thinking_tokens=5),
         Budget(answer_prefix="So:", loop_guard=LoopGuard()),
@@ -75,13 +81,7 @@ def test_what_can_act_is_not():
         Budget(num_ignores=(1, 1), max_thinking_tokens=(0, 5)),
         Budget(num_ignores=1, max_thinking_tokens="auto", cut_window=3, loop_guard=LoopGuard()),
     ):
-        check_effect([budget])
-
-
-def test_settings_of_a_grid_keep_their_names():
-    """One of them may be idle, and is another setting all the same."""
-    assert Budget(max_thinking_tokens=0, num_ignores=1).name == "cap 0, 1 ignore"
-    assert Budget(wait_text="Hmm").name == "no intervention"
+        check_effect([budget], of_request=True)
 
 
 def test_a_setting_that_acts_under_one_of_several_budgets_is_fine():

@@ -37,14 +37,18 @@ class Engine:
 class Server:
     """The application, which answers with what it is told to, behind the middleware."""
 
-    def __init__(self, terms: Terms, engine: Engine, keys=None, answer=None, processors=(PROCESSOR,)) -> None:
+    def __init__(
+        self, terms: Terms, engine: Engine, keys=None, answer=None, processors=(PROCESSOR,), texts=None
+    ) -> None:
         model = SimpleNamespace(
             tokenizer=str(embedded.MODEL_PATH), tokenizer_revision=None, trust_remote_code=False, max_model_len=1024,
             runner_type="generate", logits_processors=list(processors), get_vocab_size=lambda: 432,
             try_get_generation_config=lambda: {"eos_token_id": 431},
         )  # fmt: skip
         config = SimpleNamespace(
-            model_config=model, speculative_config=None, additional_config={SECTION: terms.to_dict()}
+            model_config=model,
+            speculative_config=None,
+            additional_config={SECTION: terms.to_dict(), "s1_hf": texts or {}},
         )
         self.state = SimpleNamespace(vllm_config=config, args=SimpleNamespace(api_key=keys), engine_client=engine)
         self.asked: list[dict] = []
@@ -91,10 +95,19 @@ def test_what_the_server_says_is_put_into_the_request_and_the_report_into_the_an
     status, said = server.post({"vllm_xargs": {"max_thinking_tokens": None, "other": 3}})
     (asked,) = server.asked
     key = asked["vllm_xargs"].pop("s1_hf_key")
-    assert asked["vllm_xargs"] == {"num_ignores": 2, "max_thinking_tokens": "", "other": 3}
+    own = {"num_ignores": 2, "max_thinking_tokens": "", "other": 3}
+    assert asked["vllm_xargs"] == {**own, "s1_hf_checked": True}
     assert asked["return_token_ids"] and engine.wanted == [(key, [5, 6])]
     assert status == 200 and said["choices"] == [{"index": 0, "finish_reason": "stop", "s1_hf": REPORT}]
     assert said["usage"]["completion_tokens_details"] == {"reasoning_tokens": 3} and "prompt_token_ids" not in said
+
+
+def test_what_an_engine_has_by_itself_makes_settings_of_a_request_act():
+    server = Server(Terms(), Engine({}), texts={"loop_guard": True, "cut_window": 5})
+    assert server.post({"vllm_xargs": {"answer_prefix": "So:"}})[0] == 200
+    assert server.post({"vllm_xargs": {"cut_at": "sentence", "max_thinking_tokens": 9}})[0] == 200
+    assert Server(Terms(), Engine({})).post({"vllm_xargs": {"answer_prefix": "So:"}})[0] == 400
+    assert server.post({"messages": []})[0] == 200 and server.asked[-1] == {"messages": []}
 
 
 def test_ids_stay_for_who_asks_for_them_and_reports_for_who_brings_a_key():

@@ -126,7 +126,7 @@ class Budget:
         said = []
         (acting,) = without_idle([self])
         for one in fields(self):
-            value = getattr(self if one.name in PER_PROMPT else acting, one.name)
+            value = getattr(acting, one.name)
             if one.name == "max_thinking_tokens" and value is not None:
                 said.append(f"cap {value}")
             elif one.name == "num_ignores" and value == 1:
@@ -252,24 +252,30 @@ def is_number_of_tokens(name: str, value: object) -> bool:
     return (value is None and name == "max_thinking_tokens") or (is_count(value) and value >= 0)  # type: ignore[operator]
 
 
-def check_effect(budgets: Sequence[Budget]) -> None:
-    """Raises a `ValueError` for a setting that has no effect under any of `budgets`, because it needs another one."""
-    for name, needed in _idle(budgets).items():
+def check_effect(budgets: Sequence[Budget], of_request: bool = False) -> None:
+    """Raises a `ValueError` for a setting that has no effect under any of `budgets`, because it needs another one.
+
+    Args:
+        of_request (`bool`, defaults to `False`): whether they are all that is said, so that a text which stands ready
+            for ends that nobody ignores, or ignores where nothing is thought, are a mistake. A program says them once
+            for whatever it asks.
+    """
+    for name, needed in _idle(budgets, of_request).items():
         raise ValueError(f"`{name}` has no effect without {needed}. Give that as well, or leave `{name}` out.")
 
 
-def without_idle(budgets: Sequence[Budget]) -> list[Budget]:
-    """The same without settings that have no effect under any of them."""
+def without_idle(budgets: Sequence[Budget], of_request: bool = False) -> list[Budget]:
+    """The same without settings that have no effect under any of them; see [`check_effect`]."""
     settings = list(budgets)
-    while idle := _idle(settings):  # one may have been what another needs
+    while idle := _idle(settings, of_request):  # one may have been what another needs
         settings = [_with_defaults(setting, idle) for setting in settings]
     return settings
 
 
-def _idle(budgets: Sequence[Budget]) -> dict[str, str]:
+def _idle(budgets: Sequence[Budget], of_request: bool) -> dict[str, str]:
     """The settings that have no effect under any of `budgets`, and what each of them needs."""
     idle = {}
-    for name, needed, has_it in _NEEDS:
+    for name, needed, has_it in (*_NEEDS, *_NEEDS_IN_REQUESTS) if of_request else _NEEDS:
         given = [budget for budget in budgets if getattr(budget, name) != _default(name)]
         if given and not any(has_it(budget) for budget in given):
             idle[name] = needed
@@ -286,9 +292,18 @@ def _may_think(budget: Budget) -> bool:
     return any(budget.column("max_thinking_tokens", budget.num_prompts or 1))
 
 
+_NEEDS: tuple[tuple[str, str, Callable[[Budget], bool]], ...] = (
+    ("cut_text", "`max_thinking_tokens`", lambda budget: budget.has_cap),
+    ("cut_window", "`max_thinking_tokens`", lambda budget: budget.has_cap),
+    ("cut_at", "`cut_window`", lambda budget: budget.cut_window > 0),
+    ("answer_reserve", '`max_thinking_tokens="auto"`', lambda budget: budget.max_thinking_tokens == "auto"),
+    ("thinking_share", '`max_thinking_tokens="auto"`', lambda budget: budget.max_thinking_tokens == "auto"),
+)
+"""Settings that act only together with another: the setting, what it needs, and whether a budget has that."""
+
 _ROOM = "a `max_thinking_tokens` above 0"
 
-_NEEDS: tuple[tuple[str, str, Callable[[Budget], bool]], ...] = (
+_NEEDS_IN_REQUESTS: tuple[tuple[str, str, Callable[[Budget], bool]], ...] = (
     ("num_ignores", _ROOM, _ignores_before_a_cut),
     ("loop_guard", _ROOM, _may_think),
     ("cut_window", _ROOM, _may_think),
@@ -298,13 +313,8 @@ _NEEDS: tuple[tuple[str, str, Callable[[Budget], bool]], ...] = (
         "`max_thinking_tokens` or `loop_guard`",
         lambda budget: budget.has_cap or budget.loop_guard is not None,
     ),
-    ("cut_text", "`max_thinking_tokens`", lambda budget: budget.has_cap),
-    ("cut_window", "`max_thinking_tokens`", lambda budget: budget.has_cap),
-    ("cut_at", "`cut_window`", lambda budget: budget.cut_window > 0),
-    ("answer_reserve", '`max_thinking_tokens="auto"`', lambda budget: budget.max_thinking_tokens == "auto"),
-    ("thinking_share", '`max_thinking_tokens="auto"`', lambda budget: budget.max_thinking_tokens == "auto"),
 )
-"""Settings that act only together with another: the setting, what it needs, and whether a budget has that."""
+"""The same for a request."""
 
 
 PER_PROMPT = ("max_thinking_tokens", "min_thinking_tokens", "num_ignores")

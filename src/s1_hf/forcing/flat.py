@@ -85,7 +85,7 @@ def with_defaults(own: Mapping[str, Any], defaults: Mapping[str, Any]) -> Budget
     ```
     """
     budget = Budget(**{**defaults, **own})
-    (acting,) = without_idle([budget])
+    (acting,) = without_idle([budget], of_request=True)
     return replace(budget, **{name: getattr(acting, name) for name in defaults if name not in own})
 
 

@@ -42,10 +42,12 @@ class Terms:
         defaults (`Mapping`): fields of a budget, flat, and `max_answer_tokens`, for requests that do not give them.
         effort ([`Effort`], *optional*): what the names that come as `reasoning_effort` stand for. Without it they mean
             what they mean to the server itself.
+        texts (`Mapping`): fields of a budget, flat, that the engine adds by itself, so that others act beside them.
     """
 
     defaults: Mapping[str, Any] = field(default_factory=dict)
     effort: Effort | None = None
+    texts: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, budget: Budget, max_answer_tokens: int | None = None, effort: Effort | None = None) -> Terms:
@@ -87,17 +89,18 @@ class Terms:
         own = from_flat({name: given[name] for name in NAMES if name in given})
         effort = self.effort_in(body)
         if effort is not None and self.effort is not None:
-            budget = self.effort.budget(effort, own)
+            named = self.effort.budget(effort, own)
+            budget = with_defaults(own, {name: getattr(named, name) for name in named.changed() if name not in own})
             for holder, name in _efforts_in(body):
                 if effort not in _STOCK_EFFORTS:
                     del holder[name]
             said = {*own, *PER_PROMPT, *budget.changed()}
         else:
             defaults = {name: value for name, value in self.defaults.items() if name in NAMES}
-            budget = with_defaults(own, from_flat(defaults))
+            budget = with_defaults(own, from_flat({**self.texts, **defaults}))
             said = {*own, *defaults}
         if not given.get(CHECKED):
-            check_effect([budget])
+            check_effect([budget], of_request=True)
         found = flat(budget, sorted(said))
         for name, value in found.items():
             if is_count(value):

@@ -12,6 +12,7 @@ import os
 import re
 import uuid
 from collections.abc import Mapping, MutableMapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,7 +39,7 @@ from s1_hf.serving.reports import ROUTE, wanted_in
 from s1_hf.serving.terms import PLACE, SECTION, Terms, check_places, check_texts
 from s1_hf.vllm.options import PROCESSOR
 from s1_hf.vllm.refusals import STRUCTURE, check_engine, check_names, check_request
-from s1_hf.vllm.settings import KEY, OURS, settings_of
+from s1_hf.vllm.settings import CHECKED, KEY, OURS, settings_of
 from s1_hf.vllm.setup import Setup
 
 _GENERATING = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
@@ -104,7 +105,8 @@ class VllmMiddleware:
     def _prepare(self, vllm_config: Any) -> None:
         check_engine(vllm_config, PROCESSOR)
         self._setup = Setup.of(vllm_config)
-        self._terms = Terms.from_dict((vllm_config.additional_config or {}).get(SECTION, {}))
+        terms = Terms.from_dict((vllm_config.additional_config or {}).get(SECTION, {}))
+        self._terms = replace(terms, texts=self._setup.defaults)
 
     def read(self, body: dict[str, Any]) -> bool:
         """Judge a request, and put into it what the server has to say about its budget; whether it has one.
@@ -134,7 +136,7 @@ class VllmMiddleware:
         if body.get("use_beam_search"):
             raise ValueError("`use_beam_search` cannot be combined with a thinking budget, which vLLM drops there.")
         _check_structure(body)
-        given = {**xargs, **asked}
+        given = {**xargs, **asked, CHECKED: True}
         body["vllm_xargs"] = {name: value for name, value in given.items() if value is not None}
         with self._terms.naming(effort):
             self._check(body)
