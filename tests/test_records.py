@@ -113,7 +113,8 @@ NOT_YAML = {
     "digits": ("a: " + "9" * 5000, "is not a YAML file|64 bits"),
     "huge": (f"a: {10**400}", "64 bits"),
     "not finite": ("a: .inf", "not finite"),
-    "no YAML": ("a: [", "is not a YAML file"),
+    "no YAML": ("a: [", r'in ".*recipe\.yaml", line 1'),
+    "a control character": ("a: \x07", r'in ".*recipe\.yaml", position 3'),
 }
 
 
@@ -122,6 +123,13 @@ def test_what_is_no_plain_yaml_is_refused_with_its_file(tmp_path, text, message)
     (tmp_path / "recipe.yaml").write_text(text)
     with pytest.raises(ValueError, match=f"recipe.yaml (?s:.*)({message})"):
         read_yaml(tmp_path / "recipe.yaml")
+
+
+def test_whole_numbers_of_any_size_are_all_that_may_be_let_through():
+    assert parse(f'{{"a": {10**30}}}', "it", any_size=True) == {"a": 10**30}
+    for text in ('{"a": 1, "a": 2}', '{"a": NaN}', '{"a": -1e400}'):
+        with pytest.raises(ValueError, match="comes twice|not finite"):
+            parse(text, "it", any_size=True)
 
 
 def test_aliases_and_merged_mappings_are_read(tmp_path):

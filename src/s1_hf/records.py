@@ -88,13 +88,14 @@ def refuse_pipe(file: str | Path) -> None:
         raise ValueError(f"{file} has to be a file, but is a pipe.")
 
 
-def parse(text: str | bytes, where: str, *, strict: bool = True) -> Any:
+def parse(text: str | bytes, where: str, *, strict: bool = True, any_size: bool = False) -> Any:
     """The value of a JSON text.
 
     Args:
         where (`str`): what the text is, for the message.
         strict (`bool`, defaults to `True`): refuse what files that others write may well hold, and what we do not
             compute with there: NaN and infinity, numbers beyond 64 bits, names that come twice.
+        any_size (`bool`, defaults to `False`): let whole numbers beyond 64 bits through all the same.
 
     Raises:
         ValueError: it is no JSON, or not plain.
@@ -117,7 +118,7 @@ def parse(text: str | bytes, where: str, *, strict: bool = True) -> Any:
         raise ValueError(f"{where} is not JSON that can be used: it is nested too deeply.") from None
     except ValueError as error:  # of Python, also for numbers of thousands of digits
         raise ValueError(f"{where} is not JSON: {shortened(str(error), 200)}.") from None
-    _check_plain(value, where, strict, None)
+    _check_plain(value, where, strict, None, any_size)
     return value
 
 
@@ -130,7 +131,7 @@ def read_yaml(file: str | Path) -> Any:
     yaml = require("yaml", "data")
     text = read_text(file)
     try:
-        value = yaml.load(text, Loader=_loader(yaml))
+        value = yaml.load(text, Loader=_loader(yaml, str(file)))
     except RecursionError:
         raise ValueError(f"{file} is not a YAML file that can be used: it is nested too deeply.") from None
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
@@ -149,10 +150,19 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _loader(yaml: Any) -> Any:
-    """PyYAML's safe loader, but for names that come twice, of which it would take the last."""
+def _loader(yaml: Any, file: str) -> Any:
+    """PyYAML's safe loader, but for names that come twice, of which it would take the last, and the file's own name."""
 
     class Loader(yaml.SafeLoader):
+        @property
+        def name(self) -> str:
+            """What its errors call the text, which to PyYAML is a `<unicode string>`."""
+            return file
+
+        @name.setter
+        def name(self, name: str) -> None:
+            pass
+
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             seen = set()
             for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
@@ -165,7 +175,7 @@ def _loader(yaml: Any) -> Any:
     return Loader
 
 
-def _check_plain(value: Any, where: str, strict: bool, most: int | None) -> None:
+def _check_plain(value: Any, where: str, strict: bool, most: int | None, any_size: bool = False) -> None:
     """Level by level, so that nothing is as deep as the value."""
     level, count = [[value]], 0
     for _ in range(DEEPEST + 1):
@@ -173,7 +183,7 @@ def _check_plain(value: Any, where: str, strict: bool, most: int | None) -> None
         for one in level:
             children = list(one.values()) if isinstance(one, dict) else one
             kinds = set(map(type, children))
-            if int in kinds and strict:
+            if int in kinds and strict and not any_size:
                 _check_integers([child for child in children if type(child) is int], where)
             if float in kinds and strict:
                 _check_floats([child for child in children if type(child) is float], where)
@@ -276,7 +286,7 @@ def check(
     remedy = f" {remedy}" if remedy else ""
     if not isinstance(record, dict):
         names = f" with {', '.join(schema)}" if schema else ""
-        raise ValueError(f"{where} has to be an object{names}, but is {_shown(record)}.{remedy}")
+        raise ValueError(f"{where} has to be an object{names}, but is {as_json(record)}.{remedy}")
     faults = []
     missing = [name for name in schema if name not in record]
     known = {**schema, **(optional or {})}
@@ -288,13 +298,14 @@ def check(
         faults.append(f"has unknown {names} (known are {', '.join(known)})")
     for name, kind in known.items():
         if name in record and not kind.fits(record[name]):
-            faults.append(f"`{name}` has to be {kind.words}, but is {_shown(record[name])}")
+            faults.append(f"`{name}` has to be {kind.words}, but is {as_json(record[name])}")
     if faults:
         first = f"{where}: " if faults[0].startswith("`") else f"{where} "
         raise ValueError(f"{first}{'; '.join(faults)}.{remedy}")
 
 
-def _shown(value: Any) -> str:
+def as_json(value: Any) -> str:
+    """A value in an error about JSON, at no great length."""
     return shortened(json.dumps(value, ensure_ascii=False, default=str, skipkeys=True), _SHOWN)
 
 

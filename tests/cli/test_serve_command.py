@@ -106,6 +106,55 @@ def test_an_exported_folder_brings_its_own_budget_which_the_command_may_change(m
     assert others.reader.read({}, "/v1/completions").config == changed and own.name == "lamps"
 
 
+def test_a_command_puts_a_field_of_an_exported_folder_back_to_its_default(monkeypatch, started, tmp_path):
+    out = str(tmp_path / "lamps")
+    budget = ["--max-thinking-tokens", "16", "--num-ignores", "2", "--wait-text", "Hmm", "--loop-guard"]
+    assert run(monkeypatch, "export", "embedded", out, *budget) == 0
+    run(monkeypatch, "serve", out, "--max-thinking-tokens", "", "--num-ignores", "0", "--no-loop-guard")
+    ((_, served),) = started
+    (terms,) = [served.reader._terms]
+    assert terms.defaults == {"wait_text": "Hmm"}
+
+
+@pytest.mark.parametrize("options", [[], ["--num-ignores", "1"]], ids=str)
+def test_vllm_has_the_budget_of_an_exported_folder_too(options, monkeypatch, started, tmp_path):
+    out = str(tmp_path / "lamps")
+    format = ["--thinking-start", "<|im_start|>think", "--thinking-close", "<|im_start|>answer"]
+    budget = ["--max-thinking-tokens", "16", "--cut-text", "Stop."]
+    assert run(monkeypatch, "export", "embedded", out, *budget, *format) == 0
+    assert run(monkeypatch, "serve", out, "--engine", "vllm", *options) == 0
+    (((command, _)),) = started
+    config = json.loads(command[command.index("--additional-config") + 1])
+    own = {"max_thinking_tokens": 16} | ({"num_ignores": 1} if options else {})
+    assert Terms.from_dict(config["s1_hf_serve"]).defaults == own and config["s1_hf"]["cut_text"] == "Stop."
+    assert config["s1_hf"]["format"]["resolved"]["start_text"] == "<|im_start|>think"
+
+
+def test_texts_that_no_request_may_need_are_a_servers_to_have(monkeypatch, started):
+    """An export of them would never act."""
+    for engine in ("transformers", "vllm"):
+        assert run(monkeypatch, "serve", "embedded", "--engine", engine, "--wait-text", "Hmm") == 0
+    assert len(started) == 2
+
+
+def test_other_commands_say_that_a_folders_budget_does_not_act_in_them(monkeypatch, tmp_path, capsys):
+    out = str(tmp_path / "lamps")
+    assert run(monkeypatch, "export", "embedded", out, "--max-thinking-tokens", "16") == 0
+    capsys.readouterr()
+    for arguments in (
+        ["generate", out, "Hi", "--max-new-tokens", "100000"],
+        ["eval", out, "--tasks", "s1:nothing"],
+        ["sweep", out, "--tasks", "s1:nothing"],
+        ["data", "traces", out, "--input", "nothing", "--output-dir", str(tmp_path / "t")],
+        ["export", out, str(tmp_path / "again"), "--cut-text", "Hmm"],
+    ):
+        assert run(monkeypatch, *arguments) == 2
+        said = capsys.readouterr().err.replace("\n", " ")
+        assert "lamps was exported with a budget (cap 16)" in said and "goes by its own options" in said, arguments
+    run(monkeypatch, "generate", "embedded", "Hi", "--max-new-tokens", "100000")
+    assert "exported" not in capsys.readouterr().err
+
+
 def test_efforts_may_be_ones_own_or_the_servers(monkeypatch, started, tmp_path):
     table = tmp_path / "table.yaml"
     table.write_text("quick: {max_thinking_tokens: 9}\n")
@@ -139,6 +188,9 @@ def test_what_is_wrong_is_said_before_anything_is_started(arguments, message, mo
 def test_an_export_says_where_it_is_and_what_it_does(monkeypatch, tmp_path, capsys):
     assert run(monkeypatch, "export", "embedded", str(tmp_path / "out"), "--num-ignores", "1") == 0
     told = capsys.readouterr()
-    assert told.out == f"{tmp_path / 'out'}\n" and told.err == "1 ignore; load it with trust_remote_code=True\n"
+    assert told.out == f"{tmp_path / 'out'}\n" and told.err.endswith("1 ignore; load it with trust_remote_code=True\n")
+    assert "Its weights are links" in told.err or not (tmp_path / "out" / "model.safetensors").is_symlink()
+    assert run(monkeypatch, "export", "embedded", str(tmp_path / "whole"), "--num-ignores", "1", "--copy") == 0
+    assert capsys.readouterr().err == "1 ignore; load it with trust_remote_code=True\n"
     assert run(monkeypatch, "export", "embedded", str(tmp_path), "--num-ignores", "1") == 2
     assert "has to be a new or empty folder, but holds out" in capsys.readouterr().err.replace("\n", " ")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from misuse import EVERYWHERE, Series
-from s1_hf.forcing.budget import Budget, check_effect, without_idle
+from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.loops import LoopGuard
 
 
@@ -43,16 +43,6 @@ def test_a_budget_comes_back_from_its_dictionary(budget):
     assert hash(Budget.from_dict(budget.to_dict())) == hash(budget)
 
 
-@pytest.mark.parametrize("budgets", [[Budget(answer_reserve=5)], [Budget(answer_reserve=5, max_thinking_tokens=9)]])
-def test_a_setting_that_needs_another_one_is_refused_without_it(budgets):
-    with pytest.raises(ValueError, match='`answer_reserve` has no effect without `max_thinking_tokens="auto"`'):
-        check_effect(budgets)
-
-
-def test_a_setting_that_acts_under_one_of_several_budgets_is_fine():
-    check_effect([Budget(answer_reserve=5), Budget(answer_reserve=5, max_thinking_tokens="auto")])
-
-
 @pytest.mark.parametrize("value", [-1, 1.5, True, "5", None])
 def test_the_reserve_is_a_count(value):
     with pytest.raises(ValueError, match="`answer_reserve` has to be an integer of at least 0, but is"):
@@ -70,15 +60,6 @@ def test_the_share_may_be_a_number_of_any_library():
         Budget(thinking_share=np.float32(0.5)) == Budget(thinking_share=torch.tensor(0.5)) == Budget(thinking_share=0.5)
     )
     assert Budget(thinking_share=1) == Budget()
-
-
-def test_what_has_no_effect_under_any_budget_is_left_out():
-    """A soft cut's place needs the soft cut, which needs a cap."""
-    soft = {"cut_text": "Stop.", "cut_window": 5, "cut_at": "sentence", "answer_reserve": 9}
-    assert without_idle([Budget(**soft), Budget(num_ignores=1, **soft)]) == [Budget(), Budget(num_ignores=1)]
-    both = [Budget(max_thinking_tokens=9, **soft), Budget(**soft)]
-    del soft["answer_reserve"]
-    assert without_idle(both) == [Budget(max_thinking_tokens=9, **soft), Budget(**soft)]
 
 
 COUNT = r"an integer of at least 0"
@@ -259,11 +240,6 @@ def test_integers_of_numpy_become_plain_ones():
     budget = Budget(max_thinking_tokens=np.int64(30), num_ignores=[np.int32(1), 2], cut_window=np.int8(4))
     assert json.loads(json.dumps(budget.to_dict())) == budget.to_dict()
     assert budget == Budget(max_thinking_tokens=30, num_ignores=(1, 2), cut_window=4)
-
-
-def test_a_list_without_any_cap_is_no_cap():
-    with pytest.raises(ValueError, match="`cut_text` has no effect without `max_thinking_tokens`"):
-        check_effect([Budget(max_thinking_tokens=[None, None], cut_text="x")])
 
 
 def test_what_has_no_effect_is_not_in_the_name():

@@ -126,9 +126,7 @@ def test_a_table_is_read_from_yaml_and_json(tmp_path):
 
 
 def test_a_table_comes_back_from_its_file(tmp_path):
-    effort = Effort(
-        {**Effort().table, "off": Budget(max_thinking_tokens=0, wait_text=('a: "b"', "\u00e9#")), "1": Budget()}
-    )
+    effort = Effort({**Effort().table, "off": Budget(num_ignores=1, wait_text=('a: "b"', "\u00e9#")), "1": Budget()})
     effort.write(tmp_path / "table.yaml", comment="found by\n\nsomebody: {\x1b[2J")
     text = (tmp_path / "table.yaml").read_text(encoding="utf-8")
     assert (

@@ -40,6 +40,29 @@ def test_a_request_has_one_value_each():
         from_flat({"num_ignores": [1, 2]})
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"max_thinking_tokens": {"a": None}}, 'of at least 0, "auto" or null, but is {"a": null}.'),
+        ({"max_thinking_tokens": True}, 'of at least 0, "auto" or null, but is true.'),
+        ({"num_ignores": None}, "of at least 0, but is null."),
+        ({"min_thinking_tokens": "auto"}, 'of at least 0, but is "auto".'),
+        ({"loop_guard": {"max_period": None}}, 'an object with any of them, but is {"max_period": null}.'),
+        ({"loop_guard": {"max_perod": 4}}, 'an object with any of them, but is {"max_perod": 4}.'),
+        ({"loop_guard": [4, None, None]}, "an object with any of them, but is [4, null, null]."),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_told_in_the_words_of_json_and_of_one_request(given, said):
+    with pytest.raises(ValueError) as raised:
+        from_flat(given)
+    assert str(raised.value).endswith(said) and "prompt" not in str(raised.value)
+
+
+def test_a_loop_guard_may_say_some_of_its_numbers():
+    assert from_flat({"loop_guard": {"max_period": 4.0}}) == {"loop_guard": LoopGuard(max_period=4)}
+
+
 def test_a_default_that_cannot_act_in_a_request_is_left_out_of_it_and_what_it_says_itself_is_not():
     defaults = {"cut_text": "stop", "cut_window": 3}
     assert with_defaults({"num_ignores": 1}, defaults) == Budget(num_ignores=1)

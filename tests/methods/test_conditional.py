@@ -75,7 +75,7 @@ def test_steps_promise_the_papers_100_tokens_each():
 
 
 def test_short_and_long_promise_the_mean_without_instruction_of_their_task():
-    bench = random_bench(problems=[*problems(3), *problems(5, "u")], samples=2, answer_prefix=None)
+    bench = random_bench(problems=[*problems(3), *problems(5, "u")], samples=2)
     rows = ClassConditional().run(bench)
     for task, count in (("t", 3), ("u", 5)):
         of_task = [row for row in rows if row.task == task]

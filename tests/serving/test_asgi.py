@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from s1_hf.serving.asgi import error_of, has_key, read_body, replaying, send_json, with_length
+from s1_hf.serving.asgi import error_of, has_key, read_body, read_object, replaying, send_json, with_length
 
 
 def receiving(*messages):
@@ -41,6 +41,29 @@ def test_a_body_without_end_is_refused_while_it_is_read():
     assert asyncio.run(read_body(receive, send)) is None
     assert sent[0]["status"] == 413 and "at most 16,000,000 bytes" in json.loads(sent[1]["body"])["error"]["message"]
     assert len(read) == 17
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"vllm_xargs": {"num_ignores": 1, "num_ignores": 2}}', "the name 'num_ignores' comes twice in one object"),
+        (b'{"temperature": NaN}', "not finite"),
+        (b'{"temperature": 1e999}', "not finite"),
+        (b'{"prompt": "\\ud800"}', "half of a character"),
+        (b'{"\\udfff": 1}', "half of a character"),
+        (b"[1]", "has to be a JSON object"),
+    ],
+    ids=str,
+)
+def test_what_servers_would_read_in_different_ways_is_no_request(body, message):
+    with pytest.raises(ValueError, match=message):
+        asyncio.run(read_object(receiving(part(body)), None))
+
+
+def test_a_request_is_read_as_it_is():
+    body = {"max_tokens": 10**30, "prompt": "é\U0001f600", "a": [None, True, {"a": 1.5}]}
+    for text in (json.dumps(body), json.dumps(body, ensure_ascii=False)):
+        assert asyncio.run(read_object(receiving(part(text.encode())), None)) == body
 
 
 def test_a_body_is_read_again_and_then_the_connection():

@@ -11,7 +11,17 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 from s1_hf import Budget, LoopGuard, embedded, export_custom_generate
-from s1_hf.serving.folder import export_folder, exported_settings, format_of, is_embedded, model_folder, path_of
+from s1_hf.engines.checkpoint import Checkpoint
+from s1_hf.serving.folder import (
+    export_folder,
+    exported_of,
+    exported_settings,
+    format_of,
+    is_embedded,
+    links_in,
+    model_folder,
+    path_of,
+)
 
 SETTINGS = {"budget": Budget(num_ignores=2), "format": None, "max_answer_tokens": 7}
 
@@ -85,7 +95,7 @@ def test_wrong_settings_write_nothing(model, tmp_path):
 
 def test_what_an_exported_folder_says_is_read_without_running_it(model):
     assert exported_settings(model) is None
-    budget = Budget(max_thinking_tokens="auto", loop_guard=LoopGuard(max_period=3), wait_text=("a", "b"))
+    budget = Budget(max_thinking_tokens="auto", loop_guard=LoopGuard(max_period=3), wait_text=("a", "b"), num_ignores=1)
     format = format_of(model, {"start": "<|im_start|>think", "close": "<|im_start|>answer"})
     file = export_custom_generate(model, budget=budget, format=format, max_answer_tokens=9)
     file.write_text("raise SystemExit('Code was run.')\n" + file.read_text())
@@ -115,6 +125,33 @@ def test_a_model_is_found_by_its_folder_the_toys_name_and_the_hubs(tmp_path, mon
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr("transformers.utils.hub.constants.HF_HUB_CACHE", str(tmp_path), raising=False)
     assert model_folder("somebody/lamps") == snapshot
+
+
+def test_a_link_to_nothing_is_named_with_what_to_do(model, tmp_path):
+    out = export_folder(model, tmp_path / "out", SETTINGS)
+    if not (out / "model.safetensors").is_symlink():
+        pytest.skip("There are no links here.")
+    assert links_in(out) == [(model / "model.safetensors").resolve()]
+    copied = shutil.copytree(out, tmp_path / "copied")  # takes what links lead to
+    assert links_in(copied) == []
+    model.rename(tmp_path / "moved")
+    for run in (model_folder, Checkpoint.find):
+        with pytest.raises(OSError, match=r"out.model\.safetensors is a link to .*, where nothing is any more"):
+            run(str(out))
+    assert model_folder(str(copied)) == copied
+
+
+def test_what_an_export_on_the_hub_says_is_found(tmp_path, monkeypatch, model):
+    assert exported_of("embedded") is None and exported_of(str(model)) is None
+    export_custom_generate(model, num_ignores=2)
+    assert exported_of(str(model))["budget"] == Budget(num_ignores=2)
+    asked = []
+    found = lambda *names, **how: asked.append(names) or str(model / "custom_generate" / "generate.py")  # noqa: E731
+    monkeypatch.setattr("s1_hf.serving.folder.cached_file", found)
+    assert exported_of("somebody/lamps")["budget"] == Budget(num_ignores=2)
+    assert asked == [("somebody/lamps", "custom_generate/generate.py")]
+    monkeypatch.undo()
+    assert exported_of("somebody/lamps-of-nobody") is None and exported_of("no/model/at/all") is None
 
 
 def test_an_adapter_has_to_be_merged_first(tmp_path):

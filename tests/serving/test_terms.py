@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from s1_hf import Budget, Effort
-from s1_hf.serving.terms import Terms, check_places
+from s1_hf import Budget, Effort, embedded
+from s1_hf.serving.terms import Terms, check_places, check_texts
+from s1_hf.vllm.settings import CHECKED
 
 TERMS = Terms.of(Budget(num_ignores=2, cut_text="Stop.", max_thinking_tokens=50), 30, Effort())
 
@@ -37,8 +38,9 @@ def test_an_effort_is_a_budget_in_which_none_of_the_servers_is_left(body):
 
 def test_a_name_that_a_server_does_not_know_is_taken_out_of_its_request():
     own = Terms(effort=Effort({"quick": {"max_thinking_tokens": 9}, "low": {"max_thinking_tokens": 90}}))
-    body = {"reasoning_effort": "quick", "reasoning": {"effort": "low"}}
-    assert own.asked({}, body)["max_thinking_tokens"] == 9 and body == {"reasoning": {"effort": "low"}}
+    body = {"reasoning_effort": "quick"}
+    assert own.asked({}, body)["max_thinking_tokens"] == 9 and body == {}
+    body = {"reasoning": {"effort": "low"}}
     assert own.asked({}, body)["max_thinking_tokens"] == 90 and body == {"reasoning": {"effort": "low"}}
 
 
@@ -48,6 +50,7 @@ def test_a_name_that_a_server_does_not_know_is_taken_out_of_its_request():
         ({}, {"reasoning_effort": "huge"}, "There is no effort 'huge'"),
         ({}, {"reasoning_effort": 5}, "There is no effort 5"),
         ({"max_thinking_tokens": 5}, {"reasoning_effort": "low"}, "has to stand alone"),
+        ({}, {"reasoning_effort": "low", "reasoning": {"effort": "low"}}, "say the same"),
         ({"max_thinking_tokens": "many"}, {}, "`max_thinking_tokens` has to be an integer"),
         ({"max_answer_tokens": "many"}, {}, "`max_answer_tokens` has to be an integer of at least 1"),
     ],
@@ -59,6 +62,48 @@ def test_what_is_wrong_is_said(given, body, message):
 
 def test_numbers_beyond_64_bits_are_no_cap():
     assert Terms().asked({"max_thinking_tokens": 10**30}, {}) == {"max_thinking_tokens": 2**40}
+    assert Terms().asked({"max_thinking_tokens": 9, "cut_window": 10**30}, {})["cut_window"] == 2**40
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"wait_text": "Hmm"}, "`wait_text` has no effect without `num_ignores`"),
+        ({"num_ignores": 1, "max_thinking_tokens": 0}, "`num_ignores` has no effect without a `max_thinking_tokens`"),
+        ({"answer_prefix": ""}, "`answer_prefix` has no effect without `max_thinking_tokens`"),
+    ],
+)
+def test_what_a_request_says_has_to_act(given, message):
+    with pytest.raises(ValueError, match=message):
+        Terms().asked(given, {})
+    assert Terms().asked({**given, CHECKED: True}, {})  # for a sweep, in which others make it act
+    with pytest.raises(ValueError, match="`num_ignores` has no effect"):
+        TERMS.asked({"num_ignores": 1}, {"reasoning_effort": "none"})
+    of_both = TERMS.asked({"wait_text": "Hmm", "answer_prefix": ""}, {})  # which acts by what the server says
+    assert of_both["wait_text"] == "Hmm" and of_both["answer_prefix"] == ""
+
+
+def test_texts_of_a_server_are_for_requests_that_make_them_act():
+    texts = Terms.of(Budget(wait_text="Hmm", cut_text="Stop."))
+    assert texts.asked({}, {}) == {"wait_text": "Wait", "cut_text": ""}
+    assert texts.asked({"num_ignores": 1}, {}) == {"num_ignores": 1, "wait_text": "Hmm", "cut_text": ""}
+
+
+@pytest.mark.parametrize("name", ["wait_text", "answer_stop_strings"])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Wait, then. " * 2500, "at most 4,000 characters in all, but has 30,000"),
+        (["Wait, then. "] * 350, "at most 4,000 characters in all, but has 4,200"),
+        (["a"] * 17, "at most 16 texts, but is 17"),
+        ("1 2 " * 600, "fit into the context of 1,024 tokens, but has"),
+    ],
+    ids=["long", "long in all", "many", "longer than the context"],
+)
+def test_texts_have_bounds(name, text, message):
+    with pytest.raises(ValueError, match=f"`{name}` has to .*{message}"):
+        check_texts({name: text}, embedded.load()[1], 1024)
+    check_texts({name: ["Hmm"] * 16, "of_another_plug_in": text}, embedded.load()[1], 1024)
 
 
 @pytest.mark.parametrize("none", ["", None, 2**40, 2**63, 10**30, 1e30], ids=str)
@@ -81,12 +126,40 @@ def test_terms_travel_as_json():
 @pytest.mark.parametrize("name", ["max_thinking_tokens", "num_ignores", "max_answer_tokens"])
 def test_a_budget_beside_its_place_is_refused(name):
     with pytest.raises(ValueError, match=rf"`{name}` has to stand in the request's `vllm_xargs`"):
-        check_places({"model": "a", name: 5}, "vllm_xargs")
+        check_places({"model": "a", name: 5})
+    with pytest.raises(ValueError, match=rf"`{name}` has to stand in .*`vllm_xargs`, but stands in `reasoning`"):
+        check_places({"reasoning": {name: 5}})
     with pytest.raises(ValueError, match="Did you mean"):
-        check_places({"max_thinking_tokns": 5}, "vllm_xargs")
+        check_places({"max_thinking_tokns": 5})
+    check_places({"vllm_xargs": {name: 5}, "generation_config": {name: 5}, "reasoning": {"effort": "low"}})
+
+
+@pytest.mark.parametrize(
+    "body", [{"thinking_budget": 5}, {"budget_tokens": 5}, {"reasoning": {"max_tokens": 5}}], ids=str
+)
+def test_what_other_servers_call_a_cap_is_answered_with_our_name_for_it(body):
+    with pytest.raises(
+        ValueError, match="is not read here. A cap of thinking is `max_thinking_tokens` in `vllm_xargs`"
+    ):
+        check_places(body)
+
+
+def test_an_effort_is_named_where_its_budget_is_wrong():
+    assert TERMS.effort_in({"reasoning": {"effort": "low"}}) == TERMS.effort_in({"reasoning_effort": "low"}) == "low"
+    assert TERMS.effort_in({}) is None is Terms().effort_in({"reasoning_effort": "low"})
+    said = "No room. The effort 'low' is a budget here, cap auto, thinking_share 0.2."
+    with pytest.raises(ValueError, match=said), TERMS.naming("low"):
+        raise ValueError("No room.")
+    with pytest.raises(ValueError, match=r"No room\.$"), TERMS.naming(None):
+        raise ValueError("No room.")
+
+
+def test_what_the_client_takes_apart_is_not_sent_as_it_is():
+    with pytest.raises(ValueError, match="`vllm_xargs` has to stand at the top of the request, but stands in `extra_b"):
+        check_places({"extra_body": {"vllm_xargs": {"num_ignores": 1}}})
 
 
 def test_fields_of_the_apis_are_no_misspelt_budgets():
     openai = pytest.importorskip("openai.types.chat.completion_create_params")
     more = ["thinking_token_budget", "min_tokens", "stop_token_ids", "truncate_prompt_tokens", "ignore_eos", "min_p"]
-    check_places(dict.fromkeys([*openai.CompletionCreateParamsBase.__annotations__, *more, "max_output_tokens"]), "a")
+    check_places(dict.fromkeys([*openai.CompletionCreateParamsBase.__annotations__, *more, "max_output_tokens"]))

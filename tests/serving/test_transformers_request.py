@@ -52,6 +52,22 @@ def test_what_the_server_reads_itself_stays(reader):
     assert reader.read(body, CHAT).body == {**body, "max_tokens": 500}
 
 
+@pytest.mark.parametrize("path", [PLAIN, RESPONSES])
+def test_an_effort_is_taken_where_the_server_would_not_know_it(reader, path):
+    asked = reader.read({"reasoning_effort": "low"}, path)
+    assert "reasoning_effort" not in asked.body and asked.config["thinking_share"] == 0.2
+    assert "reasoning_effort" not in reader.read({"reasoning_effort": None}, path).body
+
+
+def test_one_answer_may_be_asked_for(reader):
+    assert reader.read({"n": 1, "best_of": 1}, CHAT).body == {}
+
+
+def test_an_effort_without_room_is_told_by_its_name(reader):
+    with pytest.raises(ValueError, match="only 20 tokens may be generated.*The effort 'low' is a budget here"):
+        reader.read({"reasoning_effort": "low", "max_tokens": 20}, CHAT)
+
+
 def test_the_request_itself_is_not_changed(reader):
     body = {"temperature": 1, "generation_config": {"num_ignores": 1}}
     reader.read(body, CHAT)
@@ -110,17 +126,32 @@ def test_biases_are_numbers_for_tokens(reader, bias):
 
 
 @pytest.mark.parametrize("place", ["generation_config", "vllm_xargs"])
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("Wait, then. " * 2500, "at most 4,000 characters in all, but has 30,000"),
-        (["Wait, then. "] * 350, "at most 4,000 characters in all, but has 4,200"),
-        (["a"] * 17, "at most 16 texts, but is 17"),
-        ("1 2 " * 600, "fit into the context of 1,024 tokens, but has"),
-    ],
-    ids=["long", "long in all", "many", "longer than the context"],
-)
-def test_texts_without_end_are_refused_before_anything_is_made_of_them(reader, monkeypatch, place, text, message):
+def test_texts_without_end_are_refused_before_anything_is_made_of_them(reader, monkeypatch, place):
     monkeypatch.setattr(Reader, "_check", None)
-    with pytest.raises(ValueError, match=f"`wait_text` has to .*{message}"):
-        reader.read({place: {"wait_text": text}}, CHAT)
+    with pytest.raises(ValueError, match="`wait_text` has to be at most 16 texts, but is 17"):
+        reader.read({place: {"wait_text": ["a"] * 17}}, CHAT)
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"s1_hf_key": "a" * 201}, "`s1_hf_key` has to be a Unicode text of at most 200 characters"),
+        ({"s1_hf_seed": 2**63}, "`s1_hf_seed` has to be an integer of 64 bits"),
+        ({"s1_hf_steps": -1}, "`s1_hf_steps` has to be an integer from 0"),
+        ({"s1_hf_steps": 10**9}, "`s1_hf_steps` has to fit into the context of 1,024 tokens"),
+        ({"s1_hf_give_up_after": 10**30}, "`s1_hf_give_up_after` has to be an integer from 0"),
+        ({"s1_hf_start": [10**9, 0, 0, 0, 0, 0, 0]}, "A request cannot start in"),
+        ({"s1_hf_start": [0, 0, 0, 0, 0, 0, 2**70]}, "`s1_hf_start` has to be a list of 7 integers"),
+        ({"s1_hf_start": [0]}, "`s1_hf_start` has to be a list of 7 integers"),
+    ],
+    ids=str,
+)
+def test_what_could_keep_the_server_busy_or_bring_it_down_is_refused(reader, own, message):
+    with pytest.raises(ValueError, match=message):
+        reader.read({"vllm_xargs": own}, PLAIN)
+
+
+def test_whole_numbers_may_be_written_with_a_point_and_null_is_nothing(reader):
+    own = {"s1_hf_seed": 3.0, "s1_hf_steps": 2.0, "s1_hf_give_up_after": None, "s1_hf_start": None, "s1_hf_key": None}
+    asked = reader.read({"temperature": 1, "vllm_xargs": own}, PLAIN)
+    assert (asked.seed, asked.steps, asked.criterion, asked.start, asked.key) == (3, 2, None, None, None)

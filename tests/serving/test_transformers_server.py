@@ -119,7 +119,7 @@ def test_a_wrong_budget_is_refused_with_what_is_wrong(client, budget, message, s
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"max_thinking_tokens": 5}, "has to stand in the request's `generation_config`, but stands beside it"),
+        ({"max_thinking_tokens": 5}, "has to stand in the request's `vllm_xargs`, but stands beside it"),
         ({"generation_config": "{"}, "`generation_config` is not JSON"),
         ({"generation_config": [5]}, "`generation_config` has to be a JSON object"),
         ({"vllm_xargs": [5]}, "`vllm_xargs` has to be a JSON object"),

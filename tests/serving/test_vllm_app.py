@@ -37,14 +37,18 @@ class Engine:
 class Server:
     """The application, which answers with what it is told to, behind the middleware."""
 
-    def __init__(self, terms: Terms, engine: Engine, keys=None, answer=None, processors=(PROCESSOR,)) -> None:
+    def __init__(
+        self, terms: Terms, engine: Engine, keys=None, answer=None, processors=(PROCESSOR,), texts=None
+    ) -> None:
         model = SimpleNamespace(
             tokenizer=str(embedded.MODEL_PATH), tokenizer_revision=None, trust_remote_code=False, max_model_len=1024,
             runner_type="generate", logits_processors=list(processors), get_vocab_size=lambda: 432,
             try_get_generation_config=lambda: {"eos_token_id": 431},
         )  # fmt: skip
         config = SimpleNamespace(
-            model_config=model, speculative_config=None, additional_config={SECTION: terms.to_dict()}
+            model_config=model,
+            speculative_config=None,
+            additional_config={SECTION: terms.to_dict(), "s1_hf": texts or {}},
         )
         self.state = SimpleNamespace(vllm_config=config, args=SimpleNamespace(api_key=keys), engine_client=engine)
         self.asked: list[dict] = []
@@ -91,10 +95,19 @@ def test_what_the_server_says_is_put_into_the_request_and_the_report_into_the_an
     status, said = server.post({"vllm_xargs": {"max_thinking_tokens": None, "other": 3}})
     (asked,) = server.asked
     key = asked["vllm_xargs"].pop("s1_hf_key")
-    assert asked["vllm_xargs"] == {"num_ignores": 2, "max_thinking_tokens": "", "other": 3}
+    own = {"num_ignores": 2, "max_thinking_tokens": "", "other": 3}
+    assert asked["vllm_xargs"] == {**own, "s1_hf_checked": True}
     assert asked["return_token_ids"] and engine.wanted == [(key, [5, 6])]
     assert status == 200 and said["choices"] == [{"index": 0, "finish_reason": "stop", "s1_hf": REPORT}]
     assert said["usage"]["completion_tokens_details"] == {"reasoning_tokens": 3} and "prompt_token_ids" not in said
+
+
+def test_what_an_engine_has_by_itself_makes_settings_of_a_request_act():
+    server = Server(Terms(), Engine({}), texts={"loop_guard": True, "cut_window": 5})
+    assert server.post({"vllm_xargs": {"answer_prefix": "So:"}})[0] == 200
+    assert server.post({"vllm_xargs": {"cut_at": "sentence", "max_thinking_tokens": 9}})[0] == 200
+    assert Server(Terms(), Engine({})).post({"vllm_xargs": {"answer_prefix": "So:"}})[0] == 400
+    assert server.post({"messages": []})[0] == 200 and server.asked[-1] == {"messages": []}
 
 
 def test_ids_stay_for_who_asks_for_them_and_reports_for_who_brings_a_key():
@@ -174,7 +187,18 @@ def test_a_server_without_the_plug_in_does_not_start():
         ({"vllm_xargs": {"max_thinking_tokens": True}}, "`max_thinking_tokens` has to be an integer"),
         ({"vllm_xargs": {"wait_text": "<|im_end|>", "num_ignores": 1}}, "free of delimiters"),
         ({"vllm_xargs": {"num_ignores": 1}, "use_beam_search": True}, "`use_beam_search` cannot be combined"),
-        ({"vllm_xargs": {"num_ignores": 1}, "response_format": {"type": "json_object"}}, "`structured_outputs` cannot"),
+        ({"vllm_xargs": {"num_ignores": 1}, "response_format": {"type": "json_object"}}, "`response_format` cannot"),
+        ({"vllm_xargs": {"num_ignores": 1}, "text": {"format": {"type": "json_schema"}}}, "`text.format` cannot"),
+        ({"vllm_xargs": {"num_ignores": 1}, "structured_outputs": {"regex": "a"}}, "`structured_outputs` cannot"),
+        ({"vllm_xargs": {"num_ignores": 1}, "tools": [{}], "tool_choice": "required"}, '`tool_choice` "required" c'),
+        ({"vllm_xargs": {"num_ignores": 1}, "tools": [{}], "tool_choice": {"type": "any"}}, "`tool_choice` {"),
+        ({"vllm_xargs": {"num_ignores": 1}, "thinking": {"budget_tokens": 9}}, "`thinking.budget_tokens` cannot"),
+        ({"vllm_xargs": {"num_ignores": 1, "wait_text": ["a"] * 17}}, "`wait_text` has to be at most 16 texts"),
+        ({"vllm_xargs": {"num_ignores": 1, "wait_text": "a" * 4001}}, "at most 4,000 characters in all"),
+        ({"vllm_xargs": {"num_ignores": 1, "s1_hf_key": "a" * 201}}, "of at most 200 characters"),
+        ({"vllm_xargs": {"wait_text": "Hmm"}}, "`wait_text` has no effect without"),
+        ({"thinking_budget": 5}, "A cap of thinking is `max_thinking_tokens`"),
+        ({"extra_body": {"vllm_xargs": {"num_ignores": 9}}}, "has to stand at the top of the request"),
         ({"vllm_xargs": {"num_ignores": 1}, "thinking_token_budget": 5}, "`thinking_token_budget` cannot"),
         ({"vllm_xargs": {"min_thinking_tokens": 9}, "max_tokens": 5}, "`min_thinking_tokens` has to fit"),
         ({"vllm_xargs": {"num_ignoes": 9}}, "Did you mean `num_ignores`"),
@@ -187,6 +211,18 @@ def test_what_is_wrong_never_reaches_the_engine(body, message):
     server = Server(Terms(), Engine({}))
     status, said = server.post(body)
     assert status == 400 and message in said["error"]["message"] and server.asked == []
+
+
+@pytest.mark.parametrize("choice", ["auto", "none", None, {"type": "auto"}], ids=str)
+def test_tools_that_the_model_chooses_go_with_a_budget(choice):
+    server = Server(Terms(), Engine({}))
+    body = {
+        "vllm_xargs": {"num_ignores": 1},
+        "tools": [{}],
+        "tool_choice": choice,
+        "text": {"format": {"type": "text"}},
+    }
+    assert server.post(body)[0] == 200
 
 
 def test_types_that_are_vllms_to_judge_are_left_to_it():

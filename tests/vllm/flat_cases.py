@@ -11,7 +11,7 @@ from cases import UNLIMITED, setting
 from s1_hf.conformance.reference import Row
 from s1_hf.forcing.report import Report
 from s1_hf.vllm.requests import Refused, Requests
-from s1_hf.vllm.settings import RequestSettings, budget_from
+from s1_hf.vllm.settings import CHECKED, RequestSettings, budget_from
 from s1_hf.vllm.setup import Setup
 
 
@@ -108,7 +108,7 @@ def _step(requests: Requests, batch: list[Thrown | None], rng: random.Random) ->
 
 
 def settings_for(case: dict, row: int, **more: Any) -> RequestSettings:
-    budget = budget_from(flat_case(case, row))
+    budget = budget_from({**flat_case(case, row), CHECKED: True})
     return RequestSettings(budget=budget, max_tokens=case["max_new_tokens"], **more)
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from s1_hf import Budget, LoopGuard
+from s1_hf.forcing.budget import NAMES
 from s1_hf.forcing.flat import flat
 from s1_hf.vllm.settings import (
     ANSWER,
@@ -56,9 +57,10 @@ def test_a_wrong_field_is_named(given, message):
 
 def test_what_is_said_wins_over_an_engines_texts_even_if_it_is_the_default():
     defaults = {"wait_text": "Hmm", "cut_text": "stop"}
-    said = Budget(max_thinking_tokens=9, wait_text="Wait", cut_text=None)
+    said = Budget(max_thinking_tokens=9, num_ignores=1, wait_text="Wait", cut_text=None)
     assert budget_from(flat(said), defaults) == said
-    assert budget_from(flat(said, ["max_thinking_tokens", "cut_text"]), defaults) == replace(said, wait_text="Hmm")
+    but_for_one = [name for name in NAMES if name != "wait_text"]
+    assert budget_from(flat(said, but_for_one), defaults) == replace(said, wait_text="Hmm")
 
 
 def test_only_who_has_checked_may_give_what_cannot_act():
@@ -72,9 +74,8 @@ def test_only_who_has_checked_may_give_what_cannot_act():
 def test_an_engines_texts_fill_what_a_request_leaves_out():
     defaults = {"wait_text": "Hmm", "cut_text": "stop"}
     assert budget_from({"num_ignores": 1}, defaults) == Budget(num_ignores=1, wait_text="Hmm")
-    assert budget_from({"max_thinking_tokens": 9, "wait_text": ""}, defaults) == Budget(
-        max_thinking_tokens=9, wait_text=None, cut_text="stop"
-    )
+    own = {"max_thinking_tokens": 9, "num_ignores": 1, "wait_text": ""}
+    assert budget_from(own, defaults) == Budget(**{**own, "wait_text": None}, cut_text="stop")
 
 
 def test_only_requests_that_ask_have_a_budget():

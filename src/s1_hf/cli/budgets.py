@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import typer
 
-from s1_hf.cli.terminal import plain_errors
+from s1_hf.cli.terminal import messages, plain_errors
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.effort import DEFAULT, Effort
 from s1_hf.forcing.loops import LoopGuard
@@ -39,11 +39,14 @@ _EFFORT: dict[str, tuple[Any, Any]] = {
 }
 
 
-def takes_budget(without: Collection[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def takes_budget(
+    without: Collection[str] = (), says_folders: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """A command with a parameter `budget`, for typer: in its place stand the options of its fields.
 
     Args:
         without (`Collection[str]`): fields that have no option, because the command has its own; or `"effort"`.
+        says_folders (`bool`, defaults to `True`): say that the budget of an exported folder does not act in it.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,6 +59,8 @@ def takes_budget(without: Collection[str] = ()) -> Callable[[Callable[..., Any]]
             with plain_errors():
                 values = {one.name: _value(hints[one.name], given.pop(one.name)) for one in chosen}
                 budget = _with_effort(values, *(given.pop(name) for name in efforts))
+            if says_folders:
+                _say_folders(given.get("model", ""))
             return command(*args, budget=budget, **given)
 
         parameters: list[inspect.Parameter] = []
@@ -72,13 +77,33 @@ def takes_budget(without: Collection[str] = ()) -> Callable[[Callable[..., Any]]
     return decorate
 
 
+def _say_folders(model: str) -> None:
+    """One line, if it is an exported folder: what it was exported with is for who loads it, and not for a command."""
+    if not model or not (Path(model) / "custom_generate").is_dir():
+        return
+    from s1_hf.serving.folder import exported_settings
+
+    try:
+        own = exported_settings(Path(model))
+    except (ValueError, OSError):  # somebody else's, which says nothing about budgets
+        return
+    if own is not None:
+        messages.print(
+            f"{model} was exported with a budget ({own['budget'].name}), which acts where it is loaded with "
+            "trust_remote_code=True, and in `s1-hf serve`. This command goes by its own options.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
 def _option(one: Field[Any], hint: Any) -> inspect.Parameter:
     """The option of a field; see [`_value`] for what it may be given."""
     kinds = _members(hint)
     help = one.metadata["help"]
     if LoopGuard in kinds:
         kind: Any = bool
-        option = typer.Option(f"--{one.name.replace('_', '-')}", help=help, rich_help_panel=PANEL)
+        name = one.name.replace("_", "-")
+        option = typer.Option(f"--{name}/--no-{name}", help=help, rich_help_panel=PANEL)
         default: Any = False
     else:
         option = typer.Option(help=help, rich_help_panel=PANEL)

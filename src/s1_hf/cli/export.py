@@ -10,7 +10,7 @@ import typer
 from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.terminal import console, messages, plain_errors, quiet_loading
-from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.budget import Budget, check_effect
 
 
 @takes_budget()
@@ -43,11 +43,19 @@ def export(
     """
     with plain_errors():
         quiet_loading(model)
-        from s1_hf.serving.folder import export_folder, format_of, model_folder
+        check_effect([budget])
+        from s1_hf.serving.folder import export_folder, format_of, links_in, model_folder
 
         said = o.chosen_format(thinking_format, thinking_start, thinking_close, force_start)
         folder = model_folder(model, revision, trust_remote_code)
         settings = {"budget": budget, "format": format_of(folder, said), "max_answer_tokens": max_answer_tokens}
-        export_folder(folder, output_dir, settings, trust_remote_code, copy)
+        linked = links_in(export_folder(folder, output_dir, settings, trust_remote_code, copy))
     console.print(str(output_dir), highlight=False, soft_wrap=True)
+    if linked:
+        messages.print(
+            f"Its weights are links to those in {linked[0].parent}, which have to stay there. `--copy` makes a folder "
+            "that can be moved.",
+            highlight=False,
+            soft_wrap=True,
+        )
     messages.print(f"{budget.name}; load it with trust_remote_code=True", highlight=False, soft_wrap=True)

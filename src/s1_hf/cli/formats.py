@@ -18,7 +18,7 @@ from s1_hf.forcing.budget import NAMES, Budget
 from s1_hf.visible import shortened, visible
 
 
-@takes_budget(without=[name for name in NAMES if name != "wait_text"])
+@takes_budget(without=[name for name in NAMES if name != "wait_text"], says_folders=False)
 def formats(
     model: Annotated[
         str | None, typer.Argument(help="A folder, a name on the Hub, or 'embedded'; none: the formats that are known.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -10,11 +11,10 @@ import typer
 
 from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
-from s1_hf.cli.engines import Engine
+from s1_hf.cli.engines import Engine, given_in
 from s1_hf.cli.terminal import console, messages, plain_errors, quiet_loading
-from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.budget import NAMES, Budget
 from s1_hf.forcing.effort import Effort
-from s1_hf.forcing.flat import with_defaults
 
 if TYPE_CHECKING:
     from s1_hf.serving.terms import Terms
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _SERVER: dict[str, Any] = {"rich_help_panel": "Server"}
 
 
-@takes_budget(without=("effort",))
+@takes_budget(without=("effort",), says_folders=False)
 def serve(
     context: typer.Context,
     model: o.Model,
@@ -84,12 +84,24 @@ def serve(
             raise ValueError(f"Got an unexpected argument: {context.args[0]}")
         if stock_effort and effort_table is not None:
             raise ValueError("`--stock-effort` and `--effort-table` exclude each other. Leave one of them out.")
+        from s1_hf.serving.folder import exported_of
         from s1_hf.serving.terms import Terms
 
         effort = None if stock_effort else Effort() if effort_table is None else Effort.read(effort_table)
-        terms = Terms.of(budget, max_answer_tokens, effort)
         said = o.chosen_format(thinking_format, thinking_start, thinking_close, force_start)
         quiet_loading(model)
+        try:
+            own = exported_of(model, revision)
+        except ValueError:  # code of somebody else's, which vLLM does not look at
+            if engine != "vllm":
+                raise
+            own = None
+        if own is not None:
+            given = {name: getattr(budget, name) for name in given_in(context) if name in NAMES}
+            budget = replace(own["budget"], **given)
+            max_answer_tokens = own["max_answer_tokens"] if max_answer_tokens is None else max_answer_tokens
+            said = said or own["format"]
+        terms = Terms.of(budget, max_answer_tokens, effort)
         wanted = _Wanted(
             model, terms, said, host, port, api_key, revision, trust_remote_code, tuple(context.args), show_command
         )
@@ -112,15 +124,18 @@ class _Wanted(NamedTuple):
 
 
 def _with_vllm(wanted: _Wanted) -> None:
+    from s1_hf.forcing.formats import ThinkingFormat
     from s1_hf.serving import start
     from s1_hf.vllm.installed import check_installed
+    from s1_hf.vllm.setup import whole
 
     others = list(wanted.others)
     if wanted.trust:
         others.insert(0, "--trust-remote-code")
     if wanted.revision != "main":
         others = ["--revision", wanted.revision, *others]
-    arguments = start.vllm_arguments(wanted.model, wanted.terms, wanted.format, wanted.host, wanted.port, others)
+    format = whole(wanted.format) if isinstance(wanted.format, ThinkingFormat) else wanted.format
+    arguments = start.vllm_arguments(wanted.model, wanted.terms, format, wanted.host, wanted.port, others)
     if wanted.shows:
         console.print(start.shown("vllm", arguments), highlight=False, soft_wrap=True)
         return
@@ -133,14 +148,13 @@ def _with_vllm(wanted: _Wanted) -> None:
 
 def _with_transformers(wanted: _Wanted) -> None:
     from s1_hf.serving import start
-    from s1_hf.serving.folder import exported_settings, format_of, model_folder
+    from s1_hf.serving.folder import format_of, model_folder
     from s1_hf.serving.terms import ANSWER
 
     folder = model_folder(wanted.model, wanted.revision, wanted.trust)
     name = start.served_name(wanted.model, folder)
     arguments = start.transformers_arguments(name, wanted.host, wanted.port, wanted.others)
-    own = exported_settings(folder) or {"budget": Budget(), "format": None, "max_answer_tokens": None}
-    budget = _changed(own["budget"], wanted.terms.budget)
+    budget = wanted.terms.budget
     if wanted.shows:
         console.print(start.shown("transformers", arguments), highlight=False, soft_wrap=True)
         messages.print(
@@ -156,20 +170,14 @@ def _with_transformers(wanted: _Wanted) -> None:
 
     settings = {
         "budget": budget,
-        "format": own["format"] if wanted.format is None and own["format"] else format_of(folder, wanted.format),
-        "max_answer_tokens": wanted.terms.defaults.get(ANSWER, own["max_answer_tokens"]),
+        "format": format_of(folder, wanted.format),
+        "max_answer_tokens": wanted.terms.defaults.get(ANSWER),
     }
     with start.exported(folder, name, settings, wanted.trust) as place:
         served = Served.of(place, name, settings, wanted.terms.effort, (wanted.api_key,) if wanted.api_key else ())
         _warn_about_strangers(wanted.host, bool(served.keys))
         messages.print(f"{name}: http://{wanted.host}:{wanted.port}/v1", highlight=False, soft_wrap=True)
         start.run_transformers(arguments, served)
-
-
-def _changed(folders: Budget, commands: Budget) -> Budget:
-    """The budget of an exported folder, but for what the command says."""
-    said = {name: getattr(commands, name) for name in commands.changed()}
-    return with_defaults(said, {name: getattr(folders, name) for name in folders.changed()})
 
 
 def _warn_about_strangers(host: str, has_key: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _SETTINGS = (
     "config.json", "generation_config.json", "tokenizer_config.json", "adapter_config.json", "special_tokens_map.json",
 )  # fmt: skip
+_OF_MODELS = (".safetensors", ".bin", ".json", ".jinja", ".model", ".txt")
 
 
 @dataclass(frozen=True)
@@ -165,11 +167,22 @@ def _check_folder(name: str) -> None:
         raise OSError(f"{name} is no model: there is no such folder, and it is no name on the Hub.")
     if path.is_dir() and not any((path / f).is_file() for f in ("config.json", "adapter_config.json")):
         raise OSError(f"{name} is no model: the folder has neither a config.json nor an adapter_config.json.")
+    for one in path.iterdir() if path.is_dir() else ():
+        _refuse_link_to_nothing(one)
     for file in _SETTINGS if path.is_dir() else ():
         if (path / file).is_file():  # transformers trusts them
             check(read_json(path / file, strict=False), {}, str(path / file))
     if path.is_dir() and not list(path.glob("tokenizer*")) and not (path / "adapter_config.json").is_file():
         raise OSError(f"{name} is no model that can be run: the folder has no tokenizer files.")
+
+
+def _refuse_link_to_nothing(file: Path) -> None:
+    """Raises an `OSError` for a file that libraries would leave out, or not find, without saying why."""
+    if file.suffix in _OF_MODELS and file.is_symlink() and not file.exists():
+        raise OSError(
+            f"{file} is a link to {os.readlink(file)}, where nothing is any more. `s1-hf export` makes such links to a "
+            "model's weights: make the folder anew, with `--copy` if it is to outlive the model's own."
+        )
 
 
 def accelerator() -> torch.device:

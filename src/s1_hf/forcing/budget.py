@@ -7,10 +7,13 @@ them. At the public edge the fields can also be given as single keywords, see `c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from s1_hf.forcing.effect import check_effect as check_effect  # for who has budgets
+from s1_hf.forcing.effect import with_defaults_of
+from s1_hf.forcing.effect import without_idle as without_idle
 from s1_hf.forcing.loops import LoopGuard
 from s1_hf.forcing.values import instead, is_count, is_many, is_number, not_unicode, plain, shown
 
@@ -176,7 +179,7 @@ class Budget:
 
     def shared(self) -> Budget:
         """The same without its three budgets: what all rows of one batch have to have in common."""
-        return _with_defaults(self, PER_PROMPT)
+        return with_defaults_of(self, PER_PROMPT)
 
     def _bad_budgets(self) -> list[str]:
         bad = []
@@ -189,8 +192,7 @@ class Budget:
             if is_cap and isinstance(value, str) and value == "auto":
                 continue
             for one in value if is_many(value) else [value]:
-                is_absent_cap = is_cap and one is None
-                if not is_absent_cap and not (is_count(one) and one >= 0):
+                if not is_number_of_tokens(name, one):
                     rule = f"`{name}` has to be {allowed}, or a sequence with one per prompt"
                     bad.append(f"{rule}, but is {shown(value)}.{instead(value)}")
                     break
@@ -215,11 +217,11 @@ class Budget:
     def _bad_numbers(self) -> list[str]:
         bad = []
         if self.cut_at not in ("line", "sentence"):
-            bad.append(f"`cut_at` has to be 'line' or 'sentence', but is {self.cut_at!r}.")
+            bad.append(f"`cut_at` has to be 'line' or 'sentence', but is {shown(self.cut_at)}.")
         for name in ("cut_window", "answer_reserve"):
             value = getattr(self, name)
             if not is_count(value) or value < 0:
-                bad.append(f"`{name}` has to be an integer of at least 0, but is {value!r}.")
+                bad.append(f"`{name}` has to be an integer of at least 0, but is {shown(value)}.")
         share = self.thinking_share
         if not is_number(share) or not 0 < share <= 1:
             bad.append(f"`thinking_share` has to be a number above 0 and at most 1, but is {shown(share)}.")
@@ -232,54 +234,25 @@ class Budget:
             if not isinstance(texts, Sequence) or not texts or not all(isinstance(t, str) and t for t in texts):
                 bad.append(
                     "`wait_text` has to be a text, a sequence of texts, or None for no text at all, "
-                    f"but is {self.wait_text!r}."
+                    f"but is {shown(self.wait_text)}."
                 )
         for name in ("cut_text", "answer_prefix"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, str) and value):
-                bad.append(f"`{name}` has to be a text, or None for none, but is {value!r}.")
+                bad.append(f"`{name}` has to be a text, or None for none, but is {shown(value)}.")
         for name in () if bad else ("wait_text", "cut_text", "answer_prefix"):
             value = getattr(self, name)
             for text in (value,) if isinstance(value, str) else value or ():
                 if wrong := not_unicode(text):
                     bad.append(f"`{name}` has to be Unicode, but {wrong}.")
         if self.loop_guard is not None and not isinstance(self.loop_guard, LoopGuard):
-            bad.append(f"`loop_guard` has to be a LoopGuard or None, but is {self.loop_guard!r}.")
+            bad.append(f"`loop_guard` has to be a LoopGuard or None, but is {shown(self.loop_guard)}.")
         return bad
 
 
-def check_effect(budgets: Sequence[Budget]) -> None:
-    """Raises a `ValueError` for a setting that has no effect under any of `budgets`, because it needs another one."""
-    for name, needed in _idle(budgets).items():
-        raise ValueError(f"`{name}` has no effect without {needed}. Give that as well, or leave `{name}` out.")
-
-
-def without_idle(budgets: Sequence[Budget]) -> list[Budget]:
-    """The same without settings that have no effect under any of them."""
-    settings = list(budgets)
-    while idle := _idle(settings):  # one may have been what another needs
-        settings = [_with_defaults(setting, idle) for setting in settings]
-    return settings
-
-
-def _idle(budgets: Sequence[Budget]) -> dict[str, str]:
-    """The settings that have no effect under any of `budgets`, and what each of them needs."""
-    idle = {}
-    for name, needed, has_it in _NEEDS:
-        given = [budget for budget in budgets if getattr(budget, name) != _default(name)]
-        if given and not any(has_it(budget) for budget in given):
-            idle[name] = needed
-    return idle
-
-
-_NEEDS: tuple[tuple[str, str, Callable[[Budget], bool]], ...] = (
-    ("cut_text", "`max_thinking_tokens`", lambda budget: budget.has_cap),
-    ("cut_window", "`max_thinking_tokens`", lambda budget: budget.has_cap),
-    ("cut_at", "`cut_window`", lambda budget: budget.cut_window > 0),
-    ("answer_reserve", '`max_thinking_tokens="auto"`', lambda budget: budget.max_thinking_tokens == "auto"),
-    ("thinking_share", '`max_thinking_tokens="auto"`', lambda budget: budget.max_thinking_tokens == "auto"),
-)
-"""Settings that act only together with another: the setting, what it needs, and whether a budget has that."""
+def is_number_of_tokens(name: str, value: object) -> bool:
+    """Whether a budget of this name may be that for one prompt: a count; or none, if it is a cap."""
+    return (value is None and name == "max_thinking_tokens") or (is_count(value) and value >= 0)  # type: ignore[operator]
 
 
 PER_PROMPT = ("max_thinking_tokens", "min_thinking_tokens", "num_ignores")
@@ -287,18 +260,6 @@ PER_PROMPT = ("max_thinking_tokens", "min_thinking_tokens", "num_ignores")
 
 NAMES = tuple(one.name for one in fields(Budget))
 """Every setting."""
-
-
-def _default(name: str) -> Any:
-    for one in fields(Budget):
-        if one.name == name:
-            return one.default
-    raise KeyError(name)
-
-
-def _with_defaults(budget: Budget, names: Iterable[str]) -> Budget:
-    """The same with the defaults of some fields."""
-    return replace(budget, **{name: _default(name) for name in names})
 
 
 NO_INTERVENTION = Budget()

@@ -6,12 +6,13 @@ Where a field takes `None`, an empty text says so, for servers that pass no `Non
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
-from s1_hf.forcing.budget import NAMES, PER_PROMPT, Budget, without_idle
+from s1_hf.forcing.budget import NAMES, PER_PROMPT, Budget, is_number_of_tokens, without_idle
 from s1_hf.forcing.loops import LoopGuard
-from s1_hf.forcing.values import is_count
+from s1_hf.forcing.values import is_count, is_many
+from s1_hf.records import as_json
 
 
 def flat(budget: Budget, names: Iterable[str] = NAMES) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def from_flat(given: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a budget that were given flat, as [`Budget`] takes them.
 
     Raises:
-        ValueError: a loop guard is none, or there are several values where one request has one.
+        ValueError: a loop guard is none, or a budget is no number, or several numbers where one request has one.
 
     Example:
 
@@ -50,9 +51,19 @@ def from_flat(given: Mapping[str, Any]) -> dict[str, Any]:
     if "loop_guard" in given:
         own["loop_guard"] = _loop_guard(given["loop_guard"])
     for name in PER_PROMPT:
-        if isinstance(own.get(name), (list, tuple)):
-            raise ValueError(f"`{name}` has to be one number for a request, but is {own[name]!r}. Give each its own.")
+        if name in own:
+            _check_number(name, own[name])
     return own
+
+
+def _check_number(name: str, value: Any) -> None:
+    """Raises a `ValueError` in the words of a request, which is JSON, and has one prompt."""
+    if is_many(value):
+        raise ValueError(f"`{name}` has to be one number for a request, but is {as_json(value)}.")
+    is_cap = name == "max_thinking_tokens"
+    if not is_number_of_tokens(name, value) and not (is_cap and isinstance(value, str) and value == "auto"):
+        others = ', "auto" or null' if is_cap else ""
+        raise ValueError(f"`{name}` has to be an integer of at least 0{others}, but is {as_json(value)}.")
 
 
 def with_defaults(own: Mapping[str, Any], defaults: Mapping[str, Any]) -> Budget:
@@ -74,7 +85,7 @@ def with_defaults(own: Mapping[str, Any], defaults: Mapping[str, Any]) -> Budget
     ```
     """
     budget = Budget(**{**defaults, **own})
-    (acting,) = without_idle([budget])
+    (acting,) = without_idle([budget], of_request=True)
     return replace(budget, **{name: getattr(acting, name) for name in defaults if name not in own})
 
 
@@ -86,14 +97,15 @@ def whole_number(value: Any) -> Any:
 def _loop_guard(value: Any) -> LoopGuard | None:
     if value is None or isinstance(value, LoopGuard):
         return value
-    if isinstance(value, Mapping):
-        value = [value.get(name) for name in ("max_period", "repeats", "min_tokens")]
-    if isinstance(value, (list, tuple)) and len(value) == 3 and all(map(is_count, value)):
-        period, repeats, least = map(int, value)
-        return LoopGuard(max_period=period, repeats=repeats, min_tokens=least)
     if value in (True, "true", 1, False, "false", 0, ""):
         return LoopGuard() if value in (True, "true", 1) else None
+    names = tuple(one.name for one in fields(LoopGuard))
+    given = dict(zip(names, value, strict=True)) if is_many(value) and len(value) == len(names) else value
+    if isinstance(given, Mapping) and set(given) <= set(names):
+        numbers = {name: whole_number(one) for name, one in given.items()}
+        if all(map(is_count, numbers.values())):
+            return LoopGuard(**numbers)
     raise ValueError(
-        "`loop_guard` has to be true, or a list of three numbers, its `max_period`, `repeats` and `min_tokens`, but is "
-        f"{value!r}."
+        "`loop_guard` has to be true, or a list of three numbers, its `max_period`, `repeats` and `min_tokens`, or an "
+        f"object with any of them, but is {as_json(value)}."
     )

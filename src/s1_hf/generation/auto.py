@@ -49,7 +49,7 @@ class AutomaticCap:
         if bool((least > most).any()):
             raise ValueError(
                 f"`min_thinking_tokens` has to be at most what is left for thinking, but is {int(least.max())} and "
-                f"'auto' leaves {int(most.min())}. Raise `max_new_tokens` (`max_tokens` of vLLM)."
+                f"'auto' leaves {int(most.min())}. Raise `max_new_tokens` (`max_tokens` of vLLM and servers)."
             )
         return limits._replace(max_thinking_tokens=most)
 
@@ -59,8 +59,8 @@ class AutomaticCap:
         if min(parts) < self._message:
             raise ValueError(
                 f"`thinking_share` has to leave room for `cut_text`, {self._message} tokens, whose tokens are thinking "
-                f"tokens, but leaves {min(parts)}. Raise it or `max_new_tokens` (`max_tokens` of vLLM), or shorten the "
-                "text."
+                f"tokens, but leaves {min(parts)}. Raise it or `max_new_tokens` (`max_tokens` of vLLM and "
+                "servers), or shorten the text."
             )
         return most.new_tensor(parts)
 
@@ -74,6 +74,6 @@ class AutomaticCap:
             raise ValueError(
                 f'`max_thinking_tokens="auto"` has to leave room for delimiters, forced texts and {self._reserve} '
                 f"tokens of answer, {needed} in all, but only {room} tokens may be generated. Raise `max_new_tokens` "
-                "(`max_tokens` of vLLM), or set `max_thinking_tokens` to a number."
+                "(`max_tokens` of vLLM and servers), or set `max_thinking_tokens` to a number."
             )
         return int(room - self._needed)

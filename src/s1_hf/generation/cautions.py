@@ -70,7 +70,7 @@ def check_room(
         raise ValueError(
             f"`min_thinking_tokens` has to fit into what may be generated, but is "
             f"{int(least[row])}, and only {max(int(most[row]), 0)} thinking tokens fit into "
-            f"{room} new tokens. Raise `max_new_tokens` (`max_tokens` of vLLM), or lower the minimum."
+            f"{room} new tokens. Raise `max_new_tokens` (`max_tokens` of vLLM and servers), or lower the minimum."
         )
     capped = thinks & (limits.max_thinking_tokens < NO_LIMIT)
     full = capped & (limits.max_thinking_tokens + automaton.max_closing >= most)
@@ -81,7 +81,8 @@ def check_room(
         )
         warn(
             f"`max_thinking_tokens` leaves no room for an answer: thinking up to it and closing take "
-            f"{needed} of {room} new tokens. Raise `max_new_tokens` (`max_tokens` of vLLM), or lower the cap."
+            f"{needed} of {room} new tokens. Raise `max_new_tokens` (`max_tokens` of vLLM and servers), or lower the "
+            "cap."
         )
 
 

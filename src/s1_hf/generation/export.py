@@ -89,7 +89,9 @@ def export_custom_generate(
     ```
     """
     folder = Path(model_dir)
-    text = source_of(folder, budget=budget, format=format, max_answer_tokens=max_answer_tokens, **keywords)
+    budget = collect_budget(budget, dict(keywords), nothing_else=export_custom_generate.__name__)
+    check_effect([budget])
+    text = source_of(folder, budget=budget, format=format, max_answer_tokens=max_answer_tokens)
     path = inside(folder, FILE)
     write_text(path, text)
     return path
@@ -98,16 +100,14 @@ def export_custom_generate(
 def source_of(
     model_dir: Path,
     *,
-    budget: Budget | None = None,
+    budget: Budget,
     format: ThinkingFormat | str | None = None,
     max_answer_tokens: int | None = None,
-    **keywords: Unpack[BudgetKeywords],
 ) -> str:
-    """What [`export_custom_generate`] writes, with its arguments and errors."""
+    """What [`export_custom_generate`] writes, with its arguments and errors; also for settings that only a call which
+    says more makes act."""
     if not (model_dir / "config.json").is_file():
         raise ValueError(f"`model_dir` has to be the folder of a model, but {model_dir} has no config.json.")
-    budget = collect_budget(budget, dict(keywords), nothing_else=export_custom_generate.__name__)
-    check_effect([budget])
     if budget.num_prompts:
         raise ValueError("The budget of a folder has to be one value each, not one per prompt.")
     tokenizer = AutoTokenizer.from_pretrained(model_dir)

@@ -59,11 +59,12 @@ def generate_with(settings: Mapping[str, Any], model: PreTrainedModel, *args: An
     processors = call.get("logits_processor") or []
     if any(isinstance(one, BudgetForcingLogitsProcessor) for one in processors):
         return stock(model, **call)  # this call brings its own budget
-    expected = _expected.get(getattr(call.get("generation_config"), KEY, None) or "", Expected())
+    key = getattr(call.get("generation_config"), KEY, None) or ""
+    expected = _expected.get(key, Expected())
     with _refusals_for_clients():
         tokenizer = _tokenizer_of(model, call.pop("tokenizer", None))
         _fit_servers_own_limit(model, call)
-        given = _arguments(settings, model, call)
+        given = _arguments(settings, model, call, is_checked=key in _expected)
         if expected.seed is not None:
             given["draws"] = SeededDraws([expected.seed], [expected.steps])
         if expected.criterion is not None:
@@ -105,8 +106,10 @@ def _by_name(stock: Any, model: PreTrainedModel, args: tuple[Any, ...], kwargs: 
     return {name: value for name, value in named.items() if name in NAMES or value is not None}
 
 
-def _arguments(settings: Mapping[str, Any], model: PreTrainedModel, call: dict[str, Any]) -> dict[str, Any]:
-    """The arguments for [`budget_forcing`]."""
+def _arguments(
+    settings: Mapping[str, Any], model: PreTrainedModel, call: dict[str, Any], is_checked: bool
+) -> dict[str, Any]:
+    """The arguments for [`budget_forcing`]; of a call that `is_checked`, a server has seen to what cannot act."""
     asked = {name: settings[name] for name in ("format", "max_answer_tokens")}
     if isinstance(asked["format"], Mapping):
         asked["format"] = ThinkingFormat(**asked["format"])
@@ -122,7 +125,8 @@ def _arguments(settings: Mapping[str, Any], model: PreTrainedModel, call: dict[s
         own = from_flat(own) | {name: call.pop(name) for name in NAMES if name in call}
         folder = Budget.from_dict(settings["budget"])
         asked["budget"] = with_defaults(own, {name: getattr(folder, name) for name in NAMES})
-        check_effect([asked["budget"]])
+        if not is_checked:
+            check_effect([asked["budget"]])
     return {**asked, **call}
 
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
+from s1_hf.forcing.values import shown
 from s1_hf.records import parse
 
 Message = MutableMapping[str, Any]
@@ -41,14 +42,19 @@ async def read_object(receive: Receive, send: Send) -> dict[str, Any] | None:
     """The body of a request as a JSON object; `None` as for [`read_body`].
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or one that servers read in different ways, or fail on: with a name twice in one object,
+            numbers that are none, or half characters.
     """
     body = await read_body(receive, send)
     if body is None:
         return None
-    found = parse(body, "The request", strict=False)
+    found = parse(body, "The request", any_size=True)
     if not isinstance(found, dict):
         raise ValueError("The request has to be a JSON object.")
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("The request holds a lone surrogate: half of a character, in one of its texts.") from None
     return found
 
 
@@ -83,8 +89,19 @@ def error_of(message: str, status: int = 400) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": None, "code": status}}
 
 
+READING = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing, and have nothing generated."""
+
 STRANGER = (401, "This server wants a key: `Authorization: Bearer KEY`.")
 """The answer to who lacks the key: a status, and why."""
+
+
+def not_served(path: str, generating: Iterable[str]) -> tuple[int, str]:
+    """The answer to a request that would not have its budget, or is not known to have nothing generated."""
+    return 403, (
+        f"{shown(path)} is not served here, where every request is to have its budget. What generates is "
+        f"{', '.join(generating)}."
+    )
 
 
 async def refuse(send: Send, status: int, why: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
+from transformers.utils.hub import cached_file
 
 from s1_hf.embedded import MODEL_PATH
 from s1_hf.engines.checkpoint import Checkpoint
@@ -134,6 +135,26 @@ def _bring(file: Path, target: Path, with_code: bool, copies: bool) -> None:
         shutil.copyfile(file, part)
 
 
+def links_in(folder: Path) -> list[Path]:
+    """What the links of a folder lead to."""
+    return [file.resolve() for file in sorted(folder.iterdir()) if file.is_symlink()]
+
+
+def exported_of(model: str, revision: str = "main") -> dict[str, Any] | None:
+    """What a model that was exported says, see [`exported_settings`]: one in a folder, or on the Hub.
+
+    Raises:
+        ValueError: its file is not one of ours.
+    """
+    if Path(path_of(model)).is_dir():
+        return exported_settings(Path(path_of(model)))
+    try:
+        place = cached_file(model, FILE.as_posix(), revision=revision)
+    except (OSError, ValueError):  # of whoever looks for the model, next
+        return None
+    return None if place is None else exported_settings(Path(place).parents[1])
+
+
 def exported_settings(model_dir: Path) -> dict[str, Any] | None:
     """What an exported folder says, for [`export_custom_generate`]; `None` if it is none. Its code is not run.
 
@@ -153,8 +174,8 @@ def exported_settings(model_dir: Path) -> dict[str, Any] | None:
     except (SyntaxError, ValueError, KeyError, TypeError, RecursionError):
         pass
     raise ValueError(
-        f"{file} is no file of an export of s1-hf, and its code is not run here. Remove it, or serve the folder by "
-        "`transformers serve --trust-remote-code`."
+        f"{file} is no file of an export of s1-hf, and its code is not run here. Serve a copy of the folder without "
+        "it, or the folder by `transformers serve --trust-remote-code`."
     )
 
 

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from s1_hf._lazy import require
 from s1_hf.serving.folder import export_folder, is_embedded, path_of
+from s1_hf.serving.place import temporary_place
 from s1_hf.serving.terms import SECTION, Terms
 from s1_hf.vllm.options import EXTENSION, PROCESSOR, engine_options
 from s1_hf.vllm.setup import TEXTS
@@ -151,8 +151,8 @@ def exported(
     """While this lasts, the working folder holds the exported model under its name, which is all that a server says of
     where it lies."""
     before = Path.cwd()
-    with TemporaryDirectory(prefix="s1-hf-serve-") as place:
-        folder = export_folder(model_dir.resolve(), Path(place) / name, settings, trust_remote_code)
+    with temporary_place() as place:
+        folder = export_folder(model_dir.resolve(), place / name, settings, trust_remote_code)
         os.chdir(place)
         try:
             yield folder

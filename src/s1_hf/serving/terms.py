@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from s1_hf.forcing.budget import NAMES, NO_LIMIT, PER_PROMPT, Budget, check_effect
 from s1_hf.forcing.collect import check_spelling
 from s1_hf.forcing.effort import Effort
 from s1_hf.forcing.flat import flat, from_flat, whole_number, with_defaults
-from s1_hf.forcing.values import is_count, shown
+from s1_hf.forcing.values import is_count
+from s1_hf.records import as_json
+from s1_hf.vllm.settings import CHECKED
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 SECTION = "s1_hf_serve"
 """The key of vLLM's `additional_config` under which its middleware finds the [`Terms`] of the server."""
 
 ANSWER = "max_answer_tokens"
 """What may stand beside the fields of a budget."""
+
+PLACE = "vllm_xargs"
+"""The field of a request that holds its budget, on both servers."""
+
+MOST_IN_TEXTS, MOST_TEXTS = 4000, 16
+"""Characters and texts of a request's `wait_text` and the like: 4,000 characters take about 2 seconds to work out."""
 
 _STOCK_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """Efforts that servers and chat templates know; other names are ours alone."""
@@ -30,10 +42,12 @@ class Terms:
         defaults (`Mapping`): fields of a budget, flat, and `max_answer_tokens`, for requests that do not give them.
         effort ([`Effort`], *optional*): what the names that come as `reasoning_effort` stand for. Without it they mean
             what they mean to the server itself.
+        texts (`Mapping`): fields of a budget, flat, that the engine adds by itself, so that others act beside them.
     """
 
     defaults: Mapping[str, Any] = field(default_factory=dict)
     effort: Effort | None = None
+    texts: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, budget: Budget, max_answer_tokens: int | None = None, effort: Effort | None = None) -> Terms:
@@ -73,34 +87,53 @@ class Terms:
                 such effort.
         """
         own = from_flat({name: given[name] for name in NAMES if name in given})
-        effort = self._effort_of(body)
+        effort = self.effort_in(body)
         if effort is not None and self.effort is not None:
-            budget = self.effort.budget(effort, own)
+            named = self.effort.budget(effort, own)
+            budget = with_defaults(own, {name: getattr(named, name) for name in named.changed() if name not in own})
+            for holder, name in _efforts_in(body):
+                if effort not in _STOCK_EFFORTS:
+                    del holder[name]
             said = {*own, *PER_PROMPT, *budget.changed()}
         else:
             defaults = {name: value for name, value in self.defaults.items() if name in NAMES}
-            budget = with_defaults(own, from_flat(defaults))
-            check_effect([budget])
+            budget = with_defaults(own, from_flat({**self.texts, **defaults}))
             said = {*own, *defaults}
+        if not given.get(CHECKED):
+            check_effect([budget], of_request=True)
         found = flat(budget, sorted(said))
-        for name in PER_PROMPT:
-            if is_count(found.get(name)):
-                found[name] = min(found[name], NO_LIMIT)  # servers take 64 bits
+        for name, value in found.items():
+            if is_count(value):
+                found[name] = min(value, NO_LIMIT)  # servers take 64 bits
         if ANSWER in given or ANSWER in self.defaults:
             found[ANSWER] = _answer_limit(given.get(ANSWER, self.defaults.get(ANSWER)))
         return found
 
-    def _effort_of(self, body: dict[str, Any]) -> str | None:
-        """`reasoning_effort`, or `reasoning.effort` where requests have that."""
+    def effort_in(self, body: Mapping[str, Any]) -> str | None:
+        """The effort that a request names, if it names one that means something here."""
         if self.effort is None:
             return None
-        for holder, name in ((body, "reasoning_effort"), (body.get("reasoning"), "effort")):
-            if isinstance(holder, dict) and holder.get(name) is not None:
-                value = holder[name]
-                if value not in _STOCK_EFFORTS:
-                    del holder[name]
-                return value
-        return None
+        given = _efforts_in(body)
+        if len(given) > 1:
+            raise ValueError("`reasoning_effort` and `reasoning.effort` say the same. Leave one of them out.")
+        return given[0][0][given[0][1]] if given else None
+
+    @contextmanager
+    def naming(self, effort: str | None) -> Iterator[None]:
+        """While this lasts, an error about a budget that an effort stands for says so."""
+        try:
+            yield
+        except ValueError as error:
+            if self.effort is None or effort is None:
+                raise
+            budget = self.effort.table[effort]
+            raise ValueError(f"{error} The effort {effort!r} is a budget here, {budget.name}.") from None
+
+
+def _efforts_in(body: Mapping[str, Any]) -> list[tuple[Any, str]]:
+    """Where a request names an effort: `reasoning_effort`, or `reasoning.effort`; each with what holds it."""
+    places = ((body, "reasoning_effort"), (body.get("reasoning"), "effort"))
+    return [(holder, name) for holder, name in places if isinstance(holder, dict) and holder.get(name) is not None]
 
 
 def _answer_limit(value: Any) -> int:
@@ -109,20 +142,66 @@ def _answer_limit(value: Any) -> int:
         return NO_LIMIT
     most = whole_number(value)
     if not is_count(most) or most < 1:
-        raise ValueError(f"`{ANSWER}` has to be an integer of at least 1, but is {shown(most)}.")
+        raise ValueError(f"`{ANSWER}` has to be an integer of at least 1, but is {as_json(most)}.")
     return min(most, NO_LIMIT)
 
 
-def check_places(body: Mapping[str, Any], place: str) -> None:
-    """Raises a `ValueError` for a budget that stands where a server would not look for it.
+def check_places(body: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` for a budget that stands where a server would not look for it."""
+    ours = (*NAMES, ANSWER)
+    check_spelling([name for name in body if name not in ours], NAMES)
+    for name in ours:
+        if name in body:
+            raise _misplaced(name, "stands beside it")
+    for name in _OF_OTHERS:
+        if name in body:
+            raise _elsewhere(name)
+    reasoning = body.get("reasoning")
+    if isinstance(reasoning, dict) and "max_tokens" in reasoning:
+        raise _elsewhere("reasoning.max_tokens")
+    for holder, inner in body.items():
+        if holder in (PLACE, "generation_config") or not isinstance(inner, dict):
+            continue
+        for name in (*ours, PLACE, "generation_config"):
+            if name in inner:
+                raise _misplaced(name, f"stands in `{holder}`")
+
+
+_OF_OTHERS = ("thinking_budget", "reasoning_budget", "budget_tokens", "max_reasoning_tokens")
+"""What other servers call a cap."""
+
+
+def _elsewhere(name: str) -> ValueError:
+    return ValueError(f"`{name}` is not read here. A cap of thinking is `max_thinking_tokens` in `{PLACE}`.")
+
+
+def _misplaced(name: str, where: str) -> ValueError:
+    if name in (PLACE, "generation_config"):
+        return ValueError(
+            f"`{name}` has to stand at the top of the request, but {where}, where no server reads it. `extra_body` is "
+            "an argument of OpenAI's client for Python, which puts what it holds there."
+        )
+    return ValueError(
+        f"`{name}` has to stand in the request's `{PLACE}`, but {where}, where no server reads it. With OpenAI's "
+        f"client: `extra_body={{{PLACE!r}: {{{name!r}: ...}}}}`."
+    )
+
+
+def check_texts(given: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, context: int | None) -> None:
+    """Raises a `ValueError` for texts of a request's budget that would keep the server busy before they are refused.
 
     Args:
-        place (`str`): where it has to stand.
+        given (`Mapping`): what the request says of its budget, and perhaps more, which is not looked at.
+        context (`int`, *optional*): how many tokens prompt and output may have together.
     """
-    check_spelling([name for name in body if name not in (*NAMES, ANSWER)], NAMES)
-    for name in (*NAMES, ANSWER):
-        if name in body:
-            raise ValueError(
-                f"`{name}` has to stand in the request's `{place}`, but stands beside it, where no server reads it. "
-                f"With OpenAI's client: `extra_body={{{place!r}: {{{name!r}: ...}}}}`."
-            )
+    for name in (*NAMES, "answer_stop_strings"):
+        value = given.get(name)
+        texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+        length = sum(map(len, texts))
+        if length > MOST_IN_TEXTS:
+            raise ValueError(f"`{name}` has to have at most {MOST_IN_TEXTS:,} characters in all, but has {length:,}.")
+        if len(texts) > MOST_TEXTS:
+            raise ValueError(f"`{name}` has to be at most {MOST_TEXTS} texts, but is {len(texts):,}.")
+        tokens = max((len(tokenizer.tokenize(text)) for text in texts), default=0)
+        if context is not None and tokens > context:
+            raise ValueError(f"`{name}` has to fit into the context of {context:,} tokens, but has {tokens:,} itself.")

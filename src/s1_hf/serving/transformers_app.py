@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 import uuid
 from collections import OrderedDict
 from collections.abc import Mapping, MutableMapping
@@ -18,12 +19,14 @@ from s1_hf.generation.context import context_of
 from s1_hf.generation.exported import KEY, Expected, Told, expecting
 from s1_hf.serving.answers import Edited, Thinking, as_fields
 from s1_hf.serving.asgi import (
+    READING,
     STRANGER,
     App,
     Receive,
     Send,
     error_of,
     has_key,
+    not_served,
     read_object,
     refuse,
     replaying,
@@ -101,16 +104,20 @@ class TransformersMiddleware:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """A request."""
+        if scope["type"] == "websocket":  # none is known here
+            return await send({"type": "websocket.close", "code": 1008})
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         path = scope["path"]
         refused = self._refused(scope)
         if refused is not None:
             return await refuse(send, *refused)
-        if path == "/v1/models":
-            return await send_json(send, 200, self._models())
-        if scope["method"] != "POST" or path not in (*_GENERATING, ROUTE):
+        if scope["method"] in READING:
+            if path == "/v1/models":
+                return await send_json(send, 200, self._models())
             return await self._app(scope, receive, send)
+        if scope["method"] != "POST" or path not in (*_GENERATING, ROUTE):
+            return await refuse(send, *not_served(path, _GENERATING))
         try:
             found = await read_object(receive, send)
             if found is None:
@@ -139,7 +146,17 @@ class TransformersMiddleware:
         body = json.dumps({**asked.body, "generation_config": json.dumps(asked.config)}).encode()
         edited = Edited(send, _Answer(self, asked, call))
         with expecting(key, call):
-            await self._app(with_length(scope, body), replaying(body, receive), edited)
+            try:
+                await self._app(with_length(scope, body), replaying(body, receive), edited)
+            except Exception as error:
+                if not _is_of_template(error):
+                    raise
+                await refuse(send, 400, self._said_of_template(error))
+
+    def _said_of_template(self, error: Exception) -> str:
+        if self._served.tokenizer.chat_template is None:
+            return f"{self._served.name} has no chat template. Ask it by {PLAIN}, with a text as `prompt`."
+        return f"The chat template of {self._served.name} does not take this request: {error}"
 
     def _models(self) -> dict[str, Any]:
         one = {"id": self._served.name, "object": "model", "created": 0, "owned_by": "s1-hf", "root": self._served.name}
@@ -177,6 +194,12 @@ class TransformersMiddleware:
     def served(self) -> Served:
         """What it serves."""
         return self._served
+
+
+def _is_of_template(error: Exception) -> bool:
+    """Whether it was raised while a chat template was applied, which is before anything of an answer is sent."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code.co_name == "apply_chat_template" for frame, _ in frames)
 
 
 class _Answer:

@@ -11,25 +11,23 @@ from transformers import GenerationConfig
 from s1_hf.engines.giving_up import GiveUp
 from s1_hf.forcing.budget import NAMES, Budget
 from s1_hf.forcing.collect import check_spelling
-from s1_hf.forcing.decisions import Field
 from s1_hf.forcing.flat import from_flat, whole_number
 from s1_hf.forcing.formats import ThinkingFormat
+from s1_hf.forcing.tables import State
 from s1_hf.forcing.values import is_count, shown
-from s1_hf.generation.exported import IN_CONFIG
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
-from s1_hf.records import parse
-from s1_hf.serving.terms import ANSWER, check_places
+from s1_hf.records import as_json, parse
+from s1_hf.serving.terms import ANSWER, check_places, check_texts
 from s1_hf.serving.transformers_settings import check_settings, is_finite
 from s1_hf.serving.transformers_shape import biases
+from s1_hf.vllm.refusals import check_own
+from s1_hf.vllm.row import check_start
 from s1_hf.vllm.settings import CHECKED, GIVE_UP, KEY, SEED, START, STEPS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from s1_hf.serving.terms import Terms
-
-MOST_IN_TEXTS, MOST_TEXTS = 4000, 16
-"""Characters and texts of a request's `wait_text` and the like: 4,000 characters take about 2 seconds to work out."""
 
 _XARGS = (*NAMES, ANSWER, KEY, SEED, GIVE_UP, START, STEPS, CHECKED)
 """What the `vllm_xargs` of a request may hold here."""
@@ -107,62 +105,47 @@ class Reader:
         Raises:
             ValueError, TypeError: something about it is wrong.
         """
-        check_places(body, "generation_config")
+        check_places(body)
         body = dict(body)
         config = _config_in(body.pop("generation_config", None))
         xargs = _xargs_in(body.pop("vllm_xargs", None))
         twice = [name for name in config if name in xargs]
         if twice:
             raise ValueError(f"`{twice[0]}` stands in `vllm_xargs` and in `generation_config`. Leave one of them out.")
-        self._check_texts({**config, **xargs})
+        check_texts({**config, **xargs}, self._tokenizer, self._context)
+        effort = self._terms.effort_in(body)
         asked = self._terms.asked({**config, **xargs}, body)
-        if not asked and "reasoning_effort" in body and path != "/v1/chat/completions":
-            del body["reasoning_effort"]
+        if path != "/v1/chat/completions" and (self._terms.effort is not None or body.get("reasoning_effort") is None):
+            body.pop("reasoning_effort", None)  # this server knows it in chats only
         config = {name: value for name, value in config.items() if name not in (*NAMES, ANSWER)}
         _check_limits(body, config)
         is_sampled = _take_decoding(body, config, self._model_config)
         bias = biases(body.pop("logit_bias", {}), len(self._tokenizer))
         if bias:
             config["sequence_bias"] = bias
-        self._check(asked, config, body)
+        with self._terms.naming(effort):
+            self._check(asked, config, body, xargs)
         if path == "/v1/responses":
             body.setdefault("stream", False)  # as OpenAI's API has it, and this server has not
         if isinstance(body.get("prompt"), list):
             body["prompt"] = self._text_of(body["prompt"])
-        seed = whole_number(xargs.get(SEED))
         returns_ids, skips_special = body.pop("return_token_ids", False), body.pop("skip_special_tokens", True)
         body.pop("spaces_between_special_tokens", None)  # of vLLM's; tokens are decoded in one piece here
         return Asked(
             body=body,
             config={**config, **asked},
             key=xargs.get(KEY),
-            seed=seed if is_sampled else None,
+            seed=xargs.get(SEED) if is_sampled else None,
             start=None if xargs.get(START) is None else tuple(xargs[START]),
-            steps=xargs.get(STEPS, 0),
+            steps=xargs.get(STEPS) or 0,
             criterion=None if xargs.get(GIVE_UP) is None else GiveUp([xargs[GIVE_UP]]),
             returns_ids=bool(returns_ids),
             skips_special=bool(skips_special),
         )
 
-    def _check_texts(self, given: Mapping[str, Any]) -> None:
-        """Raises a `ValueError` for texts of a budget that would keep the server busy before they are refused."""
-        for name in IN_CONFIG:
-            value = given.get(name)
-            texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
-            length = sum(map(len, texts))
-            if length > MOST_IN_TEXTS:
-                raise ValueError(
-                    f"`{name}` has to have at most {MOST_IN_TEXTS:,} characters in all, but has {length:,}."
-                )
-            if len(texts) > MOST_TEXTS:
-                raise ValueError(f"`{name}` has to be at most {MOST_TEXTS} texts, but is {len(texts):,}.")
-            tokens = max((len(self._tokenizer.tokenize(text)) for text in texts), default=0)
-            if self._context is not None and tokens > self._context:
-                raise ValueError(
-                    f"`{name}` has to fit into the context of {self._context:,} tokens, but has {tokens:,} itself."
-                )
-
-    def _check(self, asked: Mapping[str, Any], config: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+    def _check(
+        self, asked: Mapping[str, Any], config: Mapping[str, Any], body: Mapping[str, Any], xargs: Mapping[str, Any]
+    ) -> None:
         """Raises a `ValueError` for a budget that this model, or this way of decoding, cannot have."""
         limit = next((body[name] for name in _LIMITS if body.get(name) is not None), None)
         whole = GenerationConfig(**config)
@@ -172,9 +155,13 @@ class Reader:
         if whole.max_new_tokens is None and whole.max_length is None:
             whole.max_length = self._context
         budget = Budget(**from_flat({name: value for name, value in asked.items() if name in NAMES}))
-        BudgetForcingLogitsProcessor(
+        processor = BudgetForcingLogitsProcessor(
             self._tokenizer, budget=budget, format=self._format, generation_config=whole, context=self._context
         )
+        if xargs.get(START) is not None:
+            check_start(State(*xargs[START]), processor.automaton)
+        if self._context is not None and (xargs.get(STEPS) or 0) > self._context:
+            raise ValueError(f"`{STEPS}` has to fit into the context of {self._context:,} tokens.")
 
     def _text_of(self, ids: list[Any]) -> str:
         """The text that is read as these ids; this server takes no ids."""
@@ -194,9 +181,9 @@ def _config_in(given: Any) -> dict[str, Any]:
     """The `generation_config` of a request: JSON in a text, as the server takes it, or as it is."""
     if given is None:
         return {}
-    found = parse(given, "`generation_config`", strict=False) if isinstance(given, str) else given
+    found = parse(given, "`generation_config`", any_size=True) if isinstance(given, str) else given
     if not isinstance(found, dict):
-        raise ValueError(f"`generation_config` has to be a JSON object, but is {shown(given)}.")
+        raise ValueError(f"`generation_config` has to be a JSON object, but is {as_json(given)}.")
     check_settings(found)
     return dict(found)
 
@@ -206,20 +193,14 @@ def _xargs_in(given: Any) -> dict[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, dict):
-        raise ValueError(f"`vllm_xargs` has to be a JSON object, but is {shown(given)}.")
+        raise ValueError(f"`vllm_xargs` has to be a JSON object, but is {as_json(given)}.")
     unknown = [name for name in given if name not in _XARGS]
     check_spelling(unknown, _XARGS)
     if unknown:
         raise ValueError(f"`{unknown[0]}` is no argument of this server. There are {', '.join(_XARGS)}.")
-    if given.get(KEY) is not None and not isinstance(given[KEY], str):
-        raise ValueError(f"`{KEY}` has to be a text, but is {shown(given[KEY])}.")
-    start = given.get(START)
-    if start is not None and not (isinstance(start, list) and len(start) == len(Field) and all(map(is_count, start))):
-        raise ValueError(f"`{START}` has to be a list of {len(Field)} integers, but is {shown(start)}.")
-    for name in (SEED, STEPS, GIVE_UP):
-        if not is_count(whole_number(given.get(name, 0))):
-            raise ValueError(f"`{name}` has to be an integer, but is {shown(given[name])}.")
-    return dict(given)
+    found = {name: whole_number(value) for name, value in given.items()}
+    check_own({name: value for name, value in found.items() if name != ANSWER})  # "" stands for none, see [`Terms`]
+    return found
 
 
 def _check_limits(body: Mapping[str, Any], config: Mapping[str, Any]) -> None:
@@ -259,5 +240,6 @@ def _check_numbers(body: dict[str, Any]) -> None:
         if value is None:
             continue
         if not is_right(value):
-            raise ValueError(f"`{name}` has to be {rule}, but is {shown(value)}.")
-        body[name] = value
+            raise ValueError(f"`{name}` has to be {rule}, but is {as_json(value)}.")
+        if name not in ("n", "best_of"):  # which this server does not know everywhere
+            body[name] = value

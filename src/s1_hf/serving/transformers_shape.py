@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from s1_hf.forcing.values import shown
-from s1_hf.records import FLAG, LIST, OBJECT, TEXT, Kind, Schema, check, or_null, parse
+from s1_hf.records import FLAG, LIST, OBJECT, TEXT, Kind, Schema, as_json, check, or_null, parse
 from s1_hf.serving.transformers_settings import STOPS, is_finite
 
 CHAT, PLAIN, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/responses"
@@ -78,11 +76,10 @@ def checked(body: Mapping[str, Any], path: str) -> dict[str, Any]:
     Raises:
         ValueError: it has another shape, or asks for what this server would ignore.
     """
-    _check_unicode(body)
     check(body, _NEEDED[path], "The request", optional={name: or_null(kind) for name, kind in _KINDS.items()})
     for name, (asks_for_nothing, reason) in _NO_EFFECT.items():
         if body.get(name) is not None and not asks_for_nothing(body[name]):
-            raise ValueError(f"`{name}` has to be left out, but is {shown(body[name])}: {reason}.")
+            raise ValueError(f"`{name}` has to be left out, but is {as_json(body[name])}: {reason}.")
     if path == CHAT:
         body = {**body, "messages": _without_nothing(body["messages"])}
         _check_messages(body["messages"], "messages")
@@ -101,9 +98,9 @@ def biases(given: Mapping[str, Any], vocabulary: int) -> list[list[Any]]:
     """
     for name, value in given.items():
         if not (name.isascii() and name.isdigit() and len(name) < 10 and int(name) < vocabulary):
-            raise ValueError(f"`logit_bias` has to have ids of tokens for its names, but has {shown(name)}.")
+            raise ValueError(f"`logit_bias` has to have ids of tokens for its names, but has {as_json(name)}.")
         if not is_finite(value) or abs(value) > 100:
-            raise ValueError(f"`logit_bias` has to hold numbers from -100 to 100, but holds {shown(value)}.")
+            raise ValueError(f"`logit_bias` has to hold numbers from -100 to 100, but holds {as_json(value)}.")
     return [[[int(name)], float(value)] for name, value in given.items()]
 
 
@@ -115,13 +112,6 @@ def _without_nothing(messages: list[Any]) -> list[Any]:
         else message
         for message in messages
     ]
-
-
-def _check_unicode(body: Mapping[str, Any]) -> None:
-    try:
-        json.dumps(body, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise ValueError("The request holds a lone surrogate: half of a character, in one of its texts.") from None
 
 
 def _check_items(items: list[Any]) -> None:
@@ -140,7 +130,7 @@ def _check_items(items: list[Any]) -> None:
         if "role" in item:
             continue
         if not isinstance(item.get("type"), str) or item["type"] not in calls:
-            raise ValueError(f"`input` has to hold messages and calls of tools, but holds {shown(item)}.")
+            raise ValueError(f"`input` has to hold messages and calls of tools, but holds {as_json(item)}.")
         check(item, calls[item["type"]], "An item of `input`", optional={"content": or_null(LIST)})
         for parts in (item.get("content"), item.get("output")):
             if isinstance(parts, list):
@@ -161,7 +151,7 @@ def _check_parts(parts: list[Any], where: str, types: tuple[str, ...] = _TEXTS) 
     for part in parts:
         check(part, {"type": TEXT}, f"A part of {where}")
         if part["type"] not in types:
-            raise ValueError(f"A part of {where} is {shown(part['type'])}, but this server reads texts only.")
+            raise ValueError(f"A part of {where} is {as_json(part['type'])}, but this server reads texts only.")
         check(part, {"text": TEXT}, f"A part of {where}")
 
 

@@ -12,19 +12,23 @@ import os
 import re
 import uuid
 from collections.abc import Mapping, MutableMapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from s1_hf.forcing.budget import NAMES
-from s1_hf.forcing.values import is_count, shown
+from s1_hf.forcing.values import is_count
+from s1_hf.records import as_json
 from s1_hf.serving.answers import Edited, Thinking
 from s1_hf.serving.asgi import (
+    READING,
     STRANGER,
     App,
     Receive,
     Send,
     error_of,
     has_key,
+    not_served,
     read_object,
     refuse,
     replaying,
@@ -32,14 +36,13 @@ from s1_hf.serving.asgi import (
     with_length,
 )  # fmt: skip
 from s1_hf.serving.reports import ROUTE, wanted_in
-from s1_hf.serving.terms import SECTION, Terms, check_places
+from s1_hf.serving.terms import PLACE, SECTION, Terms, check_places, check_texts
 from s1_hf.vllm.options import PROCESSOR
-from s1_hf.vllm.refusals import check_engine, check_names, check_request
-from s1_hf.vllm.settings import KEY, OURS, settings_of
+from s1_hf.vllm.refusals import STRUCTURE, check_engine, check_names, check_request
+from s1_hf.vllm.settings import CHECKED, KEY, OURS, settings_of
 from s1_hf.vllm.setup import Setup
 
 _GENERATING = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
-_READING = ("GET", "HEAD", "OPTIONS")
 _OTHERS = re.compile(
     "/tokenize|/detokenize|/ping|/v1/messages/count_tokens|/v1/responses/[^/]+/cancel|/v1/(un)?load_lora_adapter"
     "|/(start|stop)_profile|/sleep|/wake_up|/reset_(prefix|mm|encoder)_cache"
@@ -47,9 +50,6 @@ _OTHERS = re.compile(
 """Routes that change or work out something, and generate nothing. vLLM has more that generate than are judged here,
 some without its key (`/invocations`), and plug-ins add theirs: what is not known to be harmless does not pass."""
 _LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-_NOT_SERVED = (
-    f"{{}} is not served here, where every request is to have its budget. What generates is {', '.join(_GENERATING)}."
-)
 
 
 class VllmMiddleware:
@@ -71,7 +71,7 @@ class VllmMiddleware:
         state = scope["app"].state
         if self._setup is None:
             self._prepare(state.vllm_config)
-        if scope["type"] == "lifespan" or scope["method"] in _READING:
+        if scope["type"] == "lifespan" or scope["method"] in READING:
             return await self._app(scope, receive, send)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if _OTHERS.fullmatch(path):
@@ -79,7 +79,7 @@ class VllmMiddleware:
         if not _may_ask(scope, state.args):
             return await refuse(send, *STRANGER)
         if scope["method"] != "POST" or path not in (*_GENERATING, ROUTE):
-            return await refuse(send, 403, _NOT_SERVED.format(shown(path)))
+            return await refuse(send, *not_served(path, _GENERATING))
         return await self._judge(scope, path, receive, send)
 
     async def _judge(self, scope: MutableMapping[str, Any], path: str, receive: Receive, send: Send) -> None:
@@ -105,7 +105,8 @@ class VllmMiddleware:
     def _prepare(self, vllm_config: Any) -> None:
         check_engine(vllm_config, PROCESSOR)
         self._setup = Setup.of(vllm_config)
-        self._terms = Terms.from_dict((vllm_config.additional_config or {}).get(SECTION, {}))
+        terms = Terms.from_dict((vllm_config.additional_config or {}).get(SECTION, {}))
+        self._terms = replace(terms, texts=self._setup.defaults)
 
     def read(self, body: dict[str, Any]) -> bool:
         """Judge a request, and put into it what the server has to say about its budget; whether it has one.
@@ -114,22 +115,31 @@ class VllmMiddleware:
             ValueError: its budget is wrong, or cannot be had.
         """
         assert self._setup is not None
-        check_places(body, "vllm_xargs")
+        check_places(body)
         config = body.get("generation_config")
         if config is not None and any(name in str(config) for name in NAMES):
             raise ValueError("`generation_config` is not read by vLLM. Put budgets into `vllm_xargs`.")
-        xargs = body.get("vllm_xargs")
+        xargs = body.get(PLACE)
         if xargs is not None and not isinstance(xargs, dict):
-            raise ValueError(f"`vllm_xargs` has to be a JSON object, but is {shown(xargs)}.")
+            raise ValueError(f"`{PLACE}` has to be a JSON object, but is {as_json(xargs)}.")
         check_names(xargs or {})
-        asked = self._terms.asked(xargs or {}, body)
-        if not asked and not any(name in OURS for name in xargs or {}):
+        check_texts(xargs or {}, self._setup.tokenizer, self._setup.context)
+        return self._has_budget(body, xargs or {})
+
+    def _has_budget(self, body: dict[str, Any], xargs: dict[str, Any]) -> bool:
+        """The same, for a request whose `xargs` are of the right shape."""
+        assert self._setup is not None
+        effort = self._terms.effort_in(body)
+        asked = self._terms.asked(xargs, body)
+        if not asked and not any(name in OURS for name in xargs):
             return False
         if body.get("use_beam_search"):
             raise ValueError("`use_beam_search` cannot be combined with a thinking budget, which vLLM drops there.")
-        given = {**(xargs or {}), **asked}
+        _check_structure(body)
+        given = {**xargs, **asked, CHECKED: True}
         body["vllm_xargs"] = {name: value for name, value in given.items() if value is not None}
-        self._check(body)
+        with self._terms.naming(effort):
+            self._check(body)
         return True
 
     def _check(self, body: Mapping[str, Any]) -> None:
@@ -155,8 +165,7 @@ def _params_of(body: Mapping[str, Any]) -> SimpleNamespace:
         value = body.get(name)
         found[name] = value if isinstance(value, (int, float)) and not isinstance(value, bool) else default
     limits = [body[name] for name in _LIMITS if is_count(body.get(name)) and body[name] > 0]
-    stops, wanted = body.get("stop_token_ids"), body.get("response_format")
-    is_structured = isinstance(wanted, dict) and wanted.get("type", "text") != "text"
+    stops = body.get("stop_token_ids")
     return SimpleNamespace(
         **found,
         extra_args=body["vllm_xargs"],
@@ -164,10 +173,32 @@ def _params_of(body: Mapping[str, Any]) -> SimpleNamespace:
         seed=None,
         stop=body.get("stop"),
         stop_token_ids=stops if isinstance(stops, list) and all(map(is_count, stops)) else None,
-        structured_outputs=body.get("structured_outputs") or (wanted if is_structured else None),
+        structured_outputs=body.get("structured_outputs"),
         thinking_token_budget=body.get("thinking_token_budget"),
         ignore_eos=bool(body.get("ignore_eos")),
     )
+
+
+def _check_structure(body: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` for what vLLM turns into parameters that cannot be had with a budget, by the client's name
+    for it."""
+    choice = body.get("tool_choice")
+    kind = choice.get("type") if isinstance(choice, dict) else choice
+    if body.get("tools") and kind not in (None, "auto", "none"):
+        raise ValueError(f'`tool_choice` {as_json(choice)} cannot be combined with a thinking budget. Give "auto".')
+    for holder, name in (("response_format", None), ("text", "format"), ("output_config", "format")):
+        wanted = body.get(holder)
+        if name is not None:
+            wanted = wanted.get(name) if isinstance(wanted, dict) else None
+        if isinstance(wanted, dict) and wanted.get("type", "text") != "text":
+            said = holder if name is None else f"{holder}.{name}"
+            raise ValueError(f"`{said}` cannot be combined with a thinking budget. {STRUCTURE}")
+    thinking = body.get("thinking")
+    if isinstance(thinking, dict) and thinking.get("budget_tokens") is not None:
+        raise ValueError(
+            "`thinking.budget_tokens` cannot be combined with a thinking budget. Give `max_thinking_tokens` in "
+            f"`{PLACE}` in its place, which does the same and more."
+        )
 
 
 def _may_ask(scope: MutableMapping[str, Any], arguments: Any) -> bool:

@@ -9,6 +9,7 @@ from s1_hf.forcing.collect import check_spelling
 from s1_hf.forcing.decisions import Field
 from s1_hf.forcing.flat import whole_number
 from s1_hf.forcing.values import is_count, not_unicode
+from s1_hf.records import as_json
 from s1_hf.vllm.settings import (
     ANSWER,
     GIVE_UP,
@@ -21,13 +22,16 @@ from s1_hf.vllm.settings import (
     settings_of,
 )
 
+STRUCTURE = "Ask for the structure in the prompt, or in a second request without a budget."
+"""What to do instead of asking for structured output."""
+
 # Parameters of a request that act on the scores after this processor, or on what follows from the chosen tokens: the
 # name, whether it is set, and what to do.
 _NOT_WITH_A_BUDGET: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("presence_penalty", lambda params: params.presence_penalty != 0, "Leave it out."),
     ("frequency_penalty", lambda params: params.frequency_penalty != 0, "Leave it out."),
     ("repetition_penalty", lambda params: params.repetition_penalty != 1, "Leave it out; see `loop_guard`."),
-    ("structured_outputs", lambda params: params.structured_outputs is not None, "Ask for the structure in a request."),
+    ("structured_outputs", lambda params: params.structured_outputs is not None, STRUCTURE),
     (
         "thinking_token_budget",
         lambda params: getattr(params, "thinking_token_budget", None) is not None,
@@ -37,18 +41,29 @@ _NOT_WITH_A_BUDGET: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
 )
 
 # Of `extra_args`, besides the fields of a budget: the name, what is right, and that in words.
-_NUMBERS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    (KEY, lambda value: isinstance(value, str) and not not_unicode(value), "a Unicode text"),
+_MOST_IN_KEY = 200  # characters: keys are kept until their reports are fetched
+_OWN: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    (
+        KEY,
+        lambda value: isinstance(value, str) and not not_unicode(value) and len(value) <= _MOST_IN_KEY,
+        f"a Unicode text of at most {_MOST_IN_KEY} characters",
+    ),
     (SEED, lambda value: is_count(value) and -(2**63) <= value < 2**63, "an integer of 64 bits"),
     (ANSWER, lambda value: is_count(value) and value >= 1, "an integer of at least 1"),
-    (GIVE_UP, lambda value: is_count(value) and value >= 0, "an integer of at least 0"),
-    (STEPS, lambda value: is_count(value) and value >= 0, "an integer of at least 0"),
+    (GIVE_UP, lambda value: _is_below(2**63, value), "an integer from 0, of 64 bits"),
+    (STEPS, lambda value: _is_below(2**63, value), "an integer from 0, of 64 bits"),
     (
         START,
-        lambda value: isinstance(value, (list, tuple)) and len(value) == len(Field) and all(map(is_count, value)),
-        f"a list of {len(Field)} integers",
+        lambda value: (
+            isinstance(value, (list, tuple)) and len(value) == len(Field) and all(_is_below(2**31, n) for n in value)
+        ),
+        f"a list of {len(Field)} integers from 0, of 32 bits each",
     ),
 )
+
+
+def _is_below(end: int, value: Any) -> bool:
+    return is_count(value) and 0 <= value < end
 
 
 def check_request(params: Any) -> None:
@@ -67,10 +82,7 @@ def check_request(params: Any) -> None:
     for name, is_set, remedy in _NOT_WITH_A_BUDGET:
         if is_set(params):
             raise ValueError(f"`{name}` cannot be combined with a thinking budget. {remedy}")
-    for name, is_right, rule in _NUMBERS:
-        value = whole_number(params.extra_args.get(name))
-        if value is not None and not is_right(value):
-            raise ValueError(f"`{name}` has to be {rule}, but is {value!r}.")
+    check_own(params.extra_args)
     if params.n > 1 and params.extra_args.get(SEED) is not None:
         raise ValueError(
             f"`{SEED}` would draw the same for each of {params.n} outputs. Give `seed`, from which vLLM counts them."
@@ -82,6 +94,14 @@ def check_request(params: Any) -> None:
             f"`min_thinking_tokens` has to fit into what may be generated, but is {least}, and `max_tokens` is "
             f"{settings.max_tokens}. Raise `max_tokens`, or lower the minimum."
         )
+
+
+def check_own(given: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` for one of our arguments, besides the fields of a budget, that is not what it has to be."""
+    for name, is_right, rule in _OWN:
+        value = whole_number(given.get(name))
+        if value is not None and not is_right(value):
+            raise ValueError(f"`{name}` has to be {rule}, but is {as_json(value)}.")
 
 
 def check_names(given: Mapping[str, Any]) -> None:

@@ -126,5 +126,5 @@ def budget_from(given: Mapping[str, Any], defaults: Mapping[str, Any] | None = N
     own = from_flat({name: given[name] for name in NAMES if name in given})
     budget = with_defaults(own, defaults or {})
     if not given.get(CHECKED):
-        check_effect([budget])
+        check_effect([budget], of_request=True)
     return budget

@@ -18,7 +18,7 @@ from s1_hf.forcing.formats import ThinkingFormat, check_format, format_of_settin
 from s1_hf.forcing.keywords import SharedKeywords
 from s1_hf.generation.guards import check_can_ignore, check_message_fits
 from s1_hf.generation.limits import RowBudgets
-from s1_hf.vllm.settings import RequestSettings, budget_from
+from s1_hf.vllm.settings import RequestSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ class Setup:
         format = _format_of(tokenizer, section.get("format"))
         eos = _ends_of(model, tokenizer)
         setup = cls(tokenizer, format, eos, model.max_model_len, defaults)
-        largest = setup.automaton(budget_from({}, defaults), ()).largest_id
+        largest = setup.automaton(Budget(**defaults), ()).largest_id  # with texts that no request may ever need
         if largest >= model.get_vocab_size():
             raise ValueError(
                 f"The model's vocabulary has to hold the format's token {largest}, but has {model.get_vocab_size()} "

@@ -200,6 +200,14 @@ def test_keys_are_sent_and_stand_in_no_error(told, to, waits):
     assert "sk-secret-key-1" not in str(raised.value)
 
 
+@pytest.mark.parametrize("status", [400, 401, 404, 503])
+def test_what_a_server_says_ends_in_one_full_stop_or_in_ours(told, to, waits, status):
+    one = to(told(*[(status, {}, {"error": {"message": "Bear a `KEY`."}})] * 3))
+    with pytest.raises((ValueError, ConnectionError, Missing)) as raised:
+        one.ask("x")
+    assert "Bear a `KEY`" in str(raised.value) and ".." not in str(raised.value)
+
+
 def test_a_login_is_sent_instead_and_stands_in_no_error(told, to, waits):
     server = told((401, {}, b"no"))
     address = server.url.replace("://", "://me:pass-word-1@")

@@ -185,12 +185,12 @@ class Connection:
         if status in (404, 405):
             raise Missing(said)
         if status in (400, 413, 422):
-            raise ValueError(f"{self.shown} refuses a request: {said.rstrip('.')}.")
+            raise ValueError(f"{self.shown} refuses a request: {said}.")
         raise ConnectionError(f"{self.shown} refuses everything (status {status}): {said}. {RESUME}")
 
     def _clean(self, said: str) -> str:
-        """Some servers repeat what they were sent."""
-        return shortened(without_secrets(said, self._secrets), 1000)
+        """Some servers repeat what they were sent. Without the full stop: it stands inside a sentence of ours."""
+        return shortened(without_secrets(said, self._secrets), 1000).rstrip(".")
 
 
 def _message_of(reply: httpx.Response) -> str:
