@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MOST_METHODS = 12
 """In one figure: more colours and lines cannot be told apart."""
-MOST_SETTINGS = 30
+MOST_SETTINGS = 40
 """Of one method in one figure: more points, rows and labels do not fit on a page."""
 MOST_FIGURES = 60
 """In one report: each takes a fifth of a second."""
@@ -36,12 +36,22 @@ Name = tuple[str, str, str]  # of a setting: task, method, setting
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure: the `name` of its files, what it is `about`, and a `caption` that says what it shows."""
+    """A figure: the `name` of its files, what it is `about`, and a `caption` that says what it shows.
+
+    Args:
+        rows (`int`, defaults to 0): how many rows it has, if it has one for each setting.
+    """
 
     name: str
     about: str
     caption: str
     figure: Figure
+    rows: int = 0
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it needs both columns of a page."""
+        return self.figure.get_figwidth() > style.WIDTH
 
 
 Wish = Callable[[], Drawn]  # a figure that can be drawn
@@ -215,7 +225,7 @@ def _thinking(settings: Sequence[SettingSummary], tokens: Mapping[Name, Sequence
 
 def _ended(settings: Sequence[SettingSummary]) -> Drawn:
     caption = f"How thinking ended, in percent of the answers. {_answers(settings)}."
-    return _drawn(plots.ended({s.setting: s.ended for s in settings}), "ended", settings, caption)
+    return _drawn(plots.ended({s.setting: s.ended for s in settings}), "ended", settings, caption, rows=len(settings))
 
 
 def _lengths(settings: Sequence[SettingSummary], tokens: Mapping[str, Sequence[int]]) -> Drawn:
@@ -224,7 +234,7 @@ def _lengths(settings: Sequence[SettingSummary], tokens: Mapping[str, Sequence[i
     )
     if any(s.tries > 1 for s in settings):
         caption += " For a vote: the sum over its voters."
-    return _drawn(plots.lengths(tokens), "lengths", settings, caption)
+    return _drawn(plots.lengths(tokens), "lengths", settings, caption, rows=len(tokens))
 
 
 def _counts(settings: Sequence[SettingSummary]) -> str:
@@ -243,9 +253,9 @@ def _range(numbers: set[int]) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def _drawn(ax: Axes, name: str, settings: Sequence[SettingSummary], caption: str) -> Drawn:
-    one = settings[0]
-    return Drawn(name, f"{one.method}, {one.task}" if one.task else one.method, caption, ax.figure)  # type: ignore[arg-type]
+def _drawn(ax: Axes, name: str, settings: Sequence[SettingSummary], caption: str, rows: int = 0) -> Drawn:
+    about = ", ".join(filter(None, (settings[0].method, settings[0].task)))
+    return Drawn(name, about, caption, ax.figure, rows)  # type: ignore[arg-type]
 
 
 def _named(figures: Sequence[Drawn]) -> list[Drawn]:
