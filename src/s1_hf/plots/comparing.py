@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from s1_hf.results.summaries import MethodSummary
 
 
-_COLUMNS = (62, 97)  # right edges of Control and Scaling, in points to the right of the axes
+_COLUMNS = (44, 77)  # right edges of Control and Scaling, in points to the right of the axes
 _HEAD = -0.6  # the upper end of the rows
 
 
@@ -109,16 +109,11 @@ def performance(
     for row, cell in [*cells, (_HEAD, ("Control\n%", "Scaling\npp/×2"))]:
         for right, text in zip(_COLUMNS, cell, strict=True):
             place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-            place |= {
-                "fontsize": style.SMALL,
-                "color": ink,
-                "ha": "right",
-                "va": "bottom" if row == _HEAD else "center",
-            }
-            ax.annotate(text, (1, row), (right, 0), **place)
+            place |= {"ha": "right", "va": "bottom" if row == _HEAD else "center"}
+            ax.annotate(text, (1, row), (right, 0), fontsize=style.SMALL, color=ink, **place)
     style.keep_titles_off(ax, 2.6 * style.SMALL / 72)
     ax.set_xlim(0, 100)
-    ax.set_xticks([0, 25, 50, 75, 100])
+    ax.set_xticks([0, 50, 100])
     ax.set_ylim(len(methods) - 0.4, _HEAD)
     ax.set_yticks(rows, texts)
     return style.finish(ax, x="Performance: best accuracy (%)", y="", grid="none")

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-from unicodedata import east_asian_width
 
 from s1_hf._lazy import require
 from s1_hf.visible import shortened
@@ -132,12 +131,21 @@ def axes_of(ax: Axes | None, height: float = HEIGHT) -> Axes:
     return new_figure(height).add_subplot() if ax is None else ax
 
 
-def label(text: str, most: int = 32) -> str:
-    """Any name as one line of literal text: no mathematics, not too long, nothing hidden."""
+def label(text: str, most: int = 32, size: float = SMALL) -> str:
+    """Any name as one line of literal text: no mathematics, nothing hidden, not longer than `most` usual characters."""
     line = shortened(text, most)
-    wide = sum(east_asian_width(character) in "WF" for character in line)
-    line = shortened(line, most - wide // 2).replace("$", r"\$")
+    while _width(line, size) > 0.62 * size * most:
+        line = line.removesuffix("…")[:-1] + "…"
+    line = line.replace("$", r"\$")
     return f" {line}" if line.startswith("_") else line  # matplotlib keeps such names out of legends
+
+
+def _width(text: str, size: float) -> float:
+    """In points."""
+    font = require("matplotlib.font_manager", "plot").FontProperties(size=size)
+    with no_glyph_warnings():
+        measured = require("matplotlib.textpath", "plot").text_to_path.get_text_width_height_descent(text, font, False)
+    return float(measured[0])
 
 
 def finish(ax: Axes, *, x: str, y: str, grid: Literal["both", "x", "none"] = "both") -> Axes:
@@ -166,9 +174,10 @@ def points_with_intervals(
     """Marks with error bars, which are pale where many marks stand close to each other."""
     below = [max(0.0, a - b) for a, b in zip(y, low, strict=True)]
     above = [max(0.0, b - a) for a, b in zip(y, high, strict=True)]
-    look |= {"ecolor": (color, 0.3), "capsize": 0} if crowded else {"ecolor": color, "capsize": 1.5, "capthick": 0.8}
-    look |= {"markeredgecolor": ax.get_facecolor(), "markeredgewidth": 0.4, "color": color, "elinewidth": 0.8}
-    ax.errorbar(x, y, yerr=[below, above], **{"linestyle": "none", "markersize": 4.5} | look)
+    every: dict[str, Any] = {"linestyle": "none", "markersize": 4.5} | look
+    every |= {"ecolor": (color, 0.3), "capsize": 0} if crowded else {"ecolor": color, "capsize": 1.5, "capthick": 0.8}
+    every |= {"markeredgecolor": ax.get_facecolor(), "markeredgewidth": 0.4, "color": color, "elinewidth": 0.8}
+    ax.errorbar(x, y, yerr=[below, above], **every)
 
 
 def lay_out(ax: Axes) -> None:

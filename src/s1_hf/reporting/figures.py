@@ -29,6 +29,7 @@ MOST_SETTINGS = 40
 MOST_FIGURES = 60
 """In one report: each takes a fifth of a second."""
 
+_FEW = 12  # settings, whose labels surely have room
 _MOST_NAMED = 3  # tasks for which one reason is said one by one
 _OF_NAME = 60  # characters of a name in such a reason
 Name = tuple[str, str, str]  # of a setting: task, method, setting
@@ -125,11 +126,11 @@ def _of_task(
                 "the best one and others as far apart in thinking tokens as they can be."
             )
     sequential = [own for own in curves if _is_sequential(own)]
-    for own in sequential:
-        yield partial(_scaling, own)
-    if not sequential:
-        yield "no figure 'scaling', which needs two settings of one method, with thinking limited or ends ignored."
-    yield from _methods(shown, curves, drawn=len(sequential))
+    alone: list[Wish | str] = [partial(_scaling, own) for own in sequential]
+    if not alone:
+        alone = ["no figure 'scaling', which needs two settings of one method, with thinking limited or ends ignored."]
+    together = _methods(shown, curves, drawn=len(sequential))
+    yield from [*together, *alone] if len(sequential) > 1 else [*alone, *together]
     for own in curves:
         yield from _thinking(own, tokens)
 
@@ -168,6 +169,8 @@ def _scaling(settings: Sequence[SettingSummary]) -> Drawn:
         "Accuracy over mean thinking tokens, one point per setting, labelled with its limit and how many ends were "
         f"ignored (×). {_counts(settings)} Settings with both are not connected."
     )
+    if len(settings) > _FEW:
+        caption += " “+1”: one more setting in the same place. Settings without room for a label have none."
     return _drawn(ax, "scaling", settings, caption)
 
 
@@ -273,7 +276,7 @@ def _named(figures: Sequence[Drawn]) -> list[Drawn]:
         while unique.lower() in used:
             unique, number = f"{name}-{number}", number + 1
         used.add(unique.lower())
-        drawn.figure.suptitle(style.label(drawn.about, 52), fontsize=style.LARGE)
+        drawn.figure.suptitle(style.label(drawn.about, 46, style.LARGE), fontsize=style.LARGE)
         drawn.figure.set_figheight(drawn.figure.get_figheight() + 0.2)  # so that the axes keep their size
         named.append(replace(drawn, name=unique))
     return named

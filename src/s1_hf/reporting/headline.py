@@ -42,13 +42,12 @@ def _compared(best: SettingSummary, differences: Sequence[Difference]) -> str:
     found = next((d for d in differences if (d.task, d.method, d.setting) == own), None)
     if found is None:
         return ""
-    reference, interval = _quoted(found.reference), f"{found.low:+.1f} to {found.high:+.1f}"
+    reference = _quoted(found.reference)
     if found.low > 0:
-        return f"; that is {found.points:.1f} points more than {reference} (95 % interval {interval})"
-    return (
-        f"; whether that is more than {reference}, these problems do not show ({found.points:+.1f} points, "
-        f"95 % interval {interval})"
-    )
+        interval = f"95 % interval {found.low:.1f} to {found.high:.1f}"
+        return f"; that is {found.points:.1f} points more than {reference} ({interval})"
+    points = f"{found.points:+.1f} points, 95 % interval {found.low:+.1f} to {found.high:+.1f}"
+    return f"; whether that is more than {reference}, these problems do not show ({points})"
 
 
 def _answers(setting: SettingSummary) -> str:

@@ -197,10 +197,10 @@ def _left_out(reasons: Sequence[str]) -> list[Element]:
 
 def _figure(drawn: Drawn, svg: bytes) -> Element:
     caption = f"{clipped(drawn.about)}. {drawn.caption}"
-    image = picture(svg, alt=caption)
-    said = element("figcaption", caption)
-    shown = [_folded(f"{drawn.name}, {drawn.rows:,} settings", [image])] if drawn.rows > MOST_OPEN else [image]
-    return element("figure", *shown, said, class_="wide" if drawn.is_wide else "column")
+    shown = element("div", picture(svg, alt=caption), class_="scroll")
+    if drawn.rows > MOST_OPEN:
+        shown = _folded(f"Show all {drawn.rows:,} settings", [shown])
+    return element("figure", shown, element("figcaption", caption), class_="wide" if drawn.is_wide else "narrow")
 
 
 def _runs(about: Mapping[str, Mapping[str, Any]]) -> list[Node]:
