@@ -27,7 +27,8 @@ _APART = 3.0  # between a name and other marks, at least
 _SAME = 1.5  # marks that are no farther apart are in the same place
 _AWAY = np.array([10.0, 16.0, 24.0, 34.0, 46.0])  # from a mark to a name with a line to it
 _ANGLES = np.arange(16) * np.pi / 8
-_GROWTH = ((1, 1), (1, 1.4), (2, 1.6), (2, 2.1), (2, 2.7))  # of width and height, tried in turn
+_MANY = 15  # names, for which a narrow figure is not even tried
+_GROWTH = ((1, 1), (1, 1.4), (2, 1.7), (2, 2.4))  # of width and height, tried in turn
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,15 @@ def write_names(
     """
     figure: Any = ax.figure
     width, height = figure.get_size_inches() if grows else (0, 0)  # a subfigure has no size of its own
-    for wider, higher in _GROWTH if grows else _GROWTH[:1]:
+    is_crowd = sum(bool(mark.text) for mark in marks) > _MANY
+    for wider, higher in _GROWTH[2 if is_crowd else 0 :] if grows else _GROWTH[:1]:
         if (wider, higher) != (1, 1):
             figure.set_size_inches(width * wider, height * higher)
             style.legend_above(ax)
         style.lay_out(ax)
         named = _folded(ax, marks) if folds and wider > 1 else marks
-        places = _places(ax, named, curve, beside)
-        if len(places) == sum(bool(mark.text) for mark in named):
+        places, are_all = _places(ax, named, curve, beside, some=not grows or (wider, higher) == _GROWTH[-1])
+        if are_all:
             break
     _write(ax, [(named[i], place) for i, place in places.items()])
 
@@ -100,8 +102,14 @@ def _folded(ax: Axes, marks: Sequence[Mark]) -> list[Mark]:
     ]
 
 
-def _places(ax: Axes, marks: Sequence[Mark], curve: Sequence[tuple[float, float]], beside: bool) -> dict[int, _Place]:
-    """By mark, the first place where its name touches nothing; without those for which there is none."""
+def _places(
+    ax: Axes, marks: Sequence[Mark], curve: Sequence[tuple[float, float]], beside: bool, some: bool
+) -> tuple[dict[int, _Place], bool]:
+    """By mark, the first place where its name touches nothing, and whether all names have one.
+
+    Args:
+        some (`bool`): whether to go on after a name for which there is none.
+    """
     # 1. What is there already, as boxes.
     frame = ax.get_window_extent().get_points().ravel() * 72 / ax.figure.dpi
     at = _points(ax, [(mark.x, mark.y) for mark in marks])
@@ -113,12 +121,11 @@ def _places(ax: Axes, marks: Sequence[Mark], curve: Sequence[tuple[float, float]
     names = np.empty((0, 4))
     # 2. A place for each.
     found: dict[int, _Place] = {}
-    for i, mark in enumerate(marks):
-        if not mark.text:
-            continue
+    named = [i for i, mark in enumerate(marks) if mark.text]
+    for i in named:
         distances = np.abs(at - at[i]).max(axis=1)
         others = dots[distances > _SAME]
-        size = _size(ax, mark.text)
+        size = _size(ax, marks[i].text)
         near = _next_to(at[i], lows[i], highs[i], size, beside)
         boxes = np.concatenate([near, _around_it(at[i], size)])
         free = (boxes[:, :2] >= frame[:2]).all(axis=1) & (boxes[:, 2:] <= frame[2:]).all(axis=1)
@@ -132,7 +139,9 @@ def _places(ax: Axes, marks: Sequence[Mark], curve: Sequence[tuple[float, float]
                 found[i] = _Place(box - np.tile(at[i], 2), _nearest(at[i], box) - at[i] if len(line) else None)
                 names = np.concatenate([names, [box], line])
                 break
-    return found
+        if i not in found and not some:
+            break
+    return found, len(found) == len(named)
 
 
 def _next_to(at: Array, low: float, high: float, size: Array, beside: bool) -> Array:
