@@ -212,7 +212,7 @@ def legend_above(ax: Axes, grows: bool = False) -> None:
                 handletextpad=0.4,
             )
             box = legend.get_window_extent()
-            if box.width <= 0.97 * room:
+            if box.width <= 0.93 * room:
                 break
     height = float(box.height / ax.figure.dpi)
     keep_titles_off(ax, height)
