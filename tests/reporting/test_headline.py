@@ -46,9 +46,7 @@ def test_of_settings_that_are_equally_good_the_cheapest_is_named():
 def test_one_setting_several_samples_methods_and_tasks_are_said_as_such():
     rows = [a_row(problem=p, sample=s, correct=p == "1") for p in "1234" for s in (0, 1)]
     (sentence,) = said(rows)
-    assert sentence.startswith(
-        "“no intervention” was right on t on 25.0 % of the 2 answers to each of 4 problems (95 %"
-    )
+    assert sentence.startswith("On t, “no intervention” was right on 25.0 % of the 2 answers to each of 4 problems (")
     several = said([*rows, a_row(method="voting", setting="4 votes", task="u"), a_row(task="u", correct=False)])
     assert len(several) == 2 and several[1].startswith("Of 2 settings on u, “voting, 4 votes” was right most often")
     assert said([a_row(task="")])[0].startswith("“no intervention” was right on 100.0 % of 1 problem (95 %")

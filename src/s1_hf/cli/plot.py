@@ -33,7 +33,7 @@ def plot(
     ] = None,
     as_json: o.AsJson = False,
 ) -> None:
-    """Draw figures of results, and write report.html: figures, tables and transcripts in one page.
+    """Draw figures of results, and write report.html: what they show, tables and transcripts in one page.
 
     A CSV file with the columns name, examples, accuracy (in percent), and perhaps low and high, is drawn as accuracy
     over the number of training examples: sample_efficiency.

@@ -59,7 +59,8 @@ def kept(
     chosen = {claim.max_thinking_tokens for claim in claims}
     at = style.token_axis(ax, [cap.max_thinking_tokens for cap in caps])
     placed = sorted(zip(at, caps, strict=True), key=lambda pair: pair[0])
-    ax.plot([x for x, _ in placed], [cap.kept for _, cap in placed], color=style.PALE, linewidth=1, zorder=1)
+    line = [(x, cap.kept) for x, cap in placed]
+    ax.plot([x for x, _ in line], [y for _, y in line], color=style.PALE, linewidth=1, zorder=1)
     for name, marker, text in zip(names, "os", texts, strict=True):
         own = [(x, cap) for x, cap in placed if (cap.max_thinking_tokens in chosen) == (name == "effort")]
         if own:
@@ -77,7 +78,8 @@ def kept(
     marks = [
         Mark(x, cap.kept, cap.low, min(cap.high, _MOST), _label(cap, claims), shades["effort"]) for x, cap in placed
     ]
-    write_names(ax, marks, grows=is_ours)
+    levels = [[(x, claim.keeps) for x in ax.get_xlim()] for claim in claims]
+    write_names(ax, marks, [line, *levels], grows=is_ours)
     return ax
 
 

@@ -19,6 +19,7 @@ from s1_hf.plots import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Curve = Sequence[tuple[float, float]]
 Array = Any  # of floats; the last axis is (x, y), or of a box (left, bottom, right, top)
 
 # All in points (1/72 inch).
@@ -54,7 +55,7 @@ class _Place:
 def write_names(
     ax: Axes,
     marks: Sequence[Mark],
-    curve: Sequence[tuple[float, float]] = (),
+    curves: Sequence[Curve] = (),
     *,
     grows: bool,
     beside: bool = False,
@@ -63,7 +64,7 @@ def write_names(
     """Write the names of `marks`. Call it when everything else is drawn: places depend on the layout.
 
     Args:
-        curve (`Sequence[tuple[float, float]]`): a line through some of them, which names keep off as well.
+        curves (`Sequence[Sequence[tuple[float, float]]]`): lines that names keep off if they can.
         grows (`bool`): whether the figure may grow until every name has a place. A name without one is left out.
         beside (`bool`, defaults to `False`): names stand at the sides of their marks if they can, else above or below.
         folds (`bool`, defaults to `False`): in a figure that had to become wide, marks in the same place share a name,
@@ -78,7 +79,7 @@ def write_names(
             style.legend_above(ax)
         style.lay_out(ax)
         named = _folded(ax, marks) if folds and wider > 1 else marks
-        places, are_all = _places(ax, named, curve, beside, some=not grows or (wider, higher) == _GROWTH[-1])
+        places, are_all = _places(ax, named, curves, beside, some=not grows or (wider, higher) == _GROWTH[-1])
         if are_all:
             break
     _write(ax, [(named[i], place) for i, place in places.items()])
@@ -103,7 +104,7 @@ def _folded(ax: Axes, marks: Sequence[Mark]) -> list[Mark]:
 
 
 def _places(
-    ax: Axes, marks: Sequence[Mark], curve: Sequence[tuple[float, float]], beside: bool, some: bool
+    ax: Axes, marks: Sequence[Mark], curves: Sequence[Curve], beside: bool, some: bool
 ) -> tuple[dict[int, _Place], bool]:
     """By mark, the first place where its name touches nothing, and whether all names have one.
 
@@ -117,7 +118,7 @@ def _places(
     highs = np.maximum(_points(ax, [(mark.x, mark.high) for mark in marks])[:, 1], at[:, 1] + _RADIUS)
     dots = _around(at, np.array([2 * _RADIUS, 2 * _RADIUS]))
     intervals = np.stack([at[:, 0] - 1, lows, at[:, 0] + 1, highs], axis=1)
-    drawn = _line(_points(ax, curve)) if len(curve) > 1 else np.empty((0, 4))
+    drawn = np.concatenate([np.empty((0, 4)), *(_line(_points(ax, curve)) for curve in curves if len(curve) > 1)])
     names = np.empty((0, 4))
     # 2. A place for each.
     found: dict[int, _Place] = {}
@@ -131,7 +132,7 @@ def _places(
         free = (boxes[:, :2] >= frame[:2]).all(axis=1) & (boxes[:, 2:] <= frame[2:]).all(axis=1)
         free &= ~_touch(_wider(boxes, _APART), np.concatenate([others, intervals[distances > _SAME]]))
         free &= ~_touch(boxes, intervals[i : i + 1]) & ~_touch(_wider(boxes, _GAP / 2), names)
-        clear = ~_touch(boxes, drawn)  # names stand on the curve rather than nowhere
+        clear = ~_touch(boxes, drawn)  # names stand on a curve rather than nowhere
         for place in [*np.flatnonzero(free & clear), *np.flatnonzero(free & ~clear)]:
             box = boxes[place]
             line = _line_to(box, at[i]) if place >= len(near) else np.empty((0, 4))

@@ -113,7 +113,7 @@ def scaling(
     style.finish(ax, x="mean thinking tokens (log scale)", y="accuracy (%)")
     style.legend_above(ax, is_ours)
     marks = [Mark(x, p.accuracy, p.low, p.high, style.label(p.label, 14), color_of[p.kind]) for x, p in placed]
-    write_names(ax, marks, line, grows=is_ours, folds=True)
+    write_names(ax, marks, [line], grows=is_ours, folds=True)
     return ax
 
 

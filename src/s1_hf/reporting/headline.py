@@ -22,7 +22,7 @@ def headlines(settings: Sequence[SettingSummary], differences: Sequence[Differen
 
 def _headline(settings: Sequence[SettingSummary], differences: Sequence[Difference]) -> str:
     best = max(settings, key=lambda s: (s.accuracy, -s.total_tokens))
-    where = f" on {shortened(best.task, _OF_NAME)}" if best.task else ""
+    task = shortened(best.task, _OF_NAME)
     several_methods = len({s.method for s in settings}) > 1
     name = _quoted(f"{best.method}, {best.setting}" if several_methods else best.setting)
     score = (
@@ -30,10 +30,9 @@ def _headline(settings: Sequence[SettingSummary], differences: Sequence[Differen
         f"with {best.thinking_tokens:,.0f} thinking tokens on average"
     )
     if len(settings) == 1:
-        return f"{name} was right{where} on {score}."
-    return (
-        f"Of {len(settings):,} settings{where}, {name} was right most often: on {score}{_compared(best, differences)}."
-    )
+        return f"{f'On {task}, ' if task else ''}{name} was right on {score}."
+    all_settings = f"Of {len(settings):,} settings{f' on {task}' if task else ''}"
+    return f"{all_settings}, {name} was right most often: on {score}{_compared(best, differences)}."
 
 
 def _compared(best: SettingSummary, differences: Sequence[Difference]) -> str:
