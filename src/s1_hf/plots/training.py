@@ -91,7 +91,8 @@ def sample_efficiency(
     """Accuracy over the number of training examples, as in figure 2 of the paper.
 
     Args:
-        models (`Sequence[TrainedModel]`): each drawn as a labelled point, with its interval if it has one.
+        models (`Sequence[TrainedModel]`): each drawn as a point with its name, if there is room for it, and
+            its interval, if it has one.
         ax (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure, as large as the names need.
         colors, labels (*optional*): one per model, in their order or by name.
 
@@ -115,7 +116,7 @@ def sample_efficiency(
         raise ValueError("`models` has to contain at least one model, but is empty.")
     is_ours, ax = ax is None, style.axes_of(ax)
     names = [model.name for model in models]
-    texts = style.labels_of(names, labels, [style.label(name, 24) for name in names])
+    texts = style.labels_of(names, labels, [style.label(name, 30) for name in names])
     spans = [(m.accuracy if m.low is None else m.low, m.accuracy if m.high is None else m.high) for m in models]
     style.accuracy_axis(ax, [low for low, _ in spans], [high for _, high in spans])
     ax.set_xscale("log")
