@@ -38,6 +38,7 @@ def test_a_results_folder_gets_figures_and_a_report_and_the_terminal_its_tables(
     assert {path.name for path in results.iterdir()} == {"rows.jsonl", "about.json", "report.html", *LOCKS} | names
     assert "cap 50" in run.stdout and "50.0" in run.stdout and str(results / "report.html") in run.stdout
     assert "Left out: t: no figure 'compare'" in run.stderr
+    assert "Of 2 settings on t, “no intervention” was right most often" in run.stdout
     assert "toy" in (results / "report.html").read_text(encoding="utf-8")
 
 
@@ -49,10 +50,16 @@ def test_a_file_of_rows_its_formats_and_another_folder_may_be_given(results, tmp
     }  # fmt: skip
 
 
+def test_the_colors_of_the_figures_may_be_given(results):
+    assert plot(results, "--formats", "svg", "--colors", "teal, #d55e00").exit_code == 0
+    assert "#008080" in (results / "scaling.svg").read_text() and "#d55e00" not in (results / "lengths.svg").read_text()
+
+
 def test_json_has_the_paths_and_numbers_and_nothing_else_is_on_stdout(results):
     found = json.loads(plot(results, "--json").stdout)
     assert [(s["setting"], s["accuracy"]) for s in found["settings"]] == [("no intervention", 100), ("cap 50", 50)]
     assert found["methods"][0]["performance"] == 100 and found["differences"][0]["points"] == -50
+    assert found["headlines"][0].startswith("Of 2 settings on t, “no intervention” was right most often: on 100.0 %")
     assert found["report"] == str(results / "report.html") and str(results / "scaling.png") in found["figures"]
 
 
@@ -87,6 +94,7 @@ def test_bad_input_is_refused_before_anything_is_written(results, tmp_path):
         (["nowhere"], "does not exist"),
         ([results / "about.json"], "has to end in .jsonl or .parquet"),
         ([results, "--formats", "png,gif"], "`formats` only png, svg"),
+        ([results, "--colors", "red,no colour"], "no colour"),
         ([results, "--output-dir", results / "about.json"], "has to be a folder"),
     ):
         run = plot(*arguments)

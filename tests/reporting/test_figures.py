@@ -14,7 +14,7 @@ from report_rows import a_curve, a_row, written
 from hostile import read
 from s1_hf import plots
 from s1_hf.reporting import figures
-from s1_hf.reporting.figures import MOST_METHODS, MOST_SETTINGS
+from s1_hf.reporting.figures import MOST_SETTINGS
 
 
 def test_one_curve_gives_scaling_and_says_why_methods_are_not_compared(tmp_path):
@@ -34,6 +34,12 @@ def test_methods_are_compared_and_their_files_named_apart(tmp_path):
         "scaling", "compare", "performance", "ended", "lengths-budget-forcing-t", "lengths-voting-t",
     ]  # fmt: skip
     assert report.left_out == ["t: no figure 'ended' for voting, because all thinking ended the same way: natural."]
+
+
+def test_of_several_methods_that_scale_the_comparison_comes_first(tmp_path):
+    report, _ = written(many(settings=3, methods=2), tmp_path, formats=["svg"])
+    names = [path.stem for path in report.figures]
+    assert names[:4] == ["compare", "performance", "scaling-m0-t0", "scaling-m1-t0"]
 
 
 def test_what_was_not_found_has_no_length(tmp_path, monkeypatch):
@@ -70,6 +76,7 @@ def many(settings=1, methods=1, tasks=1):
 
 
 def test_figures_of_many_settings_show_the_best_and_those_far_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "MOST_SETTINGS", 12)
     drawn = {}
     for name in ("scaling", "ended", "lengths"):
         plot = getattr(plots, name)
@@ -79,37 +86,38 @@ def test_figures_of_many_settings_show_the_best_and_those_far_apart(tmp_path, mo
     rows[best] = replace(rows[best], correct=True)
     report, page = written(rows, tmp_path)
     names = [point.label for point in drawn["scaling"]]
-    assert len(names) == MOST_SETTINGS
+    assert len(names) == 12
     assert {"25", "50", "1275", "2500"} <= set(names)  # the ends, and the best
     assert list(map(int, names)) == sorted(map(int, names))
     assert list(drawn["ended"]) == list(drawn["lengths"]) == [f"cap {name}" for name in names]
-    said = f"t0: {100 - MOST_SETTINGS} of 100 settings of m0 from the figures"
+    said = "t0: 88 of 100 settings of m0 from the figures"
     assert [why for why in report.left_out if why.startswith(said)]
     assert f"Left out: {said}" in page
     assert len(report.settings) == 100
 
 
 def test_settings_that_think_equally_long_are_thinned_as_well(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "MOST_SETTINGS", 5)
     drawn = {}
     monkeypatch.setattr(plots, "lengths", lambda of, plot=plots.lengths: drawn.update(of) or plot(of))
-    written([a_row(f"{n} votes", p) for n in range(50) for p in "01"], tmp_path)
-    assert len(drawn) == MOST_SETTINGS
+    written([a_row(f"{n} votes", p) for n in range(9) for p in "01"], tmp_path)
+    assert len(drawn) == 5
 
 
 def test_as_many_settings_as_fit_are_all_drawn(tmp_path):
-    report, _ = written(many(settings=MOST_SETTINGS), tmp_path)
+    report, page = written(many(settings=MOST_SETTINGS), tmp_path)
     assert not [why for why in report.left_out if "settings" in why]
+    assert page.count('class="wide"') == 1  # scaling needs both columns of the page
 
 
 def test_figures_of_many_methods_show_the_best(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "MOST_METHODS", 4)
     drawn = []
     monkeypatch.setattr(plots, "performance", lambda of, plot=plots.performance: drawn.append(of) or plot(of))
-    report, page = written(many(settings=2, methods=MOST_METHODS + 5), tmp_path)
+    report, page = written(many(settings=2, methods=9), tmp_path)
     names = [method.method for method in drawn[0]]
-    assert names == [f"m{n}" for n in [*range(MOST_METHODS - 2), MOST_METHODS + 3, MOST_METHODS + 4]]
-    said = (
-        f"t0: 5 of {MOST_METHODS + 5} methods from the figures, which show the {MOST_METHODS} with the best accuracy."
-    )
+    assert names == ["m0", "m1", "m7", "m8"]
+    said = "t0: 5 of 9 methods from the figures, which show the 4 with the best accuracy."
     assert said in report.left_out and said in page
 
 

@@ -54,6 +54,29 @@ def test_the_page_links_to_nothing_outside_it_but_the_paper(page):
     assert addresses == sections | {"https://arxiv.org/abs/2501.19393", "data:image/svg+xml;base64"}
 
 
+def test_the_page_begins_with_what_the_figures_show_and_the_figures(tmp_path):
+    found, page = written(a_curve([(True, False)] * 9), tmp_path)
+    places = [page.index(text) for text in (found.headlines[0], 'id="figures"', "<img", "<table", 'id="transcripts"')]
+    assert places == sorted(places)
+
+
+def test_a_crowd_of_settings_is_folded_and_a_few_are_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "MOST_OPEN", 2)
+
+    def folded(count):
+        rows = [a_row(f"cap {n}", ended=("cut", "natural")[n % 2]) for n in range(count)]
+        page = written(rows, tmp_path)[1]
+        return [f"{of}</summary>" in page for of in (f"All {count} rows", f"Show all {count} settings")]
+
+    assert folded(2) == [False, False] and folded(3) == [True, True]
+
+
+def test_the_sentences_of_many_tasks_are_folded(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "MOST_OPEN", 2)
+    found, page = written([a_row(task=f"t{n}") for n in range(5)], tmp_path)
+    assert len(found.headlines) == 5 and "<summary>3 more tasks</summary>" in page
+
+
 def test_what_is_known_of_the_runs_is_shown(tmp_path):
     for folder, seed in ((tmp_path, 1), (tmp_path / "b", 2)):
         folder.mkdir(exist_ok=True)

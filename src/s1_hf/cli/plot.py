@@ -27,9 +27,13 @@ def plot(
         Path | None, typer.Option(help="Folder for the files; that of the results by default.")
     ] = None,
     formats: Annotated[str, typer.Option(help="File formats of the figures, separated by commas.")] = "png,svg",
+    colors: Annotated[
+        str | None,
+        typer.Option(help="Colours of the figures instead of our own, names or #rrggbb, separated by commas."),
+    ] = None,
     as_json: o.AsJson = False,
 ) -> None:
-    """Draw figures of results, and write report.html: tables, figures and transcripts in one page.
+    """Draw figures of results, and write report.html: what they show, tables and transcripts in one page.
 
     A CSV file with the columns name, examples, accuracy (in percent), and perhaps low and high, is drawn as accuracy
     over the number of training examples: sample_efficiency.
@@ -40,6 +44,8 @@ def plot(
 
     s1-hf plot results/rows.parquet --output-dir figures --formats svg
 
+    s1-hf plot results --colors "black,#d55e00,teal"
+
     s1-hf plot models.csv
     """
     with plain_errors():
@@ -48,8 +54,8 @@ def plot(
         from s1_hf.reporting import draw_models, load_about, write_report
         from s1_hf.results.rows import load_rows
 
-        forget_own_settings()
-        wanted = [name.strip().lower() for name in formats.split(",") if name.strip()]
+        forget_own_settings(_listed(colors or ""))
+        wanted = [name.lower() for name in _listed(formats)]
         folder = output_dir or (results if results.is_dir() else results.parent)
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"`--output-dir` has to be a folder, but {folder} is a file.")
@@ -59,6 +65,10 @@ def plot(
         rows = load_rows(results)
         report = write_report(rows, folder, about=load_about(results), formats=wanted)
     _show_report(rows, report, as_json)
+
+
+def _listed(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
 
 
 def _show_figures(paths: Sequence[Path], as_json: bool) -> None:
@@ -74,6 +84,7 @@ def _show_report(rows: Sequence[Row], report: WrittenReport, as_json: bool) -> N
         rows,
         as_json,
         differences=[asdict(difference) for difference in report.differences],
+        headlines=list(report.headlines),
         left_out=list(report.left_out),
         figures=[str(path) for path in report.figures],
         report=str(report.page),
@@ -81,4 +92,6 @@ def _show_report(rows: Sequence[Row], report: WrittenReport, as_json: bool) -> N
     for why in report.left_out:
         messages.print(f"Left out: {why}", highlight=False, soft_wrap=True)
     if not as_json:
+        for said in report.headlines:
+            console.print(said, highlight=False, soft_wrap=True, markup=False)
         _show_figures([*report.figures, report.page], as_json)

@@ -8,7 +8,9 @@
 - `sample_efficiency`: accuracy over the number of training examples (figure 2).
 - `training`: loss, gradient norm and learning rate (figure 9).
 
-All are sized for a 3.3-inch column. Names may contain anything: they are drawn literally, and long ones are shortened.
+All are sized for a 3.3-inch column, or for two if names need the room. Names may contain anything: they are drawn
+literally, and long ones are shortened. Colours and labels can be given, `colors={"cap": "red"}` by name or
+`colors=["red", ...]` in turn; otherwise colours are Okabe and Ito's, or those of matplotlib's cycle if you changed it.
 """
 
 from s1_hf.plots.comparing import Curve, compare, performance

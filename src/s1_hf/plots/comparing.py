@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s1_hf.plots import style
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from s1_hf.results.summaries import MethodSummary
 
 
-_COLUMNS = (155, 200)  # right edges of Control and Scaling, to the right of the bars, in axis units
+_COLUMNS = (44, 77)  # right edges of Control and Scaling, in points to the right of the axes
+_HEAD = -0.6  # the upper end of the rows
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,14 @@ class Curve:
     points: Sequence[tuple[float, float, float, float]]
 
 
-def compare(curves: Sequence[Curve], ax: Axes | None = None, *, tokens: str = "tokens generated") -> Axes:
+def compare(
+    curves: Sequence[Curve],
+    ax: Axes | None = None,
+    *,
+    tokens: str = "tokens generated",
+    colors: style.Colors = None,
+    labels: style.Labels = None,
+) -> Axes:
     """Accuracy over tokens, one line per method: sequential and parallel scaling at equal cost (figures 4, 6 and 7).
 
     Args:
@@ -33,6 +41,7 @@ def compare(curves: Sequence[Curve], ax: Axes | None = None, *, tokens: str = "t
         ax (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure.
         tokens (`str`, defaults to `"tokens generated"`): what the curves count, as a mean per answer; to compare
             methods that draw several samples, count everything they generate.
+        colors, labels (*optional*): one per curve, in their order or by name.
 
     Returns:
         `matplotlib.axes.Axes`: with a log2 axis of tokens.
@@ -52,32 +61,27 @@ def compare(curves: Sequence[Curve], ax: Axes | None = None, *, tokens: str = "t
     if not curves or not all(curve.points for curve in curves):
         raise ValueError("`curves` has to contain at least one curve, each with at least one point.")
     every = [point for curve in curves for point in curve.points]
-    ax = style.axes_of(ax, style.HEIGHT - 0.3 + style.legend_height([_name(c.name) for c in curves]))
+    is_ours, ax = ax is None, style.axes_of(ax)
+    names = [curve.name for curve in curves]
+    texts = style.labels_of(names, labels, [_name(name) for name in names])
     style.accuracy_axis(ax, [low for *_, low, _ in every], [high for *_, high in every])
     style.token_axis(ax, [x for x, *_ in every])
-    for curve, look in zip(curves, style.looks(len(curves)), strict=True):
+    for curve, text, look in zip(curves, texts, style.looks(style.colors_of(ax, names, colors)), strict=True):
         points = sorted((max(x, 1.0), *rest) for x, *rest in curve.points)
         x, y, low, high = zip(*points, strict=True)
-        error = [
-            [max(0.0, a - b) for a, b in zip(y, low, strict=True)],
-            [max(0.0, b - a) for a, b in zip(y, high, strict=True)],
-        ]
-        ax.errorbar(
-            x,
-            y,
-            yerr=error,
-            capsize=1.5,
-            elinewidth=0.8,
-            linewidth=1,
-            markersize=4,
-            label=_name(curve.name),
-            **look,
-        )
-    style.legend_above(ax)
-    return style.finish(ax, x=f"mean {tokens} per answer (log scale)", y="accuracy (%)")
+        style.points_with_intervals(ax, x, y, low, high, linewidth=1, label=text, **look)
+    style.finish(ax, x=f"mean {tokens} per answer (log scale)", y="accuracy (%)")
+    style.legend_above(ax, is_ours)
+    return ax
 
 
-def performance(methods: Sequence[MethodSummary], ax: Axes | None = None) -> Axes:
+def performance(
+    methods: Sequence[MethodSummary],
+    ax: Axes | None = None,
+    *,
+    colors: style.Colors = None,
+    labels: style.Labels = None,
+) -> Axes:
     """The best accuracy of each method, with Control and Scaling beside it: table 3 of the paper as a figure.
 
     Control is in percent, Scaling in percentage points per doubling of thinking tokens.
@@ -85,6 +89,7 @@ def performance(methods: Sequence[MethodSummary], ax: Axes | None = None) -> Axe
     Args:
         methods (`Sequence[MethodSummary]`): of one task, drawn from top to bottom.
         ax (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure.
+        colors, labels (*optional*): one per method, in their order or by name.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed. ValueError: there are no methods.
@@ -92,22 +97,26 @@ def performance(methods: Sequence[MethodSummary], ax: Axes | None = None) -> Axe
     if not methods:
         raise ValueError("`methods` has to contain at least one method, but is empty.")
     ax = style.axes_of(ax, 1.0 + 0.24 * len(methods))
-    rows = list(range(len(methods)))
-    bars = ax.barh(rows, [m.performance for m in methods], height=0.6, color=style.SKY, edgecolor="0.2", linewidth=0.6)
-    ax.bar_label(bars, [f"{m.performance:.1f}" for m in methods], padding=2, fontsize=style.SMALL)
-    for row, method in zip(rows, methods, strict=True):
-        for x, value in zip(_COLUMNS, (_number(method.control, ".0f"), _number(method.scaling, "+.1f")), strict=True):
-            ax.text(x, row, value, fontsize=style.SMALL, ha="right", va="center")
-    for x, name in zip(_COLUMNS, ("Control\n%", "Scaling\npp/×2"), strict=True):
-        ax.text(x, -0.6, name, fontsize=style.SMALL, ha="right", va="bottom")
-    ax.set_xlim(0, _COLUMNS[-1])
-    ax.spines["bottom"].set_bounds(0, 100)
-    ax.set_xticks([0, 25, 50, 75, 100])
-    ax.set_ylim(len(methods) - 0.4, -0.6)
-    ax.set_yticks(rows, [_name(m.method) for m in methods])
-    style.finish(ax, x="Performance: best accuracy (%)", y="", grid="none")
-    ax.xaxis.label.set(x=50 / _COLUMNS[-1])
-    return ax
+    rows, names = list(range(len(methods))), [method.method for method in methods]
+    texts = style.labels_of(names, labels, [_name(name) for name in names])
+    ink = style.ink(ax)
+    look = {"color": style.colors_of(ax, names, colors, [style.SKY]), "edgecolor": ink, "linewidth": 0.6}
+    bars = ax.barh(rows, [m.performance for m in methods], height=0.6, **look)
+    ax.bar_label(bars, [f"{m.performance:.1f}" for m in methods], padding=2, fontsize=style.SMALL, color=ink)
+    cells = [
+        (row, (_number(m.control, ".0f"), _number(m.scaling, "+.1f"))) for row, m in zip(rows, methods, strict=True)
+    ]
+    for row, cell in [*cells, (_HEAD, ("Control\n%", "Scaling\npp/×2"))]:
+        for right, text in zip(_COLUMNS, cell, strict=True):
+            place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+            place |= {"ha": "right", "va": "bottom" if row == _HEAD else "center"}
+            ax.annotate(text, (1, row), (right, 0), fontsize=style.SMALL, color=ink, **place)
+    style.keep_titles_off(ax, 2.6 * style.SMALL / 72)
+    ax.set_xlim(0, 100)
+    ax.set_xticks([0, 50, 100])
+    ax.set_ylim(len(methods) - 0.4, _HEAD)
+    ax.set_yticks(rows, texts)
+    return style.finish(ax, x="Performance: best accuracy (%)", y="", grid="none")
 
 
 def _name(method: str) -> str:

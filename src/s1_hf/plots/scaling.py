@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from s1_hf.plots import style
+from s1_hf.plots.labels import Mark, write_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
 
 PointKind = Literal["cap", "none", "ignore", "both"]
 
-_KINDS: dict[PointKind, dict[str, Any]] = {
-    "cap": {"color": style.BLUE, "marker": "o", "label": "limit on thinking"},
-    "none": {"color": style.BLACK, "marker": "D", "label": "no intervention"},
-    "ignore": {"color": style.VERMILION, "marker": "s", "label": "ends ignored"},
-    "both": {"color": style.GREEN, "marker": "^", "label": "limit, ends ignored"},
+_KINDS: dict[PointKind, tuple[str, str, str]] = {
+    "cap": ("limit on thinking", "o", style.BLUE),
+    "none": ("no intervention", "D", style.INK),
+    "ignore": ("ends ignored", "s", style.VERMILION),
+    "both": ("limit, ends ignored", "^", style.GREEN),
 }
+
+
+_CROWD = 15  # more points than this have pale intervals
 
 
 @dataclass(frozen=True)
@@ -57,13 +61,16 @@ class ScalingPoint:
         )
 
 
-def scaling(points: Sequence[ScalingPoint], ax: Axes | None = None) -> Axes:
+def scaling(
+    points: Sequence[ScalingPoint], ax: Axes | None = None, *, colors: style.Colors = None, labels: style.Labels = None
+) -> Axes:
     """Accuracy over thinking tokens, as in figure 1 of the paper (https://arxiv.org/abs/2501.19393).
 
     Args:
         points (`Sequence[ScalingPoint]`): drawn with their intervals and labels, and connected in order of thinking
             tokens, except those of kind `"both"`.
-        ax (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure.
+        ax (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure, as large as the labels need.
+        colors, labels (*optional*): for `"cap"`, `"none"`, `"ignore"` and `"both"`, in this order or by name.
 
     Returns:
         `matplotlib.axes.Axes`: with a log2 axis of thinking tokens. The accuracy axis spans at least 20 points, but
@@ -83,34 +90,31 @@ def scaling(points: Sequence[ScalingPoint], ax: Axes | None = None) -> Axes:
     """
     if not points:
         raise ValueError("`points` has to contain at least one setting, but is empty.")
-    ax = style.axes_of(ax)
+    is_ours, ax = ax is None, style.axes_of(ax)
+    names, markers, usual = zip(*_KINDS.values(), strict=True)
+    color_of = dict(zip(_KINDS, style.colors_of(ax, list(_KINDS), colors, usual), strict=True))
+    name_of = dict(zip(_KINDS, style.labels_of(list(_KINDS), labels, names), strict=True))
     style.accuracy_axis(ax, [p.low for p in points], [p.high for p in points])
     at = style.token_axis(ax, [p.thinking_tokens for p in points])
     placed = sorted(zip(at, points, strict=True), key=lambda pair: pair[0])
     line = [(x, p.accuracy) for x, p in placed if p.kind != "both"]
-    ax.plot([x for x, _ in line], [y for _, y in line], color="0.7", linewidth=1, zorder=1)
-    for kind in _KINDS:
-        own = [(x, p) for x, p in placed if p.kind == kind]
+    ax.plot([x for x, _ in line], [y for _, y in line], color=style.PALE, linewidth=1, zorder=1)
+    for kind, marker in zip(_KINDS, markers, strict=True):
+        x, own = [x for x, p in placed if p.kind == kind], [p for _, p in placed if p.kind == kind]
         if own:
-            _draw(ax, own, **_KINDS[kind])
-    named = [(x, p.low, p.high, style.label(p.label, 14), _KINDS[p.kind]["color"]) for x, p in placed]
-    style.legend_above(ax)
+            y, low, high = [p.accuracy for p in own], [p.low for p in own], [p.high for p in own]
+            look: dict[str, Any] = {
+                "color": color_of[kind],
+                "marker": marker,
+                "label": name_of[kind],
+                "crowded": len(points) > _CROWD,
+            }
+            style.points_with_intervals(ax, x, y, low, high, **look)
     style.finish(ax, x="mean thinking tokens (log scale)", y="accuracy (%)")
-    style.annotate(ax, named)
+    style.legend_above(ax, is_ours)
+    marks = [Mark(x, p.accuracy, p.low, p.high, style.label(p.label, 14), color_of[p.kind]) for x, p in placed]
+    write_names(ax, marks, [line], grows=is_ours, folds=True)
     return ax
-
-
-def _draw(ax: Axes, placed: Sequence[tuple[float, ScalingPoint]], **look: Any) -> None:
-    ax.errorbar(
-        [x for x, _ in placed],
-        [p.accuracy for _, p in placed],
-        yerr=[[max(0.0, p.accuracy - p.low) for _, p in placed], [max(0.0, p.high - p.accuracy) for _, p in placed]],
-        linestyle="none",
-        capsize=1.5,
-        elinewidth=0.8,
-        markersize=4,
-        **look,
-    )
 
 
 def _short(setting: str) -> str:

@@ -1,13 +1,13 @@
-"""How all figures look: colours, sizes, axes and labels. Only this module makes figures; it needs the `plot` extra."""
+"""How all figures look: colours, sizes, axes and legends. Only this module makes figures; it needs the `plot` extra."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import cycle
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from s1_hf._lazy import require
 from s1_hf.visible import shortened
@@ -16,31 +16,100 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes as Axes
     from matplotlib.figure import Figure as Figure
 
-WIDTH, HEIGHT = 3.3, 2.5  # inches: a column of a two-column page
+WIDTH, HEIGHT = 3.3, 2.2  # inches: a column of a two-column page; without the legend
 LARGE, SMALL = 8, 7  # points, at that width
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; in greyscale, markers and hatches do that.
-BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
-GREY = "#999999"
-_COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
+ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#999999"
+INK = "ink"  # that of the axes' text, see [`ink`]
+COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, INK)
+PALE = "0.6"  # lines that must not distract, on white and on black
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h")  # 7 colours and 11 markers, both prime: 77 pairs
 _LINES = ("-", "--", "-.", ":")
+_MOST = 100  # characters of a label that was chosen
+
+Colors: TypeAlias = "Mapping[str, Any] | Sequence[Any] | None"
+Labels: TypeAlias = "Mapping[str, str] | Sequence[str] | None"
 
 
-def looks(count: int) -> list[dict[str, Any]]:
-    """Colour, marker and line style for each of `count` series."""
+def ink(ax: Axes) -> Any:
+    """The colour of the axes' text: black on white, white on black."""
+    return ax.xaxis.label.get_color()
+
+
+def colors_of(ax: Axes, names: Sequence[str], given: Colors = None, usual: Sequence[str] = COLORS) -> list[Any]:
+    """A colour for each of `names`: the one given for it, else one of matplotlib's cycle, else one of the usual.
+
+    Args:
+        given (`Mapping` or `Sequence`, *optional*): any colours of matplotlib, by name or in turn.
+        usual (`Sequence[str]`): for axes with matplotlib's default cycle. Axes whose cycle somebody chose, by a style
+            or for themselves, are drawn in theirs; if only one colour is usual, in the first of theirs.
+    """
+    cycled = _chosen_cycle(ax, len(names) if len(usual) > 1 else 1)
+    turn = cycled or [ink(ax) if color == INK else color for color in usual]
+    if isinstance(given, Mapping):
+        _refuse_unknown("colors", given, names)
+        return [given.get(name, color) for name, color in zip(names, cycle(turn), strict=False)]
+    if given is not None:
+        turn = [given] if isinstance(given, str) else list(given)
+        if not turn:
+            raise ValueError("`colors` has to contain at least one colour, but is empty.")
+    return [color for _, color in zip(names, cycle(turn), strict=False)]
+
+
+def labels_of(names: Sequence[str], given: Labels, usual: Sequence[str]) -> list[str]:
+    """A text for each of `names`: the one given for it, by name or in order, else the usual one."""
+    if given is None or isinstance(given, Mapping):
+        chosen = given or {}
+        _refuse_unknown("labels", chosen, names)
+        return [label(chosen[name], _MOST) if name in chosen else text for name, text in zip(names, usual, strict=True)]
+    if isinstance(given, str) or len(given) != len(names):
+        raise ValueError(f"`labels` has to contain one label for each of {names!r:.200}, but is {given!r:.200}.")
+    return [label(text, _MOST) for text in given]
+
+
+def looks(colors: Sequence[Any]) -> list[dict[str, Any]]:
+    """Colour, marker and line style for each of several series."""
     return [
         {"color": color, "marker": marker, "linestyle": line}
-        for color, marker, line, _ in zip(cycle(_COLORS), cycle(_MARKERS), cycle(_LINES), range(count), strict=False)
+        for color, marker, line in zip(colors, cycle(_MARKERS), cycle(_LINES), strict=False)
     ]
 
 
-def forget_own_settings() -> None:
-    """For commands: no `matplotlibrc`, which matplotlib also takes from the working folder, decides about figures."""
+def _chosen_cycle(ax: Axes, count: int) -> list[Any]:
+    """The next colours of the axes' cycle; none if it is matplotlib's default one."""
+    lines = [ax.plot([], [])[0] for _ in range(count)]
+    for line in lines:
+        line.remove()
+    matplotlib, to_hex = require("matplotlib", "plot"), require("matplotlib.colors", "plot").to_hex
+    found = [to_hex(line.get_color()) for line in lines]
+    default = matplotlib.rcParamsDefault["axes.prop_cycle"]
+    is_default = matplotlib.rcParams["axes.prop_cycle"] == default
+    return [] if is_default and {*map(to_hex, default.by_key()["color"])}.issuperset(found) else found
+
+
+def _refuse_unknown(argument: str, given: Mapping[str, Any], names: Sequence[str]) -> None:
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise ValueError(f"`{argument}` has to be for {names!r:.200}, but has {unknown!r:.200}.")
+
+
+def forget_own_settings(colors: Sequence[str] = ()) -> None:
+    """For commands: no `matplotlibrc`, which matplotlib also takes from the working folder, decides about figures.
+
+    Args:
+        colors (`Sequence[str]`): if there are any, matplotlib's cycle from here on.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed. ValueError: a colour is unknown.
+    """
+    matplotlib = require("matplotlib", "plot")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of settings that newer versions will not have
-        require("matplotlib", "plot").rcdefaults()
+        matplotlib.rcdefaults()
+    if colors:
+        matplotlib.rc("axes", prop_cycle=matplotlib.cycler(color=list(colors)))
 
 
 def new_figure(height: float = HEIGHT, width: float = WIDTH) -> Figure:
@@ -62,9 +131,21 @@ def axes_of(ax: Axes | None, height: float = HEIGHT) -> Axes:
     return new_figure(height).add_subplot() if ax is None else ax
 
 
-def label(text: str, most: int = 32) -> str:
-    """Any name as one line of literal text: no mathematics, not too long, nothing hidden."""
-    return shortened(text, most).replace("$", r"\$")
+def label(text: str, most: int = 32, size: float = SMALL) -> str:
+    """Any name as one line of literal text: no mathematics, nothing hidden, not longer than `most` usual characters."""
+    line = shortened(text, most)
+    while _width(line, size) > 0.62 * size * most:
+        line = line.removesuffix("…")[:-1] + "…"
+    line = line.replace("$", r"\$")
+    return f" {line}" if line.startswith("_") else line  # matplotlib keeps such names out of legends
+
+
+def _width(text: str, size: float) -> float:
+    """In points."""
+    font = require("matplotlib.font_manager", "plot").FontProperties(size=size)
+    with no_glyph_warnings():
+        measured = require("matplotlib.textpath", "plot").text_to_path.get_text_width_height_descent(text, font, False)
+    return float(measured[0])
 
 
 def finish(ax: Axes, *, x: str, y: str, grid: Literal["both", "x", "none"] = "both") -> Axes:
@@ -74,35 +155,84 @@ def finish(ax: Axes, *, x: str, y: str, grid: Literal["both", "x", "none"] = "bo
     ax.tick_params(labelsize=SMALL)
     ax.set_axisbelow(True)
     if grid != "none":
-        ax.grid(axis=grid, color="0.9", linewidth=0.6)
+        ax.grid(axis=grid, color=ink(ax), alpha=0.1, linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
-def legend_above(ax: Axes) -> None:
-    """A legend above the axes, clear of all points, in as many columns as fit."""
+def points_with_intervals(
+    ax: Axes,
+    x: Sequence[float],
+    y: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    *,
+    color: Any,
+    crowded: bool = False,
+    **look: Any,
+) -> None:
+    """Marks with error bars, which are pale where many marks stand close to each other."""
+    below = [max(0.0, a - b) for a, b in zip(y, low, strict=True)]
+    above = [max(0.0, b - a) for a, b in zip(y, high, strict=True)]
+    every: dict[str, Any] = {"linestyle": "none", "markersize": 4.5} | look
+    every |= {"ecolor": (color, 0.3), "capsize": 0} if crowded else {"ecolor": color, "capsize": 1.5, "capthick": 0.8}
+    every |= {"markeredgecolor": ax.get_facecolor(), "markeredgewidth": 0.4, "color": color, "elinewidth": 0.8}
+    ax.errorbar(x, y, yerr=[below, above], **every)
+
+
+def lay_out(ax: Axes) -> None:
+    """Settle where everything stands."""
+    with no_glyph_warnings():
+        ax.figure.canvas.figure.draw_without_rendering()  # `ax.figure` may be a subfigure
+
+
+def legend_above(ax: Axes, grows: bool = False) -> None:
+    """A legend above the axes, clear of all points and below any title, in as many columns as fit.
+
+    Args:
+        grows (`bool`, defaults to `False`): whether the figure gets higher by it, so that the axes keep their size.
+    """
     names = ax.get_legend_handles_labels()[1]
-    if names:
-        ax.legend(
-            loc="lower right",
-            bbox_to_anchor=(1, 1),
-            ncols=_columns(names),
-            fontsize=SMALL,
-            frameon=False,
-            borderaxespad=0.2,
-            handlelength=1.8,
-            columnspacing=1.0,
-            handletextpad=0.4,
-        )
+    if not names:
+        return
+    is_alone = ax.figure.axes == [ax]
+    room = (ax.figure.bbox if is_alone else ax.bbox).width
+    with no_glyph_warnings():
+        for columns in range(len(names), 0, -1):
+            legend = ax.legend(
+                loc="lower right",
+                bbox_to_anchor=(1, 1),
+                ncols=columns,
+                fontsize=SMALL,
+                labelcolor=ink(ax),
+                frameon=False,
+                borderaxespad=0.2,
+                handlelength=1.8,
+                columnspacing=1.0,
+                handletextpad=0.4,
+            )
+            box = legend.get_window_extent()
+            if box.width <= 0.93 * room:
+                break
+    height = float(box.height / ax.figure.dpi)
+    keep_titles_off(ax, height)
+    if grows:
+        figure: Any = ax.figure
+        figure.set_figheight(figure.get_figheight() + height)
 
 
-def legend_height(names: Sequence[str]) -> float:
-    """The height of such a legend, in inches."""
-    return 0.15 * math.ceil(len(names) / _columns(names))
+_RESERVED = "s1-hf: room for the legend"
 
 
-def _columns(names: Sequence[str]) -> int:
-    return max(1, int(72 * WIDTH / (25 + 0.56 * SMALL * max(map(len, names)))))
+def keep_titles_off(ax: Axes, height: float) -> None:
+    """Reserve a height in inches above the axes: titles stand above all child axes, so an empty one goes there."""
+    for child in list(ax.child_axes):
+        if child.get_label() == _RESERVED:
+            child.remove()
+    transforms = require("matplotlib.transforms", "plot")
+    above = ax.figure.dpi_scale_trans + transforms.ScaledTranslation(0, 1, ax.transAxes)
+    place = transforms.blended_transform_factory(ax.transAxes, above)
+    ax.inset_axes((0, 0, 1, height), transform=place, label=_RESERVED).set_axis_off()
 
 
 def token_axis(ax: Axes, tokens: Sequence[float]) -> list[float]:
@@ -154,55 +284,3 @@ def accuracy_axis(ax: Axes, lows: Sequence[float], highs: Sequence[float]) -> No
     margin = 0.06 * (high - low)
     ax.set_ylim(low - margin, high + 2 * margin)
     ax.set_yticks([n for n in ax.get_yticks() if low - margin <= n <= min(high + 2 * margin, 100) and n >= 0])
-
-
-_LINE = 1.15 * SMALL  # height of a line of text
-_FARTHEST = 6  # lines between an interval and its label
-
-
-def annotate(ax: Axes, labels: Sequence[tuple[float, float, float, str, str]]) -> None:
-    """Write each label (x, low, high, text, colour) above or below its interval, farther away if something is there.
-
-    Where all places near the interval are taken, the label is left out: it would be read as another's. Call it after
-    everything else is drawn: positions depend on the layout. An empty text still keeps other labels off its interval.
-    """
-    with no_glyph_warnings():
-        ax.figure.canvas.figure.draw_without_rendering()  # `ax.figure` may be a subfigure
-    spots = [(_points(ax, x, low), _points(ax, x, high)) for x, low, high, *_ in labels]
-    taken = [(x - 3, bottom - 2, x + 3, top + 2) for (x, bottom), (_, top) in spots]
-    for (x, low, high, text, color), ((across, bottom), (_, top)) in zip(labels, spots, strict=True):
-        if not text:
-            continue
-        half = 0.3 * SMALL * len(text)
-        boxes = {n: (across - half, y, across + half, y + _LINE) for n, y in _heights(bottom, top)}
-        offset = next((n for n, box in boxes.items() if _is_free(ax, box, taken)), None)
-        if offset is None:
-            continue
-        taken.append(boxes[offset])
-        at = (x, high if offset > 0 else low)
-        look: dict[str, Any] = {"fontsize": SMALL, "color": color, "ha": "center", "va": "bottom"}
-        ax.annotate(text, at, (0, offset), textcoords="offset points", **look)
-
-
-def _heights(bottom: float, top: float) -> Iterator[tuple[float, float]]:
-    """Offsets from an interval's upper end, or if negative from its lower end, and the heights they lead to."""
-    for step in range(_FARTHEST):
-        up, down = 3 + step * _LINE, -3 - (step + 1) * _LINE
-        yield up, top + up
-        yield down, bottom + down
-
-
-def _is_free(ax: Axes, box: tuple[float, ...], taken: Sequence[tuple[float, ...]]) -> bool:
-    frame, unit = ax.get_window_extent(), 72 / ax.figure.dpi
-    inside = frame.y0 * unit + 2 <= box[1] and box[3] <= frame.y1 * unit
-    return inside and not any(_overlap(box, other) for other in taken)
-
-
-def _points(ax: Axes, x: float, y: float) -> tuple[float, float]:
-    """A position in points (1/72 inch)."""
-    across, up = ax.transData.transform((x, y)) * 72 / ax.figure.dpi
-    return float(across), float(up)
-
-
-def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

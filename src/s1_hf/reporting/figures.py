@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 MOST_METHODS = 12
 """In one figure: more colours and lines cannot be told apart."""
-MOST_SETTINGS = 30
+MOST_SETTINGS = 40
 """Of one method in one figure: more points, rows and labels do not fit on a page."""
 MOST_FIGURES = 60
 """In one report: each takes a fifth of a second."""
 
+_FEW = 12  # settings, whose labels surely have room
 _MOST_NAMED = 3  # tasks for which one reason is said one by one
 _OF_NAME = 60  # characters of a name in such a reason
 Name = tuple[str, str, str]  # of a setting: task, method, setting
@@ -36,12 +37,22 @@ Name = tuple[str, str, str]  # of a setting: task, method, setting
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure: the `name` of its files, what it is `about`, and a `caption` that says what it shows."""
+    """A figure: the `name` of its files, what it is `about`, and a `caption` that says what it shows.
+
+    Args:
+        rows (`int`, defaults to 0): how many rows it has, if it has one for each setting.
+    """
 
     name: str
     about: str
     caption: str
     figure: Figure
+    rows: int = 0
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it needs both columns of a page."""
+        return self.figure.get_figwidth() > style.WIDTH
 
 
 Wish = Callable[[], Drawn]  # a figure that can be drawn
@@ -115,11 +126,11 @@ def _of_task(
                 "the best one and others as far apart in thinking tokens as they can be."
             )
     sequential = [own for own in curves if _is_sequential(own)]
-    for own in sequential:
-        yield partial(_scaling, own)
-    if not sequential:
-        yield "no figure 'scaling', which needs two settings of one method, with thinking limited or ends ignored."
-    yield from _methods(shown, curves, drawn=len(sequential))
+    alone: list[Wish | str] = [partial(_scaling, own) for own in sequential]
+    if not alone:
+        alone = ["no figure 'scaling', which needs two settings of one method, with thinking limited or ends ignored."]
+    together = _methods(shown, curves, drawn=len(sequential))
+    yield from [*together, *alone] if len(sequential) > 1 else [*alone, *together]
     for own in curves:
         yield from _thinking(own, tokens)
 
@@ -158,6 +169,8 @@ def _scaling(settings: Sequence[SettingSummary]) -> Drawn:
         "Accuracy over mean thinking tokens, one point per setting, labelled with its limit and how many ends were "
         f"ignored (×). {_counts(settings)} Settings with both are not connected."
     )
+    if len(settings) > _FEW:
+        caption += " “+1”: one more setting in the same place. Settings without room for a label have none."
     return _drawn(ax, "scaling", settings, caption)
 
 
@@ -215,7 +228,7 @@ def _thinking(settings: Sequence[SettingSummary], tokens: Mapping[Name, Sequence
 
 def _ended(settings: Sequence[SettingSummary]) -> Drawn:
     caption = f"How thinking ended, in percent of the answers. {_answers(settings)}."
-    return _drawn(plots.ended({s.setting: s.ended for s in settings}), "ended", settings, caption)
+    return _drawn(plots.ended({s.setting: s.ended for s in settings}), "ended", settings, caption, rows=len(settings))
 
 
 def _lengths(settings: Sequence[SettingSummary], tokens: Mapping[str, Sequence[int]]) -> Drawn:
@@ -224,7 +237,7 @@ def _lengths(settings: Sequence[SettingSummary], tokens: Mapping[str, Sequence[i
     )
     if any(s.tries > 1 for s in settings):
         caption += " For a vote: the sum over its voters."
-    return _drawn(plots.lengths(tokens), "lengths", settings, caption)
+    return _drawn(plots.lengths(tokens), "lengths", settings, caption, rows=len(tokens))
 
 
 def _counts(settings: Sequence[SettingSummary]) -> str:
@@ -243,9 +256,9 @@ def _range(numbers: set[int]) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def _drawn(ax: Axes, name: str, settings: Sequence[SettingSummary], caption: str) -> Drawn:
-    one = settings[0]
-    return Drawn(name, f"{one.method}, {one.task}" if one.task else one.method, caption, ax.figure)  # type: ignore[arg-type]
+def _drawn(ax: Axes, name: str, settings: Sequence[SettingSummary], caption: str, rows: int = 0) -> Drawn:
+    about = ", ".join(filter(None, (settings[0].method, settings[0].task)))
+    return Drawn(name, about, caption, ax.figure, rows)  # type: ignore[arg-type]
 
 
 def _named(figures: Sequence[Drawn]) -> list[Drawn]:
@@ -263,7 +276,7 @@ def _named(figures: Sequence[Drawn]) -> list[Drawn]:
         while unique.lower() in used:
             unique, number = f"{name}-{number}", number + 1
         used.add(unique.lower())
-        drawn.figure.suptitle(style.label(drawn.about, 52), fontsize=style.LARGE)
+        drawn.figure.suptitle(style.label(drawn.about, 46, style.LARGE), fontsize=style.LARGE)
         drawn.figure.set_figheight(drawn.figure.get_figheight() + 0.2)  # so that the axes keep their size
         named.append(replace(drawn, name=unique))
     return named

@@ -11,7 +11,8 @@ body { margin: 0 auto; max-width: 72rem; padding: 1rem; background: var(--paper)
 h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.25rem; margin-top: 2.5rem;
   border-bottom: 1px solid var(--line); } h3 { font-size: 1rem; margin: 0 0 .5rem; }
 a { color: var(--link); } nav a { display: inline-block; margin-right: 1rem; }
-p { max-width: 46rem; } .note, .counts, figcaption { color: var(--soft); font-size: .875rem; }
+p { max-width: 46rem; } .headline { font-size: 1.125rem; margin: .5rem 0; }
+.note, .counts, figcaption { color: var(--soft); font-size: .875rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; overflow-wrap: normal; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap;
   font-variant-numeric: tabular-nums; }
@@ -22,6 +23,9 @@ dt { color: var(--soft); } dd { margin: 0; font-family: ui-monospace, monospace;
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(22rem, 100%), 1fr)); gap: 1rem; }
 figure { margin: 0; } figure img { display: block; width: 100%; max-width: 30rem; background: #fff; padding: .5rem;
   border: 1px solid var(--line); border-radius: 4px; }
+figure.wide { grid-column: 1 / -1; } figure.wide img { max-width: 60rem; min-width: 40rem; } .figures + details {
+  margin-top: 1rem; }
+@media screen and (prefers-color-scheme: dark) { figure img { filter: invert(.91) hue-rotate(180deg); } }
 .problem { border: 1px solid var(--line); border-radius: 4px; padding: .75rem 1rem; margin: 1rem 0; }
 .text { white-space: pre-wrap; unicode-bidi: plaintext; background: var(--field); padding: .6rem .8rem;
   border-radius: 4px; font: .8125rem/1.5 ui-monospace, monospace; max-height: 40rem; overflow-y: auto; }
@@ -36,5 +40,6 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .875rem; }
   .problem, details { border-color: #999; } figure, tr { break-inside: avoid; } nav { display: none; }
   h2, h3 { break-after: avoid; } .scroll { overflow: visible; } table { font-size: 7.5pt; } th, td {
   padding: .15rem .3rem; } th.name, td.name { min-width: 0; }
-  .figures { grid-template-columns: 1fr 1fr; } details::details-content { content-visibility: visible; height: auto; } }
+  .figures { grid-template-columns: 1fr 1fr; } figure.wide img { min-width: 0; }
+  details::details-content { content-visibility: visible; height: auto; } }
 """

@@ -15,6 +15,7 @@ from s1_hf.plots.files import FORMATS, as_files, save
 from s1_hf.records import check, read_json
 from s1_hf.reporting.differences import Difference, paired_differences
 from s1_hf.reporting.figures import Drawn, draw
+from s1_hf.reporting.headline import headlines
 from s1_hf.reporting.html import Element, Node, element, page, picture
 from s1_hf.reporting.layout import CSS
 from s1_hf.reporting.tables import MOST_ROWS, Table, clipped, differences_table, methods_table, settings_table
@@ -22,16 +23,19 @@ from s1_hf.reporting.transcripts import MOST_CHARACTERS, choose, transcripts
 from s1_hf.results.rows import Row
 from s1_hf.results.summaries import RESAMPLES, MethodSummary, SettingSummary, summarize_methods, summarize_settings
 
+MOST_OPEN = 12
+"""Rows of a table, rows of a figure, and sentences that are shown at once; more are folded."""
 _MOST_OF_REASON = 1_000  # characters, names of methods and tasks included
 PAPER = "https://arxiv.org/abs/2501.19393"
 
 
 @dataclass(frozen=True)
 class WrittenReport:
-    """What was written, what was left out and why, and the numbers."""
+    """What was written, what was left out and why, what the figures show in a sentence per task, and the numbers."""
 
     page: Path
     figures: Sequence[Path]
+    headlines: Sequence[str]
     left_out: Sequence[str]
     settings: Sequence[SettingSummary]
     methods: Sequence[MethodSummary]
@@ -73,7 +77,8 @@ def write_report(
         paths: list[Path] = []
         for one, contents in zip(drawn, files, strict=True):
             paths += save({form: contents[form] for form in formats}, folder, one.name)
-        report = WrittenReport(inside(folder, "report.html"), paths, left_out, settings, methods, differences)
+        said = headlines(settings, differences)
+        report = WrittenReport(inside(folder, "report.html"), paths, said, left_out, settings, methods, differences)
         write_text(report.page, _page(report, rows, figures, about or {}))
     return report
 
@@ -112,10 +117,10 @@ def _page(
     report: WrittenReport, rows: Sequence[Row], figures: Sequence[Element], about: Mapping[str, Mapping[str, Any]]
 ) -> str:
     sections: dict[str, Sequence[Node]] = {
+        "Figures": [element("div", *figures, class_="figures"), *_left_out(report.left_out)],
         "Settings": [*_table(settings_table(report.settings)), element("p", _settings_note(report), class_="note")],
         "Methods": [*_table(methods_table(report.methods)), element("p", *_METHODS_NOTE, class_="note")],
         "Differences": _differences(report.differences),
-        "Figures": [element("div", *figures, class_="figures"), *map(_left_out, report.left_out)],
         "Transcripts": transcripts(choose(rows)),
         "Runs": _runs(about),
     }
@@ -123,8 +128,19 @@ def _page(
     links = [element("a", name, href=f"#{name.lower()}") for name in sections]
     body = [element("section", element("h2", name), *content, id=name.lower()) for name, content in sections.items()]
     made = f"Written by s1-hf {__version__}. The page loads nothing and runs nothing."
-    heading = (element("h1", f"Test-time scaling: {title}"), element("nav", *links))
+    heading = (element("h1", f"Test-time scaling: {title}"), *_headlines(report.headlines), element("nav", *links))
     return page(f"{title} · s1-hf", CSS, element("main", *heading, *body), element("footer", element("p", made)))
+
+
+def _headlines(headlines: Sequence[str]) -> Iterator[Element]:
+    said = [element("p", one, class_="headline") for one in headlines]
+    yield from said[:MOST_OPEN]
+    if len(said) > MOST_OPEN:
+        yield _folded(f"{len(said) - MOST_OPEN:,} more tasks", said[MOST_OPEN:])
+
+
+def _folded(summary: str, content: Sequence[Node]) -> Element:
+    return element("details", element("summary", summary), *content)
 
 
 def _table(table: Table) -> Iterator[Element]:
@@ -135,7 +151,8 @@ def _table(table: Table) -> Iterator[Element]:
         for row in table.rows[:MOST_ROWS]
     ]
     whole = element("table", element("thead", element("tr", *head)), element("tbody", *rows))
-    yield element("div", whole, class_="scroll")
+    shown = element("div", whole, class_="scroll")
+    yield shown if len(rows) <= MOST_OPEN else _folded(f"All {len(table.rows):,} rows", [shown])
     if len(table.rows) > MOST_ROWS:
         said = f"Left out: {len(table.rows) - MOST_ROWS:,} of {len(table.rows):,} rows. `s1-hf plot --json` has all."
         yield element("p", said, class_="note")
@@ -173,14 +190,17 @@ def _differences(differences: Sequence[Difference]) -> list[Node]:
     return [*_table(differences_table(differences)), element("p", note, class_="note")]
 
 
-def _left_out(why: str) -> Element:
-    return element("p", f"Left out: {clipped(why, _MOST_OF_REASON)}", class_="note")
+def _left_out(reasons: Sequence[str]) -> list[Element]:
+    said = [element("p", f"Left out: {clipped(why, _MOST_OF_REASON)}", class_="note") for why in reasons]
+    return [_folded(f"What was left out, and why ({len(said):,})", said)] if said else []
 
 
 def _figure(drawn: Drawn, svg: bytes) -> Element:
     caption = f"{clipped(drawn.about)}. {drawn.caption}"
-    image = picture(svg, alt=caption)
-    return element("figure", image, element("figcaption", caption))
+    shown = element("div", picture(svg, alt=caption), class_="scroll")
+    if drawn.rows > MOST_OPEN:
+        shown = _folded(f"Show all {drawn.rows:,} settings", [shown])
+    return element("figure", shown, element("figcaption", caption), class_="wide" if drawn.is_wide else "narrow")
 
 
 def _runs(about: Mapping[str, Mapping[str, Any]]) -> list[Node]:
