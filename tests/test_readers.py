@@ -117,7 +117,7 @@ def data_rows(file: Path) -> Any:
 
     column_names(str(file))
     found = list(read_rows(str(file), ["question", "thinking_trajectories", "attempt", "solution"]))
-    return _typed(found, ["question", "thinking_trajectories", "attempt", "solution"], None, str(file), 0)
+    return _typed(found, ["question", "thinking_trajectories", "attempt", "solution"], {}, str(file), 0)
 
 
 def models(file: Path) -> Any:

@@ -255,7 +255,7 @@ def test_a_path_that_does_not_exist_is_refused(tmp_path, load):
 @pytest.mark.parametrize("name", ["copy", "copy/x.txt"])
 def test_a_path_without_data_of_a_known_kind_is_refused(tmp_path, load, name):
     write(tmp_path / "copy/x.jsonl", OWN_ROWS).rename(tmp_path / "copy/x.txt")
-    with pytest.raises(ValueError, match=r"ends in \.parquet, \.json, \.jsonl, \.csv, or a folder"):
+    with pytest.raises(ValueError, match=r"ends in \.parquet, \.json, \.jsonl, \.csv, \.arrow .*, or a folder"):
         load(path=tmp_path / name)
 
 
