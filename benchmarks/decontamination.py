@@ -62,6 +62,12 @@ def typographic(question: str) -> str:
     return re.sub(r'"([^"]*)"', "“\\1”", text).replace(" ", "\u00a0", 3) + "\u200b"
 
 
+def word_changed(question: str) -> str:
+    """The longest word is another one."""
+    words = re.findall("[A-Za-z]{3,}", re.sub(r"\\[a-zA-Z]+", "", question))
+    return question.replace(max(words, key=len), "something", 1) if words else question
+
+
 RESPELT: dict[str, Callable[[str], str]] = {
     "verbatim": str,
     "no punctuation": without_punctuation,
@@ -74,7 +80,9 @@ RESPELT: dict[str, Callable[[str], str]] = {
     "instruction behind": ("{} " + INSTRUCTION.replace("{}", "{{}}")).format,
     "as a chat": "User: {}\nAssistant: Okay, let me think about this.".format,
     "choices behind": "{}\n(A) 12 (B) 7 (C) 3 (D) 9".format,
+    "a word changed": word_changed,
 }
+HARD = ("a word changed",)  # more than a spelling
 
 
 def other_numbers(question: str) -> str:

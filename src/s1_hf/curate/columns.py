@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from s1_hf._lazy import require
 from s1_hf.curate.stage import values
-from s1_hf.data.replies import FIELDS, FILLED, check_columns, messages_unasked, sources, training_row
+from s1_hf.data.replies import FIELDS, FILLED, check_columns, seen_in, sources, training_row, with_messages
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -60,6 +60,18 @@ class Columns:
     def __post_init__(self) -> None:
         check_columns({name: own for name, own in self.given.items() if name in FIELDS})
 
+    def changed(self, given: Mapping[str, str]) -> Columns:
+        """A copy with these names.
+
+        Raises:
+            ValueError: there are no such fields.
+        """
+        known = [item.name for item in fields(self)]
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            raise ValueError(f"Columns have to be some of {', '.join(known)}, but are {', '.join(unknown)}.")
+        return replace(self, **given)
+
     @property
     def given(self) -> dict[str, str]:
         """Our name -> the pool's name, for the columns that are named."""
@@ -71,7 +83,7 @@ class Names:
 
     def __init__(self, pool: Dataset, columns: Columns) -> None:
         self.present = pool.column_names
-        self.given = columns.given or messages_unasked(self.present)
+        self.given = with_messages(columns.given, self.present)
         self._own = self.given | sources({name: own for name, own in self.given.items() if name in FIELDS})
 
     def own(self, name: str) -> str:
@@ -107,10 +119,11 @@ def as_pool(dataset: Dataset, columns: Columns | None = None, *, kept: Collectio
         if own not in present
     ]
     faults += [
-        f"`columns.{name}` is {names.own(name)!r}, but the pool also has a column {name!r}: remove or rename that one, "
-        f"or name what it is in `columns`."
-        for name in filled
-        if name in present and name not in given.values()
+        f"`columns.{name}` is {own!r}, but the pool also has a column {field!r}: remove or rename that one, or say in "
+        "`columns` what it is."
+        for name, own in given.items()
+        for field in FILLED.get(name, (name,))
+        if field in present and field not in given.values()
     ]
     faults += [
         f"The pool needs a column {name!r}. If it has another name, set `columns: {{{name}: ...}}`."
@@ -118,7 +131,8 @@ def as_pool(dataset: Dataset, columns: Columns | None = None, *, kept: Collectio
         if name not in present and name not in filled
     ]
     if faults:
-        raise ValueError("\n".join([*faults, names.listed]))
+        offered = [seen_in(dataset[0])] if len(dataset) and FILLED.keys().isdisjoint(given) else []
+        raise ValueError("\n".join([*faults, names.listed, *filter(None, offered)]))
     dataset = _typed(_placed(dataset, given, kept), names)
     return _read(dataset, given)
 

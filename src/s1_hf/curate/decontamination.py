@@ -6,7 +6,6 @@ compares what is asked, however it is spelt ([`s1_hf.curate.wording`]), and find
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -203,7 +202,7 @@ def _find_wordings(
     hits = []
     for question in questions:
         found = wording(question or "")
-        hits.append(long.hit(found.tokens, options.share) or short.hit(found))
+        hits.append(long.hit(found, options.share) or short.hit(found))
     return hits
 
 
@@ -215,10 +214,10 @@ def _by_words(tests: tuple[tuple[str, str], ...], size: int) -> _Index:
 
 @lru_cache(maxsize=1)
 def _by_wording(tests: tuple[tuple[str, str], ...], size: int) -> tuple[_Long, _Short]:
-    read = [(name, wording(text).tokens) for name, text in tests]
-    return _Long([test for test in read if len(test[1]) >= size], size), _Short(
-        test for test in read if 0 < len(test[1]) < size
-    )
+    read = [(name, wording(text)) for name, text in tests]
+    long = [test for test in read if len(test[1].tokens) >= size]
+    short = [(name, test.tokens) for name, test in read if 0 < len(test.tokens) < size]
+    return _Long(long, size), _Short(short)
 
 
 class _Index:
@@ -251,18 +250,18 @@ class _Index:
 class _Long:
     """Test questions of as many words, numbers and signs as an n-gram has, or more."""
 
-    def __init__(self, tests: Sequence[tuple[str, list[str]]], size: int) -> None:
+    def __init__(self, tests: Sequence[tuple[str, Wording]], size: int) -> None:
         self._size = size
-        self._numbers = [_numbers(tokens) for _, tokens in tests]
-        self._index = _Index((name, runs(tokens, size)) for name, tokens in tests)
+        self._numbers = [test.numbers for _, test in tests]
+        self._index = _Index((name, runs(test.tokens, size)) for name, test in tests)
 
-    def hit(self, tokens: list[str], min_share: float) -> str:
+    def hit(self, question: Wording, min_share: float) -> str:
         """As that of the index, among test questions whose numbers all are in the question."""
 
         def has_numbers(test: int) -> bool:
-            return self._numbers[test] <= _numbers(tokens)
+            return self._numbers[test] <= question.numbers
 
-        return self._index.hit(runs(tokens, self._size), min_share, has_numbers)
+        return self._index.hit(runs(question.tokens, self._size), min_share, has_numbers)
 
 
 class _Short:
@@ -277,16 +276,12 @@ class _Short:
     def hit(self, question: Wording) -> str:
         """The first of them that stands in the question on its own, in words; or nothing."""
         tokens = question.tokens
-        for begin, pair in enumerate(zip(tokens, [*tokens[1:], ""], strict=True)):
+        for begin, pair in enumerate(zip(tokens, (*tokens[1:], ""), strict=False)):
             for name, test in self._tests.get(pair, ()):
                 end = begin + len(test)
                 if tokens[begin:end] == test and question.stands_alone(begin, end):
                     return f"{' '.join(test)!r} is {name}"
         return ""
-
-
-def _numbers(tokens: list[str]) -> Counter[str]:
-    return Counter(token for token in tokens if token[0].isdigit())
 
 
 _FINDERS: dict[str, Callable[..., list[str]]] = {"paper": _find_test_questions, "normalized": _find_wordings}

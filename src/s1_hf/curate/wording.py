@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,7 +26,7 @@ _GREEK_NAMES = (
 _GREEK = dict(zip(_GREEK_LETTERS, _GREEK_NAMES.split(), strict=True))
 _CHARACTERS = str.maketrans(
     {sign: f" {name} " for sign, name in (_SIGNS | _GREEK).items()}
-    | dict.fromkeys("−–—‐‑", "-")
+    | dict.fromkeys("−–‐‑", "-")
     | dict.fromkeys(map(chr, (0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF)), "")  # nothing that is seen
 )
 _SAME = {
@@ -46,7 +47,7 @@ _SHORT_FRACTION = re.compile(r"(?<=frac)(\s{0,3}\d)(?=\d)")
 _RAISED = re.compile("(?<=[0-9])(?=[⁰¹²³⁴⁵⁶⁷⁸⁹½⅓⅔¼¾⅕⅛])")
 _ENVIRONMENT = re.compile(r"\\(?:begin|end) ?\{[^{}]{0,40}\}(?:\{[^{}]{0,40}\})?")
 _IMAGE = re.compile(r"!\[[^\]]{0,200}\]\([^)]{0,500}\)")
-_HYPHEN = re.compile(r"(?<=[^\W\d_]{2})[-!](?=[^\W\d_]{2}|\s|$)")  # no minus, and no factorial
+_HYPHEN = re.compile(r"(?<=[^\W\d_]{2})(?: - |-|!)(?=[^\W\d_]{2}|\s|$)|--+|—")  # no minus, and no factorial
 _DRAWING = "[asy]", "[/asy]"
 
 
@@ -62,6 +63,11 @@ class Wording:
 
     tokens: list[str]
     breaks: frozenset[int]
+
+    @cached_property
+    def numbers(self) -> Counter[str]:
+        """How many times it has each number."""
+        return Counter(token for token in self.tokens if token[0].isdigit())
 
     @cached_property
     def _others(self) -> tuple[int, int]:

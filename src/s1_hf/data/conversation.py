@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.data.replies import check_columns, holds_both, messages_unasked, sources, training_row
+from s1_hf.data.replies import check_columns, holds_both, sources, training_row, with_messages
 from s1_hf.forcing.families import FAMILIES, Family
 from s1_hf.forcing.vocabulary import check_tokenizer
 
@@ -263,7 +263,7 @@ def _read(row: Row, columns: Mapping[str, str] | None) -> Row:
 
 
 def _faults(given: Row, format: str | Delimiters, columns: Mapping[str, str] | None = None) -> list[str]:
-    named = sources(columns or messages_unasked(given))
+    named = sources(with_messages(columns or {}, given))
     try:
         row = _read(given, columns)
     except ValueError as error:

@@ -100,7 +100,7 @@ def training_row(row: Row, columns: Mapping[str, str]) -> Row:
     Raises:
         ValueError: a column has the wrong type.
     """
-    columns = columns or messages_unasked(row)
+    columns = with_messages(columns, row)
     if not columns:
         return row
     moved = {*columns.values()} & {*TRAINING}
@@ -117,10 +117,20 @@ def training_row(row: Row, columns: Mapping[str, str]) -> Row:
     return found
 
 
-def messages_unasked(names: Collection[str]) -> dict[str, str]:
-    """The column of messages, if there is one and no question."""
-    found = next((name for name in MESSAGES if name in names), None)
-    return {} if found is None or "question" in names else {"messages": found}
+def with_messages(columns: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    """These columns, and the one of messages, if there is one, and nothing that it would be read for."""
+    told = next((name for name in MESSAGES if name in names), None)
+    asked = not columns.keys().isdisjoint((*FILLED, *FILLED["messages"]))
+    return dict(columns) if told is None or asked or "question" in names else {**columns, "messages": told}
+
+
+def seen_in(row: Row) -> str:
+    """Which column of this row could be read for its thinking and answer, as an offer in words; or nothing."""
+    both = next((name for name, value in row.items() if holds_both(value)), None)
+    if both is not None:
+        return f"{both!r} holds thinking and answer in one text: named as `reply` in `columns`, it is taken apart."
+    told = next((name for name in MESSAGES if name in row), None)
+    return f"Named as `messages` in `columns`, {told!r} is read." if told else ""
 
 
 def sources(columns: Mapping[str, str]) -> dict[str, str]:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sized
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.data.replies import FILLED, TRAINING, check_columns, holds_both, messages_unasked, sources
+from s1_hf.data.replies import FILLED, TRAINING, check_columns, seen_in, sources, with_messages
 from s1_hf.data.s1k_builder import (
     KINDS,
     PACKED,
@@ -290,7 +290,7 @@ def _layout(
     """The known columns of local files, whose traces to use, and what their own names are for."""
     found = {file: column_names(file) for file in files}
     first = next(iter(found.values()))
-    own = own or messages_unasked(first)
+    own = with_messages(own, first)
     named = _has_traces(own) or "thinking_trajectories" in first
     if traces is None and not named and any(f"{t}_attempt" in first for t in TRACES):
         traces = TRACES[0]
@@ -302,11 +302,16 @@ def _layout(
     ]
     if faults:
         others = [t for t in (None, *TRACES) if set(_needed(t, {})) <= set(first)]
-        hint = f" This data can be loaded with `traces={others[0]!r}`." if others else _offer(files[0], first)
+        hint = (
+            f"This data can be loaded with `traces={others[0]!r}`."
+            if others
+            else seen_in(next(read_rows(files[0], first), {}))
+        )
         raise ValueError(
-            "\n".join(faults) + "\nColumns have to be named as in s1K (question, thinking_trajectories, attempt) or "
+            "\n".join(faults)
+            + "\nColumns have to be named as in s1K (question, thinking_trajectories, attempt) or "
             "s1K-1.1 (question, deepseek_thinking_trajectory, deepseek_attempt, or the same with gemini), or named in "
-            "`columns`." + hint
+            f"`columns`. {hint}".rstrip()
         )
     return tuple(name for name in first if name in {*S1K_COLUMNS, *S1K_1_1_COLUMNS, *TRAINING}), traces, own
 
@@ -315,15 +320,6 @@ def _needed(traces: str | None, own: Mapping[str, str]) -> list[str]:
     """The columns that files need to have, in order."""
     found = sources(_of_traces(traces) | dict(own))
     return list(dict.fromkeys([*(found[name] for name in TRAINING[:3]), *own.values()]))
-
-
-def _offer(file: str, names: Sequence[str]) -> str:
-    """What could be read of this file, by its first row."""
-    row = next(read_rows(file, names), {})
-    both = next((name for name, value in row.items() if holds_both(value)), None)
-    if both is None:
-        return ""
-    return f" {both!r} holds thinking and answer in one text: `columns={{'reply': {both!r}}}` splits it."
 
 
 def _sha256(files: list[str]) -> str:
