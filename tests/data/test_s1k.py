@@ -129,6 +129,16 @@ def test_a_folder_of_save_to_disk_is_read(tmp_path, load, streaming):
     assert [row["question"] for row in load(path=tmp_path / "again", streaming=streaming)] == ["q0?"]
 
 
+@pytest.mark.parametrize("kept", [0, 100, 0.5, 0.99], ids=str)
+def test_a_damaged_file_of_a_folder_of_save_to_disk_is_named(tmp_path, load, kept):
+    datasets.Dataset.from_list(S1K_ROWS).save_to_disk(tmp_path)
+    file = next(tmp_path.glob("*.arrow"))
+    content = file.read_bytes()
+    file.write_bytes(content[: int(kept * len(content)) if kept < 1 else kept])
+    with pytest.raises(ValueError, match=f"{file.name} cannot be read as a .arrow file"):
+        load(path=tmp_path)
+
+
 @pytest.mark.parametrize("splits", [{"train": 2, "test": 1}, {"mine": 2}], ids="+".join)
 def test_of_several_splits_train_or_the_only_one_is_read(tmp_path, load, splits):
     parts = {name: datasets.Dataset.from_list(S1K_ROWS[:count]) for name, count in splits.items()}

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -135,7 +136,7 @@ def column_names(file: str) -> list[str]:
             with open(file, "rb") as stream:
                 return list(parquet.ParquetFile(stream).schema_arrow.names)
         if kind == ".arrow":
-            with open(file, "rb") as stream, pa.ipc.open_stream(stream) as table:
+            with _saved_to_disk(file) as table:
                 return list(table.schema.names)
         if kind == ".csv":
             return _csv_header(file)
@@ -178,9 +179,19 @@ def _parquet_rows(file: str, wanted: set[str]) -> Iterator[Row]:
             yield from batch.to_pylist()
 
 
+@contextmanager
+def _saved_to_disk(file: str) -> Iterator[Any]:
+    """A file of `Dataset.save_to_disk`, open for reading."""
+    with open(file, "rb") as stream:
+        try:
+            with pa.ipc.open_stream(stream) as table:
+                yield table
+        except (OSError, MemoryError) as error:  # what a damaged file is to Arrow
+            raise ValueError(str(error)) from None
+
+
 def _arrow_rows(file: str, wanted: set[str]) -> Iterator[Row]:
-    """A file of `Dataset.save_to_disk`."""
-    with open(file, "rb") as stream, pa.ipc.open_stream(stream) as table:
+    with _saved_to_disk(file) as table:
         names = [name for name in table.schema.names if name in wanted]
         for batch in table:
             batch.validate(full=True)
