@@ -103,6 +103,8 @@ def test_messages_are_read_unasked_and_what_is_no_question_and_reply_is_an_error
 def test_an_error_that_the_pool_knows_is_kept():
     rows = Dataset.from_list([{"question": "q?", "generation": "Hm.</think>2", "error": "429"}])
     assert as_pool(rows, Columns(reply="generation"))[0]["error"] == "429"
+    rows = Dataset.from_list([{"messages": [], "error": "429"}])
+    assert as_pool(rows)[0]["error"] == "429"
 
 
 def test_errors_have_the_pools_own_names():

@@ -109,6 +109,8 @@ SHORT = r"Compute $\sin 60^\circ$."
         (SHORT, "compute sin 60 degrees"),
         (SHORT, r"Question: Compute \(\sin 60^{\circ}\) Please put your final answer within \\boxed{}"),
         (SHORT, "12. Compute sin 60°. (A) 1 (B) 2"),
+        (SHORT, "Please compute sin 60 degrees"),
+        ("Find the two primes, the sum is 8.", "y find the two primes the sum is 8 y"),  # as long as an n-gram
         ("x?", "X"),
     ],
 )
