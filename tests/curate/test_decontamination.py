@@ -112,6 +112,7 @@ SHORT = r"Compute $\sin 60^\circ$."
         (SHORT, "Please compute sin 60 degrees"),
         ("Find the two primes, the sum is 8.", "y find the two primes the sum is 8 y"),  # as long as an n-gram
         ("x?", "X"),
+        ("求 2+3 的和", "请计算：求2+3的和。请逐步推理。"),
     ],
 )
 def test_a_test_question_is_found_however_it_is_spelt(against, test, question):

@@ -57,6 +57,10 @@ def test_what_is_asked_counts(one, other):
     assert wording(one).tokens != wording(other).tokens
 
 
+def test_a_character_is_a_word_where_words_have_no_spaces():
+    assert wording("求和，设x=2。").tokens == ["求", "和", "设", "x", "=", "2"]
+
+
 def test_sentences_lines_and_formulas_end_where_they_end():
     found = wording("Problem 7. Find x:\n$$x = 2.5$$ now")
     assert [found.tokens[at] for at in sorted(found.breaks)[:-1]] == ["problem", "find", "x", "now"]

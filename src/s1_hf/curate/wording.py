@@ -41,7 +41,8 @@ _COMMANDS_OF_STYLE = (
     "underline lvert rvert"
 )
 _STYLE = frozenset(_COMMANDS_OF_STYLE.split())  # a question means the same without them
-_TOKEN = re.compile(r"(\\?[^\W\d_]+)|(\d+(?:\.\d+)?|[+\-=%!])|([.?:;\n]|\\\]|\$\$)")
+_UNSPACED = "\u3040-\u30ff\u3400-\u9fff"  # Chinese and Japanese: a word is a character here
+_TOKEN = re.compile(rf"(\\?[^\W\d_{_UNSPACED}]+|[{_UNSPACED}])|(\d+(?:\.\d+)?|[+\-=%!])|([.?:;\n]|\\\]|\$\$)")
 _THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\,|,\\!|,)(?=\d{3}(?!\d))")
 _SHORT_FRACTION = re.compile(r"(?<=frac)(\s{0,3}\d)(?=\d)")
 _RAISED = re.compile("(?<=[0-9])(?=[⁰¹²³⁴⁵⁶⁷⁸⁹½⅓⅔¼¾⅕⅛])")
@@ -72,7 +73,7 @@ class Wording:
     @cached_property
     def _others(self) -> tuple[int, int]:
         """The first and the last token that is no word: a number, a sign or a variable."""
-        words = [token.isalpha() and (len(token) > 1 or token in "ai") for token in self.tokens]
+        words = [token.isalpha() and (len(token) > 1 or token in "ai" or not token.isascii()) for token in self.tokens]
         first = words.index(False) if False in words else len(words)
         return first, len(words) - 1 - words[::-1].index(False) if False in words else -1
 

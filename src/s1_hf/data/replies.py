@@ -84,7 +84,7 @@ def read_messages(messages: Any) -> tuple[str, str | None, str | None]:
     told = [message for message, role in zip(found, roles, strict=True) if role not in ("system", "developer")]
     if [_role(message) for message in told] != ["user", "assistant"]:
         said = ", ".join(roles[:4]) + (f" and {len(roles) - 4} more" if len(roles) > 4 else "")
-        raise ValueError(f"has to be one question of a user and one reply, but is {said or 'empty'}")
+        raise ValueError(f"has to be one question of a user and one reply, but is {said or 'empty':.120}")
     question, reply = (_content(message) for message in told)
     apart = next((text for name in _THINKING if isinstance(text := told[1].get(name), str) and text.strip()), None)
     return (question, apart.strip(), reply.strip()) if apart else (question, *split_reply(reply))
