@@ -11,6 +11,7 @@ every test question, compared with all but itself.
 from __future__ import annotations
 
 import argparse
+import html
 import json
 import re
 import tempfile
@@ -62,10 +63,35 @@ def typographic(question: str) -> str:
     return re.sub(r'"([^"]*)"', "“\\1”", text).replace(" ", "\u00a0", 3) + "\u200b"
 
 
+def plain_text(question: str) -> str:
+    """Formulas as they are typed into a message."""
+    text = re.sub(r"\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}", r"(\1)/(\2)", question)
+    text = re.sub(r"\\sqrt\{([^{}]*)\}", r"sqrt(\1)", text)
+    for command, typed in {"leq?": "<=", "geq?": ">=", "cdot|times": "*", "pi": "pi", "left|right": ""}.items():
+        text = re.sub(rf"\\(?:{command})(?![a-zA-Z])", typed, text)
+    return text.replace("$", "").replace(r"^\circ", " degrees")
+
+
+def as_html(question: str) -> str:
+    return f"<p>{html.escape(question)}</p>".replace("\n", "<br>")
+
+
+def as_markdown(question: str) -> str:
+    return "**Question.** " + question.replace("\n", "\n> ")
+
+
+def spaced(question: str) -> str:
+    return re.sub(r"([=+\-*/(){},])", r" \1 ", question)
+
+
 def word_changed(question: str) -> str:
     """The longest word is another one."""
     words = re.findall("[A-Za-z]{3,}", re.sub(r"\\[a-zA-Z]+", "", question))
     return question.replace(max(words, key=len), "something", 1) if words else question
+
+
+def other_words(question: str) -> str:
+    return question.replace("What is", "What's").replace("Let ", "Suppose ")
 
 
 RESPELT: dict[str, Callable[[str], str]] = {
@@ -80,9 +106,15 @@ RESPELT: dict[str, Callable[[str], str]] = {
     "instruction behind": ("{} " + INSTRUCTION.replace("{}", "{{}}")).format,
     "as a chat": "User: {}\nAssistant: Okay, let me think about this.".format,
     "choices behind": "{}\n(A) 12 (B) 7 (C) 3 (D) 9".format,
-    "a word changed": word_changed,
 }
-HARD = ("a word changed",)  # more than a spelling
+AFTERWARDS: dict[str, Callable[[str], str]] = {
+    "typed into a message": plain_text,
+    "HTML": as_html,
+    "Markdown": as_markdown,
+    "spaces in formulas": spaced,
+    "what's, suppose": other_words,
+    "the longest word changed": word_changed,
+}  # written when the rules of `normalized` stood, or more than spelling
 
 
 def other_numbers(question: str) -> str:
@@ -94,7 +126,7 @@ def rows(questions: list[str], pools: dict[str, list[str]]) -> list[Row]:
     """A row for every respelling and every pool, with what each way drops."""
     short = {row for row, question in enumerate(questions) if len(question.split()) < SHORT}
     found: list[Row] = []
-    for name, respell in RESPELT.items():
+    for name, respell in {**RESPELT, **AFTERWARDS}.items():
         row: Row = {"respelt": name, "questions": len(questions)}
         for way in WAYS:
             dropped = dropped_of(map(respell, questions), questions, way)

@@ -46,7 +46,7 @@ def test_every_respelling_is_found_and_no_question_is_taken_for_another(decontam
         hits = _find_wordings(
             [respell(question) for question in QUESTIONS], tests, Decontamination(compare="normalized")
         )
-        assert all(f"test {number}" in hit for number, hit in enumerate(hits)) or name in decontamination.HARD, name
+        assert all(f"test {number}" in hit for number, hit in enumerate(hits)), name
     for question in QUESTIONS:
         others = [decontamination.other_numbers(question), *(other for other in QUESTIONS if other != question)]
         hits = _find_wordings(others, (("test", question),), options)
@@ -55,6 +55,7 @@ def test_every_respelling_is_found_and_no_question_is_taken_for_another(decontam
 
 def test_the_table_of_decontamination_has_a_row_for_every_respelling_and_pool(decontamination, monkeypatch):
     monkeypatch.setattr(decontamination, "RESPELT", {"verbatim": str})
+    monkeypatch.setattr(decontamination, "AFTERWARDS", {})
     rows = decontamination.rows(list(QUESTIONS), {"mine": ["Find all primes."]})
     assert rows[0] == {
         "respelt": "verbatim", "questions": 6, "paper": 6, "paper, of 4 short": 4, "normalized": 6,

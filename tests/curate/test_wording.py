@@ -28,6 +28,8 @@ from s1_hf.curate.wording import wording
         ("\ufeffFind\u00a0the “angle”\u200b", 'Find the "angle"'),
         ("Ｆｉｎｄ　ｘ", "Find x"),
         ("naïve", "naive"),
+        ("<p>If x &lt; 3 &amp; x&nbsp;> 2,<br/>find <b>all</b> x.</p>", "If x < 3 & x > 2, find all x."),
+        ("**Question.**\n> Find *all* x.\n> - one", "Question. Find all x. one"),
         ("Find x. [asy] draw((0,0)); [/asy] Then y.", "Find x. ![Image](https://a.b/c.png) Then y."),
         (r"\begin{align*} a &= b \\ c &= d \end{align*}", "a = b, c = d"),
         (r"\begin{array}{cl} 1 & 2 \end{array}", "1 2"),
@@ -42,6 +44,9 @@ def test_spelling_does_not_count(one, other):
     [
         ("5 - 3", "5 + 3"),
         ("x - y", "x y"),
+        ("2*3", "2 3"),
+        ("2 * 3", "2 3"),
+        ("a <b and c> d", "a d"),
         ("2.5", "25"),
         ("7!", "7"),
         ("99²", "992"),
@@ -70,7 +75,9 @@ def test_an_unfinished_drawing_hides_no_question():
     assert wording("[asy] Find x.").tokens == ["find", "x"]
 
 
-@pytest.mark.parametrize("text", ["![", "![a](", r"\begin{", "[asy]", "frac 1", "1,", "$", "-a", "½", "̸"])
+@pytest.mark.parametrize(
+    "text", ["![", "![a](", r"\begin{", "[asy]", "frac 1", "1,", "$", "-a", "½", "̸", "&", "<p ", "*"]
+)
 def test_a_hostile_question_takes_a_time_that_grows_with_its_length(text):
     """A pattern that tries twice would take minutes here."""
     assert wording(text * 50_000).breaks >= {0}

@@ -10,6 +10,7 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from html import unescape
 
 _SIGNS = {
     "≤": "le", "≥": "ge", "≠": "ne", "<": "lt", ">": "gt", "×": "times", "·": "times", "⋅": "times", "∙": "times",
@@ -43,12 +44,19 @@ _COMMANDS_OF_STYLE = (
 _STYLE = frozenset(_COMMANDS_OF_STYLE.split())  # a question means the same without them
 _UNSPACED = "\u3040-\u30ff\u3400-\u9fff"  # Chinese and Japanese: a word is a character here
 _TOKEN = re.compile(rf"(\\?[^\W\d_{_UNSPACED}]+|[{_UNSPACED}])|(\d+(?:\.\d+)?|[+\-=%!])|([.?:;\n]|\\\]|\$\$)")
-_THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\,|,\\!|,)(?=\d{3}(?!\d))")
+_THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\{1,2},|,\\{1,2}!|,)(?=\d{3}(?!\d))")
 _SHORT_FRACTION = re.compile(r"(?<=frac)(\s{0,3}\d)(?=\d)")
 _RAISED = re.compile("(?<=[0-9])(?=[⁰¹²³⁴⁵⁶⁷⁸⁹½⅓⅔¼¾⅕⅛])")
 _ENVIRONMENT = re.compile(r"\\(?:begin|end) ?\{[^{}]{0,40}\}(?:\{[^{}]{0,40}\})?")
 _IMAGE = re.compile(r"!\[[^\]]{0,200}\]\([^)]{0,500}\)")
 _HYPHEN = re.compile(r"(?<=[^\W\d_]{2})(?: - |-|!)(?=[^\W\d_]{2}|\s|$)|--+|—")  # no minus, and no factorial
+_ENTITY = re.compile(r"&(?:#\d{1,6}|[a-zA-Z]{2,8});")
+_TAG = re.compile(
+    r"</?(?:p|br|b|i|em|strong|su[bp]|div|span|ul|ol|li|code|pre|h\d)(?: \w+=\"[^\"<>]{0,200}\")?\s?/?>", re.IGNORECASE
+)
+_MARKDOWN = re.compile(
+    r"^(?: {0,3}(?:> ?|[*-] )){1,3}|\*\*|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)", re.M
+)  # 2*3 stays a product
 _DRAWING = "[asy]", "[/asy]"
 
 
@@ -95,7 +103,8 @@ def wording(question: str) -> Wording:
 
     ```
     """
-    text = _without_drawings(question).replace("<=", "≤").replace(">=", "≥").replace("!=", "≠").translate(_CHARACTERS)
+    text = _without_markup(_without_drawings(question))
+    text = text.replace("<=", "≤").replace(">=", "≥").replace("!=", "≠").translate(_CHARACTERS)
     if not text.isascii():
         letters = unicodedata.normalize("NFKD", _RAISED.sub(" ", text))
         text = "".join(letter for letter in letters if not unicodedata.combining(letter))
@@ -112,6 +121,12 @@ def wording(question: str) -> Wording:
         elif name == word or name not in _STYLE:
             tokens.append(_SAME.get(name, name))
     return Wording(tokens, frozenset((*breaks, len(tokens))))
+
+
+def _without_markup(text: str) -> str:
+    """Without that of HTML and Markdown."""
+    text = _ENTITY.sub(lambda found: unescape(found[0]), text)
+    return _MARKDOWN.sub(" ", _TAG.sub("\n", text))
 
 
 def _without_drawings(text: str) -> str:
