@@ -55,9 +55,7 @@ _TAG = re.compile(
     r"</?(?:p|br|b|i|em|strong|su[bp]|div|span|ul|ol|li|code|pre|h\d)(?: \w+=\"[^\"<>]{0,200}\")?\s?/?>", re.IGNORECASE
 )
 # Quotes, lists and emphasis; 2*3 stays a product.
-_MARKDOWN = re.compile(
-    r"^(?: {0,3}(?:> ?|[*-] )){1,3}|\*\*|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)", re.M
-)  # 2*3 stays a product
+_MARKDOWN = re.compile(r"^(?: {0,3}(?:> ?|\* )){1,3}|\*\*|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)", re.M)  # 2*3 stays a product
 _DRAWING = "[asy]", "[/asy]"
 
 
