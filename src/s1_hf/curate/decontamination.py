@@ -127,8 +127,8 @@ def decontaminate(dataset: Dataset, options: Decontamination, *, num_proc: int |
       test question that is shorter has to be there whole; in front of it and behind it stand other sentences, or only
       words, such as an instruction.
 
-    Paraphrases and translations are not found, nor, by `"normalized"`, versions with other numbers. The detail of a drop
-    names the test question with the largest share of its n-grams in the question, that share, and the first shared
+    Paraphrases and translations are not found, nor, by `"normalized"`, versions with other numbers. The detail of a
+    drop names the test question with the largest share of its n-grams in the question, that share, and the first shared
     n-gram. A note says what the other way would drop.
 
     Args:
