@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from s1_hf._lazy import require
-from s1_hf.cli import options as o
+from s1_hf.cli.columns import Columns, named_columns
 from s1_hf.cli.terminal import console, messages, plain_errors, print_json, print_table
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def curate(
     ] = None,
     n: Annotated[int | None, typer.Option(help="Rows to select; the recipe's by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed for all draws; the recipe's by default.")] = None,
-    column: o.Columns = None,
+    column: Columns = None,
     compare: Annotated[
         str | None, typer.Option(help="With test questions: paper or normalized; the recipe's by default.")
     ] = None,
@@ -64,7 +64,7 @@ def curate(
         options = read_recipe(recipe)
         options = options.changed(
             method=method, n=n, seed=seed, compare=compare, paper_counts=paper_counts,
-            columns=options.columns.changed(o.named_columns(column)),
+            columns=options.columns.changed(named_columns(column)),
         )  # fmt: skip
         options = replace(options, domains=options.domains.beside(check_folder(output_dir, overwrite=overwrite)))
         datasets.disable_progress_bars()

@@ -53,16 +53,6 @@ TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.", **_DECODING)
 ]
 
-Columns = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--column",
-        metavar="OURS=YOURS",
-        help="A column with a name of its own, such as question=problem, or reply=generation for one that holds "
-        "thinking and answer; once for each.",
-    ),
-]
-
 Tasks = Annotated[str, typer.Option(help="Task names, separated by commas: s1:aime24, s1:math500, or lighteval's own.")]
 MaxSamples = Annotated[int | None, typer.Option(help="Problems per task, for a trial.", min=1)]
 CustomTasks = Annotated[str, typer.Option(help="A module or file with tasks.")]
@@ -143,16 +133,3 @@ def evaluation_config(given: Mapping[str, Any]) -> "BudgetForcingConfig":
         generation_parameters=drawing,
         cache_dir=str(output_dir / "generations"),
     )
-
-
-def named_columns(given: list[str] | None) -> dict[str, str]:
-    """What `--column` names: ours -> yours."""
-    found = {}
-    for pair in given or ():
-        ours, equals, yours = pair.partition("=")
-        if not (ours and equals and yours) or ours in found:
-            raise ValueError(
-                f"`--column` has to be OURS=YOURS, such as question=problem, once for each, but is {pair!r}."
-            )
-        found[ours] = yours
-    return found

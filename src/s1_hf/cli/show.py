@@ -13,13 +13,14 @@ from rich.text import Text
 
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
+from s1_hf.cli.columns import Columns, named_columns
 from s1_hf.cli.terminal import console, messages, plain_errors, print_json, print_table
 
 
 def show(
     name: Annotated[str, typer.Argument(help="s1K, s1K-1.1, full59K, or a file or folder.")] = "s1K-1.1",
     traces: Annotated[str | None, typer.Option(help="Of s1K-1.1: deepseek or gemini.")] = None,
-    column: o.Columns = None,
+    column: Columns = None,
     tokenizer: Annotated[str | None, typer.Option(help="A folder or a name on the Hub: lengths in tokens.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Tokens: how many rows are longer.")] = None,
     thinking_format: Annotated[str, typer.Option(help="s1 or think.")] = "s1",
@@ -33,7 +34,7 @@ def show(
         if max_length is not None and tokenizer is None:
             raise ValueError("`--max-length` needs `--tokenizer`, which counts tokens.")
         require("datasets", "data").disable_progress_bars()
-        facts = _facts(name, traces, o.named_columns(column), tokenizer, max_length, thinking_format)
+        facts = _facts(name, traces, named_columns(column), tokenizer, max_length, thinking_format)
     if as_json:
         print_json(facts, indent=1)
         return
