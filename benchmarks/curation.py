@@ -55,7 +55,7 @@ def make_pool(folder: Path, size: int) -> tuple[Path, Path]:
     tests = [_text(rng, 30, 80) for _ in range(TESTS)]
     pool, test = folder / "pool.jsonl", folder / "test.jsonl"
     test.write_text("".join(json.dumps({"question": text}) + "\n" for text in tests))
-    material = rng.choices(WORDS, cum_weights=CUMULATIVE, k=1_000_000)
+    material = rng.choices(WORDS, cum_weights=CUMULATIVE, k=min(1_000_000, 100 * size))
     questions: list[str] = []
     with pool.open("w") as file:
         for number in range(size):

@@ -117,7 +117,7 @@ def data_rows(file: Path) -> Any:
 
     column_names(str(file))
     found = list(read_rows(str(file), ["question", "thinking_trajectories", "attempt", "solution"]))
-    return _typed(found, ["question", "thinking_trajectories", "attempt", "solution"], None, str(file), 0)
+    return _typed(found, ["question", "thinking_trajectories", "attempt", "solution"], {}, str(file), 0)
 
 
 def models(file: Path) -> Any:
@@ -165,6 +165,7 @@ HOSTILE = [
     b"", b"\x00", b"\xff", b"\xef\xbb\xbf", b"[]", b"{}", b"null", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5000,
     str(10**400).encode(), b"-1", b"NaN", b"1e999", b'"\\ud800"', b"true", b"\n", b"\r", b'"', b"&a [*a]",
     b"2001-99-99", b"!!int ''", b'{"a":1,"a":2}', "\u2028".encode(), b"\x1b[31m",
+    b"\x1f\x8b", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03{}",
 ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Files that others have changed: a value, or one error that says where."""
 
+import gzip
 import json
 import os
 import sys
@@ -220,3 +221,23 @@ def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path, read):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ValueError, match="pipe has to be a file, but is a pipe"):
         read(tmp_path / "pipe")
+
+
+# What people have
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a byte order mark"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "packed"])
+def test_byte_order_marks_and_packed_files_are_read(tmp_path, mark, pack):
+    file = tmp_path / "x"
+    file.write_bytes(pack(mark + b'{"a": 1}\n'))
+    assert read_text(file) == '{"a": 1}\n' and read_json(file) == {"a": 1} and read_yaml(file) == {"a": 1}
+    assert [value for _, value in read_lines(file)] == [{"a": 1}]
+
+
+@pytest.mark.parametrize("kept", [2, 10, -5], ids=["two bytes", "no content", "no end"])
+@pytest.mark.parametrize("more", [b"", b"\xff" * 9], ids=["torn", "damaged"])
+def test_a_damaged_packed_file_is_named(tmp_path, kept, more):
+    (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(b"[1]")[:kept] + more)
+    with pytest.raises(ValueError, match="x.jsonl.gz is packed with gzip, but cannot be unpacked: "):
+        read_text(tmp_path / "x.jsonl.gz")

@@ -8,9 +8,11 @@ whole numbers in 64 bits, all other numbers finite, no name twice in one object.
 from __future__ import annotations
 
 import errno
+import gzip
 import json
 import math
 import os
+import zlib
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,11 @@ MOST = 2**53
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 """What a file system says that has no locks."""
 
+_GZIP = b"\x1f\x8b"
+_UTF_8_MARK = b"\xef\xbb\xbf"
+PACKED_FAULTS = (EOFError, zlib.error, gzip.BadGzipFile)
+"""What reading from [`unpacked`] raises where a packed file is torn or damaged."""
+
 _BYTES_8 = (-(2**63), 2**63 - 1)
 _MOST_IN_YAML = 20_000  # lists and mappings, every use of an alias counted: ten lines of aliases can stand for billions
 _NESTING = {list, dict, tuple, set}  # the last two in YAML
@@ -42,16 +49,37 @@ _WAIT_S = 60
 
 
 def read_text(file: str | Path) -> str:
-    """A text file in UTF-8, without its byte order mark.
+    """A text file, see [`unpacked`].
 
     Raises:
         ValueError: it is no UTF-8. OSError: it cannot be read.
     """
-    refuse_pipe(file)
     try:
-        return Path(file).read_bytes().decode("utf-8-sig")
+        return _content(file).decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"{file} has to be text in UTF-8, but byte {error.start} is not.") from None
+
+
+def unpacked(stream: Any) -> Any:
+    """The text in a file that was just opened for reading bytes, without a byte order mark.
+
+    It is unpacked if it is packed with gzip, whatever the file is called.
+    """
+    if stream.peek(2)[:2] == _GZIP:
+        stream = gzip.GzipFile(fileobj=stream, mode="rb")
+    if stream.peek(3)[:3] == _UTF_8_MARK:
+        stream.read(3)
+    return stream
+
+
+def _content(file: str | Path) -> bytes:
+    refuse_pipe(file)
+    try:
+        with open(file, "rb") as stream:
+            content: bytes = unpacked(stream).read()
+            return content
+    except PACKED_FAULTS as error:
+        raise ValueError(f"{file} is packed with gzip, but cannot be unpacked: {error}") from None
 
 
 def read_json(file: str | Path, *, strict: bool = True) -> Any:
@@ -72,8 +100,7 @@ def read_lines(file: str | Path, *, torn: bool = False) -> Iterator[tuple[str, A
     Raises:
         ValueError: a line is no plain JSON. OSError: the file cannot be read.
     """
-    refuse_pipe(file)
-    lines = Path(file).read_bytes().split(b"\n")
+    lines = _content(file).split(b"\n")
     if torn:
         lines.pop()
     for number, line in enumerate(lines, 1):

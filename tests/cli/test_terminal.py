@@ -208,7 +208,9 @@ def of_traces(folder: Path, server: FakeEndpoint) -> list[list[str]]:
 def of_show(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     row = {"question": HOSTILE, "thinking_trajectories": [HOSTILE], "attempt": HOSTILE, HOSTILE: HOSTILE}
     rows = hostile(folder, ".jsonl", json.dumps(row) + "\n")
-    return [[rows], [rows, "--json"], [rows, "--thinking-format", HOSTILE], [rows, "--tokenizer", HOSTILE]]
+    named = ["--column", f"question={HOSTILE}"]
+    more = ([], ["--json"], ["--thinking-format", HOSTILE], ["--tokenizer", HOSTILE], named, [*named, "--json"])
+    return [[rows, *options] for options in more]
 
 
 def of_pool(folder: Path, server: FakeEndpoint) -> list[list[str]]:
@@ -228,6 +230,8 @@ def of_curate(folder: Path, server: FakeEndpoint) -> list[list[str]]:
         [good, *more, str(folder / "json"), "--json"],
         [key, *more, str(folder / "more")],
         [column, *more, str(folder / "more")],
+        [good, *more, str(folder / "named"), "--column", f"question={HOSTILE}"],
+        [good, *more, str(folder / "unknown"), "--column", f"{HOSTILE}={HOSTILE}", "--compare", HOSTILE],
     ]
 
 

@@ -35,7 +35,7 @@ def run(tmp_path):
 
 
 def test_the_funnel_is_printed_and_the_data_set_loads(run, tmp_path):
-    done = run()
+    done = run("--paper-counts")
     assert done.exit_code == 0, done.output
     assert "54,116" in done.stdout and "unclosed 10" in done.stdout and "trusted: " in done.stdout
     assert len(load_s1k(path=tmp_path / "out")) == 25
@@ -46,6 +46,19 @@ def test_json_is_the_report(run, tmp_path):
     report = json.loads(done.stdout)
     assert report["funnel"][-1]["rows"] == 10 and report["seed"] == 3
     assert report == json.loads((tmp_path / "out" / "report.json").read_text())
+
+
+def test_columns_can_be_named_and_the_papers_counts_are_shown_on_request_only(run, tmp_path):
+    renamed = random_pool(60).rename_columns({"question": "problem", "attempt": "answer"})
+    renamed.to_json(str(tmp_path / "renamed.jsonl"))
+    done = run("--column", "question=problem", "--column", "attempt=answer", "--n", "5", pool="renamed.jsonl")
+    assert done.exit_code == 0 and "paper" not in done.stdout, done.output
+
+
+@pytest.mark.parametrize("given", ["question", "question=", "=problem", "nothing=problem"])
+def test_a_column_that_is_named_wrongly_is_refused(run, given):
+    done = run("--column", given)
+    assert done.exit_code == 2 and "olumn" in done.stderr
 
 
 def test_an_ablation_comes_from_the_same_call(run, tmp_path):

@@ -23,8 +23,8 @@ def against(tmp_path):
     return make
 
 
-def dropped(question, *tests, size=8, share=0.0):
-    options = Decontamination(tests, size, share)
+def dropped(question, *tests, size=8, share=None, compare="paper"):
+    options = Decontamination(tests, size, share, compare)
     return [drop.detail for drop in decontaminate(pool({"question": question}), options).drops]
 
 
@@ -94,3 +94,70 @@ def test_a_missing_test_set_is_named_with_the_remedy(monkeypatch):
 def test_two_test_sets_of_one_name_are_refused(against):
     with pytest.raises(ValueError, match="names in `against` have to differ, but are test, test"):
         Decontamination((against(TEST), against(TEST)))
+
+
+# Normalized
+
+SHORT = r"Compute $\sin 60^\circ$."
+
+
+@pytest.mark.parametrize(
+    ("test", "question"),
+    [
+        (TEST, "Let ABC, be: a triangle -- inscribed in a CIRCLE of radius $5$!"),
+        (TEST, f"Problem 3. {TEST} Please reason step by step."),
+        (SHORT, "compute sin 60 degrees"),
+        (SHORT, r"Question: Compute \(\sin 60^{\circ}\) Please put your final answer within \\boxed{}"),
+        (SHORT, "12. Compute sin 60°. (A) 1 (B) 2"),
+        (SHORT, "Please compute sin 60 degrees"),
+        ("Find the two primes, the sum is 8.", "y find the two primes the sum is 8 y"),  # as long as an n-gram
+        ("x?", "X"),
+        ("求 2+3 的和", "请计算：求2+3的和。请逐步推理。"),
+    ],
+)
+def test_a_test_question_is_found_however_it_is_spelt(against, test, question):
+    assert dropped(question, against(test), compare="normalized")
+
+
+@pytest.mark.parametrize(
+    ("test", "question"),
+    [
+        (TEST, TEST.replace("5", "6")),
+        (TEST, "Let ABC be a triangle inscribed in a square of side 5."),
+        (SHORT, "Compute sin 60 degrees cos 30 degrees."),
+        (SHORT, "Let y be such that we compute sin 60 degrees y times"),
+        (SHORT, "Compute cos 60°."),
+        ("x?", "x y"),
+        ("[asy] draw(); [/asy]", ""),
+    ],
+)
+def test_another_question_stays(against, test, question):
+    assert not dropped(question, against(test), compare="normalized")
+
+
+def test_numbers_that_come_twice_have_to_come_twice(against):
+    test = "There are 3 red and 3 blue and 3 white balls in the bag of Anna."
+    assert not dropped(test.replace("3 white", "some white"), against(test), compare="normalized", share=0.1)
+    assert dropped(test.replace("white", "green"), against(test), compare="normalized", share=0.1)
+
+
+def test_the_detail_names_a_short_question_which_the_papers_way_misses(against):
+    detail = "'compute sin 60 degree' is test, question 0"
+    assert dropped("Compute sin 60°", against(SHORT), compare="normalized") == [detail]
+    assert not dropped("Compute sin 60°", against(SHORT))
+
+
+def test_each_way_says_what_the_other_would_drop(against):
+    stock = "Now let ABC be a triangle inscribed in a square."
+    rows = pool({"question": stock}, {"question": TEST}, *[{"question": "Compute sin 60°"}] * 7)
+    test = against(TEST, SHORT)
+    paper, normalized = (
+        decontaminate(rows, Decontamination((test,), compare=way)).notes[-1] for way in ("paper", "normalized")
+    )
+    assert paper == ("2 dropped; `compare: normalized` would drop 8, 7 that stay here (rows 2, 3, 4, 5, 6 and more)")
+    assert normalized == "8 dropped; `compare: paper` would drop 2, 1 that stay here (rows 0)"
+
+
+def test_another_way_of_comparing_is_refused():
+    with pytest.raises(ValueError, match="`compare` has to be one of paper, normalized, but is 'exact'"):
+        Decontamination(compare="exact")

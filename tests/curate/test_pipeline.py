@@ -153,3 +153,45 @@ def test_if_too_few_rows_are_left_the_stages_say_why():
         curate(rows, Recipe(diversity=Diversity("random", n=2)))
     assert "`n` has to be at most 1" in str(error.value)
     assert "quality left 2 (dropped: image 3); deduplicate left 1 (dropped: duplicate 1)." in str(error.value)
+
+
+# Pools with names of their own
+
+REPLY = "<think>\nHm.\n</think>\n\nIt is 2."
+
+
+def test_replies_that_hold_thinking_and_answer_are_taken_apart_where_asked_and_offered_where_seen():
+    rows = Dataset.from_list([{"question": f"{n}?", "generation": REPLY} for n in range(4)])
+    chosen = Recipe(columns=Columns(reply="generation"), diversity=Diversity("full"))
+    assert curate(rows, chosen).dataset[3] == {
+        "question": "3?", "thinking_trajectories": ["Hm."], "attempt": "It is 2.", "error": None, "pool_row": 3,
+    }  # fmt: skip
+    both = Columns(thinking_trajectories="generation", attempt="generation")
+    offer = "4 of 4 rows with a delimiter hold thinking and answer in one text, 'generation': `columns: {reply: gener"
+    with pytest.raises(ValueError, match=f"delimiter 4.*\n{offer}"):
+        curate(rows, Recipe(columns=both, diversity=Diversity("random", 2)))
+    more = Dataset.from_list([*rows, {"question": "5?", "generation": "2"}])
+    assert offer.split(":")[0] in str(curate(more, Recipe(columns=both, diversity=Diversity("full"))).report["stages"])
+
+
+def test_one_column_may_be_named_twice_in_a_recipe():
+    """As the source of a row and as its domain, and as a boolean of two kinds."""
+    rows = random_pool(60).rename_columns({"cot_type": "topic", "correct": "right"}).remove_columns("source_type")
+    recipe = Recipe(
+        columns=Columns(source_type="topic", correct="right"),
+        domains=Domains(column="topic"),
+        diversity=Diversity(n=5, trusted=(Trusted("algebra", "right", min_thinking_tokens=39),)),
+    )
+    curation = curate(rows, recipe)
+    assert curation.dataset["domain"][:] == curation.dataset["source_type"][:] == curation.dataset["topic"][:]
+
+
+def test_errors_have_the_pools_own_names():
+    rows = random_pool(60).rename_columns({"question": "problem", "thinking_tokens": "length"})
+    recipe = Recipe(columns=Columns(question="problem", thinking_tokens="length"), diversity=Diversity("longest", 5))
+    lacking = Recipe(columns=recipe.columns, domains=Domains(column="topic"))
+    with pytest.raises(ValueError, match="lacks the column 'topic'.*\nThe pool has problem, .*, length, "):
+        curate(rows, lacking)
+    unknown = rows.remove_columns("length").add_column("length", [None, *range(1, 60)])
+    with pytest.raises(ValueError, match="`length` is null in 1 of the rows left"):
+        curate(unknown, recipe)

@@ -1,6 +1,7 @@
 """The report counts what each stage did, next to the paper's counts."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,10 +14,11 @@ from s1_hf.curate import (
     Recipe,
     curate,
 )
+from s1_hf.curate.page import make_page
 
 
-def test_the_funnel_is_compared_with_the_papers():
-    report = curate(random_pool(300), RECIPE).report
+def test_the_funnel_is_compared_with_the_papers_on_request():
+    report = curate(random_pool(300), replace(RECIPE, paper_counts=True)).report
     steps = [(step["stage"], step["rows"], step["paper"]) for step in report["funnel"]]
     assert steps[:4] == [
         ("input", 300, 59_029),
@@ -25,8 +27,14 @@ def test_the_funnel_is_compared_with_the_papers():
         ("quality", 270, 51_581),
     ]
     assert [(name, paper) for name, _, paper in steps[5:]] == [("difficulty", 24_496), ("diversity", 1_000)]
+    assert "54,116" in make_page(report)
     assert report["stages"][1]["dropped"]["error"]["rows"] == 15
     assert report["stages"][1]["dropped"]["error"]["examples"][0]["row"] == 13
+
+
+def test_the_papers_counts_do_not_stand_beside_those_of_another_pool_unasked():
+    report = curate(random_pool(60), RECIPE.changed(n=5)).report
+    assert {step["paper"] for step in report["funnel"]} == {None} and "paper's" not in make_page(report)
 
 
 def test_the_report_counts_sources_domains_and_lengths():

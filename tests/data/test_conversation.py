@@ -410,3 +410,48 @@ def test_delimiters_of_ones_own_are_written_as_think_is():
     for bad in (("<r>",), ("<r>", ""), ("<r>", 3)):
         with pytest.raises(ValueError, match="or a pair of delimiters such as"):
             to_conversation(row, bad)
+
+
+# Rows as others have them
+
+REPLY = "<think>\nHm.\n</think>\n\nIt is 2."
+
+
+def test_messages_are_read():
+    row = {"messages": [{"role": "user", "content": "1+1?"}, {"role": "assistant", "content": REPLY}]}
+    assert to_conversation(row, "think") == {
+        "prompt": row["messages"][:1],
+        "completion": row["messages"][1:],
+    }
+    check_rows([row], "think")
+
+
+def test_columns_may_have_names_of_their_own():
+    row = {"question": "1+1?", "solution": "Hm.", "answer": "It is 2."}
+    columns = {"thinking_trajectories": "solution", "attempt": "answer"}
+    assert to_conversation(row, "think", columns=columns)["completion"][0]["content"] == REPLY
+    assert to_conversation({"q": "1+1?", "g": REPLY}, "think", columns={"question": "q", "reply": "g"})[
+        "completion"
+    ] == [{"role": "assistant", "content": REPLY}]
+
+
+@pytest.mark.parametrize(
+    ("row", "columns", "said"),
+    [
+        ({"messages": [{"role": "user", "content": "q"}]}, None, "`messages` has to be one question of a user and one"),
+        ({"problem": "q"}, {"question": "problem", "reply": "generation"}, r"lacks `generation` \(it has problem\)"),
+        (
+            {"q": " ", "t": ["t"], "a": "a"},
+            {"question": "q", "thinking_trajectories": "t", "attempt": "a"},
+            "`q` has to",
+        ),
+        (
+            {"question": "q", "thinking_trajectories": ["t"], "attempt": REPLY},
+            None,
+            "a delimiter of format 'think'; `columns={'reply': 'attempt'}` takes it apart",
+        ),
+    ],
+)
+def test_faults_have_the_rows_own_names_and_what_could_be_read_is_offered(row, columns, said):
+    with pytest.raises(ValueError, match=said):
+        to_conversation(row, "think", columns=columns)

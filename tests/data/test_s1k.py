@@ -1,6 +1,8 @@
 """`load_s1k`: the same rows from the hub, local copies and your own files, and a record of where they came from."""
 
+import gzip
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -95,6 +97,108 @@ def test_real_rows_load(load):
     rows = load(path=REAL_ROWS, traces="gemini")
     assert [len(row["thinking_trajectories"][0]) for row in rows] == [12085, 11162, 5520, 9374, 14230]
     assert rows[1]["solution"] == "128" and rows[1]["metadata"].startswith("{'ID': '1991-5'")
+
+
+# What people have
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json", "csv"])
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
+@pytest.mark.parametrize("streaming", [False, True])
+def test_packed_files_and_byte_order_marks_are_read(tmp_path, load, kind, packed, streaming):
+    content = b"\xef\xbb\xbf" + write(tmp_path / f"plain.{kind}", OWN_ROWS).read_bytes()
+    file = tmp_path / (f"x.{kind}.gz" if packed else f"x.{kind}")
+    file.write_bytes(gzip.compress(content) if packed else content)
+    assert list(load(path=file, streaming=streaming)) == [{**OWN_ROWS[0], "solution": None}]
+
+
+def test_a_damaged_packed_file_is_named(tmp_path, load):
+    (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(json.dumps(OWN_ROWS[0]).encode() * 2)[:-9])
+    with pytest.raises(ValueError, match=r"x.jsonl.gz cannot be read as a \.jsonl file: .*ended"):
+        load(path=tmp_path / "x.jsonl.gz")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_folder_of_save_to_disk_is_read(tmp_path, load, streaming):
+    datasets.Dataset.from_list(S1K_ROWS).save_to_disk(tmp_path / "saved", num_shards=2)
+    rows = load(path=tmp_path / "saved", streaming=streaming)
+    assert [row["question"] for row in rows] == ["q0?", "q1?", "q2?"]
+    datasets.Dataset.from_list(S1K_ROWS[:1]).save_to_disk(tmp_path / "again", num_shards=1)
+    stale = next((tmp_path / "saved").glob("*00001-of*.arrow"))
+    stale.rename(tmp_path / "again" / stale.name)  # of an earlier save, which the folder does not list
+    assert [row["question"] for row in load(path=tmp_path / "again", streaming=streaming)] == ["q0?"]
+
+
+@pytest.mark.parametrize("kept", [0, 100, 0.5, 0.99], ids=str)
+def test_a_damaged_file_of_a_folder_of_save_to_disk_is_named(tmp_path, load, kept):
+    datasets.Dataset.from_list(S1K_ROWS).save_to_disk(tmp_path)
+    file = next(tmp_path.glob("*.arrow"))
+    content = file.read_bytes()
+    file.write_bytes(content[: int(kept * len(content)) if kept < 1 else kept])
+    with pytest.raises(ValueError, match=f"{file.name} cannot be read as a .arrow file"):
+        load(path=tmp_path)
+
+
+@pytest.mark.parametrize("splits", [{"train": 2, "test": 1}, {"mine": 2}], ids="+".join)
+def test_of_several_splits_train_or_the_only_one_is_read(tmp_path, load, splits):
+    parts = {name: datasets.Dataset.from_list(S1K_ROWS[:count]) for name, count in splits.items()}
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "saved")
+    assert len(load(path=tmp_path / "saved")) == 2
+
+
+def test_splits_without_train_are_named(tmp_path, load):
+    (tmp_path / "dataset_dict.json").write_text('{"splits": ["a", "b"]}')
+    with pytest.raises(ValueError, match="has the splits a, b, and none called train. Give one's folder"):
+        load(path=tmp_path)
+
+
+REPLY = "<think>\nHm.\n</think>\n\nIt is 2."
+READ = {"question": "1+1?", "thinking_trajectories": ["Hm."], "attempt": "It is 2.", "solution": None}
+MESSAGES = [{"role": "user", "content": "1+1?"}, {"role": "assistant", "content": REPLY}]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("row", "columns"),
+    [
+        ({"messages": MESSAGES, "num_tokens": 9}, {}),
+        ({"system": "s", "conversations": MESSAGES}, {}),
+        ({"chat": MESSAGES, "question": "of what?"}, {"messages": "chat"}),
+        ({"problem": "1+1?", "generation": REPLY}, {"question": "problem", "reply": "generation"}),
+        ({"question": "1+1?", "attempt": REPLY, "thinking_trajectories": [REPLY]}, {"reply": "attempt"}),
+    ],
+    ids=["open-r1", "OpenThoughts", "asked", "reply", "reply in a column of ours"],
+)
+def test_messages_and_replies_are_taken_apart(tmp_path, load, kind, streaming, row, columns):
+    assert list(load(path=write(tmp_path / f"x.{kind}", [row]), columns=columns, streaming=streaming)) == [READ]
+
+
+def test_one_column_may_feed_two_fields_and_the_record_says_what_was_read(tmp_path, load):
+    """LIMO keeps its trace in `solution`."""
+    named = {"thinking_trajectories": "solution", "attempt": "answer", "solution": "answer"}
+    path = write(tmp_path / "limo.jsonl", [{"question": "1+1?", "solution": "Hm.", "answer": "2"}])
+    rows = load(path=path, columns=named)
+    assert list(rows) == [{"question": "1+1?", "thinking_trajectories": ["Hm."], "attempt": "2", "solution": "2"}]
+    assert describe_source(rows).columns == named
+    del named["solution"]
+    assert load(path=path, columns=named)[0]["solution"] is None  # not the trace
+
+
+def test_errors_have_the_files_own_names(tmp_path, load):
+    path = write(tmp_path / "x.jsonl", [{"problem": 3, "messages": MESSAGES[:1]}])
+    with pytest.raises(ValueError, match="row 0: `messages` has to be one question of a user and one reply"):
+        load(path=path)
+    columns = {"question": "problem", "thinking_trajectories": "problem", "attempt": "problem"}
+    with pytest.raises(ValueError, match="row 0: `problem` has to be a string, but is 3"):
+        load(path=path, columns=columns)
+    with pytest.raises(ValueError, match="lacks 'trace'; it has problem, messages"):
+        load(path=path, columns=columns | {"thinking_trajectories": "trace"})
+
+
+def test_what_could_be_read_is_offered(tmp_path, load):
+    with pytest.raises(ValueError, match="'generation' holds thinking and answer in one text: named as `reply`"):
+        load(path=write(tmp_path / "x.jsonl", [{"question": "q", "generation": REPLY}]))
 
 
 # Folders
@@ -236,6 +340,15 @@ def test_all_wrong_arguments_are_named_at_once():
     assert "`config` has to be left out with `path`" in text and "`revision` has to be left out with `path`" in text
 
 
+def test_columns_are_for_files_and_name_traces_once():
+    with pytest.raises(ValueError, match="`columns` has to be left out without `path`"):
+        load_s1k(columns={"question": "problem"})
+    with pytest.raises(ValueError, match="`traces` has to be left out where `columns` says what the traces are"):
+        load_s1k(path="x", columns={"reply": "generation"}, traces="gemini")
+    with pytest.raises(ValueError, match="has to name some of question, .*, but names replies"):
+        load_s1k(path="x", columns={"replies": "generation"})
+
+
 @pytest.mark.parametrize("config", ["s1K", "full59K"])
 def test_traces_do_not_apply_to_data_with_one_trace_per_question(config):
     with pytest.raises(ValueError, match="`traces` has to be left out for"):
@@ -255,7 +368,7 @@ def test_a_path_that_does_not_exist_is_refused(tmp_path, load):
 @pytest.mark.parametrize("name", ["copy", "copy/x.txt"])
 def test_a_path_without_data_of_a_known_kind_is_refused(tmp_path, load, name):
     write(tmp_path / "copy/x.jsonl", OWN_ROWS).rename(tmp_path / "copy/x.txt")
-    with pytest.raises(ValueError, match=r"ends in \.parquet, \.json, \.jsonl, \.csv, or a folder"):
+    with pytest.raises(ValueError, match=r"ends in \.parquet, \.json, \.jsonl, \.csv, \.arrow .*, or a folder"):
         load(path=tmp_path / name)
 
 

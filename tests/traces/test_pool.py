@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 
 from s1_hf.embedded.problems import held_out, problems
 from s1_hf.traces import embedded_pool, load_pool
@@ -32,6 +34,22 @@ def test_a_cell_of_a_csv_file_is_a_trace_or_a_json_list_of_them(tmp_path):
 def test_json_lines_are_read(tmp_path):
     POOL.to_json(tmp_path / "pool.jsonl", lines=True)
     assert load_pool(str(tmp_path / "pool.jsonl")).to_list() == POOL.to_list()
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json", "csv"])
+def test_packed_files_and_byte_order_marks_are_read(tmp_path, kind):
+    file = tmp_path / f"pool.{kind}"
+    POOL.to_csv(file, index=False) if kind == "csv" else POOL.to_json(file, lines=kind == "jsonl")
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert load_pool(file).to_list() == POOL.to_list()
+    (tmp_path / f"packed.{kind}.gz").write_bytes(gzip.compress(file.read_bytes()))
+    assert load_pool(tmp_path / f"packed.{kind}.gz").to_list() == POOL.to_list()
+
+
+def test_folders_of_save_to_disk_are_read(tmp_path):
+    DatasetDict({"train": POOL, "test": POOL.select([0])}).save_to_disk(tmp_path / "pool")
+    assert load_pool(tmp_path / "pool").to_list() == POOL.to_list()
+    assert load_pool(tmp_path / "pool" / "test").to_list() == POOL.to_list()[:1]
 
 
 def test_a_folder_is_read(tmp_path):

@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from s1_hf._lazy import require
+from s1_hf.cli.columns import Columns, named_columns
 from s1_hf.cli.terminal import console, messages, plain_errors, print_json, print_table
 
 if TYPE_CHECKING:
@@ -26,6 +27,13 @@ def curate(
     ] = None,
     n: Annotated[int | None, typer.Option(help="Rows to select; the recipe's by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed for all draws; the recipe's by default.")] = None,
+    column: Columns = None,
+    compare: Annotated[
+        str | None, typer.Option(help="With test questions: paper or normalized; the recipe's by default.")
+    ] = None,
+    paper_counts: Annotated[
+        bool | None, typer.Option("--paper-counts", help="Show the paper's counts beside yours.")
+    ] = None,
     num_proc: Annotated[int | None, typer.Option(help="Number of processes; the result is the same.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an earlier curation in that folder.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON instead of the table.")] = False,
@@ -34,7 +42,11 @@ def curate(
 
     The folder can be trained on (s1-hf sft sft --dataset_path FOLDER) and has a dataset card and a report.
 
-    Example: s1-hf curate curate_embedded --input traces --output-dir my-lamps
+    Examples:
+
+    s1-hf curate curate_embedded --input traces --output-dir my-lamps
+
+    s1-hf curate curate --input pool.jsonl.gz --column question=problem --column reply=generation --output-dir mine
     """
     with plain_errors():
         require("datasets", "data")
@@ -49,7 +61,11 @@ def curate(
 
         if num_proc is not None and num_proc < 1:
             raise ValueError(f"`--num-proc` has to be 1 or more, but is {num_proc}.")
-        options = read_recipe(recipe).changed(method=method, n=n, seed=seed)
+        options = read_recipe(recipe)
+        options = options.changed(
+            method=method, n=n, seed=seed, compare=compare, paper_counts=paper_counts,
+            columns=options.columns.changed(named_columns(column)),
+        )  # fmt: skip
         options = replace(options, domains=options.domains.beside(check_folder(output_dir, overwrite=overwrite)))
         datasets.disable_progress_bars()
         with messages.status("reading the pool") as status:
@@ -71,16 +87,19 @@ def curate(
 
 
 def _table(report: dict[str, Any]) -> Table:
-    title = f"{report['method']}, seed {report['seed']}; the paper's counts are of its own pool"
+    beside_paper = any(step["paper"] is not None for step in report["funnel"])
+    title = f"{report['method']}, seed {report['seed']}"
+    title += "; the paper's counts are of its own pool" if beside_paper else ""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("after", no_wrap=True)
     table.add_column("rows", justify="right", no_wrap=True)
-    table.add_column("the paper's", justify="right", no_wrap=True)
+    if beside_paper:
+        table.add_column("the paper's", justify="right", no_wrap=True)
     table.add_column("dropped, by rule")
     rules = {stage["stage"]: stage["dropped"] for stage in report["stages"]}
     for step in report["funnel"]:
         dropped = rules.get(step["stage"], {})
         by_rule = ", ".join(f"{rule} {found['rows']:,}" for rule, found in dropped.items())
-        paper = "" if step["paper"] is None else f"{step['paper']:,}"
-        table.add_row(step["stage"], f"{step['rows']:,}", paper, by_rule)
+        paper = [f"{step['paper']:,}" if step["paper"] else ""] if beside_paper else []
+        table.add_row(step["stage"], f"{step['rows']:,}", *paper, by_rule)
     return table

@@ -13,12 +13,14 @@ from rich.text import Text
 
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
+from s1_hf.cli.columns import Columns, named_columns
 from s1_hf.cli.terminal import console, messages, plain_errors, print_json, print_table
 
 
 def show(
     name: Annotated[str, typer.Argument(help="s1K, s1K-1.1, full59K, or a file or folder.")] = "s1K-1.1",
     traces: Annotated[str | None, typer.Option(help="Of s1K-1.1: deepseek or gemini.")] = None,
+    column: Columns = None,
     tokenizer: Annotated[str | None, typer.Option(help="A folder or a name on the Hub: lengths in tokens.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Tokens: how many rows are longer.")] = None,
     thinking_format: Annotated[str, typer.Option(help="s1 or think.")] = "s1",
@@ -32,7 +34,7 @@ def show(
         if max_length is not None and tokenizer is None:
             raise ValueError("`--max-length` needs `--tokenizer`, which counts tokens.")
         require("datasets", "data").disable_progress_bars()
-        facts = _facts(name, traces, tokenizer, max_length, thinking_format)
+        facts = _facts(name, traces, named_columns(column), tokenizer, max_length, thinking_format)
     if as_json:
         print_json(facts, indent=1)
         return
@@ -48,7 +50,12 @@ def show(
 
 
 def _facts(
-    name: str, traces: str | None, tokenizer_name: str | None, max_length: int | None, thinking_format: str
+    name: str,
+    traces: str | None,
+    columns: dict[str, str],
+    tokenizer_name: str | None,
+    max_length: int | None,
+    thinking_format: str,
 ) -> dict[str, Any]:
     from s1_hf.data.conversation import summarize, to_conversation
     from s1_hf.data.s1k import HUB, describe_source, load_s1k
@@ -57,6 +64,7 @@ def _facts(
     rows: Any = load_s1k(
         name if known else None,
         path=None if known else name,
+        columns=columns,
         traces=traces,
         streaming=name == "full59K",  # of 5 GB
     )
@@ -64,7 +72,10 @@ def _facts(
     if first is None:
         raise ValueError(f"{name} has no rows.")
     chat = to_conversation(first, thinking_format)
-    facts = asdict(describe_source(rows)) | {"columns": list(rows.column_names)}
+    source = asdict(describe_source(rows))
+    named = source.pop("columns") or {}
+    facts = source | {"read_as": [f"{name} from {own}" for name, own in named.items()] or None}
+    facts["columns"] = list(rows.column_names)
     if tokenizer_name is None:
         content = [message["content"] for part in chat.values() for message in part]
         return facts | {"first_row": "\n".join(content)}

@@ -16,6 +16,7 @@ def make_page(report: dict[str, Any]) -> str:
     environment.filters["n"] = lambda value: "" if value is None else f"{value:,}"
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         report=report,
+        beside_paper=any(step["paper"] is not None for step in report["funnel"]),
         widest=max(step["rows"] for step in report["funnel"]) or 1,
         steps=[step["stage"] for step in report["funnel"] if step["stage"] != "quality: no errors"],
     )

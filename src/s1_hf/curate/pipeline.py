@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from s1_hf._lazy import require
-from s1_hf.curate.columns import as_pool
+from s1_hf.curate.columns import Names, as_pool
 from s1_hf.curate.decontamination import decontaminate
 from s1_hf.curate.difficulty import (
     check_booleans,
@@ -21,13 +21,18 @@ from s1_hf.curate.domains import assign_domains
 from s1_hf.curate.duplicates import deduplicate
 from s1_hf.curate.quality import check_quality
 from s1_hf.curate.report import make_report
-from s1_hf.curate.selection import AFTER_DIFFICULTY, BY_DOMAIN, select
-from s1_hf.curate.stage import Drop, Stage
+from s1_hf.curate.selection import AFTER_DIFFICULTY, BY_DOMAIN, BY_LENGTH, select
+from s1_hf.curate.stage import Drop, Stage, values
+from s1_hf.curate.text import trace_text
+from s1_hf.data.replies import FILLED, holds_both
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from s1_hf.curate.recipe import Recipe
+
+
+_LOOKED_AT = 1_000  # rows
 
 
 @dataclass(frozen=True)
@@ -107,8 +112,9 @@ def curate(
 
     ```
     """
-    dataset = as_pool(pool, recipe.columns)
-    check(dataset, recipe)
+    names = Names(pool, recipe.columns)
+    dataset = as_pool(pool, recipe.columns, kept=_named(recipe))
+    check(dataset, recipe, names)
     rows = _Rows(dataset)
 
     def done(stage: Stage) -> None:
@@ -119,7 +125,9 @@ def curate(
     done(decontaminate(rows.dataset, recipe.decontamination, num_proc=num_proc))
     if recipe.tokenizer and recipe.quality.min_thinking_tokens:
         rows.dataset = with_thinking_tokens(rows.dataset, recipe.tokenizer)
-    done(check_quality(rows.dataset, recipe.quality, num_proc=num_proc))
+    checked = check_quality(rows.dataset, recipe.quality, num_proc=num_proc)
+    offered = _offer(rows.dataset, checked, names)
+    done(replace(checked, notes=(*checked.notes, *offered)))
     done(deduplicate(rows.dataset, recipe.duplicates, num_proc=num_proc))
     if recipe.diversity.method in AFTER_DIFFICULTY:
         done(keep_difficult(rows.dataset, recipe.difficulty))
@@ -128,27 +136,27 @@ def curate(
     domains, how = _domains(rows.dataset, recipe)
     left = rows.dataset
     try:
+        _check_lengths(left, recipe, names)
         stage = select(left, recipe.diversity, domains=domains, seed=recipe.seed)
     except ValueError as error:
-        raise ValueError(f"{error}\n{_funnel(rows.stages)}") from None
+        raise ValueError("\n".join([str(error), _funnel(rows.stages), *offered])) from None
     done(replace(stage, notes=(*stage.notes, *how)))
     selected = _finished(rows, [domains[row] for row in stage.rows] if domains else [])
     report = make_report(dataset, left, domains, selected, rows.stages, recipe)
     return Curation(selected, tuple(rows.stages), report)
 
 
-def check(dataset: Dataset, recipe: Recipe) -> None:
+def check(dataset: Dataset, recipe: Recipe, names: Names) -> None:
     """Check before any work that the pool has what the recipe needs.
 
     Raises:
         ValueError: it does not; the message lists everything that is wrong.
     """
     faults = _missing(dataset, recipe)
-    booleans = [rule.correct_column for rule in recipe.diversity.trusted if rule.correct_column]
     ranked = recipe.diversity.method in AFTER_DIFFICULTY
-    for names in (solved_columns(dataset, recipe.difficulty), booleans) if ranked else ():
+    for booleans in (solved_columns(dataset, recipe.difficulty), _correct(recipe)) if ranked else ():
         try:
-            check_booleans(dataset, list(dict.fromkeys(name for name in names if name in dataset.column_names)))
+            check_booleans(dataset, list(dict.fromkeys(name for name in booleans if name in dataset.column_names)))
         except ValueError as error:
             faults.append(str(error))
     if recipe.tokenizer:
@@ -159,7 +167,27 @@ def check(dataset: Dataset, recipe: Recipe) -> None:
     if not len(dataset):
         faults.append("The pool has no rows.")
     if faults:
-        raise ValueError("\n".join([*faults, f"The pool has {', '.join(dataset.column_names)}."]))
+        raise ValueError("\n".join([*faults, names.listed]))
+
+
+def _correct(recipe: Recipe) -> list[str]:
+    return [rule.correct_column for rule in recipe.diversity.trusted if rule.correct_column]
+
+
+def _named(recipe: Recipe) -> list[str]:
+    """The pool's columns that the recipe names elsewhere than in `columns`."""
+    return [recipe.domains.column, *(recipe.difficulty.solved or ()), *_correct(recipe)]
+
+
+def _check_lengths(dataset: Dataset, recipe: Recipe, names: Names) -> None:
+    if recipe.diversity.method not in BY_LENGTH:
+        return
+    unknown = sum(length is None for length in values(dataset, "thinking_tokens"))
+    if unknown:
+        raise ValueError(
+            f"`{names.own('thinking_tokens')}` is null in {unknown:,} of the rows left. Set a `tokenizer`, and all "
+            "traces are measured."
+        )
 
 
 def _missing(dataset: Dataset, recipe: Recipe) -> list[str]:
@@ -177,6 +205,21 @@ def _missing(dataset: Dataset, recipe: Recipe) -> list[str]:
         needed["thinking_tokens"] += "; or set a `tokenizer`"
     return [
         f"The pool lacks the column {name!r}, needed by {by}." for name, by in needed.items() if name not in present
+    ]
+
+
+def _offer(dataset: Dataset, checked: Stage, names: Names) -> list[str]:
+    """What to do about rows that were dropped because one of their texts holds thinking and answer; or nothing."""
+    if not names.given.keys().isdisjoint(FILLED):
+        return []
+    rows = dataset.select([drop.row for drop in checked.drops if drop.rule == "delimiter"][:_LOOKED_AT])
+    texts = {name: [trace_text(text) for text in values(rows, name)] for name in ("attempt", "thinking_trajectories")}
+    seen = {names.own(name): sum(map(holds_both, held)) for name, held in texts.items()}
+    return [
+        f"{count:,} of {len(rows):,} rows with a delimiter hold thinking and answer in one text, {own!r}: "
+        f"`columns: {{reply: {own}}}` takes it apart"
+        for own, count in seen.items()
+        if count
     ]
 
 

@@ -32,6 +32,8 @@ class Recipe:
         decontamination ([`Decontamination`]), quality ([`Quality`]), duplicates ([`Duplicates`]), difficulty
             ([`Difficulty`]), domains ([`Domains`]), diversity ([`Diversity`]): the options of the stages.
         licenses (`dict[str, str]`): a text in `source_type` -> the licence of such rows; the first match counts.
+        paper_counts (`bool`, defaults to `False`): put the paper's counts, which are of its own pool, beside yours in
+            the report.
     """
 
     seed: int = 0
@@ -44,6 +46,7 @@ class Recipe:
     domains: Domains = field(default_factory=Domains)
     diversity: Diversity = field(default_factory=Diversity)
     licenses: dict[str, str] = field(default_factory=dict)
+    paper_counts: bool = False
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -54,10 +57,17 @@ class Recipe:
         return _plain(asdict(self))
 
     def changed(self, **values: Any) -> Recipe:
-        """A copy with another `seed`, or another `method` or `n` of `diversity`; a value of `None` changes nothing."""
+        """A copy with another `seed`, other `columns` or `paper_counts`, or another `compare` of `decontamination`, or
+        `method` or `n` of `diversity`; a value of `None` changes nothing."""
         given = {name: value for name, value in values.items() if value is not None}
-        seed = given.pop("seed", self.seed)
-        return replace(self, seed=seed, diversity=replace(self.diversity, **given))
+        own = {name: given.pop(name) for name in ("seed", "paper_counts", "columns") if name in given}
+        compare = given.pop("compare", self.decontamination.compare)
+        return replace(
+            self,
+            decontamination=replace(self.decontamination, compare=compare),
+            diversity=replace(self.diversity, **given),
+            **own,
+        )
 
 
 def read_recipe(source: str | Path) -> Recipe:
@@ -123,8 +133,8 @@ def _value(wanted: Any, value: Any, where: str) -> Any:
 
 
 def _scalar(wanted: Any, value: Any, where: str) -> Any:
-    names = {int: "a whole number", float: "a number", str: "a text"}
-    fits = isinstance(value, (int, float) if wanted is float else wanted) and not isinstance(value, bool)
+    names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    fits = isinstance(value, (int, float) if wanted is float else wanted) and (wanted is bool) == (type(value) is bool)
     _require(fits, where, names[wanted], value)
     return wanted(value)
 

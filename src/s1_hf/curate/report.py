@@ -41,7 +41,8 @@ def make_report(
         selected: the result.
 
     Returns:
-        `dict`: `version`, `seed`, `method`, `columns`, `recipe`; `funnel`, a list of `stage`, `rows` and `paper`;
+        `dict`: `version`, `seed`, `method`, `columns`, `recipe`; `funnel`, a list of `stage`, `rows` and `paper`
+        (null, but for `paper_counts`);
         `stages`, a list of `stage`, `rows`, `notes` and `dropped` (rule -> `rows` and `examples`); `sources` and
         `domains`, name -> rows per step and mean length of the traces; `licenses`, name -> rows; `thinking_tokens`,
         the lengths of the traces in `left` and `selected`.
@@ -50,7 +51,7 @@ def make_report(
         "version": __version__,
         "seed": recipe.seed,
         "method": recipe.diversity.method,
-        "funnel": _funnel(len(pool), stages),
+        "funnel": _funnel(len(pool), stages, PAPER if recipe.paper_counts else {}),
         "stages": [_stage(stage, pool) for stage in stages],
         "sources": _sources(pool, stages, selected),
         "domains": _domains(domains, selected),
@@ -61,13 +62,15 @@ def make_report(
     }
 
 
-def _funnel(total: int, stages: Sequence[Stage]) -> list[dict[str, Any]]:
-    steps: list[dict[str, Any]] = [{"stage": "input", "rows": total, "paper": PAPER["input"]}]
+def _funnel(total: int, stages: Sequence[Stage], paper: dict[str, int]) -> list[dict[str, Any]]:
+    steps: list[dict[str, Any]] = [{"stage": "input", "rows": total, "paper": paper.get("input")}]
     for stage in stages:
         if stage.name == "quality":
             failed = sum(drop.rule == "error" for drop in stage.drops)
-            steps.append({"stage": "quality: no errors", "rows": steps[-1]["rows"] - failed, "paper": PAPER["error"]})
-        steps.append({"stage": stage.name, "rows": len(stage.rows), "paper": PAPER.get(stage.name)})
+            steps.append(
+                {"stage": "quality: no errors", "rows": steps[-1]["rows"] - failed, "paper": paper.get("error")}
+            )
+        steps.append({"stage": stage.name, "rows": len(stage.rows), "paper": paper.get(stage.name)})
     return steps
 
 

@@ -36,7 +36,11 @@ def ngrams(text: str, size: int) -> list[str]:
 
     ```
     """
-    parts = words(text)
+    return runs(words(text), size)
+
+
+def runs(parts: Sequence[str], size: int) -> list[str]:
+    """The same of words that are known."""
     if len(parts) <= size:
         return [" ".join(parts)] if parts else []
     return [" ".join(parts[at : at + size]) for at in range(len(parts) - size + 1)]

@@ -13,6 +13,7 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from s1_hf.data.replies import check_columns, holds_both, sources, training_row, with_messages
 from s1_hf.forcing.families import FAMILIES, Family
 from s1_hf.forcing.vocabulary import check_tokenizer
 
@@ -34,7 +35,13 @@ _BATCH = 64  # rows tokenized at a time
 _SAMPLE = {"question": "What is 1+1?", "thinking_trajectories": ["One.\n\nOne more."], "attempt": "Answer: 2"}
 
 
-def to_conversation(row: Row, format: str | Delimiters = "s1", *, system: str | None = None) -> dict[str, Messages]:
+def to_conversation(
+    row: Row,
+    format: str | Delimiters = "s1",
+    *,
+    system: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> dict[str, Messages]:
     """One row as TRL's prompt-completion messages; TRL computes the loss only on the completion.
 
     With trace as the traces joined by newlines and stripped, and answer as the attempt, the assistant's message is:
@@ -45,10 +52,12 @@ def to_conversation(row: Row, format: str | Delimiters = "s1", *, system: str | 
     - delimiters of your own, `("<r>", "</r>")`: as `"think"`, with these.
 
     Args:
-        row (`Mapping`): with `question` (`str`), `thinking_trajectories` (`list[str]`) and `attempt` (`str`).
+        row (`Mapping`): with `question` (`str`), `thinking_trajectories` (`list[str]`) and `attempt` (`str`); or, in
+            place of these, `messages` or `conversations` of one question and one reply.
         format (`str` or `tuple[str, str]`, defaults to `"s1"`): `"s1"`, `"think"`, or what opens and closes thinking.
         system (`str`, *optional*): a system message. Without one the chat template's default applies (s1 was trained
             with Qwen2.5's).
+        columns (`Mapping[str, str]`, *optional*): the row's own names, as in [`s1_hf.load_s1k`].
 
     Returns:
         `dict[str, Messages]`: `prompt` and `completion`, lists of messages with `role` and `content`.
@@ -67,9 +76,11 @@ def to_conversation(row: Row, format: str | Delimiters = "s1", *, system: str | 
     ```
     """
     _check_format(format)
-    faults = _faults(row, format)
+    check_columns(columns or {})
+    faults = _faults(row, format, columns)
     if faults:
         raise ValueError(f"The row cannot be used for training: {'; '.join(faults)}.")
+    row = _read(row, columns)
     prompt = [] if system is None else [{"role": "system", "content": system}]
     prompt.append({"role": "user", "content": row["question"]})
     trace = "\n".join(row["thinking_trajectories"]).strip()
@@ -244,24 +255,41 @@ def _write(format: str | Delimiters, trace: str, attempt: str) -> str:
     return f"{family.start}\n{trace}\n{family.close}\n{answer.strip()}"
 
 
-def _faults(row: Row, format: str | Delimiters) -> list[str]:
-    missing = [name for name in _COLUMNS if name not in row]
+def _read(row: Row, columns: Mapping[str, str] | None) -> Row:
+    found = training_row(row, columns or {})
+    if columns and isinstance(found.get("thinking_trajectories"), str):
+        found = {**found, "thinking_trajectories": [found["thinking_trajectories"]]}
+    return found
+
+
+def _faults(given: Row, format: str | Delimiters, columns: Mapping[str, str] | None = None) -> list[str]:
+    named = sources(with_messages(columns or {}, given))
+    try:
+        row = _read(given, columns)
+    except ValueError as error:
+        return [str(error)]
+    missing = dict.fromkeys(named[name] for name in _COLUMNS if name not in row)
     if missing:
-        return [f"lacks {', '.join(f'`{n}`' for n in missing)} (it has {', '.join(row)}): load it with `load_s1k`"]
+        return [f"lacks {', '.join(f'`{n}`' for n in missing)} (it has {', '.join(given)}): load it with `load_s1k`"]
     faults = []
     traces = row["thinking_trajectories"]
     if not isinstance(traces, list) or not traces:
-        faults.append(f"`thinking_trajectories` has to be a list of one or more strings, but is {traces!r:.60}")
+        name = named["thinking_trajectories"]
+        faults.append(f"`{name}` has to be a list of one or more strings, but is {traces!r:.60}")
         traces = []
     texts = {"question": row["question"], "attempt": row["attempt"]}
     texts |= {f"thinking_trajectories[{i}]": trace for i, trace in enumerate(traces)}
-    for name, text in texts.items():
+    for place, text in texts.items():
+        column, bracket, rest = place.partition("[")
+        name = named[column] + bracket + rest
         if not isinstance(text, str) or not text.strip():
             faults.append(f"`{name}` has to be a string that is not blank, but is {text!r:.60}")
             continue
         inside = [token for token in _family(format).tokens if token in text]
         if inside:
-            faults.append(f"`{name}` contains {' and '.join(map(repr, inside))}, a delimiter of format {format!r}")
+            offer = f"; `columns={{'reply': {named[column]!r}}}` takes it apart" if holds_both(text) else ""
+            said = f"`{name}` contains {' and '.join(map(repr, inside))}, a delimiter of format {format!r}"
+            faults.append(said + offer)
     return faults
 
 

@@ -12,22 +12,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sized
+from collections.abc import Mapping, Sized
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s1_hf.data.replies import FILLED, TRAINING, check_columns, seen_in, sources, with_messages
 from s1_hf.data.s1k_builder import (
     KINDS,
+    PACKED,
     S1K_1_1_COLUMNS,
     S1K_COLUMNS,
     TRACES,
-    TRAINING,
     build,
     column_names,
-    needed_columns,
+    kind_of,
+    read_rows,
 )
-from s1_hf.records import parse
+from s1_hf.records import LIST, TEXT, check, parse, read_json
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -59,6 +61,8 @@ class DataSource:
         sha256 (`str`, *optional*): of the local file; for several files, of what `sha256sum` prints for them.
         licence (`str`, *optional*): as stated on the hub's page, or in the `README.md` next to local files.
         rows (`int`, *optional*): how many the dataset has now; `None` when streamed.
+        columns (`dict[str, str]`, *optional*): which columns of local files were read for what, where they have names
+            of their own.
     """
 
     location: str
@@ -68,12 +72,14 @@ class DataSource:
     sha256: str | None = None
     licence: str | None = None
     rows: int | None = None
+    columns: dict[str, str] | None = None
 
 
 def load_s1k(
     config: str | None = None,
     *,
     path: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
     traces: str | None = None,
     revision: str | None = None,
     streaming: bool = False,
@@ -90,10 +96,15 @@ def load_s1k(
         config (`str`, *optional*): `"s1K"` (1,000 rows, Gemini traces), `"s1K-1.1"` (the same questions with Gemini
             and DeepSeek-R1 traces; the default) or `"full59K"` (58,986 rows, 19 files, some 5 GB: stream it), read
             from the hub.
-        path (`str` or `Path`, *optional*): local data instead: a parquet, json, jsonl or csv file, or a folder such
-            as a local copy of the hub's (files in `data/`, else next to its README; only those called `train*`, if
-            any). Columns are named as in s1K or s1K-1.1; question, trace and attempt are required. A trace may be a
-            string instead of a list; in a csv file it is plain text or a JSON list.
+        path (`str` or `Path`, *optional*): local data instead: a parquet, json, jsonl or csv file, the last three also
+            packed (`.jsonl.gz`), or a folder: a local copy of the hub's (files in `data/`, else next to its README;
+            only those called `train*`, if any), or one of `Dataset.save_to_disk`. Columns are named as in s1K or
+            s1K-1.1; question, trace and attempt are required. A trace may be a string instead of a list; in a csv file
+            it is plain text or a JSON list. Files without questions, but with `messages` or `conversations`, are read
+            as [`s1_hf.data.replies.read_messages`] says.
+        columns (`Mapping[str, str]`, *optional*): the names that columns of local data have there, for `question`,
+            `thinking_trajectories`, `attempt` and `solution`; one column may be named for two of them. `reply` names
+            one that holds trace and answer in one text (`<think>...</think>...`), `messages` one of conversations.
         traces (`str`, *optional*): for data with the columns of s1K-1.1, whose traces and attempts to train on:
             `"deepseek"` (the default: s1.1 was trained on R1 traces) or `"gemini"`.
         revision (`str`, *optional*): branch, tag or commit on the hub; by default the pinned commit. It is resolved to
@@ -107,26 +118,28 @@ def load_s1k(
             columns, or has values of the wrong type (when streaming, once they are reached).
         ConnectionError: the hub cannot be reached, or has no such data.
     """
-    _check_arguments(config, path, traces, revision)
+    _check_arguments(config, path, traces, revision, columns or {})
+    own = dict(columns or {})
     if path is None:
         name = config or "s1K-1.1"
         traces = (traces or TRACES[0]) if name == "s1K-1.1" else None
         files, commit = _hub_files(name, revision, streaming, token)
         source = DataSource(HUB[name].repo, name, traces, commit, licence=HUB[name].licence)
-        columns: tuple[str, ...] = S1K_1_1_COLUMNS if name == "s1K-1.1" else S1K_COLUMNS
+        kept: tuple[str, ...] = S1K_1_1_COLUMNS if name == "s1K-1.1" else S1K_COLUMNS
     else:
         name = "files"
-        files = _local_files(Path(path))
-        columns, traces = _layout(files, traces)
-        source = DataSource(str(path), None, traces, None, _sha256(files), _stated_licence(Path(path)))
+        files = local_files(Path(path))
+        kept, traces, own = _layout(files, traces, own)
+        licence = _stated_licence(Path(path))
+        source = DataSource(str(path), None, traces, None, _sha256(files), licence, columns=own or None)
     return build(
         name,
         streaming=streaming,
         cache_dir=None if cache_dir is None else str(cache_dir),
         token=token,
         files=tuple(files),
-        columns=columns,
-        traces=traces,
+        columns=kept,
+        own=_of_traces(traces) | own,
         licence=source.licence or "",
         source=json.dumps(asdict(source)),
     )
@@ -148,7 +161,10 @@ def describe_source(dataset: Dataset | IterableDataset) -> DataSource:
         ) from None
 
 
-def _check_arguments(config: str | None, path: object, traces: str | None, revision: str | None) -> None:
+def _check_arguments(
+    config: str | None, path: object, traces: str | None, revision: str | None, columns: Mapping[str, str]
+) -> None:
+    check_columns(columns)
     faults = []
     if config is not None and config not in HUB:
         faults.append(
@@ -162,6 +178,10 @@ def _check_arguments(config: str | None, path: object, traces: str | None, revis
             f"`traces` has to be left out for {config!r}, which has one trace per question, but is {traces!r}. "
             "'s1K-1.1' has two."
         )
+    if columns and path is None:
+        faults.append("`columns` has to be left out without `path`: the columns of the hub's data are known.")
+    if traces is not None and _has_traces(columns):
+        faults.append("`traces` has to be left out where `columns` says what the traces are.")
     if path is not None:
         for name, value in (("config", config), ("revision", revision)):
             if value is not None:
@@ -202,19 +222,24 @@ def _hub_files(name: str, revision: str | None, streaming: bool, token: str | No
     return files, commit
 
 
-def _local_files(path: Path) -> list[str]:
+def local_files(path: Path) -> list[str]:
+    """The data files at `path`, all of one kind.
+
+    Raises:
+        ValueError: there are none, or of several kinds.
+    """
     if not path.exists():
         raise ValueError(f"`path` has to be a data file or a folder of data files, but {str(path)!r} does not exist.")
     if path.is_file():
-        files = [path] if path.suffix.lower() in KINDS else []
+        files = [path] if kind_of(path.name) else []
     else:
-        files = _in_folder(path / "data") or _in_folder(path)
+        files = _saved_to_disk(path) or _in_folder(path / "data") or _in_folder(path)
     if not files:
         raise ValueError(
-            f"`path` has to be a file whose name ends in {', '.join(KINDS)}, or a folder with such files in it or in "
-            f"its `data`, but is {str(path)!r}."
+            f"`path` has to be a file whose name ends in {', '.join(KINDS)} (text also in {PACKED}), or a folder with "
+            f"such files in it or in its `data`, but is {str(path)!r}."
         )
-    kinds = {file.suffix.lower() for file in files}
+    kinds = {kind_of(file.name) for file in files}
     if len(kinds) > 1:
         raise ValueError(
             f"`path` has to be a folder with data files of one kind, but {str(path)!r} has {', '.join(sorted(kinds))}, "
@@ -225,30 +250,76 @@ def _local_files(path: Path) -> list[str]:
 
 def _in_folder(folder: Path) -> list[Path]:
     """The data files, sorted by name; only the training split if there are splits."""
-    files = sorted(file for file in folder.glob("*") if file.suffix.lower() in KINDS)
+    files = sorted(file for file in folder.glob("*") if kind_of(file.name))
     return [file for file in files if file.name.startswith("train")] or files
 
 
-def _layout(files: list[str], traces: str | None) -> tuple[tuple[str, ...], str | None]:
-    """The known columns of local files, and whose traces to use."""
+def _saved_to_disk(folder: Path) -> list[Path]:
+    """Files of `save_to_disk`: of a data set, or of splits, of which `train` or the only one is read."""
+    splits = folder / "dataset_dict.json"
+    if splits.is_file():
+        record = read_json(splits)
+        check(record, {"splits": LIST}, str(splits))
+        names = [str(name) for name in record["splits"]]
+        if "train" not in names and len(names) != 1:
+            raise ValueError(f"{folder} has the splits {', '.join(names)}, and none called train. Give one's folder.")
+        folder /= "train" if "train" in names else names[0]
+    state = folder / "state.json"
+    if not (state.is_file() and (folder / "dataset_info.json").is_file()):
+        return []
+    record = read_json(state)
+    check(record, {"_data_files": LIST}, str(state))
+    for number, entry in enumerate(record["_data_files"]):
+        check(entry, {"filename": TEXT}, f"{state}, file {number}")
+    return [folder / Path(entry["filename"]).name for entry in record["_data_files"]]
+
+
+def _has_traces(own: Mapping[str, str]) -> bool:
+    return not own.keys().isdisjoint(("thinking_trajectories", "attempt", *FILLED))
+
+
+def _of_traces(traces: str | None) -> dict[str, str]:
+    if traces is None:
+        return {}
+    return {"thinking_trajectories": f"{traces}_thinking_trajectory", "attempt": f"{traces}_attempt"}
+
+
+def _layout(
+    files: list[str], traces: str | None, own: dict[str, str]
+) -> tuple[tuple[str, ...], str | None, dict[str, str]]:
+    """The known columns of local files, whose traces to use, and what their own names are for."""
     found = {file: column_names(file) for file in files}
     first = next(iter(found.values()))
-    if traces is None and "thinking_trajectories" not in first and any(f"{t}_attempt" in first for t in TRACES):
+    own = with_messages(own, first)
+    named = _has_traces(own) or "thinking_trajectories" in first
+    if traces is None and not named and any(f"{t}_attempt" in first for t in TRACES):
         traces = TRACES[0]
-    needed = needed_columns(traces)
+    needed = _needed(traces, own)
     faults = [
         f"{file} lacks {', '.join(repr(c) for c in needed if c not in columns)}; it has {', '.join(columns) or 'none'}."
         for file, columns in found.items()
         if not set(needed) <= set(columns)
     ]
     if faults:
-        others = [t for t in (None, *TRACES) if set(needed_columns(t)) <= set(first)]
-        hint = f" This data can be loaded with `traces={others[0]!r}`." if others else ""
-        raise ValueError(
-            "\n".join(faults) + "\nColumns have to be named as in s1K (question, thinking_trajectories, attempt) or "
-            "s1K-1.1 (question, deepseek_thinking_trajectory, deepseek_attempt, or the same with gemini)." + hint
+        others = [t for t in (None, *TRACES) if set(_needed(t, {})) <= set(first)]
+        hint = (
+            f"This data can be loaded with `traces={others[0]!r}`."
+            if others
+            else seen_in(next(read_rows(files[0], first), {}))
         )
-    return tuple(name for name in first if name in {*S1K_COLUMNS, *S1K_1_1_COLUMNS, *TRAINING}), traces
+        raise ValueError(
+            "\n".join(faults)
+            + "\nColumns have to be named as in s1K (question, thinking_trajectories, attempt) or "
+            "s1K-1.1 (question, deepseek_thinking_trajectory, deepseek_attempt, or the same with gemini), or named in "
+            f"`columns`. {hint}".rstrip()
+        )
+    return tuple(name for name in first if name in {*S1K_COLUMNS, *S1K_1_1_COLUMNS, *TRAINING}), traces, own
+
+
+def _needed(traces: str | None, own: Mapping[str, str]) -> list[str]:
+    """The columns that files need to have, in order."""
+    found = sources(_of_traces(traces) | dict(own))
+    return list(dict.fromkeys([*(found[name] for name in TRAINING[:3]), *own.values()]))
 
 
 def _sha256(files: list[str]) -> str:

@@ -7,14 +7,17 @@ belongs here. [`s1_hf.data.s1k.load_s1k`] finds the files and runs it.
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from s1_hf._lazy import require
-from s1_hf.records import UNICODE, check, parse
+from s1_hf.data.replies import TRAINING, sources, training_row
+from s1_hf.records import PACKED_FAULTS, UNICODE, check, parse, unpacked
 
 if TYPE_CHECKING:
     import datasets
@@ -27,9 +30,6 @@ parquet: Any = require("pyarrow.parquet", "data")
 
 Row = dict[str, Any]
 
-TRAINING = ("question", "thinking_trajectories", "attempt", "solution")
-"""The columns that every dataset gets, whatever its own are called."""
-
 _COMMON = ("solution", "question", "cot_type", "source_type", "metadata")
 S1K_COLUMNS = (*_COMMON, "cot", "thinking_trajectories", "attempt")
 S1K_1_1_COLUMNS = (
@@ -38,10 +38,10 @@ S1K_1_1_COLUMNS = (
     *("gemini_grade", "gemini_grade_reason", "deepseek_grade", "deepseek_grade_reason"),
 )
 TRACES = ("deepseek", "gemini")
-KINDS = (".parquet", ".json", ".jsonl", ".csv")
+KINDS = (".parquet", ".json", ".jsonl", ".csv", ".arrow")
+PACKED = ".gz"  # may follow, but for parquet and arrow
 
-_FAULTS = (ValueError, OverflowError, csv.Error, pa.ArrowException)
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_FAULTS = (ValueError, OverflowError, csv.Error, pa.ArrowException, *PACKED_FAULTS)
 _BATCH = 200  # rows; one row is up to about 100 kB
 _LISTED = 5  # faults spelled out in one message
 
@@ -52,8 +52,7 @@ class S1KConfig(datasets.BuilderConfig):
 
     Args:
         columns (`tuple[str, ...]`): the files' columns to keep in addition to the training columns.
-        traces (`str`, *optional*): whose traces and attempts become the training columns, `"deepseek"` or `"gemini"`;
-            not needed if the files already have the training columns.
+        own (`dict[str, str]`): see [`s1_hf.data.replies.training_row`].
         files (`tuple[str, ...]`): paths, or `hf://` addresses when streamed.
         source (`str`): where the files came from, as text for `dataset.info.description`.
         licence (`str`): as stated by their publisher.
@@ -61,7 +60,7 @@ class S1KConfig(datasets.BuilderConfig):
 
     version: Any = "1.0.0"  # of the way rows are made from files: prepared rows of other versions are not reused
     columns: tuple[str, ...] = ()
-    traces: str | None = None
+    own: dict[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     source: str = ""
     licence: str = ""
@@ -96,10 +95,11 @@ class S1K(datasets.ArrowBasedBuilder):
 
     def _generate_tables(self, files: Iterable[str]) -> Iterator[tuple[str, Any]]:
         schema = self.info.features.arrow_schema
+        wanted = {*schema.names, *sources(self.config.own).values()}
         for file in files:
             done = 0
-            for rows in _batches(read_rows(file, schema.names + list(needed_columns(self.config.traces)))):
-                columns = _typed(rows, schema.names, self.config.traces, file, done)
+            for rows in _batches(read_rows(file, wanted)):
+                columns = _typed(rows, schema.names, self.config.own, file, done)
                 done += len(rows)
                 yield f"{file} {done}", pa.Table.from_pydict(columns, schema=schema)
 
@@ -124,24 +124,20 @@ def build(config: str, *, streaming: bool, cache_dir: str | None, token: str | N
     return builder.as_dataset(split="train")
 
 
-def needed_columns(traces: str | None) -> tuple[str, str, str]:
-    """The columns that training needs: question, trace and attempt."""
-    if traces is None:
-        return "question", "thinking_trajectories", "attempt"
-    return "question", f"{traces}_thinking_trajectory", f"{traces}_attempt"
-
-
 def column_names(file: str) -> list[str]:
     """The columns of a data file; for JSON, the keys of its first row.
 
     Raises:
         ValueError: it cannot be read as the kind of file that its name says.
     """
-    kind = _kind(file)
+    kind = kind_of(file)
     try:
         if kind == ".parquet":
             with open(file, "rb") as stream:
                 return list(parquet.ParquetFile(stream).schema_arrow.names)
+        if kind == ".arrow":
+            with _saved_to_disk(file) as table:
+                return list(table.schema.names)
         if kind == ".csv":
             return _csv_header(file)
         return list(next(_json_rows(file), {}))
@@ -152,13 +148,11 @@ def column_names(file: str) -> list[str]:
 def read_rows(file: str, columns: Iterable[str]) -> Iterator[Row]:
     """The rows of a data file, with those of `columns` that it has.
 
-    In a CSV file, which has no lists, `thinking_trajectories` is one trace or a JSON list of traces.
-
     Raises:
         ValueError: it cannot be read as the kind of file that its name says.
     """
     wanted = set(columns)
-    read = {".parquet": _parquet_rows, ".csv": _csv_rows}.get(_kind(file), _json_rows)
+    read = {".parquet": _parquet_rows, ".arrow": _arrow_rows, ".csv": _csv_rows}.get(kind_of(file), _json_rows)
     try:
         for row in read(file, wanted):
             yield {name: value for name, value in row.items() if name in wanted}
@@ -166,12 +160,15 @@ def read_rows(file: str, columns: Iterable[str]) -> Iterator[Row]:
         raise _unreadable(file, error) from None
 
 
-def _kind(file: str) -> str:
-    return "." + file.rsplit(".", 1)[-1].lower()
+def kind_of(file: str) -> str:
+    """The kind of a data file by its name, one of `KINDS`, or an empty text."""
+    name = file.lower()
+    kind = "." + name.removesuffix(PACKED).rsplit(".", 1)[-1]
+    return "" if kind not in KINDS or (name.endswith(PACKED) and kind in (".parquet", ".arrow")) else kind
 
 
 def _unreadable(file: str, error: Exception) -> ValueError:
-    return ValueError(f"{file} cannot be read as a {_kind(file)} file: {error}")
+    return ValueError(f"{file} cannot be read as a {kind_of(file)} file: {error}")
 
 
 def _parquet_rows(file: str, wanted: set[str]) -> Iterator[Row]:
@@ -182,12 +179,33 @@ def _parquet_rows(file: str, wanted: set[str]) -> Iterator[Row]:
             yield from batch.to_pylist()
 
 
+@contextmanager
+def _saved_to_disk(file: str) -> Iterator[Any]:
+    """A file of `Dataset.save_to_disk`, open for reading."""
+    with open(file, "rb") as stream:
+        try:
+            with pa.ipc.open_stream(stream) as table:
+                yield table
+        except (OSError, MemoryError) as error:  # what a damaged file is to Arrow
+            raise ValueError(str(error)) from None
+
+
+def _arrow_rows(file: str, wanted: set[str]) -> Iterator[Row]:
+    with _saved_to_disk(file) as table:
+        names = [name for name in table.schema.names if name in wanted]
+        for batch in table:
+            batch.validate(full=True)
+            chosen = batch.select(names)
+            for at in range(0, len(chosen), _BATCH):
+                yield from chosen.slice(at, _BATCH).to_pylist()
+
+
 def _json_rows(file: str, wanted: set[str] | None = None) -> Iterator[Row]:
     """One list of objects, or one object per line."""
-    with open(file, "rb") as stream:
-        start = stream.read(4).removeprefix(_BYTE_ORDER_MARK)[:1]
-        stream.seek(0)
-        rows = parse(stream.read(), "it", strict=False) if start == b"[" else _json_lines(stream)
+    with open(file, "rb") as packed:
+        stream = unpacked(packed)
+        is_list = stream.peek(1)[:1] == b"["
+        rows = parse(stream.read(), "it", strict=False) if is_list else _json_lines(stream)
         for number, row in enumerate(rows):
             check(row, {}, f"row {number}")
             yield row
@@ -200,21 +218,19 @@ def _json_lines(stream: Iterable[bytes]) -> Iterator[Any]:
 
 
 def _csv_rows(file: str, wanted: set[str]) -> Iterator[Row]:
-    for row in _csv_table(file, wanted).to_pylist():
-        text = row.get("thinking_trajectories")
-        yield row if text is None else {**row, "thinking_trajectories": traces_of_cell(text)}
+    yield from _csv_table(file, wanted).to_pylist()
 
 
 def _csv_header(file: str) -> list[str]:
-    with open(file, encoding="utf-8-sig", newline="") as stream:
+    with open(file, "rb") as packed, io.TextIOWrapper(unpacked(packed), encoding="utf-8", newline="") as stream:
         return next(csv.reader(stream), [])
 
 
 def _csv_table(file: str, wanted: set[str]) -> Any:
     """All cells as text, none as numbers or null; Python's own reader refuses cells over 131,072 characters."""
     names = [name for name in _csv_header(file) if name in wanted]
-    with open(file, "rb") as stream:
-        content = stream.read()
+    with open(file, "rb") as packed:
+        content = unpacked(packed).read()
     return arrow_csv.read_csv(
         pa.BufferReader(content),
         arrow_csv.ReadOptions(block_size=len(content) + 1),  # a row has to fit into a block
@@ -237,8 +253,8 @@ def traces_of_cell(text: str) -> list[str]:
         return traces
     if text.startswith(("['", '["')):
         raise ValueError(
-            f"`thinking_trajectories` has to be one trace or a JSON list of traces, but is {text[:40]!r}..., a list as "
-            "Python or numpy prints it. Write it with `json.dumps`, or use a parquet or jsonl file."
+            f"has to be one trace or a JSON list of traces, but is {text[:40]!r}..., a list as Python or numpy prints "
+            "it. Write it with `json.dumps`, or use a parquet or jsonl file"
         )
     return [text]
 
@@ -248,20 +264,26 @@ def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield batch
 
 
-def _typed(rows: list[Row], names: Iterable[str], traces: str | None, file: str, first: int) -> dict[str, list[Any]]:
+def _typed(
+    rows: list[Row], names: Iterable[str], own: Mapping[str, str], file: str, first: int
+) -> dict[str, list[Any]]:
     """Columns of checked values."""
-    question, trace, attempt = needed_columns(traces)
-    came_from = {"question": question, "thinking_trajectories": trace, "attempt": attempt}
-    checks: dict[str, Callable[[Any], Any]] = {"question": _text, "thinking_trajectories": _traces, "attempt": _text}
+    came_from = sources(own)
+    traces = _traces_of_csv if kind_of(file) == ".csv" else _traces
+    checks: dict[str, Callable[[Any], Any]] = {"question": _text, "thinking_trajectories": traces, "attempt": _text}
     columns: dict[str, list[Any]] = {name: [] for name in names}
     faults = []
-    for name, values in columns.items():
-        key, check = came_from.get(name, name), checks.get(name, _printed)
-        for number, row in enumerate(rows, first):
+    for number, given in enumerate(rows, first):
+        try:
+            row = training_row(given, own)
+        except ValueError as error:
+            faults.append(f"row {number}: {error}")
+            continue
+        for name, values in columns.items():
             try:
-                values.append(check(row.get(key)))
-            except TypeError as error:
-                faults.append(f"row {number}: `{key}` {error}")
+                values.append(checks.get(name, _printed)(row.get(name)))
+            except (TypeError, ValueError) as error:
+                faults.append(f"row {number}: `{came_from.get(name, name)}` {error}")
     if faults:
         more = f" and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
         raise ValueError(f"{file} has values of the wrong type: {'; '.join(faults[:_LISTED])}{more}.")
@@ -283,6 +305,11 @@ def _traces(value: Any) -> list[str] | None:
     raise TypeError(
         f"has to be a list of strings{_no_surrogates(value)}, but is {value!r:.60} ({type(value).__name__})"
     )
+
+
+def _traces_of_csv(value: Any) -> list[str] | None:
+    """In a CSV file, which has no lists, a cell is one trace or a JSON list of traces."""
+    return _traces(traces_of_cell(value) if isinstance(value, str) else value)
 
 
 def _no_surrogates(value: Any) -> str:

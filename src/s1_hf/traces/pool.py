@@ -12,15 +12,16 @@ from s1_hf.embedded.problems import trainable
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_KINDS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv"}
+_KINDS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv", ".arrow": "arrow"}
 
 
 def load_pool(source: str | Path) -> Dataset:
     """A pool of questions with all its columns.
 
     Args:
-        source (`str` or `Path`): a parquet, json, jsonl or csv file, a folder with such files (in its `data/` or beside
-            its README; if some are called `train*`, only those), or the name of a data set on the Hub, whose split
+        source (`str` or `Path`): a parquet, json, jsonl or csv file, the last three also packed (`.jsonl.gz`), a folder
+            with such files (in its `data/` or beside its README; if some are called `train*`, only those) or of
+            `Dataset.save_to_disk`, or the name of a data set on the Hub, whose split
             `train` is taken; also `"s1K"`, `"s1K-1.1"` and `"full59K"`.
 
     Raises:
@@ -28,16 +29,17 @@ def load_pool(source: str | Path) -> Dataset:
             or has no such data set.
     """
     datasets = require("datasets", "data")
-    from s1_hf.data.s1k import HUB, _local_files, load_s1k
+    from s1_hf.data.s1k import HUB, load_s1k, local_files
+    from s1_hf.data.s1k_builder import kind_of
 
     name = str(source)
     if name in HUB and not Path(name).exists():
         return load_s1k(name)
-    on_hub = name.count("/") == 1 and not name.startswith((".", "/", "~")) and Path(name).suffix not in _KINDS
+    on_hub = name.count("/") == 1 and not name.startswith((".", "/", "~")) and not kind_of(name)
     if on_hub and not Path(name).exists():
         return _from_hub(name)
-    files = _local_files(Path(name).expanduser())
-    kind = _KINDS[Path(files[0]).suffix.lower()]
+    files = local_files(Path(name).expanduser())
+    kind = _KINDS[kind_of(files[0])]
     try:
         rows = datasets.load_dataset(kind, data_files=files, split="train")
         rows.data.validate(full=True)  # texts that are no UTF-8 would show when they are used
@@ -60,7 +62,10 @@ def _with_lists(rows: Dataset) -> Dataset:
 def _as_list(cell: str | None) -> dict[str, list[str] | None]:
     from s1_hf.data.s1k_builder import traces_of_cell  # imports datasets
 
-    return {"thinking_trajectories": None if cell is None else traces_of_cell(cell)}
+    try:
+        return {"thinking_trajectories": None if cell is None else traces_of_cell(cell)}
+    except ValueError as error:
+        raise ValueError(f"`thinking_trajectories` {error}") from None
 
 
 def _from_hub(name: str) -> Any:
