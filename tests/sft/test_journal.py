@@ -5,11 +5,11 @@ import pytest
 pytest.importorskip("trl")
 pytest.importorskip("datasets")
 
-from training_runs import arguments, begin, make_checkpoint
+from training_runs import arguments, begin
 
 from s1_hf import embedded
 from s1_hf.sft.checking import check
-from s1_hf.sft.journal import Journal, last_checkpoint
+from s1_hf.sft.journal import Journal
 from s1_hf.sft.recipe import read_recipe
 
 
@@ -59,12 +59,3 @@ def test_a_broken_journal_is_named(tmp_path, content):
     recipe, *overrides = arguments(tmp_path)
     with pytest.raises(ValueError, match="s1_run.json:? .*Choose another `--output_dir`, or delete it"):
         check(read_recipe(recipe, overrides))
-
-
-def test_an_incomplete_checkpoint_is_skipped(tmp_path):
-    make_checkpoint(tmp_path, 2)
-    make_checkpoint(tmp_path, 10, state="{")
-    make_checkpoint(tmp_path, 12, state=None)
-    make_checkpoint(tmp_path, 14, optimizer="")
-    (tmp_path / "checkpoint-foo").mkdir()
-    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-2"

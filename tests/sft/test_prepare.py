@@ -58,7 +58,7 @@ def test_disk_of_a_run_is_weights_and_two_moments_a_checkpoint_and_the_result():
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["--dataset", "s1K"], "Set either `dataset` .* or `dataset_path` .*, not both"),
+        (["--dataset", "s1K", "--dataset_path", "x"], "Set either `dataset` .* or `dataset_path` .*, not both"),
         (
             ["--padding_token", "<nothing>"],
             "`padding_token` has to be a token .*, but '<nothing>' is not",

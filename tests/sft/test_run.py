@@ -18,7 +18,7 @@ from s1_hf import embedded, generate
 from s1_hf.cli import app
 from s1_hf.embedded.problems import extract_answer, held_out_sample
 from s1_hf.sft.checking import check
-from s1_hf.sft.journal import last_checkpoint
+from s1_hf.sft.checkpoints import find_checkpoints
 from s1_hf.sft.recipe import read_recipe
 from s1_hf.sft.run import Refused, train
 from s1_hf.sft.run import start as command
@@ -27,13 +27,13 @@ from s1_hf.sft.run import start as command
 def test_a_killed_run_resumes_and_ends_with_the_weights_of_an_unbroken_one(unbroken, tmp_path):
     folder = tmp_path / "run"
     process = start(arguments(folder, "--save_steps", "1"))
-    while last_checkpoint(folder) is None:
+    while find_checkpoints(folder, None).newest is None:
         assert process.poll() is None, process.communicate()[0][-3000:]
         time.sleep(0.02)
     process.kill()
     process.communicate()
     assert not (folder / "model.safetensors").exists()
-    begun_at = last_checkpoint(folder)
+    begun_at = find_checkpoints(folder, None).newest
     output = finish(start(arguments(folder)))
     assert f"Resuming from {begun_at}" in output
     assert largest_difference(weights(folder), weights(unbroken)) == 0

@@ -33,6 +33,8 @@ _NOT_HERE = {
     "eval_strategy": "is not supported: evaluate the saved model",
     "save_only_model": "would make resuming impossible; `--save_strategy no` saves only the final model",
     "resume_from_checkpoint": "is found in `output_dir` automatically",
+    "auto_find_batch_size": "would change the number of rows per step",
+    "logging_nan_inf_filter": "has nothing to filter: the run stops at a loss that is not finite",
 }
 
 
