@@ -3,8 +3,10 @@
 import json
 import shutil
 import time
+from pathlib import Path
 
 import pytest
+import torch
 
 pytest.importorskip("trl")
 pytest.importorskip("typer")
@@ -38,6 +40,48 @@ def test_a_killed_run_resumes_and_ends_with_the_weights_of_an_unbroken_one(unbro
     assert f"Resuming from {begun_at}" in output
     assert largest_difference(weights(folder), weights(unbroken)) == 0
     assert losses(folder) == losses(unbroken)
+
+
+@pytest.fixture
+def killed(unbroken, tmp_path) -> Path:
+    """The folder of the unbroken run, as if it had been killed before its result was written."""
+    folder = tmp_path / "run"
+    shutil.copytree(unbroken, folder, ignore=shutil.ignore_patterns("_lock*"))
+    (folder / "model.safetensors").unlink()
+    journal = json.loads((folder / "s1_run.json").read_text())
+    (folder / "s1_run.json").write_text(json.dumps(journal | {"finished": False}))
+    return folder
+
+
+def test_a_checkpoint_that_is_cut_off_is_named_and_the_one_before_it_taken(killed, unbroken, caplog):
+    file = killed / "checkpoint-6" / "optimizer.pt"
+    file.write_bytes(file.read_bytes()[:1000])
+    recipe, *overrides = arguments(killed)
+    command(recipe, overrides)
+    assert f"{killed / 'checkpoint-6'} is not whole: optimizer.pt is cut off" in caplog.text
+    assert f"Resuming from {killed / 'checkpoint-4'}" in caplog.text
+    assert (killed / "_incomplete-checkpoint-6" / "optimizer.pt").stat().st_size == 1000
+    assert largest_difference(weights(killed), weights(unbroken)) == 0
+
+
+def test_a_checkpoint_that_cannot_be_loaded_is_named(killed):
+    torch.save({}, killed / "checkpoint-6" / "optimizer.pt")
+    recipe, *overrides = arguments(killed)
+    with pytest.raises(Refused, match=r"checkpoint-6 cannot be resumed from: KeyError.*move it out of"):
+        command(recipe, overrides)
+
+
+def test_a_run_that_diverges_stops_and_keeps_its_last_good_checkpoint(tmp_path):
+    folder = tmp_path / "run"
+    fields = arguments(folder, "--save_steps", "1", "--learning_rate", "1e12", "--warmup_steps", "0")
+    done = CliRunner().invoke(app, ["sft", *fields])
+    said = " ".join(done.stderr.split())
+    assert done.exit_code == 2 and "Traceback" not in said
+    assert "Training stopped, because" in said and "was written before and is kept" in said, said
+    assert not (folder / "model.safetensors").exists()
+    assert not json.loads((folder / "s1_run.json").read_text())["finished"]
+    for checkpoint in folder.glob("checkpoint-*"):
+        assert all(tensor.isfinite().all() for tensor in weights(checkpoint).values())
 
 
 def test_two_processes_give_the_result_of_one(unbroken, tmp_path):

@@ -169,10 +169,17 @@ def disk_faults(folder: Path, needed: int) -> list[str]:
     if free >= needed:
         return []
     return [
-        f"The run writes up to {needed / 1e9:,.1f} GB (checkpoints and the final model), but {there} has "
-        f"{free / 1e9:,.1f} GB free. Choose another `--output_dir`, a smaller `--save_total_limit`, "
+        f"The run writes up to {_size(needed)} (checkpoints and the final model), but {there} has {_size(free)} free. "
+        "Choose another `--output_dir`, a smaller `--save_total_limit`, "
         "or `--save_strategy no` to save no checkpoints."
     ]
+
+
+def _size(number: int) -> str:
+    for unit, one in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= one:
+            return f"{number / one:,.1f} {unit}"
+    return f"{number} bytes"
 
 
 def refuse(faults: Sequence[str]) -> None:

@@ -48,7 +48,7 @@ def _optimizer(args: SFTConfig) -> Iterator[str]:
     except (ImportError, ValueError) as error:
         # Whatever else it wants, such as the model, it gets later.
         if "install" in str(error):
-            yield f"`optim: {args.optim}` needs a package that is not installed: {error}"
+            yield f"`optim: {args.optim.value}` needs a package that is not installed: {error}"
 
 
 def _reports(args: SFTConfig) -> Iterator[str]:

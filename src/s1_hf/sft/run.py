@@ -10,6 +10,7 @@ from typing import Any
 
 from accelerate.utils import gather_object
 from safetensors import SafetensorError
+from torch.distributed import DistError
 from trl import get_peft_config, get_quantization_config
 
 from s1_hf.engines.locking import exclusive
@@ -22,6 +23,12 @@ from s1_hf.sft.saving import save
 from s1_hf.sft.trainer import NotAsPlanned, NotFinite, RunMark, Trainer
 
 logger = logging.getLogger(__name__)
+
+
+_UNREACHABLE = (
+    "The processes do not reach each other: {}. They need the same main address and port, and a network interface that "
+    "the others see (NCCL_SOCKET_IFNAME or GLOO_SOCKET_IFNAME name it)."
+)
 
 
 class Refused(ValueError):
@@ -57,6 +64,8 @@ def start(source: str, overrides: Sequence[str], processes: int | None = None) -
                 return
             held.enter_context(exclusive(run.args.output_dir, run.args.process_index, gather_object))
             trainer = make_trainer(run)
+        except DistError as error:
+            raise Refused(_UNREACHABLE.format(str(error).splitlines()[0])) from error
         except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
             raise Refused(str(error)) from error
         try:
