@@ -1,5 +1,7 @@
 """What a run's folder remembers: when to resume, and when to refuse."""
 
+import json
+
 import pytest
 
 pytest.importorskip("trl")
@@ -9,6 +11,7 @@ from training_runs import arguments, begin
 
 from s1_hf import embedded
 from s1_hf.sft.checking import check
+from s1_hf.sft.checkpoints import find_checkpoints
 from s1_hf.sft.journal import Journal
 from s1_hf.sft.recipe import read_recipe
 
@@ -41,6 +44,20 @@ def test_a_run_without_a_checkpoint_starts_again_with_any_settings(tmp_path):
     recipe, *overrides = arguments(tmp_path)
     Journal(tmp_path).begin(read_recipe(recipe, overrides), {})
     assert check(read_recipe(recipe, [*overrides, "--seed", "1"])).checkpoint is None
+
+
+def test_the_checkpoints_of_a_run_bear_its_mark(unbroken):
+    run = json.loads((unbroken / "s1_run.json").read_text())["run"]
+    assert find_checkpoints(unbroken, run).newest == unbroken / "checkpoint-6"
+    with pytest.raises(ValueError, match="checkpoint-4 is of another run; checkpoint-6 is of another run"):
+        find_checkpoints(unbroken, "another")
+
+
+def test_a_run_that_resumes_keeps_its_mark_and_one_that_starts_again_gets_a_new_one(tmp_path):
+    recipe, *overrides = arguments(tmp_path)
+    journal, read = Journal(tmp_path), read_recipe(recipe, overrides)
+    first = journal.begin(read, {})
+    assert journal.begin(read, {}, resumes=True) == first != journal.begin(read, {})
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "checkpoint-8"])

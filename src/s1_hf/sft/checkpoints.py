@@ -213,7 +213,7 @@ def _missing_parts(folder: Path) -> Iterator[str]:
     """Of a state that FSDP has written in parts: `.metadata`, the last file, says where each part stands."""
     if not list(folder.glob("*.distcp")):
         return
-    from torch.distributed.checkpoint import FileSystemReader
+    from torch.distributed.checkpoint.filesystem import FileSystemReader
 
     name = folder.name
     if not (folder / ".metadata").exists():

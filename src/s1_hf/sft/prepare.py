@@ -76,6 +76,8 @@ def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Pr
         check_rows(dataset, written)
         rows = training_rows(dataset, tokenizer, thinking_format, args.dataset_num_proc)
     summary = _lengths(rows, args.max_length)
+    if data.allow_truncation and args.max_length:
+        rows = _with_loss(rows, args.max_length)
     seen = len(rows)
     if args.dataloader_drop_last:
         seen -= seen % (data.global_batch_size // args.gradient_accumulation_steps)
@@ -90,6 +92,16 @@ def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Pr
         logger.info("%s\n%s optimizer steps of %s rows", summary, f"{steps:,}", data.global_batch_size)
         logger.info("Row 0:\n%s", visible(show_mask(rows[0], tokenizer)))
     return Prepared(rows, tokenizer, thinking_format, asdict(describe_source(dataset)), steps)
+
+
+def _with_loss(rows: Dataset, max_length: int) -> Dataset:
+    """Of rows that are cut, those that keep a token with loss: the trainer would drop the others without a word."""
+    kept = rows.filter(lambda labels: any(i != IGNORED for i in labels[:max_length]), input_columns="labels")
+    if len(kept) < len(rows):
+        logger.warning(
+            "%s rows are left out, because their prompt alone fills `max_length`.", f"{len(rows) - len(kept):,}"
+        )
+    return kept
 
 
 def _lengths(rows: Dataset, max_length: int | None) -> LengthSummary:

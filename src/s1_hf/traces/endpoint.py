@@ -281,7 +281,8 @@ def _texts_of(content: Any) -> tuple[str, str]:
     """Mistral's models return a list of parts."""
     if not isinstance(content, list):
         return "", content or ""
-    thinking, answer = [], []
+    thinking: list[str] = []
+    answer: list[str] = []
     for part in content:
         if part.get("type") == "thinking":
             inner = part.get("thinking")
