@@ -154,6 +154,26 @@ def test_a_checkpoint_of_somebody_else_is_refused(tmp_path, fault):
         find_checkpoints(tmp_path, RUN)
 
 
+HOSTILE = [
+    b"", b"\xff\x00", b"[" * 99_999, b"{}", b"null", b'{"global_step": "\\u001b[31m"}', b"/etc", b"..", b"9" * 9,
+    b"\x02" + b"\0" * 7 + b"[]", b"\x09" + b"\0" * 7 + b'{"a": {}}', b'{"weight_map": {"a": "\\u0000"}}',
+    b'{"global_step": 4, "stateful_callbacks": 3}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["trainer_state.json", "model.safetensors", "latest", "model.safetensors.index.json"])
+@pytest.mark.parametrize("content", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_files_give_a_fault_or_a_refusal(tmp_path, name, content):
+    make_checkpoint(tmp_path, 2, RUN)
+    (make_checkpoint(tmp_path, 4, RUN) / name).write_bytes(content)
+    try:
+        found = find_checkpoints(tmp_path, RUN)
+    except ValueError as error:
+        assert "checkpoint-4" in str(error) and "\x1b" not in str(error)
+    else:
+        assert found.newest == tmp_path / "checkpoint-2" and len(found.broken) == 1
+
+
 @pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 def test_one_that_was_sharded_otherwise_is_refused(tmp_path):
     plain, parts = make_checkpoint(tmp_path, 2, RUN), write_in_parts(make_checkpoint(tmp_path, 4, RUN))

@@ -7,10 +7,10 @@ this run is refused.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import is_zipfile
@@ -18,7 +18,8 @@ from zipfile import is_zipfile
 from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from s1_hf.records import read_json
+from s1_hf.records import parse, read_json
+from s1_hf.visible import shortened
 
 if TYPE_CHECKING:
     from s1_hf.sft.trainer import Trainer
@@ -147,7 +148,7 @@ def _not_ours(path: Path, state: dict[str, Any] | None, run: str | None) -> str 
     if state is None:
         return None
     if state.get("global_step") != int(number):
-        return f"is of step {state.get('global_step')}"
+        return f"is of step {shortened(str(state.get('global_step')), 40)}"
     marks = state.get("stateful_callbacks")
     mark = marks.get(_MARK) if isinstance(marks, dict) else None
     if run is not None and mark != {"args": {"run": run}, "attributes": {}}:
@@ -168,13 +169,16 @@ def _damages(checkpoint: Path) -> Iterator[str]:
 
 
 def _missing_files(checkpoint: Path) -> Iterator[str]:
-    wanted = {"model.safetensors": _WEIGHTS, "optimizer.pt": ("optimizer*",), SCHEDULER_NAME: (SCHEDULER_NAME,)}
+    names = {path.name for path in checkpoint.iterdir()}
+    wanted = {"rng_state.pth": ("rng_state*.pth",)}
     if _kind(checkpoint) == "DeepSpeed":  # which keeps weights, optimizer and schedule together
         state = (checkpoint / _DEEPSPEED).read_text(encoding="utf-8", errors="replace").strip()
-        wanted = {f"DeepSpeed's {state}": (f"{state}/*.pt",)}
-    wanted["rng_state.pth"] = ("rng_state*.pth",)
+        if state not in names or not any((checkpoint / state).glob("*.pt")):
+            yield f"DeepSpeed's {shortened(state, 40)} is missing"
+    else:
+        wanted |= {"model.safetensors": _WEIGHTS, "optimizer.pt": ("optimizer*",), SCHEDULER_NAME: (SCHEDULER_NAME,)}
     for name, patterns in wanted.items():
-        if not any(next(checkpoint.glob(pattern), None) for pattern in patterns):
+        if not any(fnmatch(found, pattern) for found in names for pattern in patterns):
             yield f"{name} is missing"
 
 
@@ -202,11 +206,11 @@ def _safetensors_size(file: Path) -> int | None:
         if length > file.stat().st_size:
             return None
         try:
-            header = json.loads(stream.read(length))
+            header = parse(stream.read(length), "the header", strict=False)
             ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+            return 8 + length + int(max(ends, default=0))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             return None
-    return 8 + length + max(ends, default=0)
 
 
 def _missing_parts(folder: Path) -> Iterator[str]:
