@@ -215,6 +215,7 @@ def test_a_process_that_fails_gives_its_exit_code_and_no_traceback(child, code, 
     ],
 )
 @pytest.mark.parametrize("several", [False, True])
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
 def test_a_process_that_was_killed_is_spoken_for(number, said, several, monkeypatch, caplog):
     def fail(arguments):
         if several:

@@ -68,6 +68,9 @@ def value_faults(values: Mapping[str, Any]) -> list[str]:
             faults.append(f"`{name}` has to be at least 1, but is {values[name]}.")
     if not 0 < values["learning_rate"] < math.inf:
         faults.append(f"`learning_rate` has to be more than 0, but is {values['learning_rate']}.")
+    for name, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value) and name not in ("num_train_epochs", "learning_rate"):
+            faults.append(f"`{name}` has to be a finite number, but is {value}.")
     if values["merge_adapter"] and not values["use_peft"]:
         faults.append("`merge_adapter` needs an adapter: set `use_peft`.")
     return faults

@@ -64,6 +64,7 @@ def save(trainer: SFTTrainer, run: Run) -> None:
     if run.model_args.use_peft:
         _refuse_not_finite({name: weight for name, weight in weights.items() if "lora_" in name})
         model.save_pretrained(folder, state_dict=weights)
+        del weights  # of the base as well
         if run.data.merge_adapter:
             _save_merged(model.config, folder, run)
     else:
