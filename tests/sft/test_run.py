@@ -67,7 +67,7 @@ def test_a_checkpoint_that_is_cut_off_is_named_and_the_one_before_it_taken(kille
 def test_a_checkpoint_that_cannot_be_loaded_is_named(killed):
     torch.save({}, killed / "checkpoint-6" / "optimizer.pt")
     recipe, *overrides = arguments(killed)
-    with pytest.raises(Refused, match=r"checkpoint-6 cannot be resumed from: KeyError.*move it out of"):
+    with pytest.raises(Refused, match=r"checkpoint-6 cannot be resumed from: KeyError.*If it is damaged, move it out"):
         command(recipe, overrides)
 
 
@@ -107,6 +107,15 @@ def test_a_refused_run_says_why_without_a_traceback(tmp_path):
     with pytest.raises(Refused, match="(?s)^The run was not started:.*would be cut.*says 315"):
         command(recipe, overrides)
     assert not (tmp_path / "run").exists()
+
+
+def test_processes_that_do_not_reach_each_other_are_told_what_they_need(tmp_path, monkeypatch):
+    def fail(*args):
+        raise torch.distributed.DistNetworkError("no route\nto the host\n#0: frame")
+
+    monkeypatch.setattr("s1_hf.sft.run.check", fail)
+    with pytest.raises(Refused, match="do not reach each other: no route. They need .*NCCL_SOCKET_IFNAME"):
+        command("sft_embedded", [])
 
 
 def test_a_second_run_into_a_folder_is_refused_before_weights_are_read(hold, tmp_path, monkeypatch):

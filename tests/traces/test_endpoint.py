@@ -142,13 +142,15 @@ def test_an_error_with_status_200_is_tried_again_and_then_the_rows_error(server,
 
 
 def test_the_newer_name_of_the_limit_is_tried_where_it_is_asked_for(server):
-    """OpenAI's reasoning models."""
+    """By OpenAI's reasoning models; here of three requests at a time."""
     refusal = {"message": "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.", "code": "x"}
-    server.replies["q"] = [Reply(status=400, body=body(refusal)), Reply()]
-    traces = ask(server, "q", "other", max_new_tokens=7, concurrency=1)
-    assert [trace.error for trace in traces.values()] == [None, None]
-    assert [request.get("max_completion_tokens") for request in server.asked] == [None, 7, 7]
-    assert ["max_tokens" in request for request in server.asked] == [True, False, False]
+    for question in "abc":
+        server.replies[question] = [Reply(status=400, body=body(refusal)), Reply()]
+    server.barrier = threading.Barrier(3)
+    traces = ask(server, *"abc", max_new_tokens=7, concurrency=3)
+    assert [trace.error for trace in traces.values()] == [None] * 3
+    assert [request.get("max_completion_tokens") for request in server.asked] == [None] * 3 + [7] * 3
+    assert ["max_tokens" in request for request in server.asked] == [True] * 3 + [False] * 3
 
 
 @pytest.mark.parametrize("kind", ["code", "type"])

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.utils import gather_object
 from safetensors import SafetensorError
 from torch.distributed import DistError
@@ -82,13 +83,12 @@ def start(source: str, overrides: Sequence[str], processes: int | None = None) -
 
 
 def _not_finite(error: NotFinite, run: Run) -> str:
-    kept = find_checkpoints(Path(run.args.output_dir), None).newest
+    newest = find_checkpoints(Path(run.args.output_dir), None).newest
+    kept = f"{newest} was written before and is kept" if newest else "there is no checkpoint from before"
     return (
-        f"Training stopped, because {error}. Nothing of that is saved; "
-        f"{f'{kept} was written before and is kept' if kept else 'there is no checkpoint from before'}. A rerun with "
-        f"the same settings would come to the same: choose another `--output_dir` and a lower `learning_rate` (it is "
-        f"{run.args.learning_rate:g}), or bf16 instead of fp16. If it is the first step, look at the weights of "
-        f"{run.model_args.model_name_or_path} and at the rows."
+        f"Training stopped, because {error}. Nothing of that is saved; {kept}. A rerun would come to the same: choose "
+        f"another `--output_dir` and a lower `learning_rate` (it is {run.args.learning_rate:g}), or bf16 instead of "
+        f"fp16. If it is the first step, look at the weights of {run.model_args.model_name_or_path} and at the rows."
     )
 
 
@@ -128,11 +128,11 @@ def _run_trainer(trainer: Trainer, run: Run) -> Any:
     except NotAsPlanned as error:
         raise Refused(str(error)) from error
     except Exception as error:  # a damaged file lets any out
-        if run.checkpoint is None or trainer.has_begun:
+        if run.checkpoint is None or trainer.has_begun or isinstance(error, (torch.OutOfMemoryError, MemoryError)):
             raise
         raise Refused(
-            f"{run.checkpoint} cannot be resumed from: {type(error).__name__}: {error}. To resume from the checkpoint "
-            f"before it, or to start again if there is none, move it out of {run.args.output_dir}."
+            f"{run.checkpoint} cannot be resumed from: {type(error).__name__}: {error}. If it is damaged, move it out "
+            f"of {run.args.output_dir}: the run then resumes from the checkpoint before it, or starts again."
         ) from error
 
 

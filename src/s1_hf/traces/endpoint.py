@@ -156,7 +156,7 @@ class Endpoint:
         try:
             return self._client.chat.completions.create(model=self.model, messages=messages, **sent)
         except self._openai.BadRequestError as error:
-            if "max_tokens" not in self._sent or "max_completion_tokens" not in str(error):
+            if "max_tokens" not in sent or "max_completion_tokens" not in str(error):
                 raise
             # OpenAI's reasoning models know the limit by its newer name alone.
             self._sent = {_NEWER.get(name, name): value for name, value in self._sent.items()}
