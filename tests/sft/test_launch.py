@@ -164,9 +164,10 @@ def test_a_bad_recipe_starts_no_process(launched):
     assert launched == []
 
 
-def test_the_command_passes_on_machine_and_fields(launched):
+@pytest.mark.parametrize("recipe", [["sft"], ["--config", "sft"]])
+def test_the_command_passes_on_machine_and_fields(launched, recipe):
     done = CliRunner().invoke(
-        app, ["sft", "sft", "--machine", "1x8-h100", "--num_train_epochs", "1", "--bf16", "false"]
+        app, ["sft", *recipe, "--machine", "1x8-h100", "--num_train_epochs", "1", "--bf16", "false"]
     )
     assert done.exit_code == 0, done.output
     assert launched[0].training_script_args == ["sft", "--num_train_epochs", "1", "--bf16", "false"]

@@ -1,4 +1,4 @@
-"""`python -m s1_hf.sft`."""
+"""`python -m s1_hf.sft`, in the test's own process."""
 
 import sys
 
@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("trl")
 pytest.importorskip("datasets")
 
-from training_runs import arguments, start
+from training_runs import arguments
 
 from s1_hf.sft.__main__ import main
 
@@ -32,11 +32,3 @@ def test_a_command_without_a_recipe_that_exists_ends_with_exit_code_2(given, sai
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2 and f"Error: {said}" in caplog.text
-
-
-def test_a_refused_run_ends_with_exit_code_2_and_one_error_line():
-    """In a process of its own."""
-    process = start(["sft_nowhere"])
-    output, _ = process.communicate()
-    assert process.returncode == 2
-    assert "Error: There is no recipe 'sft_nowhere'" in output and "Traceback" not in output

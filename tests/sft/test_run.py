@@ -26,7 +26,7 @@ from s1_hf.sft.run import Refused, train
 from s1_hf.sft.run import start as command
 
 
-def test_a_killed_run_resumes_and_ends_with_the_weights_of_an_unbroken_one(unbroken, tmp_path):
+def test_a_killed_run_resumes_and_ends_with_the_weights_of_an_unbroken_one(unbroken, tmp_path, caplog):
     folder = tmp_path / "run"
     process = start(arguments(folder, "--save_steps", "1"))
     while find_checkpoints(folder, None).newest is None:
@@ -36,8 +36,9 @@ def test_a_killed_run_resumes_and_ends_with_the_weights_of_an_unbroken_one(unbro
     process.communicate()
     assert not (folder / "model.safetensors").exists()
     begun_at = find_checkpoints(folder, None).newest
-    output = finish(start(arguments(folder)))
-    assert f"Resuming from {begun_at}" in output
+    recipe, *overrides = arguments(folder)
+    command(recipe, overrides)
+    assert f"Resuming from {begun_at}" in caplog.text
     assert largest_difference(weights(folder), weights(unbroken)) == 0
     assert losses(folder) == losses(unbroken)
 

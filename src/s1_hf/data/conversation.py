@@ -116,9 +116,9 @@ def check_delimiters(tokenizer: PreTrainedTokenizerBase, format: str | Delimiter
         )
 
 
-def _split_tokens(tokenizer: PreTrainedTokenizerBase, format: str | Delimiters) -> dict[str, list[str]]:
+def _split_tokens(tokenizer: PreTrainedTokenizerBase, format: str | Delimiters) -> dict[str, list[str] | str]:
     """The format's tokens that this tokenizer splits, and into what."""
-    split = {}
+    split: dict[str, list[str] | str] = {}
     for token in _family(format).tokens:
         ids = tokenizer.encode(token, add_special_tokens=False)
         if len(ids) != 1 or ids[0] == tokenizer.unk_token_id:

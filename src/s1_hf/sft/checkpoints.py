@@ -170,7 +170,7 @@ def _damages(checkpoint: Path) -> Iterator[str]:
 
 def _missing_files(checkpoint: Path) -> Iterator[str]:
     names = {path.name for path in checkpoint.iterdir()}
-    wanted = {"rng_state.pth": ("rng_state*.pth",)}
+    wanted: dict[str, tuple[str, ...]] = {"rng_state.pth": ("rng_state*.pth",)}
     if _kind(checkpoint) == "DeepSpeed":  # which keeps weights, optimizer and schedule together
         state = (checkpoint / _DEEPSPEED).read_text(encoding="utf-8", errors="replace").strip()
         if state not in names or not any((checkpoint / state).glob("*.pt")):
