@@ -98,6 +98,7 @@ def test_two_machines_need_ranks_and_an_address(launched):
         ({"machine_rank": -1}, "`--machine-rank` has to be from 0 to 1 on 2x8-h100, but is -1"),
         ({"machine_rank": 2}, "`--machine-rank` has to be from 0 to 1 on 2x8-h100, but is 2"),
         ({"num_processes": 7}, "`--num-processes` has to be a multiple of the 2 machines of 2x8-h100, but is 7"),
+        ({"num_processes": 0}, "`--num-processes` has to be a multiple of the 2 machines of 2x8-h100, but is 0"),
         ({"num_processes": 32}, "needs 16 GPUs on each machine, but this one has 8. Choose `--num-processes`"),
         ({"main_process_port": 65536}, "`--main-process-port` has to be from 0 to 65535, but is 65536"),
         ({"main_process_ip": "no.such.machine.invalid"}, "`--main-process-ip` .* 'no.such.machine.invalid' is not"),
@@ -113,7 +114,7 @@ def test_numbers_that_cannot_be_are_refused(launched, numbers, said):
 @pytest.mark.parametrize("machine", ["1x8-h100", "1x1-h100"])
 def test_a_machine_without_gpus_is_refused_but_for_the_cpu_and_a_dry_run(launched, monkeypatch, machine):
     monkeypatch.setattr(module, "devices", lambda: 0)
-    with pytest.raises(ValueError, match="GPUs on each machine, but this one has 0. Choose another `--machine`, or"):
+    with pytest.raises(ValueError, match="GPUs on each machine, but this one has 0. Choose another `--machine` .`cpu`"):
         launch("sft", machine)
     assert launched == []
     launch("sft_embedded", "cpu")

@@ -68,17 +68,18 @@ def launch(
     command = ["--config_file", str(config)]
     content = read_yaml(config)
     check(content, {}, str(config), optional=PROCESSES, remedy="`accelerate config` writes such a file.")
-    machines, processes = content.get("num_machines", 1), num_processes or content.get("num_processes", 1)
+    machines, processes = content.get("num_machines", 1), content.get("num_processes", 1)
     if num_processes is not None:
+        processes = num_processes
         command += ["--num_processes", str(num_processes)]
+    _check_numbers(config.stem, machines, processes, machine_rank, main_process_ip, main_process_port)
     if read.values["dry_run"]:
         from s1_hf.sft.run import start
 
         # In this process, on behalf of all of them.
         start(recipe, overrides, data_parallel_ranks(processes, _parallelism(content.get("parallelism_config"))))
         return
-    _check_numbers(config.stem, machines, processes, machine_rank, main_process_ip, main_process_port)
-    if not content.get("use_cpu"):
+    if not content.get("use_cpu") and content.get("distributed_type") not in ("XLA", "TPU"):
         _check_gpus(config.stem, processes // machines)
     if machines > 1:
         slurm = _slurm(os.environ)
@@ -133,10 +134,10 @@ def _is_known(address: str) -> bool:
 def _check_gpus(name: str, wanted: int) -> None:
     found = devices()
     if found < wanted:
-        fewer = "`--num-processes` for fewer of them (with several machines, of all together), " if found else ""
+        fewer = "`--num-processes` for fewer of them (of all machines together), " if found else ""
         raise ValueError(
-            f"{name} needs {wanted} GPUs on each machine, but this one has {found}. Choose {fewer}another `--machine`, "
-            "or `--dry_run true` to make the checks alone."
+            f"{name} needs {wanted} GPUs on each machine, but this one has {found}. Choose {fewer}another `--machine` "
+            "(`cpu` needs none), or `--dry_run true` to make the checks alone."
         )
 
 
