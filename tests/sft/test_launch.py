@@ -229,9 +229,15 @@ def test_a_process_that_was_killed_is_spoken_for(number, said, several, monkeypa
     assert said in caplog.text and "rerun the same command to resume" in caplog.text
 
 
-def test_of_several_processes_the_first_that_failed_gives_the_exit_code(monkeypatch):
+def test_of_several_processes_the_one_that_failed_by_itself_gives_the_exit_code(monkeypatch):
+    """The others are then ended by the launcher."""
+
     def fail(arguments):
-        raise ChildFailedError("python", {3: ProcessFailure(local_rank=3, pid=1, exitcode=2, error_file="")})
+        codes = {0: -15, 3: 2, 4: -15}
+        failures = {
+            rank: ProcessFailure(local_rank=rank, pid=1, exitcode=code, error_file="") for rank, code in codes.items()
+        }
+        raise ChildFailedError("python", failures)
 
     monkeypatch.setattr(module, "launch_command", fail)
     monkeypatch.setattr(module, "devices", lambda: 8)

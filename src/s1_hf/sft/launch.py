@@ -158,7 +158,9 @@ def _run(arguments: list[str]) -> None:
     except subprocess.CalledProcessError as error:
         code = error.returncode
     except ChildFailedError as error:
-        code = error.get_first_failure()[1].exitcode
+        codes = [failure.exitcode for failure in error.failures.values()]
+        # The others are sent SIGTERM when one has failed.
+        code = next((code for code in codes if code != -signal.SIGTERM), codes[0])
         if code not in (_REFUSED, _INTERRUPTED):
             logger.error("%s", error)  # which process failed, and when
     if code == _INTERRUPTED:
