@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import shlex
 from dataclasses import fields
 from pathlib import Path
 
@@ -34,6 +35,22 @@ def test_files_that_a_page_names_exist(page):
     assert len(named) > (2 if page == "families.md" else 8)
     gone = [name for name in named if not any((root / name).exists() for root in (ROOT, ROOT / "src" / "s1_hf"))]
     assert gone == []
+
+
+def test_the_options_of_every_command_line_exist():
+    """But for commands that take any option; training's lines are run in tests/sft/test_launch_lines.py."""
+    pytest.importorskip("typer")
+    from typer.testing import CliRunner
+
+    from s1_hf.cli import app
+
+    found: dict[str, str] = {}
+    for page in [*PAGES, *sorted(ROOT.glob("recipes/*.yaml"))]:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"^[#\s]*(s1-hf [a-z].*)$", text, re.MULTILINE):
+            found[re.sub(r"  +\(.*\)$", "", line.split(" #")[0].split(" | ")[0].split(" && ")[0])] = page.name
+    asked = {line: CliRunner().invoke(app, [*shlex.split(line)[1:], "--help"]).exit_code for line in found}
+    assert {line: found[line] for line, code in asked.items() if code != 0} == {} and len(asked) > 30
 
 
 def test_every_rule_has_its_paragraph():

@@ -91,11 +91,12 @@ def read_json(file: str | Path, *, strict: bool = True) -> Any:
     return parse(read_text(file), str(file), strict=strict)
 
 
-def read_lines(file: str | Path, *, torn: bool = False) -> Iterator[tuple[str, Any]]:
+def read_lines(file: str | Path, *, torn: bool = False, strict: bool = True) -> Iterator[tuple[str, Any]]:
     """The values of a file of JSON lines, each with where it stands: `Line 3 of rows.jsonl`. Blank lines are left out.
 
     Args:
         torn (`bool`): leave out a last line without its end, which a killed process had begun to write.
+        strict (`bool`, defaults to `True`): see [`parse`].
 
     Raises:
         ValueError: a line is no plain JSON. OSError: the file cannot be read.
@@ -106,7 +107,7 @@ def read_lines(file: str | Path, *, torn: bool = False) -> Iterator[tuple[str, A
     for number, line in enumerate(lines, 1):
         if line.strip():
             where = f"Line {number} of {file}"
-            yield where, parse(line, where)
+            yield where, parse(line, where, strict=strict)
 
 
 def refuse_pipe(file: str | Path) -> None:

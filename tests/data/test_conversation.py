@@ -238,6 +238,16 @@ def test_a_delimiter_that_splits_is_named_with_its_parts(tokenizer):
         check_delimiters(tokenizer, "think")
 
 
+def test_no_format_is_advised_that_the_tokenizer_does_not_have_either(tokenizer):
+    """As those of Llama, Mistral and Gemma have none of them."""
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.unk_token = "<|im_start|>"
+    for name, other in (("s1", "think"), ("think", "s1")):
+        with pytest.raises(ValueError, match="of no other format either. Use two tokens .*`thinking_start`") as no:
+            check_delimiters(tokenizer, name)
+        assert f"Use format {other!r}" not in str(no.value)
+
+
 def test_a_delimiter_that_is_the_unknown_token_is_refused(tokenizer):
     tokenizer = copy.deepcopy(tokenizer)
     tokenizer.unk_token = "<|im_start|>"

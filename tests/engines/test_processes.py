@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from s1_hf.engines.processes import check_together, how_many, is_main
+from s1_hf.engines import processes
+from s1_hf.engines.processes import check_devices, check_together, how_many, is_main
 
 ASKED = "from s1_hf.engines.processes import how_many; print(how_many())"
 
@@ -41,3 +42,18 @@ def test_processes_that_know_nothing_of_each_other_are_refused(monkeypatch):
     check_together(2)
     with pytest.raises(ValueError, match="2 processes were launched, .* set ACCELERATE_USE_CPU=true"):
         check_together(1)
+
+
+def test_more_processes_on_a_machine_than_it_has_gpus_are_refused(monkeypatch):
+    """Of which torch says that a device ordinal is invalid."""
+    monkeypatch.setattr(processes, "devices", lambda: 4)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    check_devices()
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    with pytest.raises(ValueError, match="8 processes were launched on this machine, but it has 4 GPUs.*processes 4`"):
+        check_devices()
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    check_devices()
+    monkeypatch.setattr(processes, "devices", lambda: 0)
+    monkeypatch.delenv("ACCELERATE_USE_CPU")
+    check_devices()

@@ -1,9 +1,13 @@
 """Training of a tiny model, sharded or not; a module of its own, because spawned processes import it."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import torch
 import torch.distributed as dist
 from accelerate.utils import FullyShardedDataParallelPlugin
 from accelerate.utils.fsdp_utils import fsdp2_prepare_auto_wrap_policy
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
@@ -64,4 +68,56 @@ def sharded(rank: int, folder: str) -> None:
     if rank == 0:
         result = {"units": units, "held": held, "whole": whole, "losses": mean / RANKS, "weights": weights}
         torch.save(result, f"{folder}/result.pt")
+    save_merged(rank, mesh, Path(folder))
     dist.destroy_process_group()
+
+
+class Killed(Exception):
+    """In the place of a kill."""
+
+
+def save_merged(rank: int, mesh, folder: Path) -> None:
+    """Save an adapter of a sharded model, merged, after kills of the main process at several points of it."""
+    from peft import LoraConfig, get_peft_model
+
+    from s1_hf import embedded
+    from s1_hf.sft import saving
+
+    base, tokenizer = embedded.load_base()
+    model = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.05, generator=torch.Generator().manual_seed(0))
+    for layer in model.base_model.model.model.layers:
+        fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    args = SimpleNamespace(output_dir=str(folder / "lora"), should_save=rank == 0, world_size=RANKS, seed=0)
+    args.per_device_train_batch_size = args.gradient_accumulation_steps = 1
+    trainer = SimpleNamespace(
+        args=args, model=model, save_state=lambda: None, state=SimpleNamespace(log_history=[], global_step=1),
+        accelerator=SimpleNamespace(get_state_dict=lambda model: get_model_state_dict(model, options=options)),
+    )  # fmt: skip
+    run = SimpleNamespace(
+        model_args=SimpleNamespace(use_peft=True, model_name_or_path=str(embedded.BASE_PATH)),
+        data=SimpleNamespace(merge_adapter=True, save_dtype="float32"),
+        prepared=SimpleNamespace(
+            tokenizer=tokenizer, source={}, rows=[1], thinking_format=SimpleNamespace(start_text="a", close_text="b")
+        ),
+        recipe=SimpleNamespace(path=Path("x.yaml"), given={}),
+    )
+    for place, name in ((saving, "_save_merged"), (saving, "_save_model"), (saving.AutoConfig, "from_pretrained")):
+        kept = getattr(place, name)
+        setattr(place, name, _killed)
+        try:
+            saving.save(trainer, run)
+            assert rank != 0
+        except Killed:
+            assert rank == 0
+        setattr(place, name, kept)
+    saving.save(trainer, run)
+
+
+def _killed(*args, **kwargs):
+    raise Killed

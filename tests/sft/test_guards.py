@@ -92,6 +92,15 @@ def test_a_disk_that_is_too_small_is_refused(tmp_path, monkeypatch):
     assert f"6.0 GB (checkpoints and the final model), but {tmp_path} has 5.0 GB free" in fault
 
 
+@pytest.mark.parametrize(
+    ("free", "said"),
+    [(0, "0 bytes"), (999, "999 bytes"), (40_000, "40.0 kB"), (5 * 10**6, "5.0 MB"), (2 * 10**12, "2,000.0 GB")],
+)
+def test_little_space_is_told_in_small_units(tmp_path, monkeypatch, free, said):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 5, free))
+    assert f"has {said} free" in guards.disk_faults(tmp_path, 10**15)[0]
+
+
 GOOD = {
     "num_train_epochs": 5, "max_steps": -1, "global_batch_size": 16, "per_device_train_batch_size": 1,
     "max_length": None, "learning_rate": 1e-5, "merge_adapter": False, "use_peft": False,
@@ -110,6 +119,9 @@ GOOD = {
         {"max_length": -5},
         {"learning_rate": float("nan")},
         {"learning_rate": -1.0},
+        {"learning_rate": float("inf")},
+        {"weight_decay": float("nan")},
+        {"max_grad_norm": float("inf")},
         {"merge_adapter": True},
     ],
     ids=str,
@@ -140,6 +152,8 @@ def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
         "packing",
         "pad_token",
         "eval_strategy",
+        "auto_find_batch_size",
+        "logging_nan_inf_filter",
     ],
 )
 def test_fields_that_would_do_something_else_are_refused(field):

@@ -1,15 +1,18 @@
 """What a run's folder remembers: when to resume, and when to refuse."""
 
+import json
+
 import pytest
 
 pytest.importorskip("trl")
 pytest.importorskip("datasets")
 
-from training_runs import arguments, begin, make_checkpoint
+from training_runs import arguments, begin
 
 from s1_hf import embedded
 from s1_hf.sft.checking import check
-from s1_hf.sft.journal import Journal, last_checkpoint
+from s1_hf.sft.checkpoints import find_checkpoints
+from s1_hf.sft.journal import Journal
 from s1_hf.sft.recipe import read_recipe
 
 
@@ -43,6 +46,20 @@ def test_a_run_without_a_checkpoint_starts_again_with_any_settings(tmp_path):
     assert check(read_recipe(recipe, [*overrides, "--seed", "1"])).checkpoint is None
 
 
+def test_the_checkpoints_of_a_run_bear_its_mark(unbroken):
+    run = json.loads((unbroken / "s1_run.json").read_text())["run"]
+    assert find_checkpoints(unbroken, run).newest == unbroken / "checkpoint-6"
+    with pytest.raises(ValueError, match="checkpoint-4 is of another run; checkpoint-6 is of another run"):
+        find_checkpoints(unbroken, "another")
+
+
+def test_a_run_that_resumes_keeps_its_mark_and_one_that_starts_again_gets_a_new_one(tmp_path):
+    recipe, *overrides = arguments(tmp_path)
+    journal, read = Journal(tmp_path), read_recipe(recipe, overrides)
+    first = journal.begin(read, {})
+    assert journal.begin(read, {}, resumes=True) == first != journal.begin(read, {})
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "checkpoint-8"])
 def test_a_folder_with_a_foreign_model_is_refused(tmp_path, name):
     (tmp_path / name).mkdir() if name.startswith("checkpoint") else (tmp_path / name).write_text("")
@@ -59,12 +76,3 @@ def test_a_broken_journal_is_named(tmp_path, content):
     recipe, *overrides = arguments(tmp_path)
     with pytest.raises(ValueError, match="s1_run.json:? .*Choose another `--output_dir`, or delete it"):
         check(read_recipe(recipe, overrides))
-
-
-def test_an_incomplete_checkpoint_is_skipped(tmp_path):
-    make_checkpoint(tmp_path, 2)
-    make_checkpoint(tmp_path, 10, state="{")
-    make_checkpoint(tmp_path, 12, state=None)
-    make_checkpoint(tmp_path, 14, optimizer="")
-    (tmp_path / "checkpoint-foo").mkdir()
-    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-2"

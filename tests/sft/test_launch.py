@@ -51,7 +51,7 @@ def test_machine_is_known_to_accelerate_and_says_what_it_needs(name):
 def test_machine_builds_the_fsdp_plugin_it_means(name):
     """The environment set by `accelerate launch`, and what the processes read from it."""
     content = yaml.safe_load(find_machine(name).read_text())
-    arguments = ["--config_file", str(find_machine(name)), "--main_process_ip", "10.0.0.1"]
+    arguments = ["--config_file", str(find_machine(name)), "--machine_rank", "0", "--main_process_ip", "10.0.0.1"]
     with socket.create_server(("127.0.0.1", 0)) as server:  # accelerate refuses a port that is in use
         port = server.getsockname()[1]
     arguments += ["--main_process_port", str(port), "-m", "s1_hf.sft", "sft"]
@@ -72,6 +72,7 @@ def launched(monkeypatch) -> list:
     """The arguments that accelerate's launcher was called with; nothing is launched."""
     calls: list = []
     monkeypatch.setattr(module, "launch_command", calls.append)
+    monkeypatch.setattr(module, "devices", lambda: 8)
     for name in ("SLURM_NODEID", "SLURM_JOB_NODELIST"):
         monkeypatch.delenv(name, raising=False)
     return calls
@@ -93,11 +94,49 @@ def test_two_machines_need_ranks_and_an_address(launched):
     assert (args.machine_rank, args.main_process_ip, args.main_process_port) == (1, "10.0.0.1", 29500)
 
 
-@pytest.mark.parametrize("rank", [-1, 2])
-def test_a_rank_out_of_range_is_refused(launched, rank):
-    with pytest.raises(ValueError, match=f"`--machine-rank` has to be from 0 to 1 on 2x8-h100, but is {rank}"):
-        launch("sft", "2x8-h100", machine_rank=rank, main_process_ip="10.0.0.1")
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"machine_rank": -1}, "`--machine-rank` has to be from 0 to 1 on 2x8-h100, but is -1"),
+        ({"machine_rank": 2}, "`--machine-rank` has to be from 0 to 1 on 2x8-h100, but is 2"),
+        ({"num_processes": 7}, "`--num-processes` has to be a multiple of the 2 machines of 2x8-h100, but is 7"),
+        ({"num_processes": 0}, "`--num-processes` has to be a multiple of the 2 machines of 2x8-h100, but is 0"),
+        ({"num_processes": 32}, "needs 16 GPUs on each machine, but this one has 8. Choose `--num-processes`"),
+        ({"main_process_port": 65536}, "`--main-process-port` has to be from 0 to 65535, but is 65536"),
+        ({"main_process_ip": "no.such.machine.invalid"}, "`--main-process-ip` .* 'no.such.machine.invalid' is not"),
+    ],
+    ids=str,
+)
+def test_numbers_that_cannot_be_are_refused(launched, numbers, said):
+    with pytest.raises(ValueError, match=said):
+        launch("sft", "2x8-h100", **{"machine_rank": 0, "main_process_ip": "10.0.0.1"} | numbers)
     assert launched == []
+
+
+@pytest.mark.parametrize("machine", ["1x8-h100", "1x1-h100"])
+def test_a_machine_without_gpus_is_refused_but_for_the_cpu_and_a_dry_run(launched, monkeypatch, machine):
+    monkeypatch.setattr(module, "devices", lambda: 0)
+    with pytest.raises(ValueError, match="GPUs on each machine, but this one has 0. Choose another `--machine` .`cpu`"):
+        launch("sft", machine)
+    assert launched == []
+    launch("sft_embedded", "cpu")
+    assert len(launched) == 1
+
+
+def test_fewer_processes_and_a_port_are_passed_on_one_machine_too(launched):
+    CliRunner().invoke(app, ["sft", "sft", "--machine", "1x8-h100", "--num_processes", "4", "--main_process_port", "0"])
+    (args,) = launched
+    assert (args.num_processes, args.main_process_port, args.training_script_args) == (4, 0, ["sft"])
+
+
+def test_ranks_that_share_their_rows_are_not_counted_in_a_dry_run(launched, tmp_path):
+    content = yaml.safe_load(find_machine("1x8-h200").read_text())
+    content["parallelism_config"] = {"parallelism_config_cp_size": 4, "parallelism_config_tp_size": 1}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    fields = ["--dry_run", "true", "--output_dir", str(tmp_path / "run")]
+    launch("sft_embedded", str(tmp_path / "mine.yaml"), [*fields, "--per_device_train_batch_size", "8"])
+    with pytest.raises(Refused, match="16 x 2 processes = 32"):
+        launch("sft_embedded", str(tmp_path / "mine.yaml"), fields)
 
 
 def test_a_dry_run_stays_in_this_process_and_checks_for_the_machines_processes(launched, tmp_path):
@@ -128,9 +167,10 @@ def test_a_bad_recipe_starts_no_process(launched):
     assert launched == []
 
 
-def test_the_command_passes_on_machine_and_fields(launched):
+@pytest.mark.parametrize("recipe", [["sft"], ["--config", "sft"]])
+def test_the_command_passes_on_machine_and_fields(launched, recipe):
     done = CliRunner().invoke(
-        app, ["sft", "sft", "--machine", "1x8-h100", "--num_train_epochs", "1", "--bf16", "false"]
+        app, ["sft", *recipe, "--machine", "1x8-h100", "--num_train_epochs", "1", "--bf16", "false"]
     )
     assert done.exit_code == 0, done.output
     assert launched[0].training_script_args == ["sft", "--num_train_epochs", "1", "--bf16", "false"]
@@ -143,6 +183,11 @@ def test_the_command_passes_on_machine_and_fields(launched):
         (["sft", "sft_embedded", "--machine", "moon"], "There is no machine 'moon'"),
         (["sft", "sft_embedded", "--machine-rank", "1"], "need `--machine`"),
         (["sft", "sft_embedded", "--max_length", "x"], "invalid int value: 'x'"),
+        (["sft"], "A recipe has to come first"),
+        (["sft", "--learning_rate", "1"], "A recipe has to come first"),
+        (["sft", "sft", "--config", "sft"], "also has 'sft'"),
+        (["sft", "sft", "--num_machines", "2"], "`num_machines` (is no field: give it to `s1-hf sft ... --machine`"),
+        (["sft", "sft", "--dataset_name", "x"], "`dataset_name` (is a field of `trl sft`: set `dataset` to one of"),
     ],
 )
 def test_an_impossible_command_says_why(arguments, message, launched):
@@ -164,11 +209,40 @@ def test_a_process_that_fails_gives_its_exit_code_and_no_traceback(child, code, 
     assert ("Interrupted. What is finished is kept" in done.stderr) is (code == 130)
 
 
-def test_of_several_processes_the_first_that_failed_gives_the_exit_code(monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (9, "was ended by SIGKILL, which is what the system does when the host's memory is used up"),
+        (15, "was ended by SIGTERM, as a scheduler does"),
+        (11, "was ended by SIGSEGV, a crash in a library"),
+        (200, "was ended by signal 200"),
+    ],
+)
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+def test_a_process_that_was_killed_is_spoken_for(number, said, several, monkeypatch, caplog):
     def fail(arguments):
-        raise ChildFailedError("python", {3: ProcessFailure(local_rank=3, pid=1, exitcode=2, error_file="")})
+        if several:
+            raise ChildFailedError("python", {3: ProcessFailure(local_rank=3, pid=1, exitcode=-number, error_file="")})
+        raise subprocess.CalledProcessError(-number, "python")
 
     monkeypatch.setattr(module, "launch_command", fail)
+    assert CliRunner().invoke(app, ["sft", "sft_embedded", "--machine", "cpu"]).exit_code == 128 + number
+    assert said in caplog.text and "rerun the same command to resume" in caplog.text
+
+
+def test_of_several_processes_the_one_that_failed_by_itself_gives_the_exit_code(monkeypatch):
+    """The others are then ended by the launcher."""
+
+    def fail(arguments):
+        codes = {0: -15, 3: 2, 4: -15}
+        failures = {
+            rank: ProcessFailure(local_rank=rank, pid=1, exitcode=code, error_file="") for rank, code in codes.items()
+        }
+        raise ChildFailedError("python", failures)
+
+    monkeypatch.setattr(module, "launch_command", fail)
+    monkeypatch.setattr(module, "devices", lambda: 8)
     assert CliRunner().invoke(app, ["sft", "sft", "--machine", "1x8-h200"]).exit_code == 2
 
 

@@ -32,6 +32,21 @@ def test_cut_rows_are_trained_on_if_requested(tmp_path):
     assert run.args.max_length == 300
 
 
+def test_rows_whose_prompt_alone_fills_the_length_are_left_out_and_counted(tmp_path, caplog):
+    """The trainer would drop them without a word, and take fewer steps than planned."""
+    recipe, *overrides = arguments(tmp_path / "run", "--max_length", "64", "--allow_truncation", "true")
+    overrides += ["--max_steps", "-1", "--num_train_epochs", "1"]
+    prepared = check(read_recipe(recipe, overrides)).prepared
+    assert 0 < len(prepared.rows) < 1000 and prepared.steps == -(-len(prepared.rows) // 16)
+    assert f"{1000 - len(prepared.rows)} rows are left out, because their prompt alone" in caplog.text
+
+
+def test_rows_that_the_trainer_drops_at_the_end_of_an_epoch_take_no_step(tmp_path):
+    recipe, *overrides = arguments(tmp_path / "run", "--max_steps", "-1", "--num_train_epochs", "2")
+    assert check(read_recipe(recipe, overrides)).prepared.steps == 126
+    assert check(read_recipe(recipe, [*overrides, "--dataloader_drop_last", "true"])).prepared.steps == 124
+
+
 def test_disk_of_a_run_is_weights_and_two_moments_a_checkpoint_and_the_result():
     config = Qwen2Config(
         vocab_size=100, hidden_size=8, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
@@ -58,7 +73,7 @@ def test_disk_of_a_run_is_weights_and_two_moments_a_checkpoint_and_the_result():
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["--dataset", "s1K"], "Set either `dataset` .* or `dataset_path` .*, not both"),
+        (["--dataset", "s1K", "--dataset_path", "x"], "Set either `dataset` .* or `dataset_path` .*, not both"),
         (
             ["--padding_token", "<nothing>"],
             "`padding_token` has to be a token .*, but '<nothing>' is not",

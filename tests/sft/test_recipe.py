@@ -7,7 +7,7 @@ pytest.importorskip("trl")
 
 from s1_hf.finding import RECIPES
 from s1_hf.sft.launch import MACHINES, find_machine
-from s1_hf.sft.recipe import read_recipe
+from s1_hf.sft.recipe import read_recipe, recipe_and_fields
 
 NAMES = sorted(path.stem for path in RECIPES.glob("sft*.yaml"))
 
@@ -91,6 +91,31 @@ def test_none_on_the_command_line_is_none():
     assert recipe.values["dataset_path"] is None and recipe.values["expected_steps"] is None
 
 
+def test_data_on_the_command_line_take_the_place_of_the_recipes():
+    own = read_recipe("sft_7b", ["--dataset_path", "mine.jsonl"])
+    assert [own.values[name] for name in ("dataset", "dataset_path", "dataset_traces")] == [None, "mine.jsonl", None]
+    assert own.given["dataset"] is None and own.given["dataset_path"] == "mine.jsonl"
+    hub = read_recipe("sft_embedded", ["--dataset=s1K-1.1", "--dataset_traces", "gemini"]).values
+    assert [hub[name] for name in ("dataset", "dataset_path", "dataset_traces")] == ["s1K-1.1", None, "gemini"]
+    assert read_recipe("sft_7b", ["--dataset", "s1K"]).values["dataset_traces"] is None  # it has one trace a question
+    assert read_recipe("sft_7b", ["--dataset_traces", "gemini"]).values["dataset"] == "s1K-1.1"
+    assert read_recipe("sft_7b", ["--dataset_path", "none"]).values["dataset"] == "s1K-1.1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["sft", "--seed", "1"], ("sft", ["--seed", "1"])),
+        (["--config", "sft", "--seed", "1"], ("sft", ["--seed", "1"])),
+        (["--seed", "1", "--config=sft"], ("sft", ["--seed", "1"])),
+        (["--seed", "1"], (None, ["--seed", "1"])),
+        ([], (None, [])),
+    ],
+)
+def test_a_recipe_comes_first_or_by_trls_own_option(arguments, found):
+    assert recipe_and_fields(arguments) == found
+
+
 def test_a_file_that_is_not_text_is_named(tmp_path):
     (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match="mine.yaml has to be text in UTF-8"):
@@ -130,6 +155,8 @@ def test_a_bad_file_is_refused(content, message, tmp_path):
     [
         (["--sed", "3"], r"Unknown fields in the command line: `sed` \(did you mean `seed`\?\)"),
         (["--learning", "3"], "Unknown fields in the command line"),
+        (["--num_processes", "4"], "`num_processes` .is no field: give it to .* before its `-m s1_hf.sft`"),
+        (["--dataset_name", "x"], "`dataset_name` .is a field of `trl sft`: set `dataset`"),
         (["loud"], "the command line also has 'loud'"),
         (["--bf16", "maybe"], "could not be read"),
     ],

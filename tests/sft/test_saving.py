@@ -4,6 +4,7 @@ import json
 import shutil
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,9 +19,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from s1_hf import ThinkingFormat, embedded, generate
 from s1_hf.forcing.families import SIGN
+from s1_hf.sft import saving
 from s1_hf.sft.checking import check
 from s1_hf.sft.recipe import read_recipe
 from s1_hf.sft.run import train
+from s1_hf.sft.trainer import NotFinite
 
 
 def unsigned(model: Path, folder: Path) -> Path:
@@ -93,6 +96,39 @@ def with_adapter(tmp_path_factory):
     overrides += ["--max_steps", "4", "--expected_steps", "none", "--save_strategy", "no", "--save_dtype", "float32"]
     train(check(read_recipe("sft_embedded", [*overrides, "--output_dir", str(folder)])))
     return folder
+
+
+def test_a_run_that_was_killed_while_its_adapter_was_merged_is_finished_by_a_rerun(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    lora = ["--use_peft", "true", "--lora_r", "2", "--lora_target_modules", "all-linear", "--merge_adapter", "true"]
+    recipe, *overrides = arguments(folder, "--max_steps", "1", "--save_steps", "1", *lora)
+
+    def kill(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(saving, "_save_model", kill)
+        train(check(read_recipe(recipe, overrides)))
+    assert not (folder / "merged" / "config.json").exists()
+    train(check(read_recipe(recipe, overrides)))
+    assert json.loads((folder / "s1_run.json").read_text())["finished"]
+    assert weights(folder / "merged").keys() == weights(embedded.BASE_PATH).keys()
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "said"),
+    [
+        (float("nan"), "float32", "1 weights are not finite at its end, such as model.norm.weight"),
+        (1e6, "float16", "1 weights are too large for `save_dtype` float16, such as model.norm.weight"),
+    ],
+)
+def test_weights_that_are_not_finite_are_not_saved(tmp_path, value, dtype, said):
+    model, _ = embedded.load_base()
+    model.model.norm.weight.data[0] = value
+    run = SimpleNamespace(data=SimpleNamespace(save_dtype=dtype))
+    with pytest.raises(NotFinite, match=said):
+        saving._save_model(model, model.state_dict(), tmp_path / "result", run)
+    assert not (tmp_path / "result").exists()
 
 
 @torch.no_grad()

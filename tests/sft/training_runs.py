@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from s1_hf.sft.checking import check
 from s1_hf.sft.journal import Journal
 from s1_hf.sft.recipe import read_recipe
+from s1_hf.sft.trainer import RunMark
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
 
@@ -49,14 +50,18 @@ def largest_difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tens
 def begin(folder: Path, recipe: str, overrides: list[str]) -> Journal:
     """Start a run, and leave it as if killed after its first checkpoint."""
     journal = Journal(folder)
-    journal.begin(read_recipe(recipe, overrides), check(read_recipe(recipe, overrides)).prepared.source)
-    make_checkpoint(folder, 2)
+    run = journal.begin(read_recipe(recipe, overrides), check(read_recipe(recipe, overrides)).prepared.source)
+    make_checkpoint(folder, 2, run)
     return journal
 
 
-def make_checkpoint(folder: Path, step: int, state: str | None = "{}", optimizer: str = "optimizer.pt") -> None:
+def make_checkpoint(folder: Path, step: int, run: str) -> Path:
+    """The files of a checkpoint, with next to nothing in them."""
     checkpoint = folder / f"checkpoint-{step}"
-    checkpoint.mkdir()
-    for name, content in (("trainer_state.json", state), ("scheduler.pt", ""), (optimizer, "")):
-        if content is not None and name:
-            (checkpoint / name).write_text(content)
+    checkpoint.mkdir(parents=True)
+    save_file({"weight": torch.zeros(3)}, checkpoint / "model.safetensors")
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        torch.save({"state": torch.zeros(3)}, checkpoint / name)
+    marks = {"RunMark": RunMark(run).state()}
+    (checkpoint / "trainer_state.json").write_text(json.dumps({"global_step": step, "stateful_callbacks": marks}))
+    return checkpoint

@@ -21,6 +21,7 @@ class Reply:
     body: bytes | None = None
     finish_reason: str = "stop"
     usage: dict[str, Any] | None = None
+    choice: dict[str, Any] = field(default_factory=dict)  # beside the message
     wait_s: float = 0.0
     drop: bool = False  # the connection, without a reply
 
@@ -30,6 +31,7 @@ class Reply:
         if self.status != 200:
             return json.dumps({"error": {"message": "so it is told"}}).encode()
         choice = {"index": 0, "finish_reason": self.finish_reason, "message": {"role": "assistant", **self.message}}
+        choice |= self.choice
         reply = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
         return json.dumps(reply | {"usage": self.usage}).encode()
 

@@ -70,6 +70,18 @@ def test_errors_are_told_with_what_asks_again(server, tmp_path):
     assert "Error" not in run("traces", *asked, "--retry-errors")[1]
 
 
+def test_nothing_but_errors_is_no_success(server, tmp_path):
+    from endpoints import Reply
+
+    server.replies["a"] = server.replies["b"] = [Reply(status=400)]
+    (tmp_path / "pool.jsonl").write_text('{"question": "a", "solution": "1"}\n{"question": "b", "solution": "1"}\n')
+    asked = ("--input", tmp_path / "pool.jsonl", "--endpoint", server.url, "m", "--max-retries", 0)
+    for name, more in (("out", ()), ("hard", ("--solved-as", "m"))):
+        code, said = run("traces", *asked, "--output-dir", tmp_path / name, *more)
+        assert code == 1, said
+        assert "Written to" in said
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from typing import Any
 
@@ -64,6 +66,122 @@ def test_a_tokenizer_counts_what_the_endpoint_does_not(server):
 
     trace = read(server, Reply({"reasoning": "12345", "content": "123"}), tokenizer=str(embedded.MODEL_PATH))
     assert (trace.thinking_tokens, trace.answer_tokens) == (5, 3)  # a digit is a token
+
+
+def usage_of(thinking: int, answer: int) -> dict[str, Any]:
+    usage: dict[str, Any] = {"prompt_tokens": 9, "completion_tokens": thinking + answer, "total_tokens": 99}
+    return usage | {"completion_tokens_details": {"reasoning_tokens": thinking}}
+
+
+OPENROUTER = [{"type": "reasoning.text", "text": "One, "}, {"type": "reasoning.summary", "summary": "two."}]
+PARTS = [
+    {"type": "thinking", "thinking": [{"type": "text", "text": "One, "}, {"type": "text", "text": "two."}]},
+    {"type": "text", "text": "Answer: "},
+    {"type": "text", "text": "2"},
+]
+TAGGED = "<think>\nOne, two.\n</think>\n\nAnswer: 2"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"reasoning": None, "reasoning_details": OPENROUTER, "content": "Answer: 2"},
+        {
+            "reasoning": None,
+            "reasoning_details": [*OPENROUTER, {"type": "reasoning.encrypted", "data": "x"}],
+            "content": "Answer: 2",
+        },
+        {"content": PARTS},
+        {"content": [{"type": "thinking", "thinking": "One, two."}, *PARTS[1:]]},
+        {"reasoning_content": "One, two.", "content": TAGGED},
+        {"reasoning": "\nOne, two.", "content": TAGGED},
+        {"reasoning_content": "", "content": TAGGED},
+    ],
+    ids=["details", "encrypted", "parts", "part of text", "repeated", "repeated otherwise", "empty"],
+)
+def test_thinking_is_found_wherever_a_server_puts_it(server, message):
+    trace = read(server, Reply(message, usage=usage_of(7, 5)))
+    assert trace == Trace("One, two.", "Answer: 2", 7, 5, "natural")
+
+
+def test_tags_in_an_answer_that_repeat_no_thinking_are_the_models_own_words(server):
+    trace = read(server, Reply({"reasoning": "One.", "content": "<think>two</think> is a tag."}))
+    assert (trace.thinking, trace.attempt) == ("One.", "<think>two</think> is a tag.")
+
+
+def test_thinking_that_is_counted_and_not_shown_is_told_once(server, caplog):
+    server.replies["q"] = [Reply({"content": "Answer: 2", "reasoning": None}, usage=usage_of(12, 5))]
+    server.replies["r"] = server.replies["q"]
+    traces = ask(server, "q", "r")
+    assert traces["q"] == traces["r"] == Trace("", "Answer: 2", 12, 5, "natural")
+    assert caplog.text.count("counts tokens of thinking, but does not show them") == 1
+
+
+def body(error: Any) -> bytes:
+    return json.dumps({"error": error}).encode()
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (Reply(body=body({"message": "upstream is gone", "code": 502})), "InternalServerError: .*upstream is gone"),
+        (Reply(body=body({"message": "slow down", "code": "429"})), "RateLimitError: .*slow down"),
+        (Reply(body=body({"message": "what?", "code": "odd"})), "InternalServerError: .*what?"),
+        (Reply(body=body("no model is loaded")), "InternalServerError: .*no model is loaded"),
+        (
+            Reply({"content": "Ans"}, finish_reason="error", choice={"error": {"message": "it broke", "code": 503}}),
+            "InternalServerError: .*it broke",
+        ),
+        (Reply({"content": "Ans"}, finish_reason="error"), "InternalServerError: Error code: 502"),
+    ],
+)
+def test_an_error_with_status_200_is_tried_again_and_then_the_rows_error(server, reply, said):
+    server.replies["q"] = [reply, Reply()]
+    assert ask(server, "q", max_retries=1)["q"].attempt == "Answer: 1"
+    assert re.match(said, str(read(server, reply).error))
+
+
+def test_the_newer_name_of_the_limit_is_tried_where_it_is_asked_for(server):
+    """By OpenAI's reasoning models; here of three requests at a time."""
+    refusal = {"message": "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.", "code": "x"}
+    for question in "abc":
+        server.replies[question] = [Reply(status=400, body=body(refusal)), Reply()]
+    server.barrier = threading.Barrier(3)
+    traces = ask(server, *"abc", max_new_tokens=7, concurrency=3)
+    assert [trace.error for trace in traces.values()] == [None] * 3
+    assert [request.get("max_completion_tokens") for request in server.asked] == [None] * 3 + [7] * 3
+    assert ["max_tokens" in request for request in server.asked] == [True] * 3 + [False] * 3
+
+
+@pytest.mark.parametrize("kind", ["code", "type"])
+def test_an_empty_account_ends_the_run_and_is_not_tried_again(server, kind):
+    said = {"message": "You exceeded your current quota", kind: "insufficient_quota"}
+    server.replies["q"] = [Reply(status=429, body=body(said))]
+    with pytest.raises(ConnectionError, match="refuses 'm'.*You exceeded your current quota.*What is finished is kept"):
+        ask(server, "q", max_retries=3)
+    assert server.questions == ["q"]
+
+
+def test_the_same_error_ten_times_in_a_row_ends_the_run_which_can_be_resumed(server, tmp_path):
+    for question in range(30):
+        server.replies[str(question)] = [Reply(status=403)] if question >= 5 else [Reply()]
+    pool = Dataset.from_dict({"question": [str(i) for i in range(30)]})
+    source = Endpoint(server.url, "m", concurrency=1, max_retries=0)
+    with pytest.raises(ConnectionError, match=r"the same error 10 times in a row: PermissionDeniedError.*retry_err"):
+        generate_traces(pool, source, tmp_path)
+    assert 15 <= len(server.asked) <= 17
+    server.replies.clear()
+    rows = generate_traces(pool, source, tmp_path, retry_errors=True)
+    assert list(rows["attempt"]) == ["Answer: 1"] * 30
+    assert not {"0", "1", "2", "3", "4"} & set(server.questions[17:])
+
+
+def test_errors_that_differ_or_come_between_traces_do_not_end_it(server):
+    for i in range(24):
+        server.replies[f"{i} differs"] = [Reply(status=400, body=body({"message": f"{i} tokens are too many"}))]
+        server.replies[f"{i} same"] = [Reply(status=400)] if i % 2 else [Reply()]
+    traces = ask(server, *server.replies, concurrency=1)
+    assert len(traces) == 48
 
 
 @pytest.mark.parametrize(

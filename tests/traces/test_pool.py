@@ -118,3 +118,21 @@ def test_the_embedded_pool_follows_its_seed():
 def test_a_pool_of_a_size_that_is_not_there_is_refused(count):
     with pytest.raises(ValueError, match=r"`problems` has to be from 1 to 2\d,\d{3}, .* but is"):
         embedded_pool(count)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"question": "x', r"Line 30001 of .*pool.jsonl is not JSON: Unterminated string"),
+        (
+            r'{"question": "a \ud800"}',
+            r"Line 30001 of .*: `question` has to be a text without lone surrogates",
+        ),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named_by_its_number_in_the_file(tmp_path, line, said):
+    """Arrow reads in blocks, and counts rows anew in each."""
+    good = [f'{{"question": "{"x" * 60}"}}'] * 30_000
+    (tmp_path / "pool.jsonl").write_text("\n".join([*good, line, *good[:3]]) + "\n")
+    with pytest.raises(ValueError, match=said):
+        load_pool(tmp_path / "pool.jsonl")

@@ -110,7 +110,7 @@ def traces(
 
     Parquet, in OUTPUT_DIR/data: the pool's columns and the traces, their tokens, how they ended, errors and, if there
     is a column 'solution', whether they are right. At an endpoint, what is not given keeps its own default; the key is
-    read from OPENAI_API_KEY.
+    read from OPENAI_API_KEY. Exit code 1: nothing but errors came. 2: bad input, or the endpoint fails for all rows.
 
     Examples:
 
@@ -144,6 +144,8 @@ def traces(
             )
     _show_solved(rows, f"solved_{solved_as}") if solved_as else _show_traces(rows)
     messages.print(f"Written to {output_dir / 'data'}.", soft_wrap=True)
+    if not any(value is not None for value in rows[f"solved_{solved_as}"]) if solved_as else all(rows["error"]):
+        raise typer.Exit(1)
 
 
 def _source(context: typer.Context, model: str, endpoint: str | None, budget: Budget) -> Source:

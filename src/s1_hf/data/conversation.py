@@ -115,18 +115,26 @@ def check_delimiters(tokenizer: PreTrainedTokenizerBase, format: str | Delimiter
     """
     check_tokenizer(tokenizer)
     _check_format(format)
-    split = {}
+    split = _split_tokens(tokenizer, format)
+    if split:
+        shown = " and ".join(f"{token!r}, which splits into {parts}" for token, parts in split.items())
+        has = [repr(name) for name in FORMATS if name != format and not _split_tokens(tokenizer, name)]
+        other = f"Use format {' or '.join(has)}" if has else "It has those of no other format either. Use"
+        raise ValueError(
+            f"`format={format!r}` needs delimiters that are one token each, but this tokenizer does not have {shown}. "
+            f"{other}{', or' if has else ''} two tokens of its vocabulary that nothing else uses as delimiters of your "
+            "own (`thinking_start` and `thinking_close` in a recipe), or a model whose tokenizer has them."
+        )
+
+
+def _split_tokens(tokenizer: PreTrainedTokenizerBase, format: str | Delimiters) -> dict[str, list[str] | str]:
+    """The format's tokens that this tokenizer splits, and into what."""
+    split: dict[str, list[str] | str] = {}
     for token in _family(format).tokens:
         ids = tokenizer.encode(token, add_special_tokens=False)
         if len(ids) != 1 or ids[0] == tokenizer.unk_token_id:
             split[token] = tokenizer.convert_ids_to_tokens(ids)
-    if split:
-        shown = " and ".join(f"{token!r}, which splits into {parts}" for token, parts in split.items())
-        others = " or ".join(repr(name) for name in FORMATS if name != format)
-        raise ValueError(
-            f"`format={format!r}` needs delimiters that are one token each, but this tokenizer does not have {shown}. "
-            f"Use format {others}, or a model whose tokenizer has them."
-        )
+    return split
 
 
 def check_template(tokenizer: PreTrainedTokenizerBase, format: str | Delimiters = "s1") -> None:

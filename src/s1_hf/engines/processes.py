@@ -8,6 +8,11 @@ def is_main() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def launched() -> int:
+    """How many processes the launcher has started, on all machines together; 1 without one."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def how_many() -> str | None:
     """What the main process says about their number; nothing where `accelerate launch` did not start it.
 
@@ -15,7 +20,7 @@ def how_many() -> str | None:
     """
     if "ACCELERATE_DYNAMO_USE_FULLGRAPH" not in os.environ or not is_main():  # only accelerate's launchers set it
         return None
-    count = int(os.environ.get("WORLD_SIZE", "1"))
+    count = launched()
     if count > 1:
         return f"Runs in {count} processes."
     # Only when it was asked for several does the launcher of one process name a port.
@@ -36,11 +41,32 @@ def check_together(count: int) -> None:
     Raises:
         ValueError: they do not.
     """
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1 and launched > 1:
+    if count == 1 and launched() > 1:
         raise ValueError(
-            f"{launched} processes were launched, but they cannot work together: accelerate found no GPU for each of "
+            f"{launched()} processes were launched, but they cannot work together: accelerate found no GPU for each of "
             "them. For CPUs, set ACCELERATE_USE_CPU=true."
+        )
+
+
+def devices() -> int:
+    """How many accelerators this machine has."""
+    import torch
+
+    return torch.accelerator.device_count()
+
+
+def check_devices() -> None:
+    """Refuse more processes of a launch on this machine than it has accelerators; with none, all are on the CPU.
+
+    Raises:
+        ValueError: there are. Each process would say only that its device is invalid.
+    """
+    here, found = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), devices()
+    uses_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("true", "1", "yes")
+    if 0 < found < here and not uses_cpu:
+        raise ValueError(
+            f"{here} processes were launched on this machine, but it has {found} GPUs. Give `accelerate launch` "
+            f"`--num_processes {found}` (of all machines together), or another `--config_file`."
         )
 
 

@@ -2,6 +2,7 @@
 
     python -m s1_hf.sft recipes/sft.yaml [--field value ...]
 
-`recipe` reads the YAML, `data` makes tokens and labels, `guards` and `checking` refuse a run that would be wasted,
-`run` trains, `saving` writes the result, and `launch` starts all of it on a machine.
+`recipe` reads the YAML, `data` makes tokens and labels, `guards`, `packages` and `checking` refuse a run that would be
+wasted, `checkpoints` and `journal` say from where it resumes, `run` trains with the `trainer`, `saving` writes the
+result, and `launch` starts all of it on a machine.
 """

@@ -33,6 +33,8 @@ _NOT_HERE = {
     "eval_strategy": "is not supported: evaluate the saved model",
     "save_only_model": "would make resuming impossible; `--save_strategy no` saves only the final model",
     "resume_from_checkpoint": "is found in `output_dir` automatically",
+    "auto_find_batch_size": "would change the number of rows per step",
+    "logging_nan_inf_filter": "has nothing to filter: the run stops at a loss that is not finite",
 }
 
 
@@ -66,6 +68,9 @@ def value_faults(values: Mapping[str, Any]) -> list[str]:
             faults.append(f"`{name}` has to be at least 1, but is {values[name]}.")
     if not 0 < values["learning_rate"] < math.inf:
         faults.append(f"`learning_rate` has to be more than 0, but is {values['learning_rate']}.")
+    for name, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value) and name not in ("num_train_epochs", "learning_rate"):
+            faults.append(f"`{name}` has to be a finite number, but is {value}.")
     if values["merge_adapter"] and not values["use_peft"]:
         faults.append("`merge_adapter` needs an adapter: set `use_peft`.")
     return faults
@@ -167,10 +172,17 @@ def disk_faults(folder: Path, needed: int) -> list[str]:
     if free >= needed:
         return []
     return [
-        f"The run writes up to {needed / 1e9:,.1f} GB (checkpoints and the final model), but {there} has "
-        f"{free / 1e9:,.1f} GB free. Choose another `--output_dir`, a smaller `--save_total_limit`, "
+        f"The run writes up to {_size(needed)} (checkpoints and the final model), but {there} has {_size(free)} free. "
+        "Choose another `--output_dir`, a smaller `--save_total_limit`, "
         "or `--save_strategy no` to save no checkpoints."
     ]
+
+
+def _size(number: int) -> str:
+    for unit, one in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= one:
+            return f"{number / one:,.1f} {unit}"
+    return f"{number} bytes"
 
 
 def refuse(faults: Sequence[str]) -> None:

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from s1_hf import __version__
 from s1_hf.files import inside, write_text
-from s1_hf.records import FLAG, OBJECT, check, read_json
+from s1_hf.records import FLAG, OBJECT, TEXT, check, read_json
 from s1_hf.secrets import without_secret_values
+from s1_hf.sft.checkpoints import Checkpoints, find_checkpoints, has_checkpoints
 
 if TYPE_CHECKING:
     from s1_hf.sft.recipe import Recipe
@@ -45,22 +46,24 @@ class Journal:
         """The journal's file."""
         return self.folder / "s1_run.json"
 
-    def checkpoint(self, recipe: Recipe) -> Path | None:
-        """The last complete checkpoint, from which to resume; `None` for a new run.
+    def checkpoints(self, recipe: Recipe) -> Checkpoints:
+        """What the run's folder holds to resume from.
 
         Raises:
-            ValueError: the folder holds a finished run, or one started with other settings.
+            ValueError: the folder holds a finished run, one started with other settings, or checkpoints that are not
+                of this run or damaged.
         """
         begun = self._read()
         if begun is None:
             self._check_foreign()
-            return None
+            return Checkpoints()
         if begun["finished"]:
             raise ValueError(
                 f"{self.folder} holds a finished run. Choose another `--output_dir`, or delete it to train again."
             )
-        if not _checkpoints(self.folder):
-            return None  # nothing to resume: any settings may start again
+        found = find_checkpoints(self.folder, begun.get("run"))
+        if found.newest is None:
+            return found  # nothing to resume: any settings may start again
         now = _settings(recipe)
         differ = [name for name in sorted(now | begun["settings"]) if now.get(name) != begun["settings"].get(name)]
         if differ:
@@ -69,23 +72,26 @@ class Journal:
                 f"{self.folder} holds a run started with other settings: {changes}. Use its settings to resume it, or "
                 "choose another `--output_dir`."
             )
-        return last_checkpoint(self.folder)
+        return found
 
     def check_data(self, source: dict[str, Any]) -> None:
         """Raise a `ValueError` if the run was started on other data than `source`."""
         begun = self._read()
         differ = [] if begun is None else [key for key in source if begun["data"].get(key) != source[key]]
-        if begun is not None and differ and _checkpoints(self.folder):
+        if begun is not None and differ and has_checkpoints(self.folder):
             changes = "; ".join(f"{key} was {begun['data'].get(key)!r}, is {source[key]!r}" for key in differ)
             raise ValueError(
                 f"{self.folder} holds a run started on other data: {changes}. Restore that data to resume it, or "
                 "choose another `--output_dir`."
             )
 
-    def begin(self, recipe: Recipe, source: dict[str, Any]) -> None:
-        """Write the journal of a run that starts or resumes."""
+    def begin(self, recipe: Recipe, source: dict[str, Any], resumes: bool = False) -> str:
+        """Write the journal of a run that starts or resumes; returns the mark of its checkpoints."""
+        before = self._read() if resumes else None
+        run = str((before or {}).get("run") or uuid4().hex)
         about = {"recipe": str(recipe.path), "settings": _settings(recipe), "data": source, "versions": versions()}
-        self._write(about | {"finished": False})
+        self._write(about | {"run": run, "finished": False})
+        return run
 
     def finish(self, metrics: dict[str, float]) -> None:
         """Record that the run has finished and been saved."""
@@ -100,7 +106,8 @@ class Journal:
             content = read_json(self.path, strict=False)  # a loss may have been NaN
         except ValueError as error:
             raise ValueError(f"{error} {remedy}") from None
-        check(content, {"settings": OBJECT, "data": OBJECT, "finished": FLAG}, str(self.path), remedy=remedy)
+        about = {"settings": OBJECT, "data": OBJECT, "finished": FLAG}
+        check(content, about, str(self.path), optional={"run": TEXT}, remedy=remedy)
         return dict(content)
 
     def _check_foreign(self) -> None:
@@ -120,28 +127,6 @@ class Journal:
 def versions() -> dict[str, str]:
     """The installed versions of the libraries that a result depends on."""
     return {"s1-hf": __version__} | {name: version(name) for name in _LIBRARIES}
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The complete checkpoint with the most steps in `folder`. A checkpoint's last file is the trainer's state."""
-    found = _checkpoints(folder)
-    return next((found[step] for step in sorted(found, reverse=True) if _is_whole(found[step])), None)
-
-
-def _checkpoints(folder: Path) -> dict[int, Path]:
-    """The checkpoints in `folder`, by number of steps."""
-    paths = {path.name.removeprefix(f"{PREFIX_CHECKPOINT_DIR}-"): path for path in folder.glob("checkpoint-*")}
-    return {int(step): path for step, path in paths.items() if step.isdigit()}
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    if not list(checkpoint.glob("optimizer*")) or not (checkpoint / "scheduler.pt").exists():
-        return False
-    try:
-        read_json(checkpoint / TRAINER_STATE_NAME, strict=False)
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:

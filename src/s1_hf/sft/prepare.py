@@ -41,12 +41,14 @@ class Prepared:
         tokenizer (`PreTrainedTokenizerBase`): the model's tokenizer, with the recipe's padding token.
         thinking_format (`ThinkingFormat`): the delimiters to train.
         source (`dict[str, Any]`): where the data comes from.
+        steps (`int`): optimizer steps of the run.
     """
 
     rows: Dataset
     tokenizer: PreTrainedTokenizerBase
     thinking_format: ThinkingFormat
     source: dict[str, Any]
+    steps: int
 
 
 def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Prepared:
@@ -74,7 +76,12 @@ def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Pr
         check_rows(dataset, written)
         rows = training_rows(dataset, tokenizer, thinking_format, args.dataset_num_proc)
     summary = _lengths(rows, args.max_length)
-    steps = guards.total_steps(len(rows), data.global_batch_size, args.num_train_epochs, args.max_steps)
+    if data.allow_truncation and args.max_length:
+        rows = _with_loss(rows, args.max_length)
+    seen = len(rows)
+    if args.dataloader_drop_last:
+        seen -= seen % (data.global_batch_size // args.gradient_accumulation_steps)
+    steps = guards.total_steps(seen, data.global_batch_size, args.num_train_epochs, args.max_steps)
     guards.refuse(
         guards.length_faults(summary, context_of(config), data.allow_truncation)
         + guards.padding_faults(tokenizer)
@@ -84,7 +91,17 @@ def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Pr
     if args.process_index == 0:
         logger.info("%s\n%s optimizer steps of %s rows", summary, f"{steps:,}", data.global_batch_size)
         logger.info("Row 0:\n%s", visible(show_mask(rows[0], tokenizer)))
-    return Prepared(rows, tokenizer, thinking_format, asdict(describe_source(dataset)))
+    return Prepared(rows, tokenizer, thinking_format, asdict(describe_source(dataset)), steps)
+
+
+def _with_loss(rows: Dataset, max_length: int) -> Dataset:
+    """Of rows that are cut, those that keep a token with loss: the trainer would drop the others without a word."""
+    kept = rows.filter(lambda labels: any(i != IGNORED for i in labels[:max_length]), input_columns="labels")
+    if len(kept) < len(rows):
+        logger.warning(
+            "%s rows are left out, because their prompt alone fills `max_length`.", f"{len(rows) - len(kept):,}"
+        )
+    return kept
 
 
 def _lengths(rows: Dataset, max_length: int | None) -> LengthSummary:

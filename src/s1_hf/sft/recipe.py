@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -99,7 +99,8 @@ class Recipe:
 def read_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     """Read a recipe. Fields on the command line (`["--learning_rate", "2e-5"]`) override those in the file.
 
-    A value `package://x` is a file inside this package. `null` sets a field to `None`.
+    A value `package://x` is a file inside this package. `null` sets a field to `None`. Data named on the command line
+    take the place of the file's, with all fields that belong to these.
 
     Raises:
         ValueError: the recipe does not exist or is not a YAML mapping; a field, in the file or in `overrides`, is
@@ -120,8 +121,33 @@ def read_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     values = {name: in_package(value) for name, value in vars(namespace).items()}
     ours = {item.name for item in fields(DataArguments) if item.default is None}
     values |= {name: None for name in ours if values[name] == "none"}
-    said = {*given, *(parser._option_string_actions[name].dest for name in names)}
+    typed = {parser._option_string_actions[name].dest for name in names}
+    if any(name in typed and values[name] is not None for name in ("dataset", "dataset_path")):
+        values |= {name: None for name in _OF_DATA if name not in typed}
+    said = {*given, *typed}
     return Recipe(path, values, {name: value for name, value in values.items() if name in said})
+
+
+def recipe_and_fields(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The recipe and the fields of a command line: `RECIPE --field value`, or TRL's `--config RECIPE --field value`.
+
+    Example:
+
+    ```python
+    >>> recipe_and_fields(["--config", "sft", "--seed", "1"])
+    ('sft', ['--seed', '1'])
+
+    ```
+    """
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config")
+    named, rest = parser.parse_known_args(list(arguments))
+    if named.config is None and rest and not rest[0].startswith("--"):
+        return rest[0], rest[1:]
+    return named.config, rest
+
+
+_OF_DATA = ("dataset", "dataset_path", "dataset_traces", "dataset_revision")
 
 
 def _parse(parser: _Parser, where: str, arguments: list[str], namespace: Namespace) -> Namespace:
@@ -140,9 +166,23 @@ def _check_names(path: Path, given: dict[Any, Any], known: dict[str, Any]) -> No
         raise ValueError(_unknown(str(path), unknown, known))
 
 
+_LAUNCHER = "is no field: give it to `s1-hf sft ... --machine`, or to `accelerate launch` before its `-m s1_hf.sft`"
+_OF_TRL = "is a field of `trl sft`: set `dataset` to one of s1's data sets, or `dataset_path` to local files"
+_ELSEWHERE = {
+    **dict.fromkeys(("machine", "machine_rank", "main_process_ip", "main_process_port", "num_processes"), _LAUNCHER),
+    **dict.fromkeys(("config_file", "num_machines", "accelerate_config"), _LAUNCHER),
+    **dict.fromkeys(("dataset_name", "dataset_config", "datasets"), _OF_TRL),
+    **dict.fromkeys(("dataset_train_split", "dataset_test_split", "dataset_streaming"), _OF_TRL),
+    "config": "names the recipe, and has to come once, instead of it",
+}
+
+
 def _unknown(where: str, names: Sequence[str], known: Iterable[str]) -> str:
     hints = []
     for name in names:
+        if name in _ELSEWHERE:
+            hints.append(f"`{name}` ({_ELSEWHERE[name]})")
+            continue
         close = difflib.get_close_matches(name, list(known), 1)
         hints.append(f"`{name}`" + (f" (did you mean `{close[0]}`?)" if close else ""))
     return (

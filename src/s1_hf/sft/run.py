@@ -6,56 +6,73 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import torch
 from accelerate.utils import gather_object
 from safetensors import SafetensorError
-from trl import SFTTrainer, get_peft_config, get_quantization_config
+from torch.distributed import DistError
+from trl import get_peft_config, get_quantization_config
 
 from s1_hf.engines.locking import exclusive
-from s1_hf.engines.processes import how_many
+from s1_hf.engines.processes import check_devices, how_many, is_main
 from s1_hf.sft.checking import Run, check
+from s1_hf.sft.checkpoints import check_kind, find_checkpoints
 from s1_hf.sft.journal import Journal
 from s1_hf.sft.recipe import read_recipe
 from s1_hf.sft.saving import save
+from s1_hf.sft.trainer import NotAsPlanned, NotFinite, RunMark, Trainer
 
 logger = logging.getLogger(__name__)
+
+
+_UNREACHABLE = (
+    "The processes do not reach each other: {}. They need the same main address and port, and a network interface that "
+    "the others see (NCCL_SOCKET_IFNAME or GLOO_SOCKET_IFNAME name it)."
+)
 
 
 class Refused(ValueError):
     """The run was not started; the message says why."""
 
 
-class Stopped(OSError):
-    """The run could not write; the message says what to do. What it had saved is kept."""
+class Stopped(Exception):
+    """The run has ended early; the message says why and what to do. What it had saved is kept."""
 
 
 def start(source: str, overrides: Sequence[str], processes: int | None = None) -> None:
     """Check a recipe and train with it, with its folder locked by every process; every step is logged.
 
     Args:
-        processes (`int`, *optional*): for a dry run, the number of processes of the planned run.
+        processes (`int`, *optional*): for a dry run, the number of data-parallel processes of the planned run.
 
     Raises:
         Refused: the recipe cannot be read, a check fails, another process is training into the folder, or the model
             cannot be loaded.
-        Stopped: the disk is full or cannot be written. Other errors during training are raised unchanged.
+        Stopped: the disk is full or cannot be written, or a loss, gradient norm or weight is not finite. Other errors
+            during training are raised unchanged.
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("s1_hf").setLevel(logging.INFO)
+    logging.getLogger("s1_hf").setLevel(logging.INFO if is_main() else logging.WARNING)
     if said := how_many():
         logger.info(said)
     with ExitStack() as held:
         try:
+            check_devices()
             run = check(read_recipe(source, overrides), processes)
             if run.data.dry_run:
                 logger.info("All checks passed. Dry run: no weights were loaded and nothing was trained.")
                 return
             held.enter_context(exclusive(run.args.output_dir, run.args.process_index, gather_object))
             trainer = make_trainer(run)
+        except DistError as error:
+            raise Refused(_UNREACHABLE.format(str(error).splitlines()[0])) from error
         except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
             raise Refused(str(error)) from error
         try:
             train(run, trainer)
+        except NotFinite as error:
+            raise Stopped(_not_finite(error, run)) from error
         except (OSError, RuntimeError, SafetensorError) as error:
             if not _is_of_writing(error):
                 raise
@@ -65,28 +82,61 @@ def start(source: str, overrides: Sequence[str], processes: int | None = None) -
             ) from error
 
 
+def _not_finite(error: NotFinite, run: Run) -> str:
+    newest = find_checkpoints(Path(run.args.output_dir), None).newest
+    kept = f"{newest} was written before and is kept" if newest else "there is no checkpoint from before"
+    return (
+        f"Training stopped, because {error}. Nothing of that is saved; {kept}. A rerun would come to the same: choose "
+        f"another `--output_dir` and a lower `learning_rate` (it is {run.args.learning_rate:g}), or bf16 instead of "
+        f"fp16. If it is the first step, look at the weights of {run.model_args.model_name_or_path} and at the rows."
+    )
+
+
 def _is_of_writing(error: Exception) -> bool:
     """torch's own writer raises a plain RuntimeError, which names its source file."""
     return not isinstance(error, RuntimeError) or "inline_container.cc" in str(error)
 
 
-def train(run: Run, trainer: SFTTrainer | None = None) -> None:
-    """Train into the recipe's `output_dir`, resuming from its last complete checkpoint if there is one, and save."""
+def train(run: Run, trainer: Trainer | None = None) -> None:
+    """Train into the recipe's `output_dir`, resuming from its last whole checkpoint if there is one, and save.
+
+    Raises:
+        Refused: that checkpoint cannot be loaded, or the trainer does not count rows and steps as planned.
+        NotFinite: a loss, a gradient norm or a weight is not.
+    """
     args = run.args
     journal = Journal(Path(args.output_dir))
     trainer = trainer or make_trainer(run)
     if args.should_save:
-        journal.begin(run.recipe, run.prepared.source)
+        run.checkpoints.set_aside()
+        mark = journal.begin(run.recipe, run.prepared.source, resumes=run.checkpoint is not None)
+        trainer.add_callback(RunMark(mark))
     if run.checkpoint and args.process_index == 0:
         logger.info("Resuming from %s.", run.checkpoint)
-    result = trainer.train(resume_from_checkpoint=run.checkpoint)
+    result = _run_trainer(trainer, run)
     save(trainer, run)
     if args.should_save:
         journal.finish(result.metrics)
         logger.info("Saved to %s.", args.output_dir)
 
 
-def make_trainer(run: Run) -> SFTTrainer:
+def _run_trainer(trainer: Trainer, run: Run) -> Any:
+    try:
+        if run.checkpoints.newest:
+            check_kind(run.checkpoints.newest, trainer)
+        return trainer.train(resume_from_checkpoint=run.checkpoint)
+    except NotAsPlanned as error:
+        raise Refused(str(error)) from error
+    except Exception as error:  # a damaged file lets any out
+        if run.checkpoint is None or trainer.has_begun or isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+            raise
+        raise Refused(
+            f"{run.checkpoint} cannot be resumed from: {type(error).__name__}: {error}. If it is damaged, move it out "
+            f"of {run.args.output_dir}: the run then resumes from the checkpoint before it, or starts again."
+        ) from error
+
+
+def make_trainer(run: Run) -> Trainer:
     """The trainer, with the model loaded."""
     run.args.model_init_kwargs = {
         "revision": run.model_args.model_revision,
@@ -94,7 +144,9 @@ def make_trainer(run: Run) -> SFTTrainer:
         "dtype": run.model_args.dtype,
         **(run.args.model_init_kwargs or {}),
     }
-    return SFTTrainer(
+    return Trainer(
+        rows=run.data.global_batch_size,
+        steps=run.prepared.steps,
         model=run.model_args.model_name_or_path,
         args=run.args,
         train_dataset=run.prepared.rows,

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 import torch
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from s1_hf.files import write_text
 from s1_hf.secrets import without_secret_values
 from s1_hf.sft.journal import versions
+from s1_hf.sft.trainer import NotFinite, not_finite
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
     from trl import SFTTrainer
 
     from s1_hf.sft.checking import Run
@@ -49,7 +50,11 @@ The fields set by `{recipe}` or on the command line; all others have the default
 def save(trainer: SFTTrainer, run: Run) -> None:
     """Save weights (for LoRA, the adapter), config, generation config, tokenizer, chat template and card.
 
-    Every process has to call this: sharded weights are gathered on the main process, in host memory.
+    Every process has to call this: sharded weights are gathered on the main process, in host memory. What follows is
+    that process's work alone.
+
+    Raises:
+        NotFinite: a weight is not; nothing is written.
     """
     folder, model = Path(trainer.args.output_dir), trainer.model
     weights = trainer.accelerator.get_state_dict(model)
@@ -57,10 +62,11 @@ def save(trainer: SFTTrainer, run: Run) -> None:
     if not trainer.args.should_save:
         return
     if run.model_args.use_peft:
+        _refuse_not_finite({name: weight for name, weight in weights.items() if "lora_" in name})
         model.save_pretrained(folder, state_dict=weights)
+        del weights  # of the base as well
         if run.data.merge_adapter:
-            merged = model.merge_and_unload()
-            _save_model(merged, merged.state_dict(), folder / "merged", run)
+            _save_merged(model.config, folder, run)
     else:
         _save_model(model, weights, folder, run)
     run.prepared.tokenizer.save_pretrained(folder)
@@ -114,9 +120,33 @@ def _draw(log_history: list[dict[str, float]], path: Path) -> None:
     save_training(log_history, path)
 
 
+def _save_merged(config: PreTrainedConfig, folder: Path, run: Run) -> None:
+    """The base, read anew, with the adapter in `folder` merged: the model in training may be sharded or quantised."""
+    from peft import PeftModel
+
+    base = AutoModelForCausalLM.from_pretrained(
+        run.model_args.model_name_or_path,
+        revision=getattr(config, "_commit_hash", None) or "main",
+        dtype=config.dtype,
+        trust_remote_code=run.recipe.given.get("trust_remote_code", False),
+    )
+    merged = PeftModel.from_pretrained(base, folder).merge_and_unload()
+    _save_model(merged, merged.state_dict(), folder / "merged", run)
+
+
+def _refuse_not_finite(weights: dict[str, torch.Tensor]) -> None:
+    if strange := not_finite(weights):
+        raise NotFinite(f"{len(strange):,} weights are not finite at its end, such as {strange[0]}")
+
+
 def _save_model(model: PreTrainedModel, weights: dict[str, torch.Tensor], folder: Path, run: Run) -> None:
+    _refuse_not_finite(weights)
     dtype = getattr(torch, run.data.save_dtype)
     weights = {name: tensor.to(dtype) for name, tensor in weights.items()}
+    if beyond := not_finite(weights):
+        raise NotFinite(
+            f"{len(beyond):,} weights are too large for `save_dtype` {run.data.save_dtype}, such as {beyond[0]}"
+        )
     for name, source in model.all_tied_weights_keys.items():
         weights[name] = weights[source]  # tied again, so that the tensor is written once
     model.save_pretrained(folder, state_dict=weights)

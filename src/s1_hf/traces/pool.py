@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from s1_hf._lazy import require
 from s1_hf.embedded.problems import trainable
+from s1_hf.records import UNICODE, check, read_lines, read_text
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -47,7 +48,22 @@ def load_pool(source: str | Path) -> Dataset:
     except StopIteration:  # from datasets' reader of json
         raise ValueError(f"{name} cannot be read: it is empty") from None
     except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
-        raise ValueError(f"{name} cannot be read: {error.__cause__ or error}") from None
+        said = _broken_line(files) if kind == "json" else None
+        raise ValueError(f"{name} cannot be read: {said or error.__cause__ or error}") from None
+
+
+def _broken_line(files: list[str]) -> str | None:
+    """The first line that cannot be used, by its number in the file: Arrow counts anew in every block that it reads."""
+    try:
+        for file in files:
+            if read_text(file).lstrip().startswith("["):
+                continue  # one list
+            for where, row in read_lines(file, strict=False):
+                texts = [name for name, value in row.items() if isinstance(value, str)] if isinstance(row, dict) else []
+                check(row, dict.fromkeys(texts, UNICODE), where)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _with_lists(rows: Dataset) -> Dataset:
