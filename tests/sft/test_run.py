@@ -54,6 +54,13 @@ def killed(unbroken, tmp_path) -> Path:
     return folder
 
 
+def test_a_run_that_was_killed_after_its_last_step_takes_no_more(killed, unbroken):
+    recipe, *overrides = arguments(killed)
+    command(recipe, overrides)
+    assert largest_difference(weights(killed), weights(unbroken)) == 0
+    assert losses(killed) == losses(unbroken)
+
+
 def test_a_checkpoint_that_is_cut_off_is_named_and_the_one_before_it_taken(killed, unbroken, caplog):
     file = killed / "checkpoint-6" / "optimizer.pt"
     file.write_bytes(file.read_bytes()[:1000])

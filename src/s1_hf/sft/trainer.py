@@ -42,6 +42,11 @@ class Trainer(SFTTrainer):
         self.has_begun = False  # nothing is loaded any more
         self.add_callback(_Checks(self))
 
+    def _init_training_state(self, max_steps: int, per_epoch: int, epochs: int, *args: Any) -> tuple[int, int]:
+        begun: tuple[int, int] = super()._init_training_state(max_steps, per_epoch, epochs, *args)
+        all_taken = self.state.global_step >= max_steps  # transformers would take one more, in the midst of an epoch
+        return (epochs, 0) if all_taken else begun
+
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """One batch, forward and backward."""
         loss = super().training_step(*args, **kwargs)
