@@ -27,7 +27,8 @@ from s1_hf.cli import app
 from s1_hf.curate import Diversity, Recipe, curate
 from s1_hf.curate import save as save_curation
 from s1_hf.embedded.problems import write_training_file
-from s1_hf.evaluation import BudgetForcingConfig, run
+from s1_hf.evaluation import BudgetForcingConfig
+from s1_hf.evaluation.lighteval import run
 from s1_hf.files import part_of
 from s1_hf.grading.judge import Judge
 from s1_hf.methods import Bench, BudgetForcing, problems_of, run_methods

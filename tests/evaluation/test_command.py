@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from s1_hf import embedded
 from s1_hf.cli import app
 from s1_hf.engines.checkpoint import Checkpoint
-from s1_hf.evaluation import BudgetForcingModel, run
+from s1_hf.evaluation import BudgetForcingModel, bench
+from s1_hf.evaluation.lighteval import run
 
 # huggingface_hub renames an argument that a task of lighteval uses while it is imported
 pytestmark = pytest.mark.filterwarnings("ignore:Deprecated argument:FutureWarning")
@@ -22,9 +23,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:Deprecated argument:FutureWarnin
     ("arguments", "message"),
     [
         (["--max-thinking-tokens", "-5"], "`max_thinking_tokens` has to be an integer of at least 0"),
-        (["--batch-size", "0"], "`--batch-size` (which is 0): Input should be greater than 0"),
+        (["--batch-size", "0"], "`batch_size` has to be an integer of at least 1, but is 0"),
         (["--max-samples", "0"], "--max-samples"),
         (["--push-to-hub"], "need `--results-org`"),
+        (["--wandb"], "`--wandb` needs `--host lighteval`, whose option it is"),
+        (["--host", "s1-hf", "--custom-tasks", "my.py"], "`--custom-tasks` needs `--host lighteval`"),
         (["--dtype", "banana"], "'banana' is not one of 'auto'"),
         (["--top-p", "0.9", "--min-p", "0.1"], "`--top-p` and `--min-p` need `--temperature` above 0"),
     ],
@@ -48,7 +51,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 def test_a_second_run_into_the_same_store_is_refused(config, hold, monkeypatch, tmp_path):
     monkeypatch.setattr(Checkpoint, "load", lambda *args, **options: pytest.fail("the weights were read"))
     settings = config(max_thinking_tokens=16)
-    holder = hold(BudgetForcingModel(settings).ledger.folder)
+    holder = hold(BudgetForcingModel(settings).on_tasks.ledger.folder)
     with pytest.raises(BlockingIOError, match=f"process {holder.pid} .*choose another"):
         run.evaluate(settings, "s1:embedded", output_dir=str(tmp_path), max_samples=2)
 
@@ -57,7 +60,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(monkeypatch, tmp_path):
     def interrupt(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "evaluate", interrupt)
+    monkeypatch.setattr(bench.Plan, "run", interrupt)
     done = CliRunner().invoke(app, ["eval", "embedded", "--tasks", "s1:embedded", "--output-dir", str(tmp_path)])
     assert done.exit_code == 130
     assert "rerun the same command to resume" in " ".join(done.stderr.split())
@@ -66,5 +69,12 @@ def test_ctrl_c_says_that_the_same_command_goes_on(monkeypatch, tmp_path):
 def test_json_is_what_the_results_file_holds(tmp_path):
     options = ["--tasks", "s1:embedded", "--max-samples", "2", "--max-thinking-tokens", "9", "--output-dir"]
     done = CliRunner().invoke(app, ["eval", "embedded", *options, str(tmp_path), "--json"])
+    assert done.stdout == (tmp_path / "results.json").read_text(encoding="utf-8")
+    assert json.loads(done.stdout)["results"]["s1:embedded"]["thinking_tokens_max"] == 9
+
+
+def test_json_through_lighteval_is_what_its_results_file_holds(tmp_path):
+    options = ["--tasks", "s1:embedded", "--max-samples", "2", "--max-thinking-tokens", "9", "--output-dir"]
+    done = CliRunner().invoke(app, ["eval", "embedded", *options, str(tmp_path), "--host", "lighteval", "--json"])
     (file,) = tmp_path.glob("results/**/*.json")
     assert json.loads(done.stdout) == json.loads(file.read_text(encoding="utf-8"))

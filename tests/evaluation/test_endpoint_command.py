@@ -80,8 +80,7 @@ def test_an_evaluation_that_is_killed_resumes_and_asks_nothing_twice(server, tmp
     assert len(server.asked) - before == 1 + 8 - len(kept)
     run(f"eval {TASK} --num-ignores 1 --dtype float32", tmp_path / "here")
     assert answers(tmp_path / "out") == answers(tmp_path / "here")
-    results = [next((tmp_path / name).rglob("results_*.json")) for name in ("out", "here")]
-    first, second = (json.loads(file.read_text())["results"] for file in results)
+    first, second = (json.loads((tmp_path / name / "results.json").read_text())["results"] for name in ("out", "here"))
     assert first == second
 
 

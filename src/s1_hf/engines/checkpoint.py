@@ -50,11 +50,14 @@ class Checkpoint:
     tokenizer: PreTrainedTokenizerBase
 
     @classmethod
-    def find(cls, name: str, *, revision: str = "main", trust_remote_code: bool = False) -> Checkpoint:
+    def find(
+        cls, name: str, *, revision: str = "main", trust_remote_code: bool = False, chat_template: bool = True
+    ) -> Checkpoint:
         """Read configuration and tokenizer.
 
         Args:
             name (`str`): a folder, a name on the Hub, or `"embedded"`, the toy model in this package.
+            chat_template (`bool`, defaults to `True`): if not, the tokenizer is left without one.
 
         Raises:
             OSError: there is no such model, or it is gated and nobody is logged in.
@@ -72,9 +75,12 @@ class Checkpoint:
             name = str(MODEL_PATH)
         _check_folder(name)
         try:
-            return cls._read(name, revision, trust_remote_code)
+            found = cls._read(name, revision, trust_remote_code)
         except OSError as error:
             raise OSError(f"{name} cannot be read. {error}") from error
+        if not chat_template:
+            found.tokenizer.chat_template = None
+        return found
 
     @classmethod
     def _read(cls, name: str, revision: str, trust_remote_code: bool) -> Checkpoint:

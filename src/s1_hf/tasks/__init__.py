@@ -42,7 +42,7 @@ if not TYPE_CHECKING:  # a type checker that saw it would let every misspelt nam
     def __getattr__(name: str) -> Any:
         if name not in ("TASKS_TABLE", "tasks_table"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        require("lighteval.tasks.lighteval_task", "eval")  # says what to install, before the next import fails
+        require("lighteval.tasks.lighteval_task", "lighteval")  # says what to install, before the next import fails
         from s1_hf.tasks.table import tasks_table
 
         # Found directly from now on; a table that a command has put here itself stays.

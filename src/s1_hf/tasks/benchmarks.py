@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from s1_hf.grading.extraction import AnswerKind
 
 PREFIX = "s1"
+SAMPLES = (8, 16, 64)
+"""Of the tasks that vote, `s1_agg8:...` and so on: those of s1's own."""
+
 MAX_NEW_TOKENS = 32_768
 
 
@@ -62,6 +65,15 @@ EMBEDDED = Benchmark(
     lamps_item,
     max_new_tokens=512,
 )
+
+
+def names() -> dict[str, tuple[Benchmark, int | None]]:
+    """All tasks: the benchmark of each, and its number of samples (`None`: one, and no vote)."""
+    every = (*BENCHMARKS, EMBEDDED)
+    found: dict[str, tuple[Benchmark, int | None]] = {f"{PREFIX}:{one.name}": (one, None) for one in every}
+    for count in SAMPLES:
+        found |= {f"{PREFIX}_agg{count}:{one.name}": (one, count) for one in every}
+    return found
 
 
 def located(data_folder: str | Path | None) -> list[Benchmark]:

@@ -26,7 +26,8 @@ from lighteval.metrics.utils.metric_utils import Metric, SampleLevelMetric, Samp
 from lighteval.tasks.requests import Doc, SamplingMethod
 
 from s1_hf.forcing.families import FAMILIES
-from s1_hf.grading import Grade, grade, group_equivalent
+from s1_hf.grading import Grade, grade
+from s1_hf.tasks.votes import names, vote_scores
 
 if TYPE_CHECKING:
     from inspect_ai.scorer import Target
@@ -48,15 +49,7 @@ class Accuracy(SampleLevelComputation):
 
 
 class Votes(SamplingMetric, SampleLevelComputation):
-    """`avg@k`, `cov@k` and `maj@k` over the first k of n samples, for k = 2, 4, ... n, as in s1's evaluation.
-
-    - `avg@k`: how many of the k are right, between 0 and 1;
-    - `cov@k`: 1 if any of them is right: pass@k, as measured on these k;
-    - `maj@k`: 1 if the answer given most often is right; of answers given equally often, the one given first.
-
-    **Where we differ**: equal are answers by [`group_equivalent`] ("1/2" and "0.5"), not by their text or a language
-    model; and "no answer" has no vote, where s1's evaluation counts the text it is left with. Without any vote `maj@k`
-    is 0.
+    """What [`vote_scores`] gives, as a metric of lighteval.
 
     Args:
         n (`int`): samples, a power of 2.
@@ -71,10 +64,6 @@ class Votes(SamplingMetric, SampleLevelComputation):
         """How many samples lighteval asks the model for."""
         return self.n
 
-    def names(self) -> list[str]:
-        """The names of all results."""
-        return [f"{name}@{k}" for name in ("avg", "cov", "maj") for k in self._counts()]
-
     def compute(self, doc: Doc, model_response: ModelResponse, **kwargs: object) -> dict[str, float]:
         """Grade every sample once, and group the answers once.
 
@@ -87,19 +76,7 @@ class Votes(SamplingMetric, SampleLevelComputation):
                 "Sampling needs a temperature above 0, and a backend that can return several samples."
             )
         grades = grades_of(doc, model_response, self.kind, self.n)
-        groups = group_equivalent([grade.extracted for grade in grades], self.kind)
-        scores: dict[str, float] = {}
-        for k in self._counts():
-            right = [grade.correct for grade in grades[:k]]
-            # max() keeps the first of equals, and the groups stand in the order of their first members
-            largest = max(groups, key=lambda group: sum(member < k for member in group), default=[])
-            scores[f"avg@{k}"] = sum(right) / k
-            scores[f"cov@{k}"] = float(any(right))
-            scores[f"maj@{k}"] = float(bool(largest) and largest[0] < k and grades[largest[0]].correct)
-        return scores
-
-    def _counts(self) -> list[int]:
-        return [2**i for i in range(1, self.n.bit_length())]
+        return vote_scores([grade.correct for grade in grades], [grade.extracted for grade in grades], self.kind)
 
 
 def accuracy_metric(kind: AnswerKind) -> Metric:
@@ -116,10 +93,9 @@ def accuracy_metric(kind: AnswerKind) -> Metric:
 def votes_metric(kind: AnswerKind, n: int) -> Metric:
     """The metrics of [`Votes`]."""
     votes = Votes(kind, n)
-    names = votes.names()
     return SampleLevelMetricGrouping(
-        metric_name=names,
-        higher_is_better=dict.fromkeys(names, True),  # type: ignore[arg-type]  # annotated as functions
+        metric_name=names(n),
+        higher_is_better=dict.fromkeys(names(n), True),  # type: ignore[arg-type]  # annotated as functions
         category=SamplingMethod.GENERATIVE,
         sample_level_fn=votes,
         # One function, not one per name: a dictionary would be hashed by the functions' addresses, and lighteval's
@@ -153,9 +129,10 @@ def _scorer(kind: AnswerKind) -> Scorer:
 
 
 def grades_of(doc: Doc, response: ModelResponse, kind: AnswerKind, n: int) -> list[Grade]:
-    """Of the first `n` samples."""
+    """Of the first `n` samples; our own model class hands over what it has split itself (`samples`)."""
     (gold,) = doc.get_golds()
-    return [grade(_written(text, response.input), gold, kind) for text in response.text[:n]]
+    split = [sample.completion for sample in getattr(response, "samples", ())]
+    return [grade(one, gold, kind) for one in (split or [_written(text, response.input) for text in response.text])[:n]]
 
 
 def _written(text: str | None, prompt: object) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from s1_hf.engines.request import Request
     from s1_hf.forcing.formats import ThinkingFormat
     from s1_hf.forcing.keywords import BudgetKeywords
-    from s1_hf.generation.chats import Completion, Prompt
+    from s1_hf.generation.chats import Completion
 
 TASK = "traces"
 """What seeds take for the task of a trace."""
@@ -50,6 +50,7 @@ class LocalModel:
         format ([`ThinkingFormat`], `str` or `dict`, *optional*): the thinking format or its name, or its settings, see
             [`s1_hf.forcing.formats.format_of_settings`]; detected from the tokenizer if absent.
         system_prompt (`str`, *optional*): put before each question.
+        chat_template (`bool`, defaults to `True`): if not, questions are asked as bare text.
         chat_template_kwargs (`dict`, *optional*): for the chat template, such as `{"enable_thinking": True}`.
         max_length (`int`, *optional*): tokens of prompt and output together; the model's context by default.
         revision (`str`, defaults to `"main"`): of a model on the Hub.
@@ -95,6 +96,7 @@ class LocalModel:
         batch_size: int = 8,
         format: ThinkingFormat | str | dict[str, Any] | None = None,
         system_prompt: str | None = None,
+        chat_template: bool = True,
         chat_template_kwargs: Mapping[str, Any] | None = None,
         max_length: int | None = None,
         revision: str = "main",
@@ -130,7 +132,10 @@ class LocalModel:
         self._system, self._template = system_prompt, dict(chat_template_kwargs or {})
 
         # 2. The model, but for its weights.
-        self._checkpoint = Checkpoint.find(model, revision=revision, trust_remote_code=trust_remote_code)
+        self._bare = not chat_template
+        self._checkpoint = Checkpoint.find(
+            model, revision=revision, trust_remote_code=trust_remote_code, chat_template=chat_template
+        )
         shared: dict[str, Any] = {
             "format": format_of_settings(self._checkpoint.tokenizer, format),
             "batch_size": batch_size,
@@ -182,6 +187,8 @@ class LocalModel:
         identity, other = self._engine.identity, {}
         if identity["engine"] != "transformers":  # folders from before there was another engine do not name theirs
             other = {name: said for name, said in identity.items() if name not in ("weights", "format")}
+        if self._bare:  # nor do folders from before that could be said
+            other["chat_template"] = False
         return {
             **other,
             "model": self._name,
@@ -237,9 +244,10 @@ class LocalModel:
 
     def _request(self, ask: Ask) -> Request:
         from s1_hf.engines.request import Request, seed_of
-        from s1_hf.generation.chats import prompt_ids
+        from s1_hf.generation.chats import behind_system, prompt_ids
 
-        tokenizer, prompt = self._engine.tokenizer, self._prompt(ask.question)
+        tokenizer = self._engine.tokenizer
+        prompt = behind_system(tokenizer, ask.question, self._system)
         return Request(
             prompt=tuple(prompt_ids(tokenizer, self._engine.format, prompt, self._template)),
             max_new_tokens=self._limit,
@@ -252,11 +260,6 @@ class LocalModel:
             problem=ask.question,
             sample=ask.sample,
         )
-
-    def _prompt(self, question: str) -> Prompt:
-        if self._system is not None:
-            return [{"role": "system", "content": self._system}, {"role": "user", "content": question}]
-        return question
 
     def _trace(self, completion: Completion) -> Trace:
         report = completion.report
