@@ -26,6 +26,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:Deprecated argument:FutureWarnin
         (["--batch-size", "0"], "`batch_size` has to be an integer of at least 1, but is 0"),
         (["--max-samples", "0"], "--max-samples"),
         (["--push-to-hub"], "need `--results-org`"),
+        (["--samples", "3"], "`--samples` needs a file of questions in `--tasks`"),
+        (["--tasks", "gone.jsonl"], "There is no file gone.jsonl"),
+        (["--tasks", "gone.jsonl,gsm8k"], "gone.jsonl is asked by s1-hf itself"),
+        (["--chat-template-kwargs", "no"], "`--chat-template-kwargs` is not JSON"),
+        (["--chat-template-kwargs", "[1]"], "`--chat-template-kwargs` has to be a JSON object"),
+        (["--chat-template-kwargs", '{"a": 1}', "--no-chat-template"], "have no effect without the chat template"),
         (["--wandb"], "`--wandb` needs `--host lighteval`, whose option it is"),
         (["--host", "s1-hf", "--custom-tasks", "my.py"], "`--custom-tasks` needs `--host lighteval`"),
         (["--dtype", "banana"], "'banana' is not one of 'auto'"),
@@ -71,6 +77,46 @@ def test_json_is_what_the_results_file_holds(tmp_path):
     done = CliRunner().invoke(app, ["eval", "embedded", *options, str(tmp_path), "--json"])
     assert done.stdout == (tmp_path / "results.json").read_text(encoding="utf-8")
     assert json.loads(done.stdout)["results"]["s1:embedded"]["thinking_tokens_max"] == 9
+
+
+CUSTOM = """
+from lighteval.tasks.lighteval_task import LightevalTaskConfig
+from lighteval.tasks.requests import Doc
+from s1_hf.tasks.benchmarks import EMBEDDED
+from s1_hf.tasks.scoring import accuracy_metric
+
+def prompt(row, task_name):
+    item = EMBEDDED.item(row)
+    return Doc(query=item.question, choices=[item.answer], gold_index=0, task_name=task_name)
+
+TASKS_TABLE = [
+    LightevalTaskConfig(name="my:lamps", prompt_function=prompt, hf_repo=EMBEDDED.source.repo, hf_subset="default",
+                        hf_avail_splits=["test"], evaluation_splits=["test"], metrics=[accuracy_metric("math")])
+]
+"""
+
+
+def test_own_and_custom_tasks_in_one_command_quietly(tmp_path, caplog):
+    (tmp_path / "mine.py").write_text(CUSTOM)
+    options = ["--custom-tasks", str(tmp_path / "mine.py"), "--max-samples", "1", "--max-new-tokens", "40", "--json"]
+    options += ["--tasks", "s1:embedded,my:lamps", "--output-dir", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, ["eval", "embedded", *options])
+    assert done.exit_code == 0, done.output
+    assert {"s1:embedded|0", "my:lamps|0"} <= json.loads(done.stdout)["results"].keys()
+    assert not any("WAS SET" in record.message or "few shot" in record.message for record in caplog.records)
+
+
+def test_a_file_of_questions_is_a_task(tmp_path):
+    problem = embedded.Problem(2, 7, 3, 8)
+    (tmp_path / "mine.jsonl").write_text(json.dumps({"problem": problem.question, "solution": problem.answer}) + "\n")
+    tasks = ["--tasks", f"{tmp_path / 'mine.jsonl'},s1:embedded", "--max-samples", "1", "--max-new-tokens", "90"]
+    drawn = ["--temperature", "1", "--samples", "3", "--output-dir", str(tmp_path / "out"), "--json"]
+    done = CliRunner().invoke(app, ["eval", "embedded", *tasks, *drawn])
+    assert done.exit_code == 0, done.output
+    assert "1 questions from 'problem', right answers from 'solution' (kind: math" in " ".join(done.stderr.split())
+    results = json.loads(done.stdout)["results"]
+    assert {"avg@2", "avg@3", "maj@3", "avg@3_stderr"} - results["mine.jsonl"].keys() == {"avg@3_stderr"}  # one problem
+    assert "accuracy" in results["s1:embedded"]
 
 
 def test_json_through_lighteval_is_what_its_results_file_holds(tmp_path):

@@ -12,6 +12,8 @@ from s1_hf.tasks.errors import TaskError
 from s1_hf.tasks.own import OwnColumns, in_words, task_of_file
 from s1_hf.tasks.problems import problems_of, task_of
 
+CHAT = [{"role": "user", "content": "1+1?"}]
+
 
 @pytest.fixture
 def file(tmp_path):
@@ -41,11 +43,7 @@ def only(path, **columns):
         ({"question": "1+1?", "answer": "One and one.\n#### 1,002"}, "1+1?", "1,002"),  # GSM8K
         ({"question": "1+1?", "solution": "long", "answer": "2"}, "1+1?", "2"),
         ({"instruction": "1+1?", "output": "2"}, "1+1?", "2"),
-        (
-            {"messages": [{"role": "user", "content": "1+1?"}], "target": "2"},
-            [{"role": "user", "content": "1+1?"}],
-            "2",
-        ),
+        ({"messages": CHAT, "target": "2"}, CHAT, "2"),
     ],
     ids=str,
 )
@@ -114,7 +112,7 @@ def test_a_list_in_json_and_parquet(file, tmp_path):
         (
             [{"q": "1", "answer": "2"}],
             {},
-            "no column with a usual name for the question .*'q', 'answer'.*--question-col",
+            "a usual name for the question .*'q', 'answer'.*--question-column",
         ),
         ([{"question": "1", "a": "2"}], {}, "no column with a usual name for the answer .*--answer-column"),
         ([{"question": "1", "answer": "2"}], {"answer": "anwser"}, "no column 'anwser'.*Did you mean 'answer'"),

@@ -154,7 +154,7 @@ def test_no_result_of_a_sampling_task_appears_in_a_greedy_one(registry):
 def test_without_lighteval_the_extra_is_named(name):
     code = f"import sys; sys.modules['lighteval'] = None; import s1_hf.tasks; s1_hf.tasks.{name}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "pip install 's1-hf[eval]'" in done.stderr
+    assert "pip install 's1-hf[lighteval]'" in done.stderr
 
 
 def test_the_table_is_the_same_whenever_it_is_asked_for():
