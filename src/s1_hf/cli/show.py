@@ -14,6 +14,7 @@ from rich.text import Text
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
 from s1_hf.cli.terminal import console, messages, plain_errors, print_json, print_table
+from s1_hf.finding import model_named
 
 
 def show(
@@ -21,7 +22,9 @@ def show(
     traces: Annotated[str | None, typer.Option(help="Of s1K-1.1: deepseek or gemini.")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="A folder or a name on the Hub: lengths in tokens.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Tokens: how many rows are longer.")] = None,
-    thinking_format: Annotated[str, typer.Option(help="s1 or think.")] = "s1",
+    thinking_format: Annotated[str | None, typer.Option(help="s1 or think; s1 by default.")] = None,
+    thinking_start: o.ThinkingStart = None,
+    thinking_close: o.ThinkingClose = None,
     as_json: o.AsJson = False,
 ) -> None:
     """Say what a data set is: where it comes from, its size, and its first row as training sees it.
@@ -32,7 +35,9 @@ def show(
         if max_length is not None and tokenizer is None:
             raise ValueError("`--max-length` needs `--tokenizer`, which counts tokens.")
         require("datasets", "data").disable_progress_bars()
-        facts = _facts(name, traces, tokenizer, max_length, thinking_format)
+        said = o.chosen_format(thinking_format, thinking_start, thinking_close, False)
+        written = (said["start"], said["close"]) if isinstance(said, dict) else said or "s1"
+        facts = _facts(name, traces, tokenizer, max_length, written)
     if as_json:
         print_json(facts, indent=1)
         return
@@ -48,7 +53,7 @@ def show(
 
 
 def _facts(
-    name: str, traces: str | None, tokenizer_name: str | None, max_length: int | None, thinking_format: str
+    name: str, traces: str | None, tokenizer_name: str | None, max_length: int | None, written: str | tuple[str, str]
 ) -> dict[str, Any]:
     from s1_hf.data.conversation import summarize, to_conversation
     from s1_hf.data.s1k import HUB, describe_source, load_s1k
@@ -63,15 +68,15 @@ def _facts(
     first = next(iter(rows), None)
     if first is None:
         raise ValueError(f"{name} has no rows.")
-    chat = to_conversation(first, thinking_format)
+    chat = to_conversation(first, written)
     facts = asdict(describe_source(rows)) | {"columns": list(rows.column_names)}
     if tokenizer_name is None:
         content = [message["content"] for part in chat.values() for message in part]
         return facts | {"first_row": "\n".join(content)}
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_name)
-    lengths = summarize(rows, tokenizer, thinking_format, max_length=max_length)
+    tokenizer = AutoTokenizer.from_pretrained(model_named(tokenizer_name))
+    lengths = summarize(rows, tokenizer, written, max_length=max_length)
     numbers = ("rows", "min", "max", "median", "mean", "longest_row", "completion_tokens")
     tokens = {number: getattr(lengths, number) for number in numbers}
     tokens |= {} if max_length is None else {"max_length": max_length, "too_long": len(lengths.too_long)}

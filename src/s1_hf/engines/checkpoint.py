@@ -14,9 +14,9 @@ from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from s1_hf._lazy import require
-from s1_hf.embedded import MODEL_PATH
 from s1_hf.engines.fingerprint import weights_on_disk
 from s1_hf.engines.plain_config import ends_of
+from s1_hf.finding import model_named
 from s1_hf.generation.context import context_of
 from s1_hf.records import TEXT, check, read_json
 
@@ -71,8 +71,7 @@ class Checkpoint:
 
         ```
         """
-        if name == "embedded" and not Path(name).exists():
-            name = str(MODEL_PATH)
+        name = model_named(name)
         _check_folder(name)
         try:
             found = cls._read(name, revision, trust_remote_code)

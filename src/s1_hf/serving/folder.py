@@ -13,10 +13,10 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from s1_hf.embedded import MODEL_PATH
 from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.engines.locking import exclusive, is_lock
 from s1_hf.files import PART, inside, replacing, write_text
+from s1_hf.finding import model_named
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.formats import ThinkingFormat, format_of_settings
 from s1_hf.generation.export import FILE, source_of
@@ -160,9 +160,4 @@ def exported_settings(model_dir: Path) -> dict[str, Any] | None:
 
 def is_embedded(model: str) -> bool:
     """Whether a name means the toy model in this package."""
-    return model == "embedded" and not Path(model).exists()
-
-
-def path_of(model: str) -> str:
-    """What a server that does not know the toy model by its name is told."""
-    return str(MODEL_PATH) if is_embedded(model) else model
+    return model_named(model) != model
