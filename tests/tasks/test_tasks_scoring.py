@@ -12,6 +12,7 @@ from inspect_ai.solver import TaskState
 from lighteval.metrics import apply_metric
 from lighteval.models.model_output import ModelResponse
 from lighteval.tasks.requests import Doc
+from pytest import approx
 
 from s1_hf.tasks.scoring import accuracy_metric, choice_scorer, math_scorer, votes_metric
 
@@ -90,6 +91,7 @@ def test_votes_are_counted_over_the_first_k_of_the_samples():
     assert votes(["3", "3", "7", "07", None, "14/2", "5", "5"], 8) == {
         "avg@2": 0, "avg@4": 0.5, "avg@8": 0.375,
         "cov@2": 0, "cov@4": 1, "cov@8": 1,
+        "pass@2": approx(1 - 10 / 28), "pass@4": approx(1 - 5 / 70), "pass@8": 1,
         "maj@2": 0, "maj@4": 0, "maj@8": 1,  # at 4 a draw, which the first answer wins; at 8 three votes to two
     }  # fmt: skip
 
@@ -102,7 +104,7 @@ def test_the_first_answer_wins_a_draw():
 def test_no_answer_has_no_vote():
     assert votes([None, None, None, "7"], 4)["maj@4"] == 1
     assert votes([None, None, "7", "7"], 4) == {
-        "avg@2": 0, "avg@4": 0.5, "cov@2": 0, "cov@4": 1, "maj@2": 0, "maj@4": 1,
+        "avg@2": 0, "avg@4": 0.5, "cov@2": 0, "cov@4": 1, "pass@2": approx(5 / 6), "pass@4": 1, "maj@2": 0, "maj@4": 1,
     }  # fmt: skip
 
 
@@ -121,10 +123,10 @@ def test_too_few_samples_are_an_error():
 
 def test_votes_are_averaged_under_their_names():
     metric = votes_metric("math", 64)
-    names = [f"{name}@{k}" for name in ("avg", "cov", "maj") for k in (2, 4, 8, 16, 32, 64)]
+    names = [f"{name}@{k}" for name in ("avg", "cov", "pass", "maj") for k in (2, 4, 8, 16, 32, 64)]
     assert metric.metric_name == names
     assert {name: mean([0, 1, 1]) for name, mean in metric.get_corpus_aggregations().items()} == dict.fromkeys(
-        names, pytest.approx(2 / 3)
+        names, approx(2 / 3)
     )
 
 

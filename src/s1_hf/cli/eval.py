@@ -77,6 +77,7 @@ def evaluate(
     as_json: o.AsJson = False,
     output_dir: o.OutputDir = Path("results"),
     save_details: o.SaveDetails = True,
+    push_eval_results: o.PushEvalResults = None,
     push_to_hub: Annotated[
         bool, typer.Option("--push-to-hub", help="Upload the results; needs --results-org.", **_SAVING)
     ] = False,
@@ -92,8 +93,8 @@ def evaluate(
 ) -> None:
     """Evaluate a model on tasks under a thinking budget. Rerun the same command to resume.
 
-    The output folder gets results.json and rows.parquet, every answer, which `s1-hf plot` draws; with lighteval as the
-    host, results and details as lighteval writes them.
+    The output folder gets results.json and rows.parquet, every answer, which `s1-hf plot` draws, and of whole
+    benchmarks entries for the Hub; with lighteval as the host, results and details as lighteval writes them.
 
     Examples:
 

@@ -57,6 +57,7 @@ def needs_lighteval(given: Mapping[str, Any]) -> bool:
             raise ValueError(
                 f"{files[0]} is asked by s1-hf itself: leave lighteval's tasks and options to another run."
             )
+        _refuse_useless(["push_eval_results"], given, "needs `--host s1-hf`, which writes what it pushes")
         require("lighteval", "lighteval")
         return True
     _refuse_useless(_OF_LIGHTEVAL, given, "needs `--host lighteval`, whose option it is")
@@ -96,8 +97,11 @@ def run_here(given: Mapping[str, Any], settings: Settings, grid: Grid | None, he
     """
     from s1_hf.evaluation import bench
     from s1_hf.evaluation.files import rows_file, save
+    from s1_hf.evaluation.hub import check_pushable
 
     tasks = tasks_in(given)
+    if given.get("push_eval_results"):
+        check_pushable(tasks)
     output_dir: Path = given["output_dir"]
     with progress_bar() as show:
         plan = bench.Plan.of(settings, tasks, grid=grid, progress=show)
@@ -109,7 +113,22 @@ def run_here(given: Mapping[str, Any], settings: Settings, grid: Grid | None, he
         about = about_run(given, evaluated)
         say_what_is_replaced(rows_file(output_dir), about)
         save(evaluated, output_dir, settings, tasks, about | {"cost": cost_of(evaluated)})
+        if grid is None:
+            _write_entries(given, evaluated, settings, tasks)
     return evaluated
+
+
+def _write_entries(given: Mapping[str, Any], evaluated: Evaluated, settings: Settings, tasks: Sequence[Task]) -> None:
+    """For the Hub, and pushed if that was asked for."""
+    from s1_hf.evaluation.hub import entries_of, propose, write_entries
+
+    model = given.get("push_eval_results")
+    files = write_entries(entries_of(evaluated, settings, tasks), given["output_dir"])
+    if model is not None:
+        messages.print(f"Proposed: {propose(files, model)}", soft_wrap=True)
+    elif files:
+        said = f"Entries for the Hub: {files[0].parent}. Propose them: --push-eval-results REPO"
+        messages.print(said, soft_wrap=True)
 
 
 def about_run(given: Mapping[str, Any], evaluated: Evaluated) -> dict[str, Any]:

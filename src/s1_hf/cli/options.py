@@ -94,6 +94,14 @@ MaxNewTokens = Annotated[int | None, typer.Option(help="Instead of the tasks' ow
 BatchSize = Annotated[int, typer.Option(help="Rows per batch.", **_DECODING)]
 MaxModelLen = Annotated[int | None, typer.Option(help="Context in tokens; the model's own by default.", **_DECODING)]
 OutputDir = Annotated[Path, typer.Option(help="Folder for all results.", **_SAVING)]
+PushEvalResults = Annotated[
+    str | None,
+    typer.Option(
+        help="A model's repository on the Hub: open a pull request there with the entries in .eval_results/ of the "
+        "output folder.",
+        **_SAVING,
+    ),
+]
 SaveDetails = Annotated[
     bool, typer.Option(help="Save transcripts; with lighteval, its details: every answer, as Parquet.", **_SAVING)
 ]

@@ -76,6 +76,12 @@ def names() -> dict[str, tuple[Benchmark, int | None]]:
     return found
 
 
+def hub_of(task: str) -> Source | None:
+    """Where on the Hub the problems of a task are; `None` if they are not there."""
+    benchmark, _ = names().get(task, (EMBEDDED, None))
+    return None if benchmark is EMBEDDED else benchmark.source
+
+
 def located(data_folder: str | Path | None) -> list[Benchmark]:
     """[`BENCHMARKS`] on the Hub, or in a local folder, see [`tasks_table`].
 

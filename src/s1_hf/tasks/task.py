@@ -24,6 +24,7 @@ class Task:
         samples (`int`, *optional*): how many answers are sampled to each, for votes; by default one, greedy or not.
         max_new_tokens (`int`, *optional*): the task's own limit, thinking included.
         source (`Mapping`): where the problems are from, as JSON types.
+        is_part (`bool`): whether these are not all of its problems.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Task:
     samples: int | None = None
     max_new_tokens: int | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
+    is_part: bool = False
 
     @property
     def kind(self) -> AnswerKind:
@@ -43,4 +45,4 @@ class Task:
             return self
         shuffled = list(self.problems)
         random.Random(_LIGHTEVALS_SEED).shuffle(shuffled)
-        return replace(self, problems=shuffled[:max_samples])
+        return replace(self, problems=shuffled[:max_samples], is_part=max_samples < len(shuffled))

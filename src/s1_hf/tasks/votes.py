@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from s1_hf.grading.voting import group_equivalent
+from s1_hf.metrics import pass_at_k
 
 if TYPE_CHECKING:
     from s1_hf.grading.extraction import AnswerKind
@@ -18,15 +19,16 @@ def counts(samples: int) -> list[int]:
 
 def names(samples: int) -> list[str]:
     """Of what [`vote_scores`] gives."""
-    return [f"{name}@{k}" for name in ("avg", "cov", "maj") for k in counts(samples)]
+    return [f"{name}@{k}" for name in ("avg", "cov", "pass", "maj") for k in counts(samples)]
 
 
 def vote_scores(right: Sequence[bool], answers: Sequence[str | None], kind: AnswerKind) -> dict[str, float]:
-    """`avg@k`, `cov@k` and `maj@k` over the first k of n answers, for k = 2, 4, ... and n, as in s1's evaluation.
+    """`avg@k`, `cov@k`, `pass@k` and `maj@k` of n answers, for k = 2, 4, ... and n, as in s1's evaluation.
 
-    - `avg@k`: how many of the k are right, between 0 and 1;
-    - `cov@k`: 1 if any of them is right: pass@k, as measured on these k;
-    - `maj@k`: 1 if the answer given most often is right; of answers given equally often, the one given first.
+    - `avg@k`: how many of the first k are right, between 0 and 1;
+    - `cov@k`: 1 if any of the first k is right: pass@k, as measured on these k;
+    - `pass@k`: the same, as [`s1_hf.metrics.pass_at_k`] estimates it from all n;
+    - `maj@k`: 1 if the answer given most often among the first k is right; of answers given equally often, the first.
 
     **Where we differ**: equal are answers by [`group_equivalent`] ("1/2" and "0.5"), not by their text or a language
     model; and "no answer" has no vote, where s1's evaluation counts the text it is left with. Without any vote `maj@k`
@@ -52,5 +54,6 @@ def vote_scores(right: Sequence[bool], answers: Sequence[str | None], kind: Answ
         largest = max(groups, key=lambda group: sum(member < k for member in group), default=[])
         scores[f"avg@{k}"] = sum(right[:k]) / k
         scores[f"cov@{k}"] = float(any(right[:k]))
+        scores[f"pass@{k}"] = pass_at_k([right], k) / 100
         scores[f"maj@{k}"] = float(bool(largest) and largest[0] < k and right[largest[0]])
     return {name: scores[name] for name in names(len(right))}
