@@ -1,20 +1,15 @@
-"""lighteval's metrics and inspect-ai's scorer by our grading, on texts as models and hosts really hand them over."""
-
-import asyncio
+"""lighteval's metrics by our grading, on texts as models and hosts really hand them over."""
 
 import pytest
 
 pytest.importorskip("lighteval")
 
-from inspect_ai.model import ModelName, ModelOutput
-from inspect_ai.scorer import Target
-from inspect_ai.solver import TaskState
 from lighteval.metrics import apply_metric
 from lighteval.models.model_output import ModelResponse
 from lighteval.tasks.requests import Doc
 from pytest import approx
 
-from s1_hf.tasks.scoring import accuracy_metric, choice_scorer, math_scorer, votes_metric
+from s1_hf.tasks.scoring import accuracy_metric, votes_metric
 
 S1 = "<|im_start|>think\n{}\n<|im_start|>answer\n{}"
 
@@ -128,22 +123,3 @@ def test_votes_are_averaged_under_their_names():
     assert {name: mean([0, 1, 1]) for name, mean in metric.get_corpus_aggregations().items()} == dict.fromkeys(
         names, approx(2 / 3)
     )
-
-
-# inspect-ai
-
-
-@pytest.mark.parametrize(
-    ("scorer", "gold", "text", "value", "answer"),
-    [
-        (math_scorer, "25", "<think>24</think>\\boxed{025}", "C", "025"),
-        (math_scorer, "25", "<think>\\boxed{25}", "I", None),
-        (choice_scorer, "B", "<think>A</think>The answer is B.", "C", "B"),
-        (choice_scorer, "B", "<think>B</think>The answer is A.", "I", "A"),
-    ],
-)
-def test_the_scorer_of_inspect_ai_grades_likewise(scorer, gold, text, value, answer):
-    output = ModelOutput.from_content("model", text)
-    state = TaskState(ModelName("mockllm/model"), 1, 1, "?", [], output=output)
-    scored = asyncio.run(scorer()(state, Target(gold)))
-    assert (scored.value, scored.answer) == (value, answer)

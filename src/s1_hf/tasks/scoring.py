@@ -1,4 +1,4 @@
-"""Our grading as lighteval's metrics and as inspect-ai's scorer.
+"""Our grading as lighteval's metrics.
 
 Whatever wrote the text, only the answer part is graded, never the thinking, and thinking that was never closed has
 given no answer. No thinking format is set anywhere: `grade` tries the delimiters of every shipped one on the text, and
@@ -20,7 +20,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from inspect_ai.scorer import CORRECT, INCORRECT, Score, Scorer, accuracy, scorer, stderr
 from lighteval.metrics.metrics_sample import SampleLevelComputation, SamplingMetric
 from lighteval.metrics.utils.metric_utils import Metric, SampleLevelMetric, SampleLevelMetricGrouping
 from lighteval.tasks.requests import Doc, SamplingMethod
@@ -30,8 +29,6 @@ from s1_hf.grading import Grade, grade
 from s1_hf.tasks.votes import names, vote_scores
 
 if TYPE_CHECKING:
-    from inspect_ai.scorer import Target
-    from inspect_ai.solver import TaskState
     from lighteval.models.model_output import ModelResponse
 
     from s1_hf.grading.extraction import AnswerKind
@@ -102,30 +99,6 @@ def votes_metric(kind: AnswerKind, n: int) -> Metric:
         # cache would then never find what an earlier process has saved.
         corpus_level_fn=np.mean,  # type: ignore[arg-type]  # a function too is taken
     )
-
-
-@scorer(metrics=[accuracy(), stderr()], name="s1_math")
-def math_scorer() -> Scorer:
-    """inspect-ai's scorer for a mathematical answer."""
-    return _scorer("math")
-
-
-@scorer(metrics=[accuracy(), stderr()], name="s1_choice")
-def choice_scorer() -> Scorer:
-    """inspect-ai's scorer for a letter from A to J."""
-    return _scorer("choice")
-
-
-def _scorer(kind: AnswerKind) -> Scorer:
-    async def score(state: TaskState, target: Target) -> Score:
-        graded = grade(state.output.completion, target.text, kind)
-        return Score(
-            value=CORRECT if graded.correct else INCORRECT,
-            answer=graded.extracted,
-            explanation=f"{graded.reason} (found by: {graded.method}; settled by: {graded.settled_by})",
-        )
-
-    return score
 
 
 def grades_of(doc: Doc, response: ModelResponse, kind: AnswerKind, n: int) -> list[Grade]:

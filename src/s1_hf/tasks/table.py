@@ -13,8 +13,9 @@ from lighteval.tasks.registry import Registry
 from lighteval.tasks.requests import Doc
 
 from s1_hf.tasks.benchmarks import EMBEDDED, Benchmark, located, names
+from s1_hf.tasks.inspect_tasks import choice_scorer, math_scorer
 from s1_hf.tasks.items import LETTERS, Item, Row
-from s1_hf.tasks.scoring import accuracy_metric, choice_scorer, math_scorer, votes_metric
+from s1_hf.tasks.scoring import accuracy_metric, votes_metric
 
 if TYPE_CHECKING:
     from s1_hf.grading.extraction import AnswerKind
