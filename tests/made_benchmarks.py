@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from s1_hf.embedded.problems import held_out_sample
 
@@ -21,9 +22,12 @@ def write(folder: Path, count: int = 3) -> Path:
         wrong = {f"Incorrect Answer {i}": str(one.answer + i) for i in (1, 2, 3)}
         gpqa.append({"Question": one.question, "Correct Answer": str(one.answer), **wrong})
     _write(folder / "gpqa", gpqa)
+    ten = [{"question": f"Which is {i}?", "options": [str(n) for n in range(10)]} for i in range(8, 8 + min(count, 2))]
+    _write(folder / "MMLU-Pro", [row | {"answer": "IJ"[i], "answer_index": 8 + i} for i, row in enumerate(ten)])
+    _write(folder / "SuperGPQA", [row | {"answer": "8", "answer_letter": "IJ"[i]} for i, row in enumerate(ten)])
     return folder
 
 
-def _write(folder: Path, rows: list[dict[str, str]]) -> None:
+def _write(folder: Path, rows: list[dict[str, Any]]) -> None:
     folder.mkdir(parents=True)
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -151,6 +151,13 @@ WRITERS = {
     "run_methods": Writer(use_methods),
     "generate_traces": Writer(make_traces, all_or_nothing=True),
     "evaluate": Writer(evaluate, all_or_nothing=True, named="store"),
+    "s1-hf eval": Writer(
+        lambda folder: command(
+            "eval", "embedded", "--tasks", "s1:embedded", "--max-samples", 1, "--max-new-tokens", 30, "--output-dir",
+            folder / "out",
+        ),
+        named="out",
+    ),
     "s1-hf plot": Writer(lambda folder: command("plot", folder, "--formats", "svg"), save_some_rows),
     "s1-hf curate": Writer(
         lambda folder: command(

@@ -43,7 +43,7 @@ def by_problem(rows):
 
 @pytest.mark.parametrize(
     ("names", "drawing"),
-    [("s1", {}), ("s1_agg8:embedded,s1_agg8:gpqa_diamond,s1:math500", DRAWN)],
+    [("s1,s1_more", {}), ("s1_agg8:embedded,s1_agg8:gpqa_diamond,s1:math500", DRAWN)],
     ids=["greedy", "sampled"],
 )
 def test_rows_and_numbers_are_those_through_lighteval(names, drawing, settings, tmp_path):

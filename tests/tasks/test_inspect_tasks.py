@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import subprocess
 import sys
@@ -56,6 +57,8 @@ def test_a_task_asks_our_problems_and_grades_by_our_rules(tmp_path, monkeypatch)
     assert [sample.input for sample in samples] == [problem.prompt for problem in ours.problems]
     assert [sample.scores["s1_math"].value for sample in samples] == ["C", "I", "C"]
     assert log.results.scores[0].metrics["accuracy"].value == pytest.approx(2 / 3)
+    del log
+    gc.collect()  # streams that anyio has left open are complained about here, and not in another test
 
 
 def test_every_task_has_a_name_and_its_limit():

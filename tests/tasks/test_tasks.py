@@ -216,6 +216,17 @@ def test_a_gpqa_prompt_is_the_question_and_the_choices(docs):
     assert doc.get_golds() == ["B"]
 
 
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [("s1_more:mmlu_pro", {"answer": "J"}), ("s1_more:supergpqa", {"answer_letter": "J", "answer": "9"})],
+)
+def test_ten_choices_are_asked_as_they_stand(name, answer):
+    (config,) = [task for task in tasks.tasks_table() if task.name == name]
+    doc = config.prompt_function({"question": "Which?", "options": [str(i) for i in range(10)], **answer}, name)
+    assert doc.query.startswith("Which?\n\nA) 0\nB) 1\n") and doc.query.endswith("\nJ) 9")
+    assert doc.get_golds() == ["J"]
+
+
 def test_the_gold_of_math500_is_its_answer(docs):
     """lighteval's own task has "ANSWER: " and the whole solution."""
     row = {"problem": "1+1?", "solution": "It is $\\boxed{2}$, as all know.", "answer": "2"}

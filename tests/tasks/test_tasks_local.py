@@ -232,7 +232,8 @@ def test_the_command_explains_itself(capsys):
     ("options", "message"),
     [
         (["--data-folder", "{}"], "has to hold a folder for each data set"),
-        (["--data-folder", "{}", "--custom-tasks", "mine.py"], "--custom-tasks replaces them"),
+        (["--data-folder", "{}", "--custom-tasks", "mine.py"], "has to hold a folder for each data set"),
+        (["--custom-tasks", "gone_module"], "No module named 'gone_module'"),
     ],
 )
 def test_a_bad_folder_ends_the_command(tmp_path, capsys, monkeypatch, options, message):

@@ -55,7 +55,7 @@ def unknown_task(name: str) -> str:
     ours = list(names())
     close = get_close_matches(name, ours, n=3)
     meant = f" Did you mean {' or '.join(close)}?" if close else ""
-    single = ", ".join(task for task in ours if task.startswith("s1:"))
+    single = ", ".join(task for task in ours if "_agg" not in task)
     return (
         f"There is no task {name!r}.{meant} The tasks of s1-hf are {single}; with s1_agg8:, s1_agg16: or s1_agg64: in "
         "place of s1: they take 8, 16 or 64 samples."

@@ -29,7 +29,7 @@ from s1_hf.forcing.budget import NAMES, Budget
 from s1_hf.forcing.collect import check_spelling
 from s1_hf.forcing.flat import flat
 from s1_hf.grading import grade
-from s1_hf.tasks.benchmarks import PREFIX, names
+from s1_hf.tasks.benchmarks import names
 from s1_hf.tasks.own import OwnColumns
 from s1_hf.tasks.problems import task_of
 
@@ -88,7 +88,7 @@ def _named(name: str) -> Callable[..., Task]:
     return task(name=name.partition(":")[2])(made)
 
 
-TASKS = {name: _named(name) for name in names() if name.partition(":")[0] == PREFIX}
+TASKS = {name: _named(name) for name, (_, samples) in names().items() if samples is None}
 """By their names here."""
 
 

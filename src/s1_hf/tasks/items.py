@@ -54,6 +54,16 @@ def gpqa_item(row: Row) -> Item:
     return Item(lettered(question, choices), LETTERS[choices.index(right)])
 
 
+def mmlu_pro_item(row: Row) -> Item:
+    """MMLU-Pro: up to ten choices, in the order of the data, asked as GPQA's."""
+    return Item(lettered(str(_cell(row, "question")), _cell(row, "options")), str(_cell(row, "answer")))
+
+
+def supergpqa_item(row: Row) -> Item:
+    """SuperGPQA: up to ten choices, in the order of the data, asked as GPQA's."""
+    return Item(lettered(str(_cell(row, "question")), _cell(row, "options")), str(_cell(row, "answer_letter")))
+
+
 def lettered(question: str, choices: Sequence[str]) -> str:
     """The question, a blank line, and each choice behind its letter on a line."""
     lines = [f"{letter}) {choice}" for letter, choice in zip(LETTERS, choices, strict=False)]

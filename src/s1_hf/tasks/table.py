@@ -27,7 +27,7 @@ def tasks_table(data_folder: str | Path | None = None) -> list[LightevalTaskConf
     Args:
         data_folder (`str` or `Path`, *optional*): the folder with the data sets, each in a folder of its own with the
             hub's name: `aime24_nofigures`, `aime24_figures`, `aime25_nofigures`, `aime25_figures`, `openaimath`,
-            `gpqa`. In it, either what
+            `gpqa`, `MMLU-Pro`, `SuperGPQA`. In it, either what
 
                 hf download simplescaling/aime24_nofigures --repo-type dataset --local-dir FOLDER/aime24_nofigures
 
