@@ -70,8 +70,8 @@ def test_a_choice_is_named_by_its_letter_its_text_or_its_number(file, answer, go
 @pytest.mark.parametrize(
     ("choices", "answer", "gold"),
     [
-        (["0", "4", "2", "6"], 1, "B"),  # MMLU: a number counts the choices
-        (["0", "4", "2", "6"], "2", "C"),  # a text is the choice's own, if it is one
+        (["2", "4", "0", "6"], 0, "A"),  # MMLU: a number counts the choices
+        (["2", "4", "0", "6"], "0", "C"),  # a text is the choice's own, if it is one
         ({"text": ["x", "y"], "label": ["A", "B"]}, "B", "B"),  # ARC
         ({"B": "y", "A": "x"}, "y", "B"),
         ('["x", "y"]', "A", "A"),  # in CSV files
