@@ -11,22 +11,19 @@ from dataclasses import replace
 from functools import cached_property, reduce
 from operator import add
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transformers import GenerationConfig
 
 from s1_hf.engines.checkpoint import Checkpoint
-from s1_hf.engines.endpoint.options import is_address
-from s1_hf.engines.endpoint_engine import EndpointEngine
 from s1_hf.engines.engine import Finished, Recorded, under
 from s1_hf.engines.ledger import Ledger
 from s1_hf.engines.locking import exclusive
+from s1_hf.engines.made import AnyEngine, engine_for
 from s1_hf.engines.processes import Launch
 from s1_hf.engines.progress import Progress, Watch
 from s1_hf.engines.request import Request, digest, seed_of
 from s1_hf.engines.room import check_room, room_for_thinking, wanted_context
-from s1_hf.engines.transformers_engine import TransformersEngine
-from s1_hf.engines.vllm_engine import VllmEngine
 from s1_hf.evaluation.cautions import warn_about_idle_thinking, warn_about_template
 from s1_hf.files import inside
 from s1_hf.forcing.formats import format_of_settings
@@ -260,45 +257,23 @@ class ModelOnTasks:
         """How many of them are this process's."""
         return sum(map(len, self.engine.plan(missing)))
 
-    def _made_engine(self) -> TransformersEngine | VllmEngine | EndpointEngine:
-        settings, processes = self.settings, self.launch.count
-        format = format_of_settings(self.tokenizer, settings.format)
-        if settings.engine == "transformers":
-            return TransformersEngine.from_checkpoint(
-                self.checkpoint,
-                format=format,
-                batch_size=settings.batch_size,
-                share=(self.launch.number, processes),
-                loading={
-                    "device": self.launch.device,
-                    "processes": processes,
-                    "dtype": settings.dtype,
-                    "device_map": settings.device_map,
-                    "attn_implementation": settings.attn_implementation,
-                },
-            )
-        if is_address(settings.engine):
-            if processes > 1:
-                raise ValueError(
-                    f"One process asks a server for everything, but this is one of {processes}. Run it without a "
-                    "launcher, with `--concurrency`."
-                )
-            options: dict[str, Any] = dict(settings.engine_options)
-            return EndpointEngine(
-                self.checkpoint, settings.engine, format=format, max_length=settings.max_length, **options
-            )
-        if processes > 1:
-            raise ValueError(
-                f"vLLM starts its own processes, but this is one of {processes}. Run it without a launcher, with "
-                "`--tensor-parallel-size` or `--data-parallel-size`."
-            )
-        return VllmEngine(
+    def _made_engine(self) -> AnyEngine:
+        settings, launch = self.settings, self.launch
+        return engine_for(
             self.checkpoint,
-            format=format,
+            settings.engine,
+            format=format_of_settings(self.tokenizer, settings.format),
             batch_size=settings.batch_size,
             dtype=settings.dtype,
             max_length=settings.max_length,
-            options=dict(settings.engine_options),
+            options=settings.engine_options,
+            share=(launch.number, launch.count),
+            loading={
+                "device": launch.device,
+                "processes": launch.count,
+                "device_map": settings.device_map,
+                "attn_implementation": settings.attn_implementation,
+            },
         )
 
     def _checked_automaton(self) -> Automaton:

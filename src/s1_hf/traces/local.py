@@ -110,11 +110,9 @@ class LocalModel:
     ) -> None:
         from s1_hf.engines.checkpoint import Checkpoint  # takes seconds, as all that loads transformers
         from s1_hf.engines.endpoint.options import check_options, is_address
-        from s1_hf.engines.endpoint_engine import EndpointEngine
+        from s1_hf.engines.made import engine_for
         from s1_hf.engines.request import Request, Sampling
         from s1_hf.engines.room import wanted_context
-        from s1_hf.engines.transformers_engine import TransformersEngine
-        from s1_hf.engines.vllm_engine import VllmEngine
         from s1_hf.forcing.formats import format_of_settings
 
         # 1. What needs no model to be checked.
@@ -136,35 +134,27 @@ class LocalModel:
         self._checkpoint = Checkpoint.find(
             model, revision=revision, trust_remote_code=trust_remote_code, chat_template=chat_template
         )
-        shared: dict[str, Any] = {
-            "format": format_of_settings(self._checkpoint.tokenizer, format),
-            "batch_size": batch_size,
-        }
-        self._engine: TransformersEngine | VllmEngine | EndpointEngine
         if engine != "transformers" and (device_map or attn_implementation):
             raise ValueError("`device_map` and `attn_implementation` are for transformers. Use `engine_options`.")
         if is_address(engine):
             if dtype != "auto":
                 raise ValueError(f"`dtype` is the server's business, but is {dtype!r}. Leave it out.")
             check_options(engine_options or {})
-            self._engine = EndpointEngine(
-                self._checkpoint, engine, format=shared["format"], max_length=max_length, **(engine_options or {})
-            )
-        elif engine == "vllm":
-            self._engine = VllmEngine(
-                self._checkpoint, dtype=dtype, max_length=max_length, options=engine_options, **shared
-            )
-        elif engine == "transformers" and not engine_options:
-            self._engine = TransformersEngine.from_checkpoint(
-                self._checkpoint,
-                loading={"dtype": dtype, "device_map": device_map, "attn_implementation": attn_implementation},
-                **shared,
-            )
-        else:
+        elif engine != "vllm" and (engine != "transformers" or engine_options):
             raise ValueError(
                 "`engine` has to be 'transformers', without `engine_options`, or 'vllm', or an address such as "
                 f"'http://localhost:8000/v1', but is {engine!r} with {engine_options!r}."
             )
+        self._engine = engine_for(
+            self._checkpoint,
+            engine,
+            format=format_of_settings(self._checkpoint.tokenizer, format),
+            batch_size=batch_size,
+            dtype=dtype,
+            max_length=max_length,
+            options=engine_options,
+            loading={"device_map": device_map, "attn_implementation": attn_implementation},
+        )
 
         # 3. How much it may write.
         self._context = wanted_context(self._engine.context, max_length)
