@@ -147,7 +147,7 @@ def _measure(case: Case, way: str, model: str, folder: str) -> Row:
     backend = {"s1-hf": _ours, "lighteval": _lightevals, "static batches": _plain}[way](case, model, folder)
     docs = _docs(case)
     if case.mean_length:
-        runner = backend.engine if way == "s1-hf" else backend
+        runner = backend.on_tasks.engine if way == "s1-hf" else backend
         runner.model.register_forward_hook(_ends_at(case, backend.tokenizer), with_kwargs=True)
     backend.greedy_until(docs[:1])  # ours reads the weights only now, and keeps the answer:
     for doc in docs:

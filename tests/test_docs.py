@@ -73,6 +73,19 @@ def test_the_page_says_truly_whether_ends_can_be_ignored(name):
     assert script["can_ignore_ends"](FAMILIES[name]) is not ThinkingFormat.from_tokenizer(toy_tokenizer(name)).plain
 
 
+def test_the_page_of_own_tasks_names_the_columns_that_are_guessed_and_its_example_runs(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("datasets")
+    from s1_hf.tasks.own import ENDINGS, GUESSES
+
+    page = (ROOT / "docs" / "own_tasks.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("|") and "-column`" in line]
+    assert [re.findall(r"`(\w+)`", row) for row in rows] == [list(names) for names in GUESSES.values()]
+    assert len(ENDINGS) == 4 and "JSON lines, a JSON list, CSV or Parquet" in page
+    monkeypatch.chdir(tmp_path)
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], {})
+    assert capsys.readouterr().out == "2+2? 4\n"
+
+
 def test_every_setting_is_in_the_readme_and_in_the_contract():
     readme, contract = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/semantics.md"))
     for field in fields(Budget):

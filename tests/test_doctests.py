@@ -10,17 +10,20 @@ import s1_hf
 
 ROOT = Path(s1_hf.__file__).parent
 MODULES = sorted(".".join(("s1_hf", *path.relative_to(ROOT).with_suffix("").parts)) for path in ROOT.rglob("*.py"))
-LIGHTEVALS = ["__main__", "errors", "inspecting", "scoring", "table"]  # modules of s1_hf.tasks that are its adapters
+LIGHTEVALS = ["__main__", "inspecting", "mended", "scoring", "table"]  # modules of s1_hf.tasks that are its adapters
 VLLMS = ["completing", "extension", "loading", "processor", "streaming"]  # modules of s1_hf.vllm that need vLLM
 NEEDS = {
     "s1_hf.cli": ["typer"],
     "s1_hf.curate": ["datasets"],
-    "s1_hf.evaluation": ["lighteval"],
+    "s1_hf.evaluation.lighteval": ["lighteval"],
+    "s1_hf.evaluation.bench": ["math_verify"],
     "s1_hf.grading": ["math_verify"],
     "s1_hf.methods.parallel": ["math_verify"],
     "s1_hf.plots": ["matplotlib"],
     "s1_hf.data.s1k": ["datasets"],
     "s1_hf.sft": ["trl"],
+    "s1_hf.tasks.inspect_tasks": ["inspect_ai"],
+    "s1_hf.tasks.own": ["datasets"],
     **{f"s1_hf.tasks.{name}": ["lighteval"] for name in LIGHTEVALS},
     "s1_hf.traces": ["datasets", "math_verify"],
     **{f"s1_hf.vllm.{name}": ["vllm.sampling_params"] for name in VLLMS},

@@ -27,7 +27,8 @@ from s1_hf.cli import app
 from s1_hf.curate import Diversity, Recipe, curate
 from s1_hf.curate import save as save_curation
 from s1_hf.embedded.problems import write_training_file
-from s1_hf.evaluation import BudgetForcingConfig, run
+from s1_hf.evaluation import BudgetForcingConfig
+from s1_hf.evaluation.lighteval import run
 from s1_hf.files import part_of
 from s1_hf.grading.judge import Judge
 from s1_hf.methods import Bench, BudgetForcing, problems_of, run_methods
@@ -150,6 +151,13 @@ WRITERS = {
     "run_methods": Writer(use_methods),
     "generate_traces": Writer(make_traces, all_or_nothing=True),
     "evaluate": Writer(evaluate, all_or_nothing=True, named="store"),
+    "s1-hf eval": Writer(
+        lambda folder: command(
+            "eval", "embedded", "--tasks", "s1:embedded", "--max-samples", 1, "--max-new-tokens", 30, "--output-dir",
+            folder / "out",
+        ),
+        named="out",
+    ),
     "s1-hf plot": Writer(lambda folder: command("plot", folder, "--formats", "svg"), save_some_rows),
     "s1-hf curate": Writer(
         lambda folder: command(

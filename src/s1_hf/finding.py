@@ -35,3 +35,8 @@ def in_package(value: object) -> object:
     if isinstance(value, str) and value.startswith("package://"):
         return str(PACKAGE / value.removeprefix("package://"))
     return value
+
+
+def model_named(name: str) -> str:
+    """`embedded` as the folder of the toy model in this package, if there is none of that name; else as it is."""
+    return str(PACKAGE / "embedded" / "model") if name == "embedded" and not Path(name).exists() else name

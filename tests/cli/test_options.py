@@ -65,6 +65,34 @@ def test_delimiters_that_make_no_format_are_refused_by_every_command(command, op
     assert message in " ".join(done.output.split())
 
 
+def commands(command, path=()):
+    """All commands under one, by their paths, with their options."""
+    for name, own in getattr(command, "commands", {}).items():
+        yield from commands(own, (*path, name))
+    if not hasattr(command, "commands"):
+        yield path, {option for parameter in command.params for option in parameter.opts}
+
+
+def test_every_command_that_takes_a_format_takes_delimiters():
+    from typer.main import get_command
+
+    taking = {path: options for path, options in commands(get_command(app)) if "--thinking-format" in options}
+    assert len(taking) >= 9
+    assert [path for path, own in taking.items() if not {"--thinking-start", "--thinking-close"} <= own] == []
+    asking = [path for path, own in taking.items() if "--system-prompt" in own]
+    assert [path for path in asking if not {"--no-chat-template", "--chat-template-kwargs"} <= taking[path]] == []
+
+
+def test_the_chat_template_gets_its_arguments_and_can_be_left_out():
+    chat = json.loads(run("generate", "embedded", QUESTION, "--max-new-tokens", "9", "--json").stdout)
+    bare = json.loads(
+        run("generate", "embedded", QUESTION, "--max-new-tokens", "9", "--no-chat-template", "--json").stdout
+    )
+    assert bare["settings"]["chat_template"] is False and bare["token_ids"] != chat["token_ids"]
+    given = run("generate", "embedded", QUESTION, "--chat-template-kwargs", '{"add_generation_prompt": false}')
+    assert "has to be without add_generation_prompt, which is set here" in " ".join(given.output.split())
+
+
 def test_a_model_answers_between_delimiters_of_ones_own():
     """The embedded model's are given by hand; started by force it thinks as in its own format."""
     found = json.loads(run("generate", "embedded", QUESTION, *DELIMITERS, "--force-start", "--json").stdout)

@@ -112,11 +112,14 @@ def of_generate(folder: Path, server: FakeEndpoint) -> list[list[str]]:
 
 def of_tasks(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     tasks = hostile(folder, ".py", f"raise ValueError({HOSTILE!r})")
+    file = hostile(folder, ".jsonl", json.dumps({HOSTILE: 1, "question": HOSTILE, "answer": HOSTILE}) + "\n")
     output = ["--output-dir", str(folder / "out"), "--max-samples", "1"]
     server.models = [HOSTILE, "another"]
     return [
         ["embedded", "--tasks", f"s1:{HOSTILE}", *output],
         ["embedded", "--tasks", "s1:embedded", "--custom-tasks", tasks, *output],
+        ["embedded", "--tasks", file, *output],
+        ["embedded", "--tasks", file, "--question-column", HOSTILE, *output],
         ["embedded", "--tasks", "s1:math500", "--data-folder", str(folder / HOSTILE.replace("/", "")), *output],
         ["embedded", "--tasks", "s1:embedded", "--engine", HOSTILE, *output],
         ["embedded", "--tasks", "s1:embedded", "--engine", server.url, *output],

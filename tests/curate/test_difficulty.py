@@ -11,7 +11,7 @@ from s1_hf.curate import (
     Difficulty,
     keep_difficult,
 )
-from s1_hf.curate.difficulty import with_thinking_tokens
+from s1_hf.curate.difficulty import load_tokenizer, with_thinking_tokens
 
 
 def test_a_question_solved_by_any_model_is_dropped_and_nulls_are_counted():
@@ -42,6 +42,12 @@ def test_a_tokenizer_replaces_the_lengths_of_the_pool():
     assert measured == [len(tokenizer.encode("1 < 2\nNot yet.", add_special_tokens=False))] != [99]
 
 
+def test_the_toy_is_a_tokenizer_by_its_name():
+    assert load_tokenizer("embedded").get_vocab() == embedded.load()[1].get_vocab()
+
+
 def test_a_missing_tokenizer_is_named():
-    with pytest.raises(ValueError, match="`tokenizer` has to be a folder or a name on the Hub, but is './nowhere'"):
+    with pytest.raises(
+        ValueError, match="`tokenizer` has to be a folder, a name on the Hub or 'embedded', but is './nowhere'"
+    ):
         with_thinking_tokens(pool({}), "./nowhere")

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
-
-pytest.importorskip("lighteval")
-
-from lighteval.models.model_input import GenerationParameters
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from s1_hf import embedded
-from s1_hf.evaluation import BudgetForcingConfig, run  # noqa: F401  # before any other part of lighteval's pipeline
+from s1_hf.evaluation import Settings
+
+with suppress(ModuleNotFoundError):  # its own tests skip themselves
+    from s1_hf.evaluation.lighteval import run  # noqa: F401  # before any other part of lighteval's pipeline
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Makes the settings of the embedded model in float32, with a store of this test's own."""
+
+    def make(**given) -> Settings:
+        return Settings(**{"model": "embedded", "dtype": "float32", "cache_dir": str(tmp_path / "store")} | given)
+
+    return make
 
 
 @pytest.fixture
 def config(tmp_path):
-    """Makes the settings of the embedded model in float32, with a store of this test's own."""
+    """The same for lighteval."""
+    from lighteval.models.model_input import GenerationParameters
+
+    from s1_hf.evaluation import BudgetForcingConfig
 
     def make(**settings) -> BudgetForcingConfig:
         generation = {n: settings.pop(n) for n in list(settings) if n in GenerationParameters.model_fields}

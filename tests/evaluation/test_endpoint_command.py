@@ -84,8 +84,7 @@ def test_an_evaluation_that_is_killed_resumes_and_asks_nothing_twice(server, tmp
     assert len(server.asked) - before == 1 + 8 - len(kept)
     run(f"eval {TASK} --num-ignores 1 --dtype float32", tmp_path / "here")
     assert answers(tmp_path / "out") == answers(tmp_path / "here")
-    results = [next((tmp_path / name).rglob("results_*.json")) for name in ("out", "here")]
-    first, second = (json.loads(file.read_text())["results"] for file in results)
+    first, second = (json.loads((tmp_path / name / "results.json").read_text())["results"] for name in ("out", "here"))
     assert first == second
 
 
@@ -133,6 +132,10 @@ def test_methods_run_on_a_server(server, tmp_path):
     assert rows[0] == rows[1]
 
 
+def everything_in(folder) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+
+
 SECRETS = {"login": "planted-pass-1", "key": "planted-key-22"}
 
 
@@ -140,13 +143,14 @@ def test_no_key_and_no_password_is_written_or_shown(lamps, tmp_path):
     one = LampServer(lamps, key=SECRETS["key"])
     try:
         said = run(f"eval {TASK} --max-samples 2 --engine {one.url} --api-key-env MINE", tmp_path, MINE=SECRETS["key"])
+        written = everything_in(tmp_path)
         address = one.url.replace("://", f"://me:{SECRETS['login']}@")
         said += run(f"eval {TASK} --max-samples 2 --engine {address}", tmp_path, code=2)
         one.key = None
         said += run(f"eval {TASK} --max-samples 2 --engine {address}", tmp_path)
     finally:
         one.kill()
-    written = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    written += everything_in(tmp_path)
     assert b"http://***@127.0.0.1" in written and b"MINE" in written
     for secret in SECRETS.values():
         assert secret not in said and secret.encode() not in written

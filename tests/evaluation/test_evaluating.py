@@ -23,8 +23,9 @@ from typer.testing import CliRunner
 from s1_hf import embedded
 from s1_hf.cli import app
 from s1_hf.evaluation import BudgetForcingModel
-from s1_hf.evaluation.run import evaluate
-from s1_hf.evaluation.statistics import summary
+from s1_hf.evaluation.lighteval.run import evaluate
+from s1_hf.evaluation.scores import summary
+from s1_hf.results.rows import load_rows
 
 # huggingface_hub renames an argument that a task of lighteval uses while it is imported
 pytestmark = pytest.mark.filterwarnings("ignore:Deprecated argument:FutureWarning")
@@ -94,7 +95,7 @@ def test_a_killed_run_goes_on_and_gives_what_an_unbroken_run_gives(tmp_path):
     finally:
         process.kill()
         process.wait()
-    assert not list(broken.glob("results/**/*.json"))
+    assert not (broken / "results.json").exists()
     (file,) = broken.glob("generations/*/*/finished.jsonl")
     with file.open("ab") as torn:
         torn.write(b'{"0a1b2c": {"task": "')  # as if it had been killed while writing
@@ -107,7 +108,9 @@ def test_a_killed_run_goes_on_and_gives_what_an_unbroken_run_gives(tmp_path):
     assert b"".join(lines).startswith(kept)
     keys = [key for line in lines for key in json.loads(line)]
     assert len(keys) == len(set(keys)) == 6 * 8
-    assert results_of(broken) == results_of(unbroken)
+    assert load_rows(broken) == load_rows(unbroken)
+    scores = [json.loads((folder / "results.json").read_text())["results"] for folder in (broken, unbroken)]
+    assert scores[0] == scores[1]
     assert "avg@8" in run.output
 
 
@@ -121,7 +124,7 @@ from s1_hf.evaluation import BudgetForcingConfig, BudgetForcingModel
 from s1_hf.engines.processes import part
 model = BudgetForcingModel(BudgetForcingConfig(**json.loads({settings.model_dump_json()!r})))
 responses = model.greedy_until(lamps(7))
-rank = model._accelerator.process_index
+rank = model.on_tasks.launch.number
 open(rf"{tmp_path}/{{rank}}.json", "w").write(json.dumps([r.output_tokens for r in responses]))
 part()
 """)

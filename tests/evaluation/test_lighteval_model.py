@@ -66,7 +66,7 @@ def test_prompts_are_lightevals(config):
     manager = PromptManager(True, model.tokenizer, "Be brief.")
     for doc in docs:
         expected = model.tokenizer(manager.prepare_prompt(doc), add_special_tokens=False)["input_ids"]
-        assert list(model._prompt(doc)) == expected
+        assert list(model.on_tasks.prompt(model._input(doc))) == expected
 
 
 @pytest.mark.parametrize("which", ["embedded", "random"])
@@ -129,7 +129,7 @@ def test_two_budgets_share_no_answers(config):
 
 def test_several_samples_of_greedy_decoding_are_refused_before_the_weights_are_read(config, no_weights):
     """The trap: lighteval raises in the middle of the run, with the model loaded."""
-    with pytest.raises(ValueError, match="lamps.0 wants 4 samples .* Set a `temperature` above 0"):
+    with pytest.raises(ValueError, match="lamps wants 4 samples .* Set a `temperature` above 0"):
         BudgetForcingModel(config()).greedy_until(lamps(2, num_samples=4))
 
 
@@ -301,12 +301,12 @@ def test_other_weights_under_the_same_name_share_nothing(config, tmp_path):
     folder = tmp_path / "folder"
     shutil.copytree(embedded.MODEL_PATH, folder)
     settings = config(model_name=str(folder))
-    before = BudgetForcingModel(settings).ledger.folder
-    assert BudgetForcingModel(settings).ledger.folder == before
+    before = BudgetForcingModel(settings).on_tasks.ledger.folder
+    assert BudgetForcingModel(settings).on_tasks.ledger.folder == before
     weights = (folder / "model.safetensors").read_bytes()
     middle = len(weights) // 2
     (folder / "model.safetensors").write_bytes(weights[:middle] + bytes([weights[middle] ^ 1]) + weights[middle + 1 :])
-    assert BudgetForcingModel(settings).ledger.folder != before
+    assert BudgetForcingModel(settings).on_tasks.ledger.folder != before
 
 
 def test_nothing_is_written_into_the_models_folder(config, tmp_path):
@@ -324,7 +324,7 @@ def test_a_configuration_file_may_hold_delimiters(config, tmp_path):
     (tmp_path / "model.yaml").write_text(yaml.safe_dump({"model_parameters": parameters}))
     read = BudgetForcingConfig.from_path(str(tmp_path / "model.yaml"))
     _, tokenizer = embedded.load()
-    assert BudgetForcingModel(read).engine.format == ThinkingFormat.from_delimiters(tokenizer, **delimiters)
+    assert BudgetForcingModel(read).on_tasks.engine.format == ThinkingFormat.from_delimiters(tokenizer, **delimiters)
     assert read.model_dump(mode="json")["format"] == delimiters
 
 

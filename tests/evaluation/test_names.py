@@ -7,7 +7,8 @@ import pytest
 pytest.importorskip("lighteval")
 
 from s1_hf import embedded
-from s1_hf.evaluation import BudgetForcingModel, run
+from s1_hf.evaluation import BudgetForcingModel
+from s1_hf.evaluation.lighteval import run
 
 # huggingface_hub renames an argument that a task of lighteval uses while it is imported
 pytestmark = pytest.mark.filterwarnings("ignore:Deprecated argument:FutureWarning")
@@ -29,6 +30,6 @@ def test_a_model_named_from_a_folder_above_writes_nothing_there(config, tmp_path
 def test_a_model_in_a_folder_with_a_very_long_path_has_a_ledger(config, tmp_path):
     deep = tmp_path.joinpath(*["d" * 100] * 3) / "model"
     shutil.copytree(embedded.MODEL_PATH, deep)
-    folder = BudgetForcingModel(config(model_name=str(deep), max_thinking_tokens=16)).ledger.folder
+    folder = BudgetForcingModel(config(model_name=str(deep), max_thinking_tokens=16)).on_tasks.ledger.folder
     assert folder.parent.parent == tmp_path / "store"
     assert folder.parent.name.endswith("_model") and folder.is_dir()

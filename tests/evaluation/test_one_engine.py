@@ -9,8 +9,8 @@ pytest.importorskip("lighteval")
 from s1_hf import Budget, embedded
 from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.engines.ledger import Ledger
-from s1_hf.evaluation import run
-from s1_hf.evaluation.sweeping import sweep
+from s1_hf.evaluation.lighteval import run
+from s1_hf.evaluation.lighteval.sweeping import sweep
 from s1_hf.methods import Bench, BudgetForcing, run_methods
 from s1_hf.tasks.problems import problems_of
 

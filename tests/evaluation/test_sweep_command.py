@@ -32,7 +32,8 @@ def test_a_curve_is_swept_shown_and_kept(tmp_path):
     assert len(rows) == 4 * 3 and {row.task for row in rows} == {"s1:embedded"}
     about = json.loads((tmp_path / "about.json").read_text())
     assert about["model"] == "embedded" and about["cost"]["saved"] > 1
-    assert len(list(tmp_path.glob("results/**/results_*.json"))) == 4
+    settings = json.loads((tmp_path / "results.json").read_text())["settings"]
+    assert [one["setting"] for one in settings] == ["cap 16", "cap 32", "no intervention", "1 ignore"]
 
     again = sweep(tmp_path, "--max-thinking-tokens", "16,32", "--num-ignores", "1", "--curve", "--json")
     found = json.loads(again.stdout)
@@ -44,7 +45,7 @@ def test_rows_of_another_sweep_are_not_replaced_in_silence(tmp_path):
     assert "they are replaced" not in first.stderr
     assert "they are replaced" not in sweep(tmp_path, "--max-thinking-tokens", "16").stderr
     other = sweep(tmp_path, "--max-thinking-tokens", "24")
-    assert "a sweep with other settings; they are replaced" in " ".join(other.stderr.split())
+    assert "a run with other settings; they are replaced" in " ".join(other.stderr.split())
     assert {row.setting for row in load_rows(tmp_path)} == {"cap 24"}
 
 

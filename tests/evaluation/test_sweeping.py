@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("lighteval")
 
 from s1_hf.engines.checkpoint import Checkpoint
-from s1_hf.evaluation.run import evaluate
-from s1_hf.evaluation.sweeping import _judged, sweep
+from s1_hf.evaluation.lighteval.run import evaluate
+from s1_hf.evaluation.lighteval.sweeping import _judged, sweep
 from s1_hf.results.summaries import summarize_settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:Deprecated argument:FutureWarning")

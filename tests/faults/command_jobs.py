@@ -56,7 +56,7 @@ _PATTERNS = ("--max_length", "none", "--logging_steps", "1")
 
 JOBS = {
     "generate": Job(("generate", "embedded", QUESTION, "--max-new-tokens", "30")),
-    "eval": Job(("eval", *_TASK), results=("results/**/*.json",)),
+    "eval": Job(("eval", *_TASK), results=("results.json", "rows.parquet")),
     "sweep": Job(("sweep", *_TASK, "--max-thinking-tokens", "8,16"), results=("rows.parquet",)),
     "serve": Job(("serve", "embedded", "--num-ignores", "1", "--show-command")),
     "export": Job(
@@ -93,7 +93,7 @@ JOBS = {
 
 _PRELOADED = [
     "s1_hf.cli",
-    "s1_hf.evaluation.sweeping",
+    "s1_hf.evaluation.bench",
     "s1_hf.methods",
     "s1_hf.reporting",
     "s1_hf.traces",
@@ -160,7 +160,7 @@ def _parquet(file: Path) -> Any:
     return pyarrow.parquet.read_table(file).to_pylist()
 
 
-def _lighteval(file: Path) -> Any:
+def _results(file: Path) -> Any:
     found = json.loads(file.read_text())
     return found.get("results", found)  # without times
 
@@ -169,7 +169,7 @@ def _page(file: Path) -> Any:
     return re.sub(r"(?s)<h2[^>]*>About.*", "", file.read_text(encoding="utf-8"))  # the command line of this process
 
 
-_READERS: dict[str, Callable[[Path], Any]] = {".parquet": _parquet, ".json": _lighteval, ".html": _page}
+_READERS: dict[str, Callable[[Path], Any]] = {".parquet": _parquet, ".json": _results, ".html": _page}
 
 
 class Folders:

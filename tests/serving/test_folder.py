@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from s1_hf import Budget, LoopGuard, embedded, export_custom_generate
 from s1_hf.engines.checkpoint import Checkpoint
+from s1_hf.finding import model_named
 from s1_hf.serving.folder import (
     export_folder,
     exported_of,
@@ -20,7 +21,6 @@ from s1_hf.serving.folder import (
     is_embedded,
     links_in,
     model_folder,
-    path_of,
 )
 
 SETTINGS = {"budget": Budget(num_ignores=2), "format": None, "max_answer_tokens": 7}
@@ -112,7 +112,7 @@ def test_code_of_others_is_named_and_not_run(model, text):
 
 def test_a_model_is_found_by_its_folder_the_toys_name_and_the_hubs(tmp_path, monkeypatch):
     """That of the Hub in its cache."""
-    assert model_folder("embedded") == Path(path_of("embedded")) == embedded.MODEL_PATH
+    assert model_folder("embedded") == Path(model_named("embedded")) == embedded.MODEL_PATH
     assert model_folder(str(embedded.MODEL_PATH)) == embedded.MODEL_PATH
     snapshot = tmp_path / "models--somebody--lamps" / "snapshots" / ("a" * 40)
     shutil.copytree(embedded.MODEL_PATH, snapshot)
@@ -166,4 +166,4 @@ def test_a_folder_of_the_toys_name_is_meant_where_there_is_one(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     assert is_embedded("embedded")
     (tmp_path / "embedded").mkdir()
-    assert not is_embedded("embedded") and path_of("embedded") == "embedded"
+    assert not is_embedded("embedded") and model_named("embedded") == "embedded"

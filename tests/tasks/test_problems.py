@@ -38,7 +38,7 @@ def test_problems_of_a_local_data_set(tmp_path):
 
 
 def test_unknown_tasks_and_bad_numbers_are_refused():
-    with pytest.raises(ValueError, match="`task` has to be one of s1:aime24, .* s1:embedded, but is 'aime24'"):
+    with pytest.raises(ValueError, match="no task .aime24.. Did you mean s1:aime24 or"):
         problems_of("aime24")
     with pytest.raises(ValueError, match="`max_samples` has to be an integer of at least 1, but is 0"):
         problems_of("s1:embedded", max_samples=0)

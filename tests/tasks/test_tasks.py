@@ -154,7 +154,7 @@ def test_no_result_of_a_sampling_task_appears_in_a_greedy_one(registry):
 def test_without_lighteval_the_extra_is_named(name):
     code = f"import sys; sys.modules['lighteval'] = None; import s1_hf.tasks; s1_hf.tasks.{name}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "pip install 's1-hf[eval]'" in done.stderr
+    assert "pip install 's1-hf[lighteval]'" in done.stderr
 
 
 def test_the_table_is_the_same_whenever_it_is_asked_for():
@@ -214,6 +214,17 @@ def test_a_gpqa_prompt_is_the_question_and_the_choices(docs):
     expected = "Which of these made-up metals floats?\n\n\nA) Plumbite, a\nmineral\nB) Florium\nC) Gravium\nD) Neither"
     assert message["content"] == expected
     assert doc.get_golds() == ["B"]
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [("s1_more:mmlu_pro", {"answer": "J"}), ("s1_more:supergpqa", {"answer_letter": "J", "answer": "9"})],
+)
+def test_ten_choices_are_asked_as_they_stand(name, answer):
+    (config,) = [task for task in tasks.tasks_table() if task.name == name]
+    doc = config.prompt_function({"question": "Which?", "options": [str(i) for i in range(10)], **answer}, name)
+    assert doc.query.startswith("Which?\n\nA) 0\nB) 1\n") and doc.query.endswith("\nJ) 9")
+    assert doc.get_golds() == ["J"]
 
 
 def test_the_gold_of_math500_is_its_answer(docs):

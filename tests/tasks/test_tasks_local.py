@@ -179,7 +179,7 @@ def test_the_commit_of_a_data_set_is_read_off_its_cached_file():
 def test_an_unknown_task_is_answered_with_close_ones_and_all_of_ours():
     preload_tiny_benchmarks()
     with (
-        pytest.raises(TaskError, match="no task 's1:aime_24'. Did you mean s1:aime24 .*s1:gpqa_diamond, s1:embedded;"),
+        pytest.raises(TaskError, match="no task 's1:aime_24'. Did you mean s1:aime24 .*supergpqa, s1:embedded;"),
         clear_errors(),
     ):
         Registry("s1:aime_24", custom_tasks="s1_hf.tasks")
@@ -232,7 +232,8 @@ def test_the_command_explains_itself(capsys):
     ("options", "message"),
     [
         (["--data-folder", "{}"], "has to hold a folder for each data set"),
-        (["--data-folder", "{}", "--custom-tasks", "mine.py"], "--custom-tasks replaces them"),
+        (["--data-folder", "{}", "--custom-tasks", "mine.py"], "has to hold a folder for each data set"),
+        (["--custom-tasks", "gone_module"], "No module named 'gone_module'"),
     ],
 )
 def test_a_bad_folder_ends_the_command(tmp_path, capsys, monkeypatch, options, message):

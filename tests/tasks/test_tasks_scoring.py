@@ -1,19 +1,15 @@
-"""lighteval's metrics and inspect-ai's scorer by our grading, on texts as models and hosts really hand them over."""
-
-import asyncio
+"""lighteval's metrics by our grading, on texts as models and hosts really hand them over."""
 
 import pytest
 
 pytest.importorskip("lighteval")
 
-from inspect_ai.model import ModelName, ModelOutput
-from inspect_ai.scorer import Target
-from inspect_ai.solver import TaskState
 from lighteval.metrics import apply_metric
 from lighteval.models.model_output import ModelResponse
 from lighteval.tasks.requests import Doc
+from pytest import approx
 
-from s1_hf.tasks.scoring import accuracy_metric, choice_scorer, math_scorer, votes_metric
+from s1_hf.tasks.scoring import accuracy_metric, votes_metric
 
 S1 = "<|im_start|>think\n{}\n<|im_start|>answer\n{}"
 
@@ -90,6 +86,7 @@ def test_votes_are_counted_over_the_first_k_of_the_samples():
     assert votes(["3", "3", "7", "07", None, "14/2", "5", "5"], 8) == {
         "avg@2": 0, "avg@4": 0.5, "avg@8": 0.375,
         "cov@2": 0, "cov@4": 1, "cov@8": 1,
+        "pass@2": approx(1 - 10 / 28), "pass@4": approx(1 - 5 / 70), "pass@8": 1,
         "maj@2": 0, "maj@4": 0, "maj@8": 1,  # at 4 a draw, which the first answer wins; at 8 three votes to two
     }  # fmt: skip
 
@@ -102,7 +99,7 @@ def test_the_first_answer_wins_a_draw():
 def test_no_answer_has_no_vote():
     assert votes([None, None, None, "7"], 4)["maj@4"] == 1
     assert votes([None, None, "7", "7"], 4) == {
-        "avg@2": 0, "avg@4": 0.5, "cov@2": 0, "cov@4": 1, "maj@2": 0, "maj@4": 1,
+        "avg@2": 0, "avg@4": 0.5, "cov@2": 0, "cov@4": 1, "pass@2": approx(5 / 6), "pass@4": 1, "maj@2": 0, "maj@4": 1,
     }  # fmt: skip
 
 
@@ -121,27 +118,8 @@ def test_too_few_samples_are_an_error():
 
 def test_votes_are_averaged_under_their_names():
     metric = votes_metric("math", 64)
-    names = [f"{name}@{k}" for name in ("avg", "cov", "maj") for k in (2, 4, 8, 16, 32, 64)]
+    names = [f"{name}@{k}" for name in ("avg", "cov", "pass", "maj") for k in (2, 4, 8, 16, 32, 64)]
     assert metric.metric_name == names
     assert {name: mean([0, 1, 1]) for name, mean in metric.get_corpus_aggregations().items()} == dict.fromkeys(
-        names, pytest.approx(2 / 3)
+        names, approx(2 / 3)
     )
-
-
-# inspect-ai
-
-
-@pytest.mark.parametrize(
-    ("scorer", "gold", "text", "value", "answer"),
-    [
-        (math_scorer, "25", "<think>24</think>\\boxed{025}", "C", "025"),
-        (math_scorer, "25", "<think>\\boxed{25}", "I", None),
-        (choice_scorer, "B", "<think>A</think>The answer is B.", "C", "B"),
-        (choice_scorer, "B", "<think>B</think>The answer is A.", "I", "A"),
-    ],
-)
-def test_the_scorer_of_inspect_ai_grades_likewise(scorer, gold, text, value, answer):
-    output = ModelOutput.from_content("model", text)
-    state = TaskState(ModelName("mockllm/model"), 1, 1, "?", [], output=output)
-    scored = asyncio.run(scorer()(state, Target(gold)))
-    assert (scored.value, scored.answer) == (value, answer)

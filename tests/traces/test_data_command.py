@@ -43,6 +43,9 @@ def test_a_pool_its_traces_and_what_is_solved(tmp_path):
     code, said = run("show", traces, "--json")
     assert json.loads(said)["rows"] == 6
     assert "<|im_start|>think\nA from" in json.loads(said)["first_row"]
+    own = ("--thinking-start", "<r>", "--thinking-close", "</r>", "--tokenizer", "embedded")
+    code, said = run("show", traces, *own, "--json")
+    assert "<r>\nA from" in json.loads(said)["first_row"] and json.loads(said)["tokens"]["rows"] == 6
 
 
 def test_an_endpoint_fills_a_file(server, tmp_path):

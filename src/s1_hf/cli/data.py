@@ -42,6 +42,7 @@ _ENDPOINT = {"rich_help_panel": "Endpoint"}
 _BOTH = {"temperature", "top_p", "seed", "max_new_tokens", "system_prompt"}
 _OF_ENDPOINTS = {"concurrency", "requests_per_minute", "timeout_s", "max_retries", "tokenizer"}
 _OF_MODELS = {"max_answer_tokens", "top_k", "min_p", "dtype", "batch_size", "revision", "trust_remote_code", "engine"}
+_TEMPLATE = {"no_chat_template", "chat_template_kwargs"}
 
 
 @takes_budget()
@@ -90,6 +91,8 @@ def traces(
     dtype: o.Dtype = "auto",
     batch_size: Annotated[int, typer.Option(help="Rows per batch.", **_DECODING)] = 8,
     system_prompt: o.SystemPrompt = None,
+    no_chat_template: o.NoChatTemplate = False,
+    chat_template_kwargs: o.ChatTemplateKwargs = None,
     revision: o.Revision = "main",
     trust_remote_code: o.TrustRemoteCode = False,
     concurrency: Annotated[int, typer.Option(help="Requests in flight at a time.", **_ENDPOINT)] = 8,
@@ -155,7 +158,8 @@ def _source(context: typer.Context, model: str, endpoint: str | None, budget: Bu
     options: dict[str, Any] = dict(context.params)
     given = given_in(context)
     if endpoint:
-        useless = [name for name in given if name in {*_OF_MODELS, *o.FORMAT, *NAMES, "rounds", "served_name"}]
+        of_models = {*_OF_MODELS, *_TEMPLATE, *o.FORMAT, *NAMES, "rounds", "served_name"}
+        useless = [name for name in given if name in of_models]
     else:
         useless = [name for name in given if name in _OF_ENDPOINTS.difference(OPTIONS)]
         if not is_address(options["engine"]):
@@ -171,6 +175,8 @@ def _source(context: typer.Context, model: str, endpoint: str | None, budget: Bu
     o.check_sampling(*(options[name] for name in ("temperature", "top_p", "top_k", "min_p")))
     settings = {name: options[name] for name in _BOTH | _OF_MODELS}
     settings["format"] = o.chosen_format(*(options[name] for name in o.FORMAT))
+    settings["chat_template"] = not options["no_chat_template"]
+    settings["chat_template_kwargs"] = o.template_arguments(options["chat_template_kwargs"])
     return LocalModel(model, budget=budget, engine_options=more, **settings)
 
 

@@ -16,14 +16,15 @@ from s1_hf._lazy import require
 from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.engines import Engine
-from s1_hf.cli.sweep import cost_of, numbers, say_what_it_took, sweep_with
+from s1_hf.cli.hosts import cost_of
+from s1_hf.cli.sweep import numbers, say_what_it_took, sweep_with
 from s1_hf.cli.terminal import console, messages, plain_errors, print_json, print_table
 from s1_hf.forcing.budget import NO_INTERVENTION, PER_PROMPT, Budget
 from s1_hf.forcing.effort import Effort
 from s1_hf.visible import shortened
 
 if TYPE_CHECKING:
-    from s1_hf.evaluation.sweeping import Swept
+    from s1_hf.evaluation.bench import Evaluated
     from s1_hf.results.efforts import Proposal
 
 _BUDGET = {"rich_help_panel": "Budget"}
@@ -64,11 +65,19 @@ def effort(
     batch_size: o.BatchSize = 8,
     max_model_len: o.MaxModelLen = None,
     system_prompt: o.SystemPrompt = None,
+    no_chat_template: o.NoChatTemplate = False,
+    chat_template_kwargs: o.ChatTemplateKwargs = None,
     revision: o.Revision = "main",
     trust_remote_code: o.TrustRemoteCode = False,
     max_samples: o.MaxSamples = None,
-    custom_tasks: o.CustomTasks = "s1_hf.tasks",
+    host: o.Host = "auto",
+    custom_tasks: o.CustomTasks = None,
     data_folder: o.DataFolder = None,
+    question_column: o.QuestionColumn = None,
+    answer_column: o.AnswerColumn = None,
+    choices_column: o.ChoicesColumn = None,
+    answer_kind: o.AnswerKind = None,
+    samples: o.Samples = None,
     as_json: o.AsJson = False,
     output_dir: o.OutputDir = Path("results"),
     save_details: o.SaveDetails = True,
@@ -210,7 +219,7 @@ def _show(proposal: "Proposal") -> None:
             messages.print(f"{claim.name} is left out of the table.", highlight=False, soft_wrap=True)
 
 
-def _print_json(proposal: "Proposal", budget: Budget, swept: "Swept", files: list[Path]) -> None:
+def _print_json(proposal: "Proposal", budget: Budget, swept: "Evaluated", files: list[Path]) -> None:
     found = asdict(proposal)
     for cap in found["caps"]:
         cap["high"] = None if math.isinf(cap["high"]) else cap["high"]

@@ -1,8 +1,9 @@
 """`s1-hf eval`."""
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -18,14 +19,17 @@ from s1_hf.cli.engines import (
     Rounds,
     ServedName,
     TimeoutS,
-    engine_options,
 )
+from s1_hf.cli.hosts import needs_lighteval, run_here, settings_of
 from s1_hf.cli.progress import progress_bar
-from s1_hf.cli.terminal import messages, plain_errors, print_table, quiet_libraries, quiet_loading
-from s1_hf.engines.processes import how_many, part
+from s1_hf.cli.terminal import messages, plain_errors, print_table
+from s1_hf.engines.processes import part
 from s1_hf.forcing.budget import Budget
 
-_SAVING = {"rich_help_panel": "Saving"}
+if TYPE_CHECKING:
+    from s1_hf.evaluation import Settings
+
+_SAVING = {"rich_help_panel": "With lighteval"}
 
 
 @takes_budget()
@@ -51,6 +55,8 @@ def evaluate(
     batch_size: o.BatchSize = 8,
     max_model_len: o.MaxModelLen = None,
     system_prompt: o.SystemPrompt = None,
+    no_chat_template: o.NoChatTemplate = False,
+    chat_template_kwargs: o.ChatTemplateKwargs = None,
     revision: o.Revision = "main",
     trust_remote_code: o.TrustRemoteCode = False,
     rounds: Rounds = False,
@@ -60,11 +66,18 @@ def evaluate(
     max_retries: MaxRetries = None,
     api_key_env: ApiKeyEnv = None,
     max_samples: o.MaxSamples = None,
-    custom_tasks: o.CustomTasks = "s1_hf.tasks",
+    host: o.Host = "auto",
+    custom_tasks: o.CustomTasks = None,
     data_folder: o.DataFolder = None,
+    question_column: o.QuestionColumn = None,
+    answer_column: o.AnswerColumn = None,
+    choices_column: o.ChoicesColumn = None,
+    answer_kind: o.AnswerKind = None,
+    samples: o.Samples = None,
     as_json: o.AsJson = False,
     output_dir: o.OutputDir = Path("results"),
     save_details: o.SaveDetails = True,
+    push_eval_results: o.PushEvalResults = None,
     push_to_hub: Annotated[
         bool, typer.Option("--push-to-hub", help="Upload the results; needs --results-org.", **_SAVING)
     ] = False,
@@ -78,7 +91,10 @@ def evaluate(
         bool, typer.Option("--wandb", help="Log to Weights & Biases; needs WANDB_PROJECT.", **_SAVING)
     ] = False,
 ) -> None:
-    """Evaluate a model under a thinking budget, with lighteval. Rerun the same command to resume.
+    """Evaluate a model on tasks under a thinking budget. Rerun the same command to resume.
+
+    The output folder gets results.json and rows.parquet, every answer, which `s1-hf plot` draws, and of whole
+    benchmarks entries for the Hub; with lighteval as the host, results and details as lighteval writes them.
 
     Examples:
 
@@ -88,6 +104,8 @@ def evaluate(
 
     s1-hf eval my-model --tasks s1_agg8:aime24 --temperature 1 --batch-size 64
 
+    s1-hf eval my-model --tasks my.jsonl --question-column problem --answer-column solution
+
     s1-hf eval Qwen/Qwen3-32B --tasks s1:math500 --engine vllm --tensor-parallel-size 8
 
     s1-hf eval Qwen/Qwen3-32B --tasks s1:math500 --engine http://gpu-box:8000/v1 --concurrency 64
@@ -95,45 +113,66 @@ def evaluate(
     accelerate launch -m s1_hf.evaluation my-model --tasks s1:math500       (a copy of the model on every GPU)
     """
     given = dict(locals())
-    with plain_errors(resumes=True):
+    with plain_errors(resumes=True), ExitStack() as held:
         if (push_to_hub or push_to_tensorboard) and not results_org:
             raise ValueError("`--push-to-hub` and `--push-to-tensorboard` need `--results-org`, a name on the Hub.")
-        config = o.evaluation_config(given | {"engine_options": engine_options(context, engine)})
-        if said := how_many():
-            messages.print(said, soft_wrap=True)
-        quiet_libraries()
-        from datasets import disable_progress_bars
-
-        from s1_hf.evaluation import run
-
-        quiet_loading(model)
-        disable_progress_bars()
-        with progress_bar() as show:
-            results = run.evaluate(
-                config,
-                tasks,
-                output_dir=str(output_dir),
-                max_samples=max_samples,
-                custom_tasks=custom_tasks,
-                data_folder=data_folder,
-                progress=show,
-                save_details=save_details,
-                push_to_hub=push_to_hub,
-                push_to_tensorboard=push_to_tensorboard,
-                hub_results_org=results_org,
-                public=public_run,
-                use_wandb=wandb,
-            )
-    part()
+        through_lighteval = needs_lighteval(given)
+        settings = settings_of(given)
+        if through_lighteval:
+            results, text, where = _through_lighteval(given, settings)
+        else:
+            results, text, where = _here(given, settings, held)
     if results is None:
         return  # the main process says it
     if as_json:
-        sys.stdout.write(run.results_as_json(results) + "\n")
+        sys.stdout.write(text + "\n")
     else:
-        _show(results, output_dir)
+        _show(results, where)
 
 
-def _show(results: dict[str, Any], output_dir: Path) -> None:
+_Found = tuple[dict[str, Any] | None, str, str]
+"""Results by task, the same as JSON, and the places of the files."""
+
+
+def _here(given: dict[str, Any], settings: "Settings", held: ExitStack) -> _Found:
+    from s1_hf.evaluation.files import RESULTS, rows_file
+
+    evaluated = run_here(given, settings, None, held)
+    folder: Path = given["output_dir"]
+    if evaluated is None:
+        return None, "", ""
+    text = (folder / RESULTS).read_text(encoding="utf-8").rstrip()
+    where = f"All numbers: {folder / RESULTS}. Every answer: {rows_file(folder)}. Draw them: s1-hf plot {folder}"
+    return {"results": evaluated.results[0], "endpoint": evaluated.endpoint}, text, where
+
+
+def _through_lighteval(given: dict[str, Any], settings: "Settings") -> _Found:
+    from datasets import disable_progress_bars
+
+    from s1_hf.evaluation.lighteval import BudgetForcingConfig, run
+
+    disable_progress_bars()
+    as_they_are = ("max_samples", "custom_tasks", "data_folder", "save_details", "push_to_hub", "push_to_tensorboard")
+    folder: Path = given["output_dir"]
+    with progress_bar() as show:
+        results = run.evaluate(
+            BudgetForcingConfig.of(settings),
+            given["tasks"],
+            output_dir=str(folder),
+            progress=show,
+            **{name: given[name] for name in as_they_are},
+            hub_results_org=given["results_org"],
+            public=given["public_run"],
+            use_wandb=given["wandb"],
+        )
+    part()
+    if results is None:
+        return None, "", ""
+    where = f"All of it, and every answer: {folder / 'results'} and {folder / 'details'}"
+    return results, run.results_as_json(results), where
+
+
+def _show(results: dict[str, Any], where: str) -> None:
     """A table of scores and thinking tokens; the rest is in the files."""
     scores = {task: values for task, values in results["results"].items() if task != "all"}
     title = "tokens: of thinking, the mean; how it ended, in % of the samples; ends ignored, the mean"
@@ -157,9 +196,7 @@ def _show(results: dict[str, Any], output_dir: Path) -> None:
             f"{spent['dropped']:,} of which were of no use.",
             soft_wrap=True,
         )
-    messages.print(
-        f"All of it, and every answer: {output_dir / 'results'} and {output_dir / 'details'}", soft_wrap=True
-    )
+    messages.print(where, soft_wrap=True)
 
 
 def _is_thinking(name: str) -> bool:

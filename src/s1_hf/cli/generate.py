@@ -52,6 +52,8 @@ def generate(
     ] = None,
     dtype: o.Dtype = "auto",
     system_prompt: o.SystemPrompt = None,
+    no_chat_template: o.NoChatTemplate = False,
+    chat_template_kwargs: o.ChatTemplateKwargs = None,
     revision: o.Revision = "main",
     trust_remote_code: o.TrustRemoteCode = False,
     as_json: o.AsJson = False,
@@ -78,8 +80,10 @@ def generate(
             decoding |= {"do_sample": True, "temperature": temperature, "top_k": top_k or 0, "min_p": min_p}
             decoding |= {} if top_p is None else {"top_p": top_p}
         said = o.chosen_format(thinking_format, thinking_start, thinking_close, force_start)
-        forcing: dict[str, Any] = {"budget": budget, "format": said}
-        checkpoint, forcing["format"] = _find(model, revision, trust_remote_code, given, forcing, decoding)
+        template = o.template_arguments(chat_template_kwargs)
+        forcing: dict[str, Any] = {"budget": budget, "format": said, "chat_template_kwargs": template}
+        where = {"revision": revision, "trust_remote_code": trust_remote_code, "chat_template": not no_chat_template}
+        checkpoint, forcing["format"] = _find(model, where, given, forcing, decoding)
         answers = {} if max_answer_tokens is None else {"max_answer_tokens": max_answer_tokens}
         loaded = checkpoint.load(dtype=dtype)
         start = time.monotonic()
@@ -88,6 +92,7 @@ def generate(
         seconds = time.monotonic() - start
     if as_json:
         settings = {"model": model, "revision": revision, "dtype": dtype, "seed": seed, "format": said}
+        settings |= {"chat_template": not no_chat_template, "chat_template_kwargs": template}
         settings |= budget.to_dict() | decoding | answers
         print_json(_as_json(given, completion, settings, seconds), ensure_ascii=False)
     messages.print(_summary(completion, seconds), highlight=False, soft_wrap=True)
@@ -117,7 +122,7 @@ def _prompt(question: str | None, chat: Path | None, system_prompt: str | None) 
 
 
 def _find(
-    model: str, revision: str, trust: bool, prompt: Any, forcing: dict[str, Any], decoding: dict[str, Any]
+    model: str, where: dict[str, Any], prompt: Any, forcing: dict[str, Any], decoding: dict[str, Any]
 ) -> tuple[Checkpoint, ThinkingFormat]:
     """Configuration, tokenizer and format; whatever is wrong with the settings is said before the weights are read."""
     from transformers import GenerationConfig
@@ -129,7 +134,7 @@ def _find(
     from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 
     quiet_loading(model)
-    checkpoint = Checkpoint.find(model, revision=revision, trust_remote_code=trust)
+    checkpoint = Checkpoint.find(model, **where)
     context, wanted = checkpoint.context, decoding.get("max_new_tokens")
     limits = {"max_length": context} if wanted is None else {}
     processor = BudgetForcingLogitsProcessor(
@@ -139,7 +144,7 @@ def _find(
         format=format_of_settings(checkpoint.tokenizer, forcing["format"]),
     )
     processor.check_vocabulary(checkpoint.config.get_text_config().vocab_size)
-    length = len(prompt_ids(checkpoint.tokenizer, processor.format, prompt, {}))
+    length = len(prompt_ids(checkpoint.tokenizer, processor.format, prompt, forcing["chat_template_kwargs"]))
     check_fits(length, wanted, context, name="--max-new-tokens")
     return checkpoint, processor.format
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from s1_hf._lazy import require
 from s1_hf.files import refuse_links
+from s1_hf.records import parse
 
 if TYPE_CHECKING:
-    from s1_hf.evaluation import BudgetForcingConfig
+    from s1_hf.evaluation import Settings
 
 _BUDGET, _DECODING, _SAVING = ({"rich_help_panel": name} for name in ("Budget", "Decoding", "Saving"))
 
@@ -48,20 +48,63 @@ Dtype = Annotated[
     typer.Option(help="Of the weights; auto keeps that of the saved ones.", **_DECODING),
 ]
 SystemPrompt = Annotated[str | None, typer.Option(help="System prompt for every question.", **_DECODING)]
+NoChatTemplate = Annotated[
+    bool, typer.Option("--no-chat-template", help="Ask in bare text, without the model's chat template.", **_DECODING)
+]
+ChatTemplateKwargs = Annotated[
+    str | None,
+    typer.Option(help="""For the chat template, as JSON: '{"enable_thinking": true}'.""", **_DECODING),
+]
 Revision = Annotated[str, typer.Option(help="Revision of a model on the Hub.", **_DECODING)]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.", **_DECODING)
 ]
 
-Tasks = Annotated[str, typer.Option(help="Task names, separated by commas: s1:aime24, s1:math500, or lighteval's own.")]
+Tasks = Annotated[
+    str,
+    typer.Option(
+        help="Separated by commas: s1:aime24, s1:math500; files of questions and answers (.jsonl, .json, .csv, "
+        ".parquet); or lighteval's own tasks."
+    ),
+]
+_FILES = {"rich_help_panel": "Tasks in files"}
+QuestionColumn = Annotated[str | None, typer.Option(help="What is asked; by default a usual name.", **_FILES)]
+AnswerColumn = Annotated[str | None, typer.Option(help="Right answers; by default a usual name.", **_FILES)]
+ChoicesColumn = Annotated[str | None, typer.Option(help="Lists of choices; by default a usual name.", **_FILES)]
+AnswerKind = Annotated[
+    Literal["math", "choice"] | None,
+    typer.Option(help="Of the right answers; by default choice where there are choices.", **_FILES),
+]
+Samples = Annotated[
+    int | None, typer.Option(help="Answers to each question, for votes; needs a temperature.", min=2, **_FILES)
+]
+OF_FILES = ("question_column", "answer_column", "choices_column", "answer_kind", "samples")
+"""Parameters that have a meaning only for tasks in files."""
+
 MaxSamples = Annotated[int | None, typer.Option(help="Problems per task, for a trial.", min=1)]
-CustomTasks = Annotated[str, typer.Option(help="A module or file with tasks.")]
+CustomTasks = Annotated[
+    str | None, typer.Option(help="A module or file with tasks for lighteval, beside its own and those of s1-hf.")
+]
+Host = Annotated[
+    Literal["auto", "s1-hf", "lighteval"],
+    typer.Option(help="What asks and grades; auto: s1-hf its own tasks, lighteval (an extra) if there are others."),
+]
 DataFolder = Annotated[str | None, typer.Option(help="Local data for the tasks s1:...")]
 MaxNewTokens = Annotated[int | None, typer.Option(help="Instead of the tasks' own limits.", min=1, **_DECODING)]
 BatchSize = Annotated[int, typer.Option(help="Rows per batch.", **_DECODING)]
 MaxModelLen = Annotated[int | None, typer.Option(help="Context in tokens; the model's own by default.", **_DECODING)]
 OutputDir = Annotated[Path, typer.Option(help="Folder for all results.", **_SAVING)]
-SaveDetails = Annotated[bool, typer.Option(help="Save every answer, as Parquet.", **_SAVING)]
+PushEvalResults = Annotated[
+    str | None,
+    typer.Option(
+        help="A model's repository on the Hub: open a pull request there with the entries in .eval_results/ of the "
+        "output folder.",
+        **_SAVING,
+    ),
+]
+SaveDetails = Annotated[
+    bool, typer.Option(help="Save transcripts; with lighteval, its details: every answer, as Parquet.", **_SAVING)
+]
 
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts: JSON on stdout, everything else on stderr.")]
 
@@ -107,29 +150,51 @@ def chosen_format(
     return chosen
 
 
-def evaluation_config(given: Mapping[str, Any]) -> "BudgetForcingConfig":
+def template_arguments(given: str | None) -> dict[str, Any]:
+    """What `--chat-template-kwargs` says.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    if given is None:
+        return {}
+    found = parse(given, "`--chat-template-kwargs`")
+    if not isinstance(found, dict):
+        raise ValueError(f'`--chat-template-kwargs` has to be a JSON object, such as {{"a": true}}, but is {given!r}.')
+    return found
+
+
+def evaluation_settings(given: Mapping[str, Any]) -> "Settings":
     """The settings of an evaluation, from all options of a command that has those above, its `budget` among them.
 
     Raises:
-        ValueError: an option is out of range. ModuleNotFoundError: the extra is missing.
+        ValueError: an option is out of range.
     """
-    require("lighteval", "eval")
-    check_sampling(given["temperature"], given["top_p"], given["top_k"], given["min_p"])
+    from s1_hf.engines.request import Sampling
+    from s1_hf.evaluation import Settings
+
+    temperature, top_p, top_k, min_p = drawing = [given[name] for name in ("temperature", "top_p", "top_k", "min_p")]
+    check_sampling(*drawing)
     output_dir = given["output_dir"]
     if output_dir.exists() and not output_dir.is_dir():
         raise ValueError(f"`--output-dir` has to be a folder, but {output_dir} is a file.")
-    from s1_hf.evaluation import BudgetForcingConfig
-
     refuse_links(output_dir, "generations")
-    as_they_are = ("revision", "dtype", "trust_remote_code", "batch_size", "max_answer_tokens", "budget", "engine")
-    sampling = ("temperature", "top_p", "top_k", "min_p", "seed", "max_new_tokens")
-    drawing: Any = {name: given[name] for name in sampling}
-    return BudgetForcingConfig(
-        model_name=given["model"],
-        **{name: given[name] for name in (*as_they_are, "system_prompt")},
-        engine_options=given["engine_options"],
+    sampling = None
+    if temperature:
+        top_p = 1.0 if top_p is None else top_p
+        sampling = Sampling(temperature=temperature, top_p=top_p, top_k=top_k or 0, min_p=min_p)
+    return Settings(
+        **{name: given[name] for name in _AS_THEY_ARE},
         max_length=given["max_model_len"],
         format=chosen_format(*(given[name] for name in FORMAT)),
-        generation_parameters=drawing,
+        sampling=sampling,
+        chat_template=not given["no_chat_template"],
+        chat_template_kwargs=template_arguments(given["chat_template_kwargs"]),
         cache_dir=str(output_dir / "generations"),
     )
+
+
+_AS_THEY_ARE = (
+    "model", "revision", "dtype", "trust_remote_code", "batch_size", "budget", "engine", "engine_options",
+    "max_new_tokens", "max_answer_tokens", "seed", "system_prompt",
+)  # fmt: skip

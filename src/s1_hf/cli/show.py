@@ -15,6 +15,7 @@ from s1_hf._lazy import require
 from s1_hf.cli import options as o
 from s1_hf.cli.columns import Columns, named_columns
 from s1_hf.cli.terminal import console, messages, plain_errors, print_json, print_table
+from s1_hf.finding import model_named
 
 
 def show(
@@ -23,7 +24,9 @@ def show(
     column: Columns = None,
     tokenizer: Annotated[str | None, typer.Option(help="A folder or a name on the Hub: lengths in tokens.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Tokens: how many rows are longer.")] = None,
-    thinking_format: Annotated[str, typer.Option(help="s1 or think.")] = "s1",
+    thinking_format: Annotated[str | None, typer.Option(help="s1 or think; s1 by default.")] = None,
+    thinking_start: o.ThinkingStart = None,
+    thinking_close: o.ThinkingClose = None,
     as_json: o.AsJson = False,
 ) -> None:
     """Say what a data set is: where it comes from, its size, and its first row as training sees it.
@@ -34,7 +37,9 @@ def show(
         if max_length is not None and tokenizer is None:
             raise ValueError("`--max-length` needs `--tokenizer`, which counts tokens.")
         require("datasets", "data").disable_progress_bars()
-        facts = _facts(name, traces, named_columns(column), tokenizer, max_length, thinking_format)
+        said = o.chosen_format(thinking_format, thinking_start, thinking_close, False)
+        written = (said["start"], said["close"]) if isinstance(said, dict) else said or "s1"
+        facts = _facts(name, traces, named_columns(column), tokenizer, max_length, written)
     if as_json:
         print_json(facts, indent=1)
         return
@@ -55,7 +60,7 @@ def _facts(
     columns: dict[str, str],
     tokenizer_name: str | None,
     max_length: int | None,
-    thinking_format: str,
+    written: str | tuple[str, str],
 ) -> dict[str, Any]:
     from s1_hf.data.conversation import summarize, to_conversation
     from s1_hf.data.s1k import HUB, describe_source, load_s1k
@@ -71,7 +76,7 @@ def _facts(
     first = next(iter(rows), None)
     if first is None:
         raise ValueError(f"{name} has no rows.")
-    chat = to_conversation(first, thinking_format)
+    chat = to_conversation(first, written)
     source = asdict(describe_source(rows))
     named = source.pop("columns") or {}
     facts = source | {"read_as": [f"{name} from {own}" for name, own in named.items()] or None}
@@ -81,8 +86,8 @@ def _facts(
         return facts | {"first_row": "\n".join(content)}
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_name)
-    lengths = summarize(rows, tokenizer, thinking_format, max_length=max_length)
+    tokenizer = AutoTokenizer.from_pretrained(model_named(tokenizer_name))
+    lengths = summarize(rows, tokenizer, written, max_length=max_length)
     numbers = ("rows", "min", "max", "median", "mean", "longest_row", "completion_tokens")
     tokens = {number: getattr(lengths, number) for number in numbers}
     tokens |= {} if max_length is None else {"max_length": max_length, "too_long": len(lengths.too_long)}

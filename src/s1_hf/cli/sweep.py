@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,17 +17,17 @@ from s1_hf.cli.engines import (
     Rounds,
     ServedName,
     TimeoutS,
-    engine_options,
 )
+from s1_hf.cli.hosts import about_run, cost_of, needs_lighteval, run_here, say_what_is_replaced, settings_of
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.tables import show_summaries
-from s1_hf.cli.terminal import messages, plain_errors, quiet_libraries, quiet_loading
+from s1_hf.cli.terminal import messages, plain_errors
 from s1_hf.engines.locking import exclusive
-from s1_hf.engines.processes import how_many, is_main, part
+from s1_hf.engines.processes import is_main, part
 from s1_hf.forcing.budget import PER_PROMPT, Budget
 
 if TYPE_CHECKING:
-    from s1_hf.evaluation.sweeping import Swept
+    from s1_hf.evaluation.bench import Evaluated
 
 _BUDGET = {"rich_help_panel": "Budget"}
 
@@ -67,6 +66,8 @@ def sweep(
     batch_size: o.BatchSize = 8,
     max_model_len: o.MaxModelLen = None,
     system_prompt: o.SystemPrompt = None,
+    no_chat_template: o.NoChatTemplate = False,
+    chat_template_kwargs: o.ChatTemplateKwargs = None,
     revision: o.Revision = "main",
     trust_remote_code: o.TrustRemoteCode = False,
     rounds: Rounds = False,
@@ -76,16 +77,23 @@ def sweep(
     max_retries: MaxRetries = None,
     api_key_env: ApiKeyEnv = None,
     max_samples: o.MaxSamples = None,
-    custom_tasks: o.CustomTasks = "s1_hf.tasks",
+    host: o.Host = "auto",
+    custom_tasks: o.CustomTasks = None,
     data_folder: o.DataFolder = None,
+    question_column: o.QuestionColumn = None,
+    answer_column: o.AnswerColumn = None,
+    choices_column: o.ChoicesColumn = None,
+    answer_kind: o.AnswerKind = None,
+    samples: o.Samples = None,
     as_json: o.AsJson = False,
     output_dir: o.OutputDir = Path("results"),
     save_details: o.SaveDetails = True,
 ) -> None:
     """Evaluate a model under all combinations of caps and ignores, in one pass. Rerun the same command to resume.
 
-    Each setting's results are those of `s1-hf eval` with it, in the same files, at a fraction of the cost of separate
-    runs. All answers are in rows.parquet of the output folder, which `s1-hf plot` draws.
+    Each setting's results are those of `s1-hf eval` with it, at a fraction of the cost of separate runs. All answers
+    are in rows.parquet of the output folder, which `s1-hf plot` draws, and all numbers in results.json (with lighteval
+    as the host, in its files).
 
     Examples:
 
@@ -102,41 +110,42 @@ def sweep(
         show_summaries(swept.rows, as_json, cost=cost_of(swept))
         say_what_it_took(swept)
         if swept.rows:
+            from s1_hf.evaluation.files import rows_file
+
             messages.print(
-                f"All answers are in {output_dir / 'rows.parquet'}. Draw them: s1-hf plot {output_dir}", soft_wrap=True
+                f"All answers are in {rows_file(output_dir)}. Draw them: s1-hf plot {output_dir}", soft_wrap=True
             )
 
 
 def sweep_with(
     given: Mapping[str, Any], settings: Sequence[Budget] | Callable[[int], Sequence[Budget]], held: ExitStack
-) -> "Swept | None":
+) -> "Evaluated | None":
     """A sweep under `settings` by the options of a command that has those of `s1-hf sweep`; its rows are saved.
 
     Args:
-        settings: as of [`s1_hf.evaluation.sweeping.sweep`].
+        settings: as of [`s1_hf.evaluation.bench.evaluate`].
         held (`ExitStack`): keeps other runs out of the output folder.
 
     Returns:
-        [`Swept`]; with several processes, only on the main one.
+        [`Evaluated`]; with several processes, only on the main one.
     """
-    config = o.evaluation_config({**given, "engine_options": engine_options(given["context"], given["engine"])})
-    if said := how_many():
-        messages.print(said, soft_wrap=True)
-    quiet_libraries()
+    through_lighteval = needs_lighteval(given)
+    config = settings_of(given)
+    if not through_lighteval:
+        return run_here(given, config, settings, held)
     from datasets import disable_progress_bars
 
-    from s1_hf.evaluation import sweeping
+    from s1_hf.evaluation.lighteval import BudgetForcingConfig, sweeping
     from s1_hf.results.rows import save_rows, write_about
 
     output_dir: Path = given["output_dir"]
-    quiet_loading(given["model"])
     disable_progress_bars()
     if is_main():
         held.enter_context(exclusive(output_dir))
     as_they_are = ("max_samples", "custom_tasks", "data_folder", "save_details")
     with progress_bar() as show:
         swept = sweeping.sweep(
-            config,
+            BudgetForcingConfig.of(config),
             given["tasks"],
             settings=settings,
             progress=show,
@@ -145,15 +154,14 @@ def sweep_with(
         )
     part()
     if swept is not None and swept.rows:
-        about = {name: given[name] for name in ("model", "tasks", "seed", "temperature", "dtype")}
-        about |= {"settings": [setting.to_dict() for setting in swept.settings], "max_samples": given["max_samples"]}
-        _say_what_is_replaced(output_dir, about)
+        about = about_run(given, swept)
+        say_what_is_replaced(output_dir / "rows.parquet", about)
         save_rows(swept.rows, output_dir / "rows.parquet")
         write_about(output_dir, **about, cost=cost_of(swept))
     return swept
 
 
-def say_what_it_took(swept: "Swept") -> None:
+def say_what_it_took(swept: "Evaluated") -> None:
     """Tokens, and tasks that have no rows."""
     if swept.cost is not None:
         messages.print(
@@ -166,25 +174,6 @@ def say_what_it_took(swept: "Swept") -> None:
             f"{task} is only in lighteval's results: no metric of it calls a single answer right or wrong.",
             soft_wrap=True,
         )
-
-
-def _say_what_is_replaced(output_dir: Path, about: dict[str, Any]) -> None:
-    """Rows of another sweep; what it has generated stays, so that its command brings them back."""
-    from s1_hf.reporting import load_about
-
-    old = load_about(output_dir / "rows.parquet").get("", about)
-    changed = [name for name, value in about.items() if old.get(name) != value]
-    if changed:
-        messages.print(
-            f"{output_dir / 'rows.parquet'} held the rows of a sweep with other {', '.join(changed)}; they are "
-            f"replaced. Its answers are kept: the same command brings them back at once ({old.get('command')}).",
-            soft_wrap=True,
-        )
-
-
-def cost_of(swept: "Swept") -> dict[str, Any] | None:
-    """Of what this run has generated."""
-    return None if swept.cost is None else asdict(swept.cost) | {"saved": swept.cost.saved}
 
 
 def _settings(caps: str, ignores: str, curve: bool, budget: Budget) -> list[Budget]:

@@ -23,6 +23,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from s1_hf.forcing.budget import BudgetWarning
 from s1_hf.secrets import without_secrets
 from s1_hf.visible import VisibleStream, guard_terminal, visible, visible_in
 
@@ -76,7 +77,8 @@ def plain_errors(
     Ctrl-C ends it with exit code 130, and says whether rerunning the command resumes (`resumes`).
     """
     try:
-        yield
+        with _plain_warnings():
+            yield
     except BrokenPipeError:  # `| head` has read enough; typer ends the command without a word
         raise
     except bad_input as error:
@@ -87,6 +89,26 @@ def plain_errors(
         kept = " What is finished is kept: rerun the same command to resume." if resumes else ""
         messages.print(f"\nInterrupted.{kept}", soft_wrap=True)
         raise typer.Exit(130) from None
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """What is said about budgets is said in words, without the line of code that says it."""
+    stock = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, BudgetWarning):
+            messages.print(
+                Text("Warning: ", style="yellow").append(visible(str(message)), style="default"), soft_wrap=True
+            )
+        else:
+            stock(message, category, *where, **more)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = stock
 
 
 def print_table(table: Table) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from s1_hf._lazy import require
 from s1_hf.curate.draws import Draws
 from s1_hf.curate.text import number
+from s1_hf.finding import model_named
 
 _LENGTH = 1024  # of every vector; its square, 2^20, bounds all partial sums of a dot product
 _WIDTH = 1024  # number of buckets that words are hashed into
@@ -114,6 +115,7 @@ def _names(labels: list[int], found: list[list[str]], frequency: Counter[str]) -
 
 def _embeddings(texts: Sequence[str], model: str) -> Vectors:
     torch, transformers = require("torch", "data"), require("transformers", "data")
+    model = model_named(model)
     tokenizer = transformers.AutoTokenizer.from_pretrained(model)
     network = transformers.AutoModel.from_pretrained(model).eval()
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from s1_hf._lazy import require
 from s1_hf.curate.stage import Drop, Stage, column, stage, values
 from s1_hf.curate.text import trace_text
+from s1_hf.finding import model_named
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -102,10 +103,10 @@ def load_tokenizer(tokenizer: str) -> Any:
     """The tokenizer to count with; raises `ValueError` if it cannot be loaded."""
     transformers = require("transformers", "data")
     try:
-        loaded = transformers.AutoTokenizer.from_pretrained(tokenizer)
+        loaded = transformers.AutoTokenizer.from_pretrained(model_named(tokenizer))
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"`tokenizer` has to be a folder or a name on the Hub, but is {tokenizer!r}: {error}"
+            f"`tokenizer` has to be a folder, a name on the Hub or 'embedded', but is {tokenizer!r}: {error}"
         ) from None
     loaded.model_max_length = int(1e30)  # traces are only counted: no warning about the model's maximum length
     return loaded

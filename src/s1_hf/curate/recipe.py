@@ -26,8 +26,8 @@ class Recipe:
 
     Args:
         seed (`int`, defaults to 0): random seed for the selection and for clusters.
-        tokenizer (`str`, *optional*): a folder or a name on the Hub, to measure traces with. By default, the column
-            `thinking_tokens` is used.
+        tokenizer (`str`, *optional*): a folder, a name on the Hub or `embedded`, to measure traces with. By default,
+            the column `thinking_tokens` is used.
         columns ([`Columns`]): the names of the pool's columns.
         decontamination ([`Decontamination`]), quality ([`Quality`]), duplicates ([`Duplicates`]), difficulty
             ([`Difficulty`]), domains ([`Domains`]), diversity ([`Diversity`]): the options of the stages.

@@ -15,9 +15,9 @@ from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from s1_hf._lazy import require
-from s1_hf.embedded import MODEL_PATH
 from s1_hf.engines.fingerprint import weights_on_disk
 from s1_hf.engines.plain_config import ends_of
+from s1_hf.finding import model_named
 from s1_hf.generation.context import context_of
 from s1_hf.records import TEXT, check, read_json
 
@@ -52,11 +52,14 @@ class Checkpoint:
     tokenizer: PreTrainedTokenizerBase
 
     @classmethod
-    def find(cls, name: str, *, revision: str = "main", trust_remote_code: bool = False) -> Checkpoint:
+    def find(
+        cls, name: str, *, revision: str = "main", trust_remote_code: bool = False, chat_template: bool = True
+    ) -> Checkpoint:
         """Read configuration and tokenizer.
 
         Args:
             name (`str`): a folder, a name on the Hub, or `"embedded"`, the toy model in this package.
+            chat_template (`bool`, defaults to `True`): if not, the tokenizer is left without one.
 
         Raises:
             OSError: there is no such model, or it is gated and nobody is logged in.
@@ -70,13 +73,15 @@ class Checkpoint:
 
         ```
         """
-        if name == "embedded" and not Path(name).exists():
-            name = str(MODEL_PATH)
+        name = model_named(name)
         _check_folder(name)
         try:
-            return cls._read(name, revision, trust_remote_code)
+            found = cls._read(name, revision, trust_remote_code)
         except OSError as error:
             raise OSError(f"{name} cannot be read. {error}") from error
+        if not chat_template:
+            found.tokenizer.chat_template = None
+        return found
 
     @classmethod
     def _read(cls, name: str, revision: str, trust_remote_code: bool) -> Checkpoint:

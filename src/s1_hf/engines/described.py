@@ -53,7 +53,7 @@ def describe(checkpoint: Checkpoint, said: str | dict[str, Any] | None, budget: 
     whole = fmt.with_ends(eos)
     automaton = Automaton(tokenizer, whole, budget, eos)
     prompt = prompt_ids(tokenizer, fmt, _ASKED, {})
-    modes = _modes(tokenizer, automaton)
+    modes = modes_of_turns(tokenizer, automaton)
     return {
         "name": fmt.name,
         "found_by": _reason(tokenizer, said),
@@ -64,7 +64,7 @@ def describe(checkpoint: Checkpoint, said: str | dict[str, Any] | None, budget: 
         "handovers": [_tokens(tokenizer, [i]) for i in fmt.handovers],
         "call_ends": [_tokens(tokenizer, [i]) for i in fmt.call_ends],
         "ends_of_sequence": [_tokens(tokenizer, [i]) for i in eos],
-        "opened_by": _opened_by(fmt, _state(automaton, prompt), modes),
+        "opened_by": _opened_by(fmt, state_after(automaton, prompt), modes),
         "can_ignore_ends": not fmt.plain,
         "interleaved": fmt.interleaved,
         "assistant_turn": _tokens(tokenizer, fmt.turn) if fmt.turn else None,
@@ -102,7 +102,7 @@ def arguments_in_words(arguments: dict[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in arguments.items()) or "nothing"
 
 
-def _modes(tokenizer: PreTrainedTokenizerBase, automaton: Automaton) -> list[dict[str, Any]]:
+def modes_of_turns(tokenizer: PreTrainedTokenizerBase, automaton: Automaton) -> list[dict[str, Any]]:
     """Where a prompt leaves its turn, by the arguments of the chat template; none without a template."""
     from s1_hf.forcing.templates import modes_of, template_of
 
@@ -128,10 +128,10 @@ def _rendered(
     except Exception as error:  # templates raise whatever they like
         return {"refused": f"{type(error).__name__}: {error}"}
     ids = tokenizer.encode(text, add_special_tokens=False)
-    return {"state": _state(automaton, ids), "behind_question": text.rsplit(chat[-1]["content"], 1)[-1]}
+    return {"state": state_after(automaton, ids), "behind_question": text.rsplit(chat[-1]["content"], 1)[-1]}
 
 
-def _state(automaton: Automaton, prompt: Sequence[int]) -> str:
+def state_after(automaton: Automaton, prompt: Sequence[int]) -> str:
     """Where a prompt leaves its assistant's turn: before thinking, in it, or with thinking closed."""
     from s1_hf.forcing.prompts import read_prompt
     from s1_hf.forcing.report import Ended

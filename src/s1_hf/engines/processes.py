@@ -1,6 +1,64 @@
 """The processes of one launch."""
 
+from __future__ import annotations
+
 import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from s1_hf._lazy import require
+
+if TYPE_CHECKING:
+    import torch
+
+_ANY_TIME = timedelta(days=30)  # a process may wait that long for the slowest one
+
+
+class Launch:
+    """This process among those that were launched together; accelerate is imported only where a launcher was at work.
+
+    Raises:
+        ValueError: several were launched, and they cannot work together.
+    """
+
+    def __init__(self) -> None:
+        self._accelerator: Any = None
+        if any(name == "WORLD_SIZE" or name.startswith("ACCELERATE_") for name in os.environ):
+            accelerate = require("accelerate", "eval")
+            handlers = [accelerate.InitProcessGroupKwargs(timeout=_ANY_TIME)]
+            self._accelerator = accelerate.Accelerator(kwargs_handlers=handlers)
+        check_together(self.count)
+
+    @property
+    def number(self) -> int:
+        """Of this process; the main one's is 0."""
+        return 0 if self._accelerator is None else int(self._accelerator.process_index)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return 1 if self._accelerator is None else int(self._accelerator.num_processes)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this one speaks and writes for all."""
+        return self.number == 0
+
+    @property
+    def device(self) -> torch.device | None:
+        """This process's own; `None`: nobody has given it one."""
+        return None if self._accelerator is None else self._accelerator.device
+
+    def wait(self) -> None:
+        """Continue when all processes have come here."""
+        if self._accelerator is not None:
+            self._accelerator.wait_for_everyone()
+
+    def gather(self, own: list[Any]) -> list[Any]:
+        """The lists of all processes as one, in each of them."""
+        if self._accelerator is None:
+            return own
+        return list(require("accelerate.utils", "eval").gather_object(own))
 
 
 def is_main() -> bool:

@@ -88,6 +88,16 @@ def as_list(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
     return list(given)
 
 
+def behind_system(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, system_prompt: str | None) -> Prompt:
+    """A prompt behind a system prompt, if there is one: as a message, or without a chat template as text."""
+    if system_prompt is None:
+        return prompt
+    if not tokenizer.chat_template:
+        return f"{system_prompt}\n\n{prompt}"
+    chat = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+    return [{"role": "system", "content": system_prompt}, *chat]
+
+
 def prompt_ids(
     tokenizer: PreTrainedTokenizerBase, fmt: ThinkingFormat, prompt: Prompt, options: Mapping[str, Any]
 ) -> list[int]:

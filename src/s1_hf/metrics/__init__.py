@@ -5,6 +5,7 @@
 - `intervals`: `bootstrap_interval`, `paired_bootstrap_interval`, `wilson_interval`.
 - `comparison`: `paired_test`, and what a set of problems can show: `resolution`, `smallest_difference`,
   `warn_if_too_small`.
+- `passing`: `pass_at_k`, of several samples.
 - `retention`: how much of an accuracy is kept: `retention`, `retention_interval`, `retention_test`, `problems_needed`.
 
 Accuracies, shares and errors are in percent, as in the paper's tables, and their differences in percentage points.
@@ -18,6 +19,7 @@ from s1_hf.metrics.comparison import paired_test, resolution, smallest_differenc
 from s1_hf.metrics.efficiency import accuracy_per_1000_tokens, area_under_curve, budget_error
 from s1_hf.metrics.intervals import bootstrap_interval, paired_bootstrap_interval, wilson_interval
 from s1_hf.metrics.paper import accuracy, control, performance, scaling
+from s1_hf.metrics.passing import pass_at_k
 from s1_hf.metrics.retention import problems_needed, retention, retention_interval, retention_test
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "control",
     "paired_bootstrap_interval",
     "paired_test",
+    "pass_at_k",
     "performance",
     "problems_needed",
     "resolution",

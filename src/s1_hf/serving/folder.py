@@ -14,10 +14,10 @@ from typing import Any
 from transformers import AutoTokenizer
 from transformers.utils.hub import cached_file
 
-from s1_hf.embedded import MODEL_PATH
 from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.engines.locking import exclusive, is_lock
 from s1_hf.files import PART, inside, replacing, write_text
+from s1_hf.finding import model_named
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.formats import ThinkingFormat, format_of_settings
 from s1_hf.generation.export import FILE, source_of
@@ -146,8 +146,8 @@ def exported_of(model: str, revision: str = "main") -> dict[str, Any] | None:
     Raises:
         ValueError: its file is not one of ours.
     """
-    if Path(path_of(model)).is_dir():
-        return exported_settings(Path(path_of(model)))
+    if Path(model_named(model)).is_dir():
+        return exported_settings(Path(model_named(model)))
     try:
         place = cached_file(model, FILE.as_posix(), revision=revision)
     except (OSError, ValueError):  # of whoever looks for the model, next
@@ -181,9 +181,4 @@ def exported_settings(model_dir: Path) -> dict[str, Any] | None:
 
 def is_embedded(model: str) -> bool:
     """Whether a name means the toy model in this package."""
-    return model == "embedded" and not Path(model).exists()
-
-
-def path_of(model: str) -> str:
-    """What a server that does not know the toy model by its name is told."""
-    return str(MODEL_PATH) if is_embedded(model) else model
+    return model_named(model) != model

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from s1_hf._lazy import require
-from s1_hf.serving.folder import export_folder, is_embedded, path_of
+from s1_hf.finding import model_named
+from s1_hf.serving.folder import export_folder, is_embedded
 from s1_hf.serving.place import temporary_place
 from s1_hf.serving.terms import SECTION, Terms
 from s1_hf.vllm.options import EXTENSION, PROCESSOR, engine_options
@@ -80,7 +81,7 @@ def vllm_arguments(
     options = engine_options(format=format, **texts)
     of_requests = {name: value for name, value in terms.defaults.items() if name not in TEXTS}
     config = {**options.get("additional_config", {}), SECTION: Terms(of_requests, terms.effort).to_dict()}
-    arguments = ["serve", path_of(model)]
+    arguments = ["serve", model_named(model)]
     if is_embedded(model) and not any(one.startswith("--served-model-name") for one in others):
         arguments += ["--served-model-name", model]
     arguments += ["--host", host, "--port", str(port)]

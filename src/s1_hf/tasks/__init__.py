@@ -6,6 +6,8 @@
 | `s1:aime24_figures`, `s1:aime25_figures` | `simplescaling/aime24_figures`, `aime25_figures`: all, as code | 30 |
 | `s1:math500` | `simplescaling/openaimath` | 500 |
 | `s1:gpqa_diamond` | `Idavidrein/gpqa` (gated) | 198 |
+| `s1_more:mmlu_pro` | `TIGER-Lab/MMLU-Pro`, up to ten choices; not in the paper | 12,032 |
+| `s1_more:supergpqa` | `m-a-p/SuperGPQA`, up to ten choices; not in the paper | 26,529 |
 | `s1:embedded` | the embedded model's held-out problems, shipped with the package | 2,530 |
 
 The prompts are the paper's (https://arxiv.org/abs/2501.19393, section 4.1, and its harness): just the question, for
@@ -42,7 +44,7 @@ if not TYPE_CHECKING:  # a type checker that saw it would let every misspelt nam
     def __getattr__(name: str) -> Any:
         if name not in ("TASKS_TABLE", "tasks_table"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        require("lighteval.tasks.lighteval_task", "eval")  # says what to install, before the next import fails
+        require("lighteval.tasks.lighteval_task", "lighteval")  # says what to install, before the next import fails
         from s1_hf.tasks.table import tasks_table
 
         # Found directly from now on; a table that a command has put here itself stays.

@@ -7,13 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s1_hf.tasks.items import Item, Row, gpqa_item, lamps_item, math_item
+from s1_hf.tasks.items import Item, Row, gpqa_item, lamps_item, math_item, mmlu_pro_item, supergpqa_item
 from s1_hf.tasks.local import Source, in_folder
 
 if TYPE_CHECKING:
     from s1_hf.grading.extraction import AnswerKind
 
 PREFIX = "s1"
+MORE = "s1_more"
+SAMPLES = (8, 16, 64)
+"""Of the tasks that vote, `s1_agg8:...` and so on: those of s1's own."""
+
 MAX_NEW_TOKENS = 32_768
 
 
@@ -22,11 +26,12 @@ class Benchmark:
     """A data set with the way in which it is asked.
 
     Args:
-        name (`str`): after `s1:`.
+        name (`str`): after the colon.
         source ([`Source`]): where its rows are.
         item: reads a row.
         kind (`str`): of its answers, `"math"` or `"choice"`.
         max_new_tokens (`int`): the limit on what is generated, thinking included.
+        group (`str`): before the colon; it stands for all of its tasks.
     """
 
     name: str
@@ -34,6 +39,7 @@ class Benchmark:
     item: Callable[[Row], Item]
     kind: AnswerKind = "math"
     max_new_tokens: int = MAX_NEW_TOKENS
+    group: str = PREFIX
 
 
 # In s1's evaluation harness these are aime24_nofigures (the one the paper calls AIME24), aime24_figures, the same for
@@ -53,6 +59,11 @@ BENCHMARKS = (
         gpqa_item,
         "choice",
     ),
+    # Not in the paper, and with tens of thousands of questions; asked as GPQA is.
+    Benchmark(
+        "mmlu_pro", Source("TIGER-Lab/MMLU-Pro", split="test", revision="main"), mmlu_pro_item, "choice", group=MORE
+    ),
+    Benchmark("supergpqa", Source("m-a-p/SuperGPQA", revision="main"), supergpqa_item, "choice", group=MORE),
 )
 # Shipped with the package: all held-out problems as `held_out_sample` with seed 0 draws them, so that the first
 # few are a fair sample. The model has 1,024 positions.
@@ -62,6 +73,21 @@ EMBEDDED = Benchmark(
     lamps_item,
     max_new_tokens=512,
 )
+
+
+def names() -> dict[str, tuple[Benchmark, int | None]]:
+    """All tasks: the benchmark of each, and its number of samples (`None`: one, and no vote)."""
+    every = (*BENCHMARKS, EMBEDDED)
+    found: dict[str, tuple[Benchmark, int | None]] = {f"{one.group}:{one.name}": (one, None) for one in every}
+    for count in SAMPLES:
+        found |= {f"{PREFIX}_agg{count}:{one.name}": (one, count) for one in every if one.group == PREFIX}
+    return found
+
+
+def hub_of(task: str) -> Source | None:
+    """Where on the Hub the problems of a task are; `None` if they are not there."""
+    benchmark, _ = names().get(task, (EMBEDDED, None))
+    return None if benchmark is EMBEDDED else benchmark.source
 
 
 def located(data_folder: str | Path | None) -> list[Benchmark]:

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
-from s1_hf.tasks.benchmarks import BENCHMARKS
-from s1_hf.tasks.table import tasks_table
+from s1_hf.tasks.benchmarks import BENCHMARKS, names
 
 _UNKNOWN = re.compile("Cannot find task (.+?) in task list")
 _GATED = re.compile("Dataset '(.+?)' is a gated dataset")
@@ -36,7 +35,7 @@ def clear_errors() -> Iterator[None]:
 
 def _explanation(message: str) -> str | None:
     if found := _UNKNOWN.search(message):
-        return _unknown(found[1])
+        return unknown_task(found[1])
     if (found := _GATED.search(message)) and found[1] in _repositories():
         return (
             f"{found[1]} is gated: accept its terms at https://huggingface.co/datasets/{found[1]} with your account, "
@@ -51,11 +50,12 @@ def _explanation(message: str) -> str | None:
     return None
 
 
-def _unknown(name: str) -> str:
-    ours = [task.name for task in tasks_table()]
+def unknown_task(name: str) -> str:
+    """What to say about a name that no task has."""
+    ours = list(names())
     close = get_close_matches(name, ours, n=3)
     meant = f" Did you mean {' or '.join(close)}?" if close else ""
-    single = ", ".join(task for task in ours if task.startswith("s1:"))
+    single = ", ".join(task for task in ours if "_agg" not in task)
     return (
         f"There is no task {name!r}.{meant} The tasks of s1-hf are {single}; with s1_agg8:, s1_agg16: or s1_agg64: in "
         "place of s1: they take 8, 16 or 64 samples."

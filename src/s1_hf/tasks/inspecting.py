@@ -20,7 +20,7 @@ from inspect_ai.model import GenerateConfig
 from lighteval import main_inspect
 from lighteval.tasks.registry import Registry
 
-from s1_hf.tasks.benchmarks import PREFIX
+from s1_hf.tasks.benchmarks import names
 
 if TYPE_CHECKING:
     from inspect_ai import Task
@@ -44,7 +44,7 @@ def custom_tasks_in_eval(custom_tasks_default: str | Path) -> Iterator[None]:
     def task(config: LightevalTaskConfig, **options: Any) -> Task:
         with patch.object(main_inspect, "hf_dataset", partial(hf_dataset, revision=config.hf_revision, cached=False)):
             made = stock_task(config, **options)
-        if config.name.startswith(f"{PREFIX}:"):
+        if config.name in names():
             made.config = GenerateConfig(max_tokens=config.generation_size, temperature=0.0)
         return made
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -12,7 +12,7 @@ from s1_hf.embedded.problems import Problem
 Row = Mapping[str, Any]
 
 _INCORRECT = ("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
-LETTERS = "ABCD"
+LETTERS = "ABCDEFGHIJ"
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,23 @@ def gpqa_item(row: Row) -> Item:
     question, right = str(_cell(row, "Question")), str(_cell(row, "Correct Answer"))
     choices = [right, *(str(_cell(row, name)) for name in _INCORRECT)]
     choices.sort(key=lambda choice: sha256(f"{question}\0{choice}".encode()).digest())
-    lines = [f"{letter}) {choice}" for letter, choice in zip(LETTERS, choices, strict=True)]
-    return Item(f"{question}\n\n" + "\n".join(lines), LETTERS[choices.index(right)])
+    return Item(lettered(question, choices), LETTERS[choices.index(right)])
+
+
+def mmlu_pro_item(row: Row) -> Item:
+    """MMLU-Pro: up to ten choices, in the order of the data, asked as GPQA's."""
+    return Item(lettered(str(_cell(row, "question")), _cell(row, "options")), str(_cell(row, "answer")))
+
+
+def supergpqa_item(row: Row) -> Item:
+    """SuperGPQA: up to ten choices, in the order of the data, asked as GPQA's."""
+    return Item(lettered(str(_cell(row, "question")), _cell(row, "options")), str(_cell(row, "answer_letter")))
+
+
+def lettered(question: str, choices: Sequence[str]) -> str:
+    """The question, a blank line, and each choice behind its letter on a line."""
+    lines = [f"{letter}) {choice}" for letter, choice in zip(LETTERS, choices, strict=False)]
+    return f"{question}\n\n" + "\n".join(lines)
 
 
 def lamps_item(row: Row) -> Item:

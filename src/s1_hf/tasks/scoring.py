@@ -1,4 +1,4 @@
-"""Our grading as lighteval's metrics and as inspect-ai's scorer.
+"""Our grading as lighteval's metrics.
 
 Whatever wrote the text, only the answer part is graded, never the thinking, and thinking that was never closed has
 given no answer. No thinking format is set anywhere: `grade` tries the delimiters of every shipped one on the text, and
@@ -20,17 +20,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from inspect_ai.scorer import CORRECT, INCORRECT, Score, Scorer, accuracy, scorer, stderr
 from lighteval.metrics.metrics_sample import SampleLevelComputation, SamplingMetric
 from lighteval.metrics.utils.metric_utils import Metric, SampleLevelMetric, SampleLevelMetricGrouping
 from lighteval.tasks.requests import Doc, SamplingMethod
 
 from s1_hf.forcing.families import FAMILIES
-from s1_hf.grading import Grade, grade, group_equivalent
+from s1_hf.grading import Grade, grade
+from s1_hf.tasks.votes import names, vote_scores
 
 if TYPE_CHECKING:
-    from inspect_ai.scorer import Target
-    from inspect_ai.solver import TaskState
     from lighteval.models.model_output import ModelResponse
 
     from s1_hf.grading.extraction import AnswerKind
@@ -48,15 +46,7 @@ class Accuracy(SampleLevelComputation):
 
 
 class Votes(SamplingMetric, SampleLevelComputation):
-    """`avg@k`, `cov@k` and `maj@k` over the first k of n samples, for k = 2, 4, ... n, as in s1's evaluation.
-
-    - `avg@k`: how many of the k are right, between 0 and 1;
-    - `cov@k`: 1 if any of them is right: pass@k, as measured on these k;
-    - `maj@k`: 1 if the answer given most often is right; of answers given equally often, the one given first.
-
-    **Where we differ**: equal are answers by [`group_equivalent`] ("1/2" and "0.5"), not by their text or a language
-    model; and "no answer" has no vote, where s1's evaluation counts the text it is left with. Without any vote `maj@k`
-    is 0.
+    """What [`vote_scores`] gives, as a metric of lighteval.
 
     Args:
         n (`int`): samples, a power of 2.
@@ -71,10 +61,6 @@ class Votes(SamplingMetric, SampleLevelComputation):
         """How many samples lighteval asks the model for."""
         return self.n
 
-    def names(self) -> list[str]:
-        """The names of all results."""
-        return [f"{name}@{k}" for name in ("avg", "cov", "maj") for k in self._counts()]
-
     def compute(self, doc: Doc, model_response: ModelResponse, **kwargs: object) -> dict[str, float]:
         """Grade every sample once, and group the answers once.
 
@@ -87,19 +73,7 @@ class Votes(SamplingMetric, SampleLevelComputation):
                 "Sampling needs a temperature above 0, and a backend that can return several samples."
             )
         grades = grades_of(doc, model_response, self.kind, self.n)
-        groups = group_equivalent([grade.extracted for grade in grades], self.kind)
-        scores: dict[str, float] = {}
-        for k in self._counts():
-            right = [grade.correct for grade in grades[:k]]
-            # max() keeps the first of equals, and the groups stand in the order of their first members
-            largest = max(groups, key=lambda group: sum(member < k for member in group), default=[])
-            scores[f"avg@{k}"] = sum(right) / k
-            scores[f"cov@{k}"] = float(any(right))
-            scores[f"maj@{k}"] = float(bool(largest) and largest[0] < k and grades[largest[0]].correct)
-        return scores
-
-    def _counts(self) -> list[int]:
-        return [2**i for i in range(1, self.n.bit_length())]
+        return vote_scores([grade.correct for grade in grades], [grade.extracted for grade in grades], self.kind)
 
 
 def accuracy_metric(kind: AnswerKind) -> Metric:
@@ -116,10 +90,9 @@ def accuracy_metric(kind: AnswerKind) -> Metric:
 def votes_metric(kind: AnswerKind, n: int) -> Metric:
     """The metrics of [`Votes`]."""
     votes = Votes(kind, n)
-    names = votes.names()
     return SampleLevelMetricGrouping(
-        metric_name=names,
-        higher_is_better=dict.fromkeys(names, True),  # type: ignore[arg-type]  # annotated as functions
+        metric_name=names(n),
+        higher_is_better=dict.fromkeys(names(n), True),  # type: ignore[arg-type]  # annotated as functions
         category=SamplingMethod.GENERATIVE,
         sample_level_fn=votes,
         # One function, not one per name: a dictionary would be hashed by the functions' addresses, and lighteval's
@@ -128,34 +101,11 @@ def votes_metric(kind: AnswerKind, n: int) -> Metric:
     )
 
 
-@scorer(metrics=[accuracy(), stderr()], name="s1_math")
-def math_scorer() -> Scorer:
-    """inspect-ai's scorer for a mathematical answer."""
-    return _scorer("math")
-
-
-@scorer(metrics=[accuracy(), stderr()], name="s1_choice")
-def choice_scorer() -> Scorer:
-    """inspect-ai's scorer for a letter from A to J."""
-    return _scorer("choice")
-
-
-def _scorer(kind: AnswerKind) -> Scorer:
-    async def score(state: TaskState, target: Target) -> Score:
-        graded = grade(state.output.completion, target.text, kind)
-        return Score(
-            value=CORRECT if graded.correct else INCORRECT,
-            answer=graded.extracted,
-            explanation=f"{graded.reason} (found by: {graded.method}; settled by: {graded.settled_by})",
-        )
-
-    return score
-
-
 def grades_of(doc: Doc, response: ModelResponse, kind: AnswerKind, n: int) -> list[Grade]:
-    """Of the first `n` samples."""
+    """Of the first `n` samples; our own model class hands over what it has split itself (`samples`)."""
     (gold,) = doc.get_golds()
-    return [grade(_written(text, response.input), gold, kind) for text in response.text[:n]]
+    split = [sample.completion for sample in getattr(response, "samples", ())]
+    return [grade(one, gold, kind) for one in (split or [_written(text, response.input) for text in response.text])[:n]]
 
 
 def _written(text: str | None, prompt: object) -> str:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from inspect_ai.dataset import Sample
 from lighteval.tasks.lighteval_task import LightevalTaskConfig
+from lighteval.tasks.registry import Registry
 from lighteval.tasks.requests import Doc
 
-from s1_hf.tasks.benchmarks import EMBEDDED, PREFIX, Benchmark, located
+from s1_hf.tasks.benchmarks import EMBEDDED, Benchmark, located, names
+from s1_hf.tasks.inspect_tasks import choice_scorer, math_scorer
 from s1_hf.tasks.items import LETTERS, Item, Row
-from s1_hf.tasks.scoring import accuracy_metric, choice_scorer, math_scorer, votes_metric
+from s1_hf.tasks.scoring import accuracy_metric, votes_metric
 
 if TYPE_CHECKING:
     from s1_hf.grading.extraction import AnswerKind
-
-SAMPLES = (8, 16, 64)  # those of s1's agg tasks
 
 
 def tasks_table(data_folder: str | Path | None = None) -> list[LightevalTaskConfig]:
@@ -27,7 +27,7 @@ def tasks_table(data_folder: str | Path | None = None) -> list[LightevalTaskConf
     Args:
         data_folder (`str` or `Path`, *optional*): the folder with the data sets, each in a folder of its own with the
             hub's name: `aime24_nofigures`, `aime24_figures`, `aime25_nofigures`, `aime25_figures`, `openaimath`,
-            `gpqa`. In it, either what
+            `gpqa`, `MMLU-Pro`, `SuperGPQA`. In it, either what
 
                 hf download simplescaling/aime24_nofigures --repo-type dataset --local-dir FOLDER/aime24_nofigures
 
@@ -44,13 +44,18 @@ def tasks_table(data_folder: str | Path | None = None) -> list[LightevalTaskConf
     Raises:
         ValueError: `data_folder` holds none of the data sets, or one of them cannot be used.
     """
-    benchmarks = [*located(data_folder), EMBEDDED]
-    table = [_config(f"{PREFIX}:{benchmark.name}", benchmark, None) for benchmark in benchmarks]
-    # A prefix of their own: lighteval averages all tasks under one prefix, and fills the metrics that a task does not
-    # have with zeros, in that task's own results too.
-    for n in SAMPLES:
-        table += [_config(f"{PREFIX}_agg{n}:{benchmark.name}", benchmark, n) for benchmark in benchmarks]
-    return table
+    benchmarks = {benchmark.name: benchmark for benchmark in (*located(data_folder), EMBEDDED)}
+    # Each number of samples has a prefix of its own: lighteval averages all tasks under one prefix, and fills the
+    # metrics that a task does not have with zeros, in that task's own results too.
+    return [_config(name, benchmarks[benchmark.name], samples) for name, (benchmark, samples) in names().items()]
+
+
+def table_with(custom_tasks: str | None, data_folder: str | Path | None = None) -> list[LightevalTaskConfig]:
+    """Our tasks, and beside them those of a module or file with a `TASKS_TABLE`, which come first where names agree."""
+    table = tasks_table(data_folder)
+    if custom_tasks is not None:
+        table = [*getattr(Registry.create_custom_tasks_module(custom_tasks), "TASKS_TABLE", []), *table]
+    return list({task.name: task for task in reversed(table)}.values())
 
 
 def _config(name: str, benchmark: Benchmark, samples: int | None) -> LightevalTaskConfig:

@@ -12,6 +12,7 @@ from typing import Any
 from s1_hf._lazy import require
 from s1_hf.engines.endpoint.options import wrong_address
 from s1_hf.engines.endpoint.workers import as_they_end
+from s1_hf.finding import model_named
 from s1_hf.records import parse
 from s1_hf.secrets import login_of, secrets_in, shown_address, without_login, without_own_secrets, without_secrets
 from s1_hf.traces.trace import Ask, Trace
@@ -96,7 +97,10 @@ class Endpoint:
         self._hides_thinking = False
         self._system = [] if system_prompt is None else [{"role": "system", "content": system_prompt}]
         self.settings = {"model": model, **sent, "system_prompt": system_prompt, "tokenizer": tokenizer}
-        self._tokenizer: Any = tokenizer and require("transformers", "eval").AutoTokenizer.from_pretrained(tokenizer)
+        self._tokenizer: Any = None
+        if tokenizer:
+            auto = require("transformers", "eval").AutoTokenizer
+            self._tokenizer = auto.from_pretrained(model_named(tokenizer))
         hooks: dict[str, list[Any]] = {"response": [_give_status]}
         if requests_per_minute:
             hooks["request"] = [_Pace(requests_per_minute).wait]

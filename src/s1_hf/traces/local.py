@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from s1_hf.engines.request import Request
     from s1_hf.forcing.formats import ThinkingFormat
     from s1_hf.forcing.keywords import BudgetKeywords
-    from s1_hf.generation.chats import Completion, Prompt
+    from s1_hf.generation.chats import Completion
 
 TASK = "traces"
 """What seeds take for the task of a trace."""
@@ -50,6 +50,7 @@ class LocalModel:
         format ([`ThinkingFormat`], `str` or `dict`, *optional*): the thinking format or its name, or its settings, see
             [`s1_hf.forcing.formats.format_of_settings`]; detected from the tokenizer if absent.
         system_prompt (`str`, *optional*): put before each question.
+        chat_template (`bool`, defaults to `True`): if not, questions are asked as bare text.
         chat_template_kwargs (`dict`, *optional*): for the chat template, such as `{"enable_thinking": True}`.
         max_length (`int`, *optional*): tokens of prompt and output together; the model's context by default.
         revision (`str`, defaults to `"main"`): of a model on the Hub.
@@ -95,6 +96,7 @@ class LocalModel:
         batch_size: int = 8,
         format: ThinkingFormat | str | dict[str, Any] | None = None,
         system_prompt: str | None = None,
+        chat_template: bool = True,
         chat_template_kwargs: Mapping[str, Any] | None = None,
         max_length: int | None = None,
         revision: str = "main",
@@ -108,11 +110,9 @@ class LocalModel:
     ) -> None:
         from s1_hf.engines.checkpoint import Checkpoint  # takes seconds, as all that loads transformers
         from s1_hf.engines.endpoint.options import check_options, is_address
-        from s1_hf.engines.endpoint_engine import EndpointEngine
+        from s1_hf.engines.made import engine_for
         from s1_hf.engines.request import Request, Sampling
         from s1_hf.engines.room import wanted_context
-        from s1_hf.engines.transformers_engine import TransformersEngine
-        from s1_hf.engines.vllm_engine import VllmEngine
         from s1_hf.forcing.formats import format_of_settings
 
         # 1. What needs no model to be checked.
@@ -130,36 +130,31 @@ class LocalModel:
         self._system, self._template = system_prompt, dict(chat_template_kwargs or {})
 
         # 2. The model, but for its weights.
-        self._checkpoint = Checkpoint.find(model, revision=revision, trust_remote_code=trust_remote_code)
-        shared: dict[str, Any] = {
-            "format": format_of_settings(self._checkpoint.tokenizer, format),
-            "batch_size": batch_size,
-        }
-        self._engine: TransformersEngine | VllmEngine | EndpointEngine
+        self._bare = not chat_template
+        self._checkpoint = Checkpoint.find(
+            model, revision=revision, trust_remote_code=trust_remote_code, chat_template=chat_template
+        )
         if engine != "transformers" and (device_map or attn_implementation):
             raise ValueError("`device_map` and `attn_implementation` are for transformers. Use `engine_options`.")
         if is_address(engine):
             if dtype != "auto":
                 raise ValueError(f"`dtype` is the server's business, but is {dtype!r}. Leave it out.")
             check_options(engine_options or {})
-            self._engine = EndpointEngine(
-                self._checkpoint, engine, format=shared["format"], max_length=max_length, **(engine_options or {})
-            )
-        elif engine == "vllm":
-            self._engine = VllmEngine(
-                self._checkpoint, dtype=dtype, max_length=max_length, options=engine_options, **shared
-            )
-        elif engine == "transformers" and not engine_options:
-            self._engine = TransformersEngine.from_checkpoint(
-                self._checkpoint,
-                loading={"dtype": dtype, "device_map": device_map, "attn_implementation": attn_implementation},
-                **shared,
-            )
-        else:
+        elif engine != "vllm" and (engine != "transformers" or engine_options):
             raise ValueError(
                 "`engine` has to be 'transformers', without `engine_options`, or 'vllm', or an address such as "
                 f"'http://localhost:8000/v1', but is {engine!r} with {engine_options!r}."
             )
+        self._engine = engine_for(
+            self._checkpoint,
+            engine,
+            format=format_of_settings(self._checkpoint.tokenizer, format),
+            batch_size=batch_size,
+            dtype=dtype,
+            max_length=max_length,
+            options=engine_options,
+            loading={"device_map": device_map, "attn_implementation": attn_implementation},
+        )
 
         # 3. How much it may write.
         self._context = wanted_context(self._engine.context, max_length)
@@ -182,6 +177,8 @@ class LocalModel:
         identity, other = self._engine.identity, {}
         if identity["engine"] != "transformers":  # folders from before there was another engine do not name theirs
             other = {name: said for name, said in identity.items() if name not in ("weights", "format")}
+        if self._bare:  # nor do folders from before that could be said
+            other["chat_template"] = False
         return {
             **other,
             "model": self._name,
@@ -237,9 +234,10 @@ class LocalModel:
 
     def _request(self, ask: Ask) -> Request:
         from s1_hf.engines.request import Request, seed_of
-        from s1_hf.generation.chats import prompt_ids
+        from s1_hf.generation.chats import behind_system, prompt_ids
 
-        tokenizer, prompt = self._engine.tokenizer, self._prompt(ask.question)
+        tokenizer = self._engine.tokenizer
+        prompt = behind_system(tokenizer, ask.question, self._system)
         return Request(
             prompt=tuple(prompt_ids(tokenizer, self._engine.format, prompt, self._template)),
             max_new_tokens=self._limit,
@@ -252,11 +250,6 @@ class LocalModel:
             problem=ask.question,
             sample=ask.sample,
         )
-
-    def _prompt(self, question: str) -> Prompt:
-        if self._system is not None:
-            return [{"role": "system", "content": self._system}, {"role": "user", "content": question}]
-        return question
 
     def _trace(self, completion: Completion) -> Trace:
         report = completion.report

@@ -17,12 +17,14 @@ from lighteval.logging.evaluation_tracker import EnhancedJSONEncoder, Evaluation
 from lighteval.tasks.requests import SamplingMethod
 
 from s1_hf.engines.endpoint_engine import EndpointEngine
-from s1_hf.evaluation.model import BudgetForcingModel
-from s1_hf.evaluation.statistics import thinking_metric
+from s1_hf.evaluation.lighteval.model import BudgetForcingModel
+from s1_hf.evaluation.lighteval.statistics import thinking_metric
 from s1_hf.files import refuse_links
 from s1_hf.forcing.budget import check_effect
-from s1_hf.tasks import commit_of, preload_tiny_benchmarks, tasks_table
+from s1_hf.tasks import commit_of, preload_tiny_benchmarks
 from s1_hf.tasks.errors import clear_errors
+from s1_hf.tasks.mended import quiet_about_trials
+from s1_hf.tasks.table import table_with
 
 with torch.set_grad_enabled(torch.is_grad_enabled()):  # imported, this switches gradients off for the whole process
     from lighteval.pipeline import ParallelismManager, Pipeline, PipelineParameters
@@ -31,9 +33,7 @@ if TYPE_CHECKING:
     from lighteval.tasks.lighteval_task import LightevalTask
 
     from s1_hf.engines.progress import Progress
-    from s1_hf.evaluation.config import BudgetForcingConfig
-
-TASKS = "s1_hf.tasks"
+    from s1_hf.evaluation.lighteval.config import BudgetForcingConfig
 
 
 def evaluate(
@@ -42,7 +42,7 @@ def evaluate(
     *,
     output_dir: str = "results",
     max_samples: int | None = None,
-    custom_tasks: str = TASKS,
+    custom_tasks: str | None = None,
     data_folder: str | None = None,
     progress: Callable[[Progress], None] | None = None,
     **tracker: Any,
@@ -58,7 +58,7 @@ def evaluate(
             stands for all `s1:...`.
         output_dir (`str`): for lighteval's `results/` and `details/`.
         max_samples (`int`, *optional*): problems of each task, for a trial.
-        custom_tasks (`str`): a module or file with a `TASKS_TABLE`, beside lighteval's own tasks.
+        custom_tasks (`str`, *optional*): a module or file with a `TASKS_TABLE`, beside lighteval's own tasks and ours.
         data_folder (`str`, *optional*): local data sets for our tasks, see [`s1_hf.tasks.tasks_table`].
         progress (`Callable`, *optional*): see [`BudgetForcingModel`].
         **tracker: for lighteval's `EvaluationTracker`: `save_details` (on by default there), `push_to_hub`,
@@ -77,10 +77,11 @@ def evaluate(
     check_effect([config.budget])
     options = {"output_dir": output_dir, "max_samples": max_samples, "custom_tasks": custom_tasks} | tracker
     model, pipeline = prepare(config, tasks, data_folder=data_folder, progress=progress, **options)
-    with model.exclusive():
+    with model.on_tasks.exclusive():
         results = finish(pipeline)
-    if results is not None and isinstance(model.engine, EndpointEngine):
-        results["endpoint"] = asdict(model.engine.spent) | {"is_exact": model.engine.is_exact}
+    engine = model.on_tasks.engine
+    if results is not None and isinstance(engine, EndpointEngine):
+        results["endpoint"] = asdict(engine.spent) | {"is_exact": engine.is_exact}
     return results
 
 
@@ -90,14 +91,14 @@ def prepare(
     *,
     output_dir: str,
     max_samples: int | None = None,
-    custom_tasks: str = TASKS,
+    custom_tasks: str | None = None,
     data_folder: str | None = None,
     progress: Callable[[Progress], None] | None = None,
     **tracker: Any,
 ) -> tuple[BudgetForcingModel, Pipeline]:
     """The first half of [`evaluate`]: all that can be checked without weights."""
     model = BudgetForcingModel(config, progress=progress)
-    table = custom_tasks if data_folder is None else _table_of(data_folder)
+    table = _table_of(data_folder, custom_tasks)
     pipeline = _pipeline(model, tasks, table, max_samples, EvaluationTracker(output_dir, **tracker))
     others = [docs for method, docs in pipeline.sampling_docs.items() if method != SamplingMethod.GENERATIVE]
     for docs in others:
@@ -138,7 +139,7 @@ def results_as_json(results: dict[str, Any]) -> str:
 def _pipeline(
     model: BudgetForcingModel,
     tasks: str,
-    custom_tasks: str | ModuleType,
+    custom_tasks: ModuleType,
     max_samples: int | None,
     tracker: EvaluationTracker,
 ) -> Pipeline:
@@ -149,7 +150,7 @@ def _pipeline(
         custom_tasks_directory=custom_tasks,  # type: ignore[arg-type]  # a module is taken as well
         max_samples=max_samples,
     )
-    with clear_errors():
+    with clear_errors(), quiet_about_trials():
         pipeline = Pipeline(tasks, parameters, tracker, model=model)
     _keep_inside(tracker)
     return pipeline
@@ -165,10 +166,10 @@ def _keep_inside(tracker: EvaluationTracker) -> None:
             refuse_links(tracker.output_dir, kind, about.model_name.strip("/"))
 
 
-def _table_of(data_folder: str) -> ModuleType:
-    """A module for lighteval with our tasks on local data."""
-    module = ModuleType("s1_hf_tasks_on_local_data")
-    module.__dict__["TASKS_TABLE"] = tasks_table(data_folder)
+def _table_of(data_folder: str | None, custom_tasks: str | None) -> ModuleType:
+    """A module for lighteval with our tasks, perhaps on local data, and beside them those of another module."""
+    module = ModuleType("s1_hf_tasks_and_others")
+    module.__dict__["TASKS_TABLE"] = table_with(custom_tasks, data_folder)
     return module
 
 

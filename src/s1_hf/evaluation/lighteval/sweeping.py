@@ -8,50 +8,22 @@ Killed and called again, the pass resumes with the batches that are missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from typing import TYPE_CHECKING, Any
 
 from lighteval.tasks.requests import SamplingMethod
 
-from s1_hf.engines.engine import Finished, Recorded, under
-from s1_hf.engines.progress import Progress, Watch
-from s1_hf.evaluation import run
+from s1_hf.evaluation.bench import TRANSCRIPTS, Evaluated, budget_row
+from s1_hf.evaluation.lighteval import run
 from s1_hf.forcing.budget import Budget
 from s1_hf.generation.grids import chosen_settings
-from s1_hf.generation.sweep import Cost
-from s1_hf.results.rows import Problem, Row, row_of
+from s1_hf.results.rows import Problem, Row
 from s1_hf.tasks.scoring import grades_of
 
 if TYPE_CHECKING:
-    from lighteval.tasks.requests import Doc
-
-    from s1_hf.engines.request import Request
-    from s1_hf.evaluation.config import BudgetForcingConfig
-    from s1_hf.evaluation.model import BudgetForcingModel
-    from s1_hf.evaluation.statistics import Response
-
-METHOD = "budget forcing"
-TRANSCRIPTS = 50  # problems of a task whose rows carry what was generated
-
-
-@dataclass(frozen=True)
-class Swept:
-    """What a sweep leaves.
-
-    Args:
-        rows (`list[Row]`): every answer under every setting.
-        results (`list[dict]`): lighteval's, one per setting.
-        cost ([`Cost`]): of what this call has generated; none if all of it was on the disk.
-        ungraded (`list[str]`): tasks without rows, because no metric of theirs calls a single sample right or wrong.
-    """
-
-    settings: list[Budget]
-    rows: list[Row]
-    results: list[dict[str, Any]]
-    cost: Cost | None
-    ungraded: list[str]
+    from s1_hf.engines.progress import Progress
+    from s1_hf.evaluation.lighteval.config import BudgetForcingConfig
+    from s1_hf.evaluation.lighteval.model import BudgetForcingModel
+    from s1_hf.evaluation.lighteval.statistics import Response
 
 
 def sweep(
@@ -63,7 +35,7 @@ def sweep(
     settings: Sequence[Budget] | Callable[[int], Sequence[Budget]] | None = None,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
-) -> Swept | None:
+) -> Evaluated | None:
     """Evaluate a model on tasks of lighteval under every combination of caps and ignores, in one pass.
 
     Args:
@@ -76,28 +48,28 @@ def sweep(
         **options: `output_dir` and others of [`evaluate`].
 
     Returns:
-        [`Swept`]; with several processes, only on the main one.
+        [`Evaluated`]; with several processes, only on the main one.
 
     Raises:
         ValueError, OSError: as [`evaluate`], before the weights are read and for all settings.
     """
     chosen = [] if callable(settings) else _chosen(config, settings, max_thinking_tokens, num_ignores)
     base = config.model_copy(update={"budget": (chosen[0] if chosen else config.budget).shared()})
-    model, pipeline = run.prepare(base, tasks, **options)
-    docs = pipeline.sampling_docs[SamplingMethod.GENERATIVE]
+    model, pipeline = run.prepare(base, tasks, progress=progress, **options)
+    asked = model.tasks(pipeline.sampling_docs[SamplingMethod.GENERATIVE])
     if callable(settings):
-        chosen = chosen_settings(settings(model.room_for_thinking(docs)))
+        chosen = chosen_settings(settings(model.on_tasks.room_for_thinking(asked)))
     for setting in chosen:
-        model.under(setting).check(docs)  # before the weights are read
+        model.on_tasks.under(setting).check(asked)  # before the weights are read
     is_main = pipeline.is_main_process()
     tracker = {name: value for name, value in options.items() if name not in _OF_TASKS}
     rows: list[Row] = []
     results: list[dict[str, Any]] = []
     ungraded: set[str] = set()
-    with model.exclusive():
-        finished, cost = _generate(model, chosen, docs, progress)
+    with model.on_tasks.exclusive():
+        done, cost = model.on_tasks.sweep(model.on_tasks.requests(asked), chosen)
         for setting in chosen:
-            of_setting = run.under(pipeline, model.under(setting, finished[setting]), **tracker)
+            of_setting = run.under(pipeline, model.under(setting, done), **tracker)
             found = run.finish(of_setting)
             if found is None:
                 continue  # the main process says it
@@ -107,7 +79,7 @@ def sweep(
                 rows += of_task
                 if not of_task:
                     ungraded.add(name)
-    return Swept(chosen, rows, results, cost, sorted(ungraded)) if is_main else None
+    return Evaluated(chosen, rows, results, cost, sorted(ungraded)) if is_main else None
 
 
 _OF_TASKS = ("max_samples", "custom_tasks", "data_folder")
@@ -127,53 +99,20 @@ def _chosen(
     return chosen_settings(None, max_thinking_tokens, num_ignores, config.budget.shared())
 
 
-def _generate(
-    model: BudgetForcingModel,
-    settings: Sequence[Budget],
-    docs: list[Doc],
-    progress: Callable[[Progress], None] | None,
-) -> tuple[dict[Budget, list[Finished]], Cost | None]:
-    """Every request under every setting, and what this process generated of it cost."""
-    requests: list[Request] = []
-    for _, of_doc in model.requests(docs):
-        requests += of_doc
-    model.engine.check_sweep(settings)
-    recorded = Recorded(model.engine, model.ledger, model.wait_for_everyone)
-    missing = recorded.missing(requests, settings)
-    rows = sum(map(len, model.engine.plan(missing)))  # this process's share
-    watch = Watch(progress if not model.disable_tqdm else None)
-    watch.begin(len(requests) - len(missing), len(requests) - len(missing) + rows)
-    costs = []
-    for batch in recorded.sweep(requests, settings, watch.step):
-        costs.append(batch.cost)
-        watch.finish(len(batch.of_settings[0]), batch.cost.trace_tokens + batch.cost.answer_tokens)
-    model.cleanup()
-    model.wait_for_everyone()  # all have written before anyone reads
-    everything: list[Request] = []
-    for setting in settings:
-        everything += [under(request, setting) for request in requests]
-    of_settings: dict[Budget, list[Finished]] = {setting: [] for setting in settings}
-    for finished in recorded.found(everything):
-        of_settings[finished.request.budget].append(finished)
-    return of_settings, reduce(add, costs) if costs else None
-
-
 def _rows(setting: Budget, model: BudgetForcingModel, metrics: Sequence[Any], details: Sequence[Any]) -> Iterator[Row]:
     """The rows of one task under one setting; none if its metrics do not tell right samples from wrong ones."""
     for number, detail in enumerate(details):
         gold = "\n".join(map(str, detail.doc.get_golds()))
         for sample, verdict in zip(detail.model_response.samples, _judged(metrics, detail), strict=False):
             request, completion = sample
-            yield row_of(
+            yield budget_row(
                 completion,
                 Problem(request.problem, detail.doc.query, gold, request.task),
+                setting,
                 model.tokenizer,
-                method=METHOD,
-                setting=setting.name,
                 sample=request.sample,
                 graded=verdict,
                 with_transcript=number < TRANSCRIPTS,
-                max_thinking_tokens=setting.max_thinking_tokens,
             )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from lighteval.models.abstract_model import ModelConfig
+from lighteval.models.model_input import GenerationParameters
 from pydantic import (
     Field,
     PlainSerializer,
@@ -16,8 +17,9 @@ from pydantic import (
     model_validator,
 )
 
-from s1_hf.engines.endpoint.options import check_options, is_address
+from s1_hf.engines.endpoint.options import is_address
 from s1_hf.engines.request import Sampling
+from s1_hf.evaluation.settings import Settings
 from s1_hf.forcing.budget import NAMES, Budget
 from s1_hf.forcing.collect import check_spelling
 from s1_hf.forcing.format_settings import check_settings
@@ -40,33 +42,12 @@ class BudgetForcingConfig(ModelConfig):
     file and in its cache key: two budgets never share their answers.
 
     Args:
-        model_name (`str`): a local folder or a name on the Hub: a model, or a LoRA adapter whose base is named in it.
-        revision (`str`, defaults to `"main"`): of a model on the Hub.
-        dtype (`str`, defaults to `"auto"`): `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`, as the weights were
-            saved. In float32 greedy answers do not depend on the batch size; s1's final numbers are in float32.
-        device_map (`str`, *optional*): for `from_pretrained`; by default one device a process, and all GPUs
-            (`"auto"`) if there is only one process.
-        attn_implementation (`str`, *optional*): for `from_pretrained`.
-        trust_remote_code (`bool`, defaults to `False`): for `from_pretrained`.
-        batch_size (`int`, defaults to 8): rows of a batch; each sample of a problem is a row. A batch that does not
-            fit into a GPU's memory is halved.
-        max_length (`int`, *optional*): tokens of prompt and output together; the model's context by default.
-        format (`str` or `dict`, *optional*): the thinking format's name, or its settings, see
-            [`s1_hf.forcing.formats.format_of_settings`]: `{"start": "<r>", "close": "</r>"}`, `{"force_start": True}`;
-            detected from the tokenizer if absent.
+        model_name (`str`): as `model` of [`Settings`].
         budget ([`Budget`] or `dict`): how long the model thinks; its fields may also be given as single keywords.
-        engine (`str`, defaults to `"transformers"`): or `"vllm"`, which makes batches of its own, or the address of a
-            server that runs the model, such as `"http://localhost:8000/v1"`, see [`EndpointEngine`].
-        engine_options (`dict`): for vLLM, such as `{"tensor_parallel_size": 8}`, or for a server, such as
-            `{"concurrency": 64}`.
-        max_answer_tokens (`int`, *optional*): see [`AnswerLengthCriteria`].
-        chat_template_kwargs (`dict`): for the chat template, such as `{"enable_thinking": True}`.
         generation_parameters (`GenerationParameters`): lighteval's. Greedy at temperature 0, the default. Unlike
-            `generate`'s own defaults, what is not given is off (`top_k` too), and nothing is taken from the model's
-            `generation_config` but its ends of sequence. `seed`, 0 by default, is for sampling. `max_new_tokens`
-            takes the place of a task's `generation_size`; without either a problem may fill the context.
-        system_prompt (`str`, *optional*): put before each problem.
-        cache_dir (`str`): the folder in which finished problems are kept.
+            `generate`'s own defaults, what is not given is off (`top_k` too). `seed`, 0 by default, is for sampling.
+            `max_new_tokens` takes the place of a task's `generation_size`.
+        system_prompt (`str`, *optional*), cache_dir (`str`), and all others: as in [`Settings`].
 
     Raises:
         ValueError: a budget is out of range, or a generation parameter is not supported.
@@ -83,6 +64,7 @@ class BudgetForcingConfig(ModelConfig):
     format: str | dict[str, Any] | None = None
     budget: Annotated[Budget, PlainValidator(_as_budget), PlainSerializer(Budget.to_dict, return_type=dict)] = Budget()
     max_answer_tokens: PositiveInt | None = None
+    chat_template: bool = True
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     engine: str = Field(default="transformers", repr=False)  # an address may hold a password
     engine_options: dict[str, Any] = Field(default_factory=dict)
@@ -127,42 +109,49 @@ class BudgetForcingConfig(ModelConfig):
 
     def model_post_init(self, context: Any, /) -> None:
         """Checks the budget and the generation parameters."""
-        if self.budget.num_prompts:
-            raise ValueError("The budget of an evaluation has to be one value each, not one per prompt.")
-        self._check_engine()
         given = self.generation_parameters.model_dump(exclude_none=True)
         unknown = sorted(given.keys() - _KNOWN)
         if unknown:
             raise ValueError(
                 f"`generation_parameters` has to be made of {', '.join(sorted(_KNOWN))}, but has {', '.join(unknown)}."
             )
+        self.settings  # noqa: B018  # which are checked when built
 
-    def _check_engine(self) -> None:
-        is_server = is_address(self.engine)
-        if not is_server and self.engine not in ("transformers", "vllm"):
-            raise ValueError(
-                "`engine` has to be 'transformers', 'vllm' or an address such as 'http://localhost:8000/v1', but is "
-                f"{self.engine!r}."
-            )
-        if is_server:
-            check_options(self.engine_options)
-        elif self.engine_options and self.engine == "transformers":
-            raise ValueError(f"`engine_options` are for `engine='vllm'`, but are {self.engine_options!r}.")
-        if self.engine != "transformers" and (self.device_map or self.attn_implementation):
-            raise ValueError("`device_map` and `attn_implementation` are for transformers. Use `engine_options`.")
-        if is_server and self.dtype != "auto":
-            raise ValueError(f"`dtype` is the server's business, but is {self.dtype!r}. Leave it out.")
+    @classmethod
+    def of(cls, settings: Settings) -> BudgetForcingConfig:
+        """The same settings for lighteval."""
+        given = {name: getattr(settings, name) for name in _THE_SAME}
+        drawing: dict[str, Any] = {"temperature": 0.0} if settings.sampling is None else dict(vars(settings.sampling))
+        drawing |= {"seed": settings.seed, "max_new_tokens": settings.max_new_tokens}
+        if settings.repetition_penalty != 1:
+            drawing["repetition_penalty"] = settings.repetition_penalty
+        return cls(model_name=settings.model, **given, generation_parameters=GenerationParameters(**drawing))
 
     @property
-    def sampling(self) -> Sampling | None:
-        """How tokens are drawn; `None`: decoding is greedy."""
+    def settings(self) -> Settings:
+        """What the model behind it runs."""
+        given = self.generation_parameters
+        return Settings(
+            model=self.model_name,
+            **{name: getattr(self, name) for name in _THE_SAME},
+            max_new_tokens=given.max_new_tokens,
+            sampling=self._sampling,
+            repetition_penalty=given.repetition_penalty or 1.0,
+            seed=given.seed or 0,
+        )
+
+    @property
+    def _sampling(self) -> Sampling | None:
         given = self.generation_parameters
         if not given.temperature > 0:
             return None
         top_p = 1.0 if given.top_p is None else given.top_p
         return Sampling(temperature=given.temperature, top_p=top_p, top_k=given.top_k or 0, min_p=given.min_p)
 
-    @property
-    def seed(self) -> int:
-        """For all draws."""
-        return self.generation_parameters.seed or 0
+
+_THE_SAME = (
+    "revision", "dtype", "device_map", "attn_implementation", "trust_remote_code", "batch_size", "max_length",
+    "format", "budget", "max_answer_tokens", "chat_template", "chat_template_kwargs", "engine", "engine_options",
+    "system_prompt", "cache_dir",
+)  # fmt: skip
+"""The fields that are those of [`Settings`]."""
