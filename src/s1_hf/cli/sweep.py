@@ -147,6 +147,8 @@ def sweep_with(
     if swept is not None and swept.rows:
         about = {name: given[name] for name in ("model", "tasks", "seed", "temperature", "dtype")}
         about |= {"settings": [setting.to_dict() for setting in swept.settings], "max_samples": given["max_samples"]}
+        about |= {"revision": given["revision"], "data": swept.revisions, "engine": swept.engine}
+        about["asked"] = {"system_prompt": given["system_prompt"], "format": config.format}
         _say_what_is_replaced(output_dir, about)
         save_rows(swept.rows, output_dir / "rows.parquet")
         write_about(output_dir, **about, cost=cost_of(swept))

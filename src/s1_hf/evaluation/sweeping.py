@@ -21,7 +21,7 @@ from s1_hf.evaluation import run
 from s1_hf.forcing.budget import Budget
 from s1_hf.generation.grids import chosen_settings
 from s1_hf.generation.sweep import Cost
-from s1_hf.results.rows import Problem, Row, row_of
+from s1_hf.results.rows import Problem, Row, promises_of, row_of
 from s1_hf.tasks.scoring import grades_of
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Swept:
         rows (`list[Row]`): every answer under every setting.
         results (`list[dict]`): lighteval's, one per setting.
         cost ([`Cost`]): of what this call has generated; none if all of it was on the disk.
+        engine (`dict`): its identity: weights, format.
+        revisions (`dict`): of each task's data, where it is known.
         ungraded (`list[str]`): tasks without rows, because no metric of theirs calls a single sample right or wrong.
     """
 
@@ -51,6 +53,8 @@ class Swept:
     rows: list[Row]
     results: list[dict[str, Any]]
     cost: Cost | None
+    engine: dict[str, Any]
+    revisions: dict[str, str | None]
     ungraded: list[str]
 
 
@@ -107,7 +111,9 @@ def sweep(
                 rows += of_task
                 if not of_task:
                     ungraded.add(name)
-    return Swept(chosen, rows, results, cost, sorted(ungraded)) if is_main else None
+    revisions = {name.removesuffix("|0"): task.config.hf_revision for name, task in pipeline.tasks_dict.items()}
+    swept = Swept(chosen, rows, results, cost, model.engine.identity, revisions, sorted(ungraded))
+    return swept if is_main else None
 
 
 _OF_TASKS = ("max_samples", "custom_tasks", "data_folder")
@@ -168,12 +174,12 @@ def _rows(setting: Budget, model: BudgetForcingModel, metrics: Sequence[Any], de
                 completion,
                 Problem(request.problem, detail.doc.query, gold, request.task),
                 model.tokenizer,
+                request=request,
                 method=METHOD,
                 setting=setting.name,
-                sample=request.sample,
                 graded=verdict,
                 with_transcript=number < TRANSCRIPTS,
-                max_thinking_tokens=setting.max_thinking_tokens,
+                **promises_of(setting),
             )
 
 

@@ -5,6 +5,7 @@
 - `intervals`: `bootstrap_interval`, `paired_bootstrap_interval`, `wilson_interval`.
 - `comparison`: `paired_test`, and what a set of problems can show: `resolution`, `smallest_difference`,
   `warn_if_too_small`.
+- `power`: `problems_to_show`: how many problems and samples will show a gain, planned from a pilot.
 - `retention`: how much of an accuracy is kept: `retention`, `retention_interval`, `retention_test`, `problems_needed`.
 
 Accuracies, shares and errors are in percent, as in the paper's tables, and their differences in percentage points.
@@ -18,9 +19,11 @@ from s1_hf.metrics.comparison import paired_test, resolution, smallest_differenc
 from s1_hf.metrics.efficiency import accuracy_per_1000_tokens, area_under_curve, budget_error
 from s1_hf.metrics.intervals import bootstrap_interval, paired_bootstrap_interval, wilson_interval
 from s1_hf.metrics.paper import accuracy, control, performance, scaling
+from s1_hf.metrics.power import Needed, problems_to_show
 from s1_hf.metrics.retention import problems_needed, retention, retention_interval, retention_test
 
 __all__ = [
+    "Needed",
     "accuracy",
     "accuracy_per_1000_tokens",
     "area_under_curve",
@@ -31,6 +34,7 @@ __all__ = [
     "paired_test",
     "performance",
     "problems_needed",
+    "problems_to_show",
     "resolution",
     "retention",
     "retention_interval",

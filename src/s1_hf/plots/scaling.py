@@ -26,7 +26,11 @@ _KINDS: dict[PointKind, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class ScalingPoint:
-    """One setting: mean thinking tokens, accuracy with its interval in percent, what was done to it, and a label."""
+    """One setting: mean thinking tokens, accuracy with its interval in percent, what was done to it, and a label.
+
+    Raises:
+        ValueError: the `kind` is not one of "cap", "none", "ignore" and "both".
+    """
 
     thinking_tokens: float
     accuracy: float
@@ -34,6 +38,10 @@ class ScalingPoint:
     high: float
     kind: PointKind
     label: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in tuple(_KINDS):
+            raise ValueError(f"`kind` has to be one of {', '.join(map(repr, _KINDS))}, but is {self.kind!r}.")
 
     @classmethod
     def of(cls, setting: SettingSummary) -> ScalingPoint:
