@@ -13,11 +13,12 @@ from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
 from s1_hf.engines.request import digest
-from s1_hf.records import LIST, TEXT, Schema, check
+from s1_hf.records import TEXT, Kind, Schema, check
 from s1_hf.results.rows import Row
 from s1_hf.visible import shortened
 
-_LINE: Schema = {"row": TEXT, "of": LIST, "link": TEXT}
+_OF = Kind("a list of five names", lambda value: isinstance(value, list) and len(value) == 5)
+_LINE: Schema = {"row": TEXT, "of": _OF, "link": TEXT}
 _MOST_NAMED = 5
 
 
@@ -67,17 +68,14 @@ def faults(rows: Sequence[Row], links: Sequence[Link], facts: Mapping[str, Any],
     said, seen = [link.row for link in links], [_hash(row) for row in rows]
     if said == seen:
         return found
-    missing, extra = Counter(said) - Counter(seen), Counter(seen) - Counter(said)
-    gone = _take(missing, [(link.row, tuple(map(str, link.of))) for link in links])
-    new = _take(extra, [(own, tuple(map(str, _name(row)))) for own, row in zip(seen, rows, strict=True)])
-    changed = [name for name in new if name in gone]
-    found += _said("changed", changed)
-    found += _said("dropped", [name for name in gone if name not in changed])
-    found += _said("added", [name for name in new if name not in changed])
-    stayed = set(said) & set(seen)
-    if not found or [own for own in said if own in stayed] != [own for own in seen if own in stayed]:
-        first = next(i for i, pair in enumerate(zip(said, seen, strict=False)) if pair[0] != pair[1])
-        found.append(f"The rows stand in another order; row {first + 1:,} is the first out of its place.")
+    kept, gone = _apart([(link.row, link.of) for link in links], Counter(said) - Counter(seen))
+    left, new = _apart([(_hash(row), _name(row)) for row in rows], Counter(seen) - Counter(said))
+    found += _said("changed", [name for name in new if name in gone])
+    found += _said("dropped", [name for name in gone if name not in new])
+    found += _said("added", [name for name in new if name not in gone])
+    if kept != left:
+        first = next(i for i, pair in enumerate(zip(kept, left, strict=True), 1) if pair[0] != pair[1])
+        found.append(f"The rows stand in another order; row {first:,} is the first out of its place.")
     return found
 
 
@@ -91,26 +89,27 @@ def _faults_of_chain(links: Sequence[Link], facts: Mapping[str, Any], told_head:
             found.append(f"Line {number:,} of chain.jsonl does not follow on {what}: one of them was changed.")
         before = link.link
     if before != told_head:
-        found.append(
-            "The head in pack.json is not the last link of chain.jsonl: lines were cut off, or it was changed."
-        )
+        found.append("The head in pack.json is not the last link of chain.jsonl: one of them was changed.")
     return found[:_MOST_NAMED]
 
 
-def _take(counts: Counter[str], hashes: Sequence[tuple[str, tuple[str, ...]]]) -> list[tuple[str, ...]]:
-    """The names of so many of each hash, the last ones first to go."""
-    left, names = counts.copy(), []
+def _apart(hashes: Sequence[tuple[str, list[Any]]], taken: Counter[str]) -> tuple[list[str], list[tuple[str, ...]]]:
+    """The hashes without so many of each that are taken, the last ones first, and the names of those."""
+    kept: list[str] = []
+    names: list[tuple[str, ...]] = []
     for own, name in reversed(hashes):
-        if left[own] > 0:
-            left[own] -= 1
-            names.append(name)
-    return names[::-1]
+        if taken[own] > 0:
+            taken[own] -= 1
+            names.append(tuple(map(str, name)))
+        else:
+            kept.append(own)
+    return kept[::-1], names[::-1]
 
 
 def _said(what: str, names: Sequence[tuple[str, ...]]) -> list[str]:
     lines = []
-    for task, method, setting, problem, sample in names[:_MOST_NAMED]:
-        row = ", ".join(filter(None, (task, method, setting)))
+    for *setting, problem, sample in names[:_MOST_NAMED]:
+        row = ", ".join(filter(None, setting))
         lines.append(f"A row was {what}: {shortened(f'{row}, problem {problem}, sample {sample}', 160)}.")
     if len(names) > _MOST_NAMED:
         lines.append(f"{len(names) - _MOST_NAMED:,} more rows were {what}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +86,9 @@ def tables_of(rows: Sequence[Row]) -> dict[str, Any]:
     """The numbers of settings, methods and their differences, as JSON types."""
     settings = summarize_settings(rows)
     found = {
-        "settings": [asdict(one) for one in settings],
-        "methods": [asdict(one) for one in summarize_methods(settings)],
-        "differences": [asdict(one) for one in paired_differences(rows, settings)],
+        "settings": [vars(one) for one in settings],
+        "methods": [vars(one) for one in summarize_methods(settings)],
+        "differences": [vars(one) for one in paired_differences(rows, settings)],
     }
     return dict(json.loads(json.dumps(found)))
 

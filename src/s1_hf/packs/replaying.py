@@ -11,7 +11,7 @@ from typing import Any
 
 from s1_hf.packs.asking import Asker, Rerun
 from s1_hf.packs.chain import Link, faults, link_of
-from s1_hf.packs.pack import CHAIN, FACTS, FORMAT, LIBRARIES, ROWS, hash_of, tables_of
+from s1_hf.packs.packing import CHAIN, FACTS, FORMAT, LIBRARIES, ROWS, hash_of, tables_of
 from s1_hf.plots.files import FORMATS
 from s1_hf.records import COUNT, LIST, OBJECT, TEXT, Schema, check, read_json, read_lines
 from s1_hf.reporting import write_report
@@ -131,9 +131,7 @@ def read_pack(folder: Path) -> tuple[dict[str, Any], list[Link], list[Row]]:
     facts = read_json(folder / FACTS)
     check(facts, _FACTS, str(folder / FACTS), others=False)
     if facts["format"] != FORMAT:
-        raise ValueError(
-            f"{folder / FACTS} is of format {facts['format']}, and this version reads {FORMAT}. Update s1-hf."
-        )
+        raise ValueError(f"{folder / FACTS} is of format {facts['format']}, but {FORMAT} is read here. Update s1-hf.")
     for name, run in facts["runs"].items():
         check(run, {}, f"{folder / FACTS}: run {name!r}")
     links = [link_of(line, where) for where, line in read_lines(folder / CHAIN)]
