@@ -57,7 +57,7 @@ def answers(rng, problems, samples):
 def test_a_plan_has_the_power_that_it_says(samples):
     """Of 300 runs 80 % show the gain; fewer than 74 % or more than 87 % would be seen in 0.9 % of cases."""
     rng = np.random.default_rng(1)
-    gain = 100 * (np.subtract(*(side.mean() for side in answers(rng, 400_000, 1))))
+    gain = 100 * (np.subtract(*(side.mean() for side in answers(rng, 100_000, 1))))
     problems = needed(gain, *answers(rng, 20_000, 3), samples=samples).problems
     shown = 0
     for _ in range(300):
