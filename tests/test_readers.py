@@ -18,8 +18,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "s1_hf"
 
 ROW = {
     "method": "m", "setting": "s", "task": "t", "problem": "1", "sample": 0, "thinking_tokens": 9, "answer_tokens": 3,
-    "correct": True, "ended": "natural", "extracted": None, "num_ignores": 1, "wait_text": "Wait", "thinking_share": 0.5,
-    "request": "{}", "transcript": [{"text": "a", "forced": False}],
+    "correct": True, "ended": "natural", "extracted": None, "num_ignores": 1, "wait_text": "Wait",
+    "thinking_share": 0.5, "request": "{}", "transcript": [{"text": "a", "forced": False}],
 }  # fmt: skip
 COMPLETION = {
     "task": "t", "problem": "p", "sample": 0, "thinking": "a", "answer": "b", "output": "ab", "token_ids": [1, 2, 3],

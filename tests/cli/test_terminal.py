@@ -186,7 +186,6 @@ def of_pack(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     wrong = hostile(folder, ".jsonl", json.dumps({HOSTILE: HOSTILE}) + "\n")
     return [
         [str(rows), *output],
-        [str(rows), *output, "--json"],
         [wrong, *output],
         [str(rows), "--output-dir", str(rows)],
     ]
@@ -205,9 +204,8 @@ def of_replay(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     shutil.copytree(packed, changed)
     shutil.copytree(packed, broken)
     facts = json.loads((changed / "pack.json").read_text())
-    (changed / "pack.json").write_text(
-        json.dumps(facts | {"tables": {HOSTILE: HOSTILE}, "figures": {HOSTILE: HOSTILE}})
-    )
+    facts |= {"tables": {HOSTILE: HOSTILE}, "figures": {HOSTILE: HOSTILE}}
+    (changed / "pack.json").write_text(json.dumps(facts))
     with (changed / "chain.jsonl").open("a") as file:
         file.write(json.dumps(Link(HOSTILE, [HOSTILE] * 5, HOSTILE)._asdict()) + "\n")
     (broken / "pack.json").write_text(json.dumps({HOSTILE: HOSTILE}))
@@ -215,7 +213,6 @@ def of_replay(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     return [
         [str(packed), *output],
         [str(changed), *output, "--rows", "0"],
-        [str(changed), *output, "--rows", "0", "--json"],
         [str(broken), *output],
         [str(packed), *output, "--dtype", HOSTILE],
     ]

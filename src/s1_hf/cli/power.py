@@ -38,7 +38,7 @@ def power(
 
     To show a gain is to reject equality by the exact paired test at 5 %. Each row is the cheapest plan for a setting;
     for a single setting all plans. "safe" is by the largest spread between problems that the pilot leaves possible
-    (at 90 %), "problems" by the one that it has seen; what the pilot cannot tell is said. docs/power.md has the law.
+    (at 90 %), "problems" by the one that it has seen; what the pilot cannot tell is said. docs/results.md has the law.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""A run's rows packed as a data set, and what a pack says replayed: `s1-hf pack`, `s1-hf replay` (docs/packs.md)."""
+"""A run's rows packed as a data set, and what a pack says replayed: `s1-hf pack`, `s1-hf replay` (docs/results.md)."""
 
 from s1_hf.packs.packing import Packed, pack
 from s1_hf.packs.replaying import Replay, replay
