@@ -6,8 +6,8 @@ The population: all 2,530 held-out problems answered greedily with 0, 1 and 2 en
 and 500 of them sampled four times at temperature 1. Two settings, and the difference that there truly is, are what a
 run has to show. `planned` is `problems_to_show` with the whole population as its pilot; `shown` is in how many of 500
 runs of so many problems, drawn from the population, the exact paired test then says p <= 0.05 in the right direction:
-80 % is promised. Then 200 pilots of 30 problems each: between what numbers of problems eight in ten of them plan, in how many
-the planned runs show the difference, and in how many the safe number is enough, which is promised for 90 %.
+80 % is promised. Then 200 pilots of 30 problems each: between what numbers of problems eight in ten of them plan, what
+the median plan shows, and in how many the safe number is enough, which is promised for 90 %.
 """
 
 from __future__ import annotations
