@@ -46,8 +46,8 @@ def test_comparisons_as_json_have_everything(results):
 
 
 def test_a_setting_that_is_not_there_is_refused_with_the_nearest(results):
-    found = run("compare", results, "b ", "a")
-    assert found.exit_code == 2 and "There is no setting 'b '. Did you mean 'b'?" in found.output
+    found = run("compare", results, "bb", "a")
+    assert found.exit_code == 2 and "There is no setting 'bb'. Did you mean 'b'?" in found.output
 
 
 def test_plans_have_the_speed_of_the_pilot_or_the_one_that_is_given(results):
