@@ -50,9 +50,6 @@ def test_the_head_is_printed_and_proves_the_pack(packed):
 
 def test_what_does_not_agree_is_said_with_exit_code_1(packed):
     rows = load_rows("packed")
-    save_rows(rows[1:], "packed/data/rows.parquet")
-    found = run("replay", "packed")
-    assert (found.exit_code == 2 and "samples" in found.output) or found.exit_code == 1
     save_rows([*rows[1:], rows[0]], "packed/data/rows.parquet")
     found = run("replay", "packed")
     assert found.exit_code == 1 and "rows: The rows stand in another order" in found.stdout

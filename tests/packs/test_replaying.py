@@ -48,6 +48,13 @@ def test_changed_rows_are_named_and_so_are_the_numbers_that_change_with_them(pac
     assert any(line.startswith("settings 1 accuracy:") for line in found.tables)
 
 
+def test_a_dropped_sample_is_named_though_there_are_no_tables_without_it(packed, tmp_path, drawn_as_packed):
+    save_rows(load_rows(packed)[1:], packed / "data" / "rows.parquet")
+    found = replay(packed, tmp_path, rows=0)
+    assert not found.agrees and found.changed[0].startswith("A row was dropped: s1:embedded, budget forcing, cap 24")
+    assert "from 1 to 2 samples" in found.tables[0] and "scaling.svg" in found.other_figures
+
+
 def test_another_head_than_the_published_one_is_said(packed, tmp_path, drawn_as_packed):
     found = replay(packed, tmp_path, rows=0, head="0" * 64)
     assert not found.agrees and "and not the one that was given" in found.changed[0]

@@ -100,21 +100,33 @@ def replay(
     changed = faults(own, links, facts, told)
     if head is not None and head != told:
         changed.append(f"The head of this pack is {told}, and not the one that was given.")
-    tables = _unlike(facts["tables"], tables_of(own))
-    report = write_report(own, output_dir, about=facts["runs"], formats=FORMATS)
-    here = {path.name: hash_of(path) for path in [report.page, *report.figures]}
-    same = [name for name in facts["figures"] if here.get(name) == facts["figures"][name]]
+    tables, same, others = _computed(facts, own, output_dir)
     asker = Asker(facts["runs"], model=model, dtype=dtype, batch_size=batch_size)
     return Replay(
         head=told,
         changed=changed,
         tables=tables,
         same_figures=same,
-        other_figures=sorted({*facts["figures"], *here} - {*same}),
+        other_figures=others,
         versions=_other_versions(facts),
         reruns=asker.ask(drawn(own, rows, seed), progress),
         folder=output_dir,
     )
+
+
+def _computed(
+    facts: Mapping[str, Any], rows: Sequence[Row], output_dir: Path
+) -> tuple[list[str], list[str], list[str]]:
+    """Numbers that come out otherwise, and figures with the same and with other bytes."""
+    told = facts["figures"]
+    try:
+        tables = _unlike(facts["tables"], tables_of(rows))
+        report = write_report(rows, output_dir, about=facts["runs"], formats=FORMATS)
+    except ValueError as error:  # rows that were dropped or added leave settings of which there are no numbers
+        return [str(error)], [], sorted(told)
+    here = {path.name: hash_of(path) for path in [report.page, *report.figures]}
+    same = [name for name in told if here.get(name) == told[name]]
+    return tables, same, sorted({*told, *here} - {*same})
 
 
 def read_pack(folder: Path) -> tuple[dict[str, Any], list[Link], list[Row]]:
