@@ -38,7 +38,7 @@ def run(tmp_path_factory) -> Path:
     methods = [
         BudgetForcing(max_thinking_tokens=[24, None]),
         Parallel(samples=2, votes=[2]),
-        RejectionSampling(limits=[64], max_tries=2),
+        RejectionSampling(limits=[64], max_tries=1),
         TokenConditional(budgets=[32]),
     ]
     run_methods(methods, bench, folder)

@@ -121,9 +121,9 @@ def _computed(
     told = facts["figures"]
     try:
         tables = _unlike(facts["tables"], tables_of(rows))
-        report = write_report(rows, output_dir, about=facts["runs"], formats=FORMATS)
     except ValueError as error:  # rows that were dropped or added leave settings of which there are no numbers
         return [str(error)], [], sorted(told)
+    report = write_report(rows, output_dir, about=facts["runs"], formats=FORMATS)
     here = {path.name: hash_of(path) for path in [report.page, *report.figures]}
     same = [name for name in told if here.get(name) == told[name]]
     return tables, same, sorted({*told, *here} - {*same})
