@@ -1,5 +1,6 @@
 """`s1-hf sweep`."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -149,6 +150,7 @@ def sweep_with(
         about |= {"settings": [setting.to_dict() for setting in swept.settings], "max_samples": given["max_samples"]}
         about |= {"revision": given["revision"], "data": swept.revisions, "engine": swept.engine}
         about["asked"] = {"system_prompt": given["system_prompt"], "format": config.format}
+        about = json.loads(json.dumps(about))  # as it will be read
         _say_what_is_replaced(output_dir, about)
         save_rows(swept.rows, output_dir / "rows.parquet")
         write_about(output_dir, **about, cost=cost_of(swept))
