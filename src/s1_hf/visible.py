@@ -63,7 +63,7 @@ def in_markdown(text: str) -> str:
     ```python
     >>> from s1_hf.visible import in_markdown
     >>> in_markdown("a_name <b> [x]")
-    'a\\_name &lt;b> \\[x\\]'
+    'a\\\\_name &lt;b> \\\\[x\\\\]'
 
     ```
     """

@@ -149,7 +149,11 @@ def sweep_with(
         about = {name: given[name] for name in ("model", "tasks", "seed", "temperature", "dtype")}
         about |= {"settings": [setting.to_dict() for setting in swept.settings], "max_samples": given["max_samples"]}
         about |= {"revision": given["revision"], "data": swept.revisions, "engine": swept.engine}
-        about["asked"] = {"system_prompt": given["system_prompt"], "format": config.format}
+        about["asked"] = {
+            "system_prompt": given["system_prompt"],
+            "chat_template_kwargs": config.chat_template_kwargs,
+            "format": config.format,
+        }
         about = json.loads(json.dumps(about))  # as it will be read
         _say_what_is_replaced(output_dir, about)
         save_rows(swept.rows, output_dir / "rows.parquet")

@@ -87,7 +87,7 @@ def problems_to_show(
     >>> from s1_hf.metrics import problems_to_show
     >>> first, second = [True] * 18 + [False] * 12, [True] * 15 + [False] * 14 + [True]
     >>> problems_to_show(5, first, second, rng=np.random.default_rng(0))
-    Needed(problems=453, most=863)
+    Needed(problems=456, most=808)
 
     ```
     """
