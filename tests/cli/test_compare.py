@@ -63,6 +63,7 @@ def test_the_table_of_plans_says_what_the_pilot_cannot_tell(results):
     found = run("power", results, "--gain", 20, "--max-problems", 5)
     assert found.exit_code == 0, found.output
     assert "To show 20 points with 80 % power" in found.stdout and "none" in found.stdout
+    assert " > 5 " in run("power", results, "b", "a", "--gain", 20, "--max-problems", 5).stdout
     assert "With one sample of each problem it cannot tell" in found.stderr
     assert "budget forcing, c: No answer of it differs" in found.stderr
     (results / "about.json").unlink()

@@ -52,6 +52,13 @@ def test_while_it_is_written_a_folder_is_no_pack(run, packed, monkeypatch):
     assert not (packed / "pack.json").exists()
 
 
+def test_rows_that_do_not_belong_together_are_refused_before_anything_is_written(run, tmp_path):
+    save_rows(load_rows(run)[1:], tmp_path / "in" / "rows.jsonl")
+    with pytest.raises(ValueError, match="from 1 to 2 samples"):
+        pack(tmp_path / "in", tmp_path / "pack")
+    assert not (tmp_path / "pack").exists()
+
+
 def test_rows_of_older_versions_without_transcripts_and_about_are_packed(tmp_path):
     from result_rows import a_row
 

@@ -1,15 +1,18 @@
 """`s1-hf pack` and `s1-hf replay`."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
+from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.terminal import console, messages, plain_errors, print_json, quiet_loading
+from s1_hf.engines.progress import Progress
 from s1_hf.visible import shortened
 
 if TYPE_CHECKING:
@@ -78,15 +81,20 @@ def replay(
 
         forget_own_settings()
         quiet_loading("embedded")
-        found = replayed(
-            pack, output_dir, rows=rows, seed=seed, head=head, model=model, dtype=dtype, batch_size=batch_size
-        )
+        with progress_bar() as show:
+            options: Any = {"rows": rows, "seed": seed, "head": head, "model": model, "dtype": dtype}
+            found = replayed(pack, output_dir, batch_size=batch_size, progress=_told(show), **options)
     if as_json:
         print_json(asdict(found) | {"folder": str(found.folder), "agrees": found.agrees}, indent=1)
     else:
         _show(found, rows)
     if not found.agrees:
         raise typer.Exit(1)
+
+
+def _told(show: Callable[[Progress], None]) -> Callable[[int, int], None]:
+    begun = time.monotonic()
+    return lambda done, total: show(Progress(0, done, total, 0, time.monotonic() - begun))
 
 
 def _show(found: "Replay", wanted: int) -> None:

@@ -106,17 +106,18 @@ def _table(found: "Sequence[Outlook]", title: str, max_problems: int | None) -> 
         plans: list[Plan | None] = [one.cheapest] if len(found) > 1 else [*one.plans]
         for plan in plans:
             seen = (f"{one.points:+.1f}", f"{one.low:+.1f} to {one.high:+.1f}")
-            table.add_row(Text(shortened(_name(one), 60)), Text(shortened(one.reference, 60)), *seen, *_cells(plan))
-    if max_problems is not None:
-        table.caption = f"more than {max_problems:,} problems: there are not so many"
+            table.add_row(
+                Text(shortened(_name(one), 60)), Text(shortened(one.reference, 60)), *seen, *_cells(plan, max_problems)
+            )
     return table
 
 
-def _cells(plan: "Plan | None") -> list[str]:
+def _cells(plan: "Plan | None", max_problems: int | None) -> list[str]:
     if plan is None:
         return ["none", "", "", "", ""]
     hours = "" if plan.hours is None else f"{plan.hours:,.2g}" if plan.hours < 10 else f"{plan.hours:,.0f}"
-    return [f"{plan.samples}", f"{plan.problems:,}", f"{plan.most:,}", f"{plan.tokens:,}", hours]
+    safe = f"{plan.most:,}" if plan.fits else f"{plan.most:,} > {max_problems:,}"
+    return [f"{plan.samples}", f"{plan.problems:,}", safe, f"{plan.tokens:,}", hours]
 
 
 def _name(one: "Outlook") -> str:

@@ -59,6 +59,7 @@ def pack(results: str | Path, folder: str | Path) -> Packed:
     _check_apart(Path(results), folder)
     yaml = require("yaml", "data")
     rows, runs = load_rows(results), load_about(results)
+    tables = tables_of(rows)  # raises for rows that do not belong together, before anything is written
     with exclusive(folder):
         remove(folder / FACTS)  # until everything else is there this is no pack
         rows = load_rows(save_rows(rows, inside(folder, ROWS)))  # as they will be read
@@ -69,7 +70,7 @@ def pack(results: str | Path, folder: str | Path) -> Packed:
             "runs": runs,
             "settings": _settings(rows),
             "versions": versions(LIBRARIES),
-            "tables": tables_of(rows),
+            "tables": tables,
             "figures": {path.name: hash_of(path) for path in [report.page, *report.figures]},
         }
         facts = json.loads(json.dumps(facts))  # as they will be read

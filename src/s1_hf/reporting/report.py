@@ -157,7 +157,8 @@ _METHODS_NOTE = (
     element("a", "paper's", href=PAPER),
     " equations 1 to 3. Control: of the settings that promise a limit, the share whose mean keeps it. Scaling: mean "
     "slope between settings, in percentage points per doubling of thinking tokens (log2); it says little if settings "
-    "think for nearly the same length. Performance: accuracy of the best setting. n/a: no setting promises a limit; "
+    "think for nearly the same length. Performance: accuracy of the best setting. n/a: no setting promises a limit, or "
+    "none of those that do ever thinks; "
     "or all think equally long, or one does not think at all.",
 )
 
