@@ -27,6 +27,7 @@ from s1_hf.cli.terminal import messages, plain_errors, quiet_libraries, quiet_lo
 from s1_hf.engines.locking import exclusive
 from s1_hf.engines.processes import how_many, is_main, part
 from s1_hf.forcing.budget import PER_PROMPT, Budget
+from s1_hf.records import parse
 
 if TYPE_CHECKING:
     from s1_hf.evaluation.sweeping import Swept
@@ -154,7 +155,7 @@ def sweep_with(
             "chat_template_kwargs": config.chat_template_kwargs,
             "format": config.format,
         }
-        about = json.loads(json.dumps(about))  # as it will be read
+        about = parse(json.dumps(about), "about.json")  # as it will be read
         _say_what_is_replaced(output_dir, about)
         save_rows(swept.rows, output_dir / "rows.parquet")
         write_about(output_dir, **about, cost=cost_of(swept))

@@ -14,6 +14,7 @@ from s1_hf._lazy import require
 from s1_hf.engines.locking import exclusive
 from s1_hf.files import inside, remove, write_text
 from s1_hf.packs.chain import Link, chain, head
+from s1_hf.records import parse
 from s1_hf.reporting import load_about, write_report
 from s1_hf.reporting.tables import Table, methods_table, settings_table
 from s1_hf.results.differences import paired_differences
@@ -73,7 +74,7 @@ def pack(results: str | Path, folder: str | Path) -> Packed:
             "tables": tables,
             "figures": {path.name: hash_of(path) for path in [report.page, *report.figures]},
         }
-        facts = json.loads(json.dumps(facts))  # as they will be read
+        facts = dict(parse(json.dumps(facts), FACTS))  # as they will be read
         links = chain(rows, facts)
         packed = Packed(folder, len(rows), head(links, facts))
         lines = "".join(json.dumps(link._asdict(), ensure_ascii=False) + "\n" for link in links)
@@ -91,7 +92,7 @@ def tables_of(rows: Sequence[Row]) -> dict[str, Any]:
         "methods": [vars(one) for one in summarize_methods(settings)],
         "differences": [vars(one) for one in paired_differences(rows, settings)],
     }
-    return dict(json.loads(json.dumps(found)))
+    return dict(parse(json.dumps(found), "the tables"))
 
 
 def hash_of(file: Path) -> str:
