@@ -21,6 +21,7 @@ BENCHMARKS = (
     "training_memory",
     "grading",
     "evaluation",
+    "power",
     "curation",
     "reading",
 )  # modules; need `train`, `eval`

@@ -77,3 +77,22 @@ def test_reading_has_a_row_for_every_text_and_length(run, tmp_path):
     rows = json.loads((tmp_path / "reading.json").read_text())["rows"]
     assert len({(row["text"], row["characters"]) for row in rows}) == len(rows) == 26
     assert all(row["tokens"] for row in rows)
+
+
+def test_power_has_a_row_for_every_plan(run, tmp_path, monkeypatch):
+    """On answers without a model."""
+    import numpy as np
+
+    import power
+
+    def answers(folder, *, problems, samples=1):
+        draws = np.random.default_rng(0).random((60, samples))
+        return {
+            name: draws < share for name, share in (("no intervention", 0.2), ("1 ignore", 0.5), ("2 ignores", 0.8))
+        }
+
+    monkeypatch.setattr(power, "_answers", answers)
+    run.main(["--only", "power", "--quick", "--results", str(tmp_path)])
+    rows = json.loads((tmp_path / "power.json").read_text())["rows"]
+    assert [(row["pilot"], row["samples"]) for row in rows] == [("30 × 1", 1)] * 2 + [("30 × 2", 1), ("30 × 2", 4)] * 2
+    assert all(row["planned"] >= 6 and row["shown, %"] > 0 for row in rows)

@@ -18,7 +18,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "s1_hf"
 
 ROW = {
     "method": "m", "setting": "s", "task": "t", "problem": "1", "sample": 0, "thinking_tokens": 9, "answer_tokens": 3,
-    "correct": True, "ended": "natural", "extracted": None, "transcript": [{"text": "a", "forced": False}],
+    "correct": True, "ended": "natural", "extracted": None, "num_ignores": 1, "wait_text": "Wait",
+    "thinking_share": 0.5, "request": "{}", "transcript": [{"text": "a", "forced": False}],
 }  # fmt: skip
 COMPLETION = {
     "task": "t", "problem": "p", "sample": 0, "thinking": "a", "answer": "b", "output": "ab", "token_ids": [1, 2, 3],
@@ -29,6 +30,11 @@ TRACE = {
     "ended": "natural", "error": None, "answer_cut": False,
 }  # fmt: skip
 VERDICT = {"model": "m", "question": "q", "gold": "1", "attempt": "1", "verdict": None, "reply": "?"}
+CHAINED = {"row": "0a", "of": ["t", "m", "s", "1", 0], "link": "1b"}
+PACK = {
+    "format": 1, "rows": 1, "runs": {"": {"model": "m"}}, "settings": [], "versions": {"torch": "2"}, "tables": {},
+    "figures": {}, "head": "2c",
+}  # fmt: skip
 CONFIG = {"distributed_type": "FSDP", "num_processes": 8, "fsdp_config": {"fsdp_version": 2}, "num_machines": 1}
 
 
@@ -127,6 +133,29 @@ def models(file: Path) -> Any:
     return load_models(file)
 
 
+def pack(file: Path) -> Any:
+    """Beside it the other file of a pack, and its rows."""
+    pytest.importorskip("matplotlib")
+    from s1_hf.packs.chain import Link
+    from s1_hf.packs.replaying import read_pack
+    from s1_hf.results.rows import Row, save_rows
+
+    pytest.importorskip("pyarrow")
+    save_rows([Row(**ROW)], file.parent / "data" / "rows.parquet")
+    for name, text in (("chain.jsonl", lines(CHAINED)), ("pack.json", json.dumps(PACK))):
+        if name != file.name:
+            (file.parent / name).write_text(text)
+    facts, links, rows = read_pack(file.parent)
+    assert all(isinstance(link, Link) for link in links)
+    return faults_of(rows, links, facts)
+
+
+def faults_of(rows: Any, links: Any, facts: dict) -> Any:
+    from s1_hf.packs.chain import faults
+
+    return faults(rows, links, facts, facts.pop("head"))
+
+
 def efforts(file: Path) -> Any:
     from s1_hf import Effort
 
@@ -145,6 +174,8 @@ READERS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "settings.json": (settings_of_traces, json.dumps({"model": "m", "budget": {"num_ignores": 1}})),
     "verdicts.jsonl": (verdicts, lines(VERDICT, VERDICT)),
     "domains.jsonl": (domains, lines({"model": "m", "question": "q", "domain": "d"})),
+    "pack.json": (pack, json.dumps(PACK)),
+    "chain.jsonl": (pack, lines(CHAINED, CHAINED)),
     "about.json": (about, json.dumps({"model": "m", "cost": {"saved": 1.5}, "settings": [{"a": None}]})),
     "s1_run.json": (journal, json.dumps({"settings": {"seed": 1}, "data": {}, "finished": False})),
     "chat.json": (chat, json.dumps([{"role": "user", "content": "q"}, {"role": "assistant", "content": None}])),

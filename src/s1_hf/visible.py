@@ -55,6 +55,22 @@ def shortened(text: str, most: int) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
+def in_markdown(text: str) -> str:
+    """The text as one line of Markdown that shows it and does nothing else.
+
+    Example:
+
+    ```python
+    >>> from s1_hf.visible import in_markdown
+    >>> in_markdown("a_name <b> [x]")
+    'a\\\\_name &lt;b> \\\\[x\\\\]'
+
+    ```
+    """
+    line = " ".join(visible(text).split()).replace("&", "&amp;").replace("<", "&lt;")
+    return "".join(f"\\{letter}" if letter in "\\`*_[]|!#" else letter for letter in line)
+
+
 # -- terminals ------------------------------------------------------------------------------------------------------
 
 

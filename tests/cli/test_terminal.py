@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ from s1_hf.__main__ import main
 from s1_hf.cli import terminal
 from s1_hf.cli.progress import progress_bar
 from s1_hf.engines.progress import Progress
-from s1_hf.results.rows import save_rows
+from s1_hf.results.rows import Row, save_rows
 from s1_hf.visible import VisibleStream, guard_terminal
 
 generating = importlib.import_module("s1_hf.cli.generate")  # the package's name for the command hides it
@@ -172,6 +173,58 @@ def of_plot(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     return [[str(rows), *svg], [str(rows), "--json", *svg], [wrong], [csv, *svg], [csv, "--formats", HOSTILE]]
 
 
+def of_rows(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    rows = folder / HOSTILE.replace("/", "")
+    save_rows(hostile_rows(), rows / "rows.jsonl")
+    wrong = hostile(folder, ".jsonl", json.dumps({HOSTILE: HOSTILE}) + "\n")
+    gain = ["--gain", "20"]
+    given = [[str(rows), HOSTILE, "b"], [str(rows), "a", HOSTILE], [str(rows), HOSTILE, "b", *gain], [wrong, "a", "b"]]
+    return [*given, [str(rows), *gain], [str(rows), *gain, "--json"], [wrong, *gain]]
+
+
+def of_pack(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    rows, output = folder / HOSTILE.replace("/", ""), ["--output-dir", str(folder / f"out{HOSTILE}".replace("/", ""))]
+    save_rows(hostile_rows(), rows / "rows.jsonl")
+    (rows / "about.json").write_text(json.dumps({"model": HOSTILE, "command": HOSTILE}))
+    wrong = hostile(folder, ".jsonl", json.dumps({HOSTILE: HOSTILE}) + "\n")
+    return [
+        [str(rows), *output],
+        [wrong, *output],
+        [str(rows), "--output-dir", str(rows)],
+    ]
+
+
+def of_replay(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    """A pack that was changed everywhere: rows, chain, facts; and one of a model that is not there."""
+    from s1_hf.packs import pack
+    from s1_hf.packs.chain import Link
+
+    save_rows([a_hostile_request(row) for row in hostile_rows()], folder / "rows" / "rows.jsonl")
+    about = {"model": f"/{HOSTILE}", "command": HOSTILE, "asked": {}, "versions": {HOSTILE: HOSTILE, "torch": HOSTILE}}
+    (folder / "rows" / "about.json").write_text(json.dumps(about))
+    packed = pack(folder / "rows", folder / HOSTILE.replace("/", "")).folder
+    changed, broken = folder / f"changed{HOSTILE.replace('/', '')}", folder / "broken"
+    shutil.copytree(packed, changed)
+    shutil.copytree(packed, broken)
+    facts = json.loads((changed / "pack.json").read_text())
+    facts |= {"tables": {HOSTILE: HOSTILE}, "figures": {HOSTILE: HOSTILE}}
+    (changed / "pack.json").write_text(json.dumps(facts))
+    with (changed / "chain.jsonl").open("a") as file:
+        file.write(json.dumps(Link(HOSTILE, [HOSTILE] * 5, HOSTILE)._asdict()) + "\n")
+    (broken / "pack.json").write_text(json.dumps({HOSTILE: HOSTILE}))
+    output = ["--output-dir", str(folder / f"out{HOSTILE}".replace("/", ""))]
+    return [
+        [str(packed), *output],
+        [str(changed), *output, "--rows", "0"],
+        [str(broken), *output],
+        [str(packed), *output, "--dtype", HOSTILE],
+    ]
+
+
+def a_hostile_request(row: Row) -> Row:
+    return replace(row, request=json.dumps({HOSTILE: HOSTILE}), digest=HOSTILE, num_ignores=0)
+
+
 def recipes(folder: Path) -> list[list[str]]:
     key = hostile(folder, "key.yaml", json.dumps({HOSTILE: 1}))
     value = hostile(folder, "value.yaml", json.dumps({"learning_rate": HOSTILE}))
@@ -266,6 +319,10 @@ ROWS = {
     "effort": of_effort,
     "demo": of_demo,
     "plot": of_plot,
+    "compare": of_rows,
+    "power": of_rows,
+    "pack": of_pack,
+    "replay": of_replay,
     "plan": of_plan,
     "sft": of_sft,
     "data traces": of_traces,

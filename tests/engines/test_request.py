@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from s1_hf.engines.request import Request, Sampling, seed_of
+from s1_hf.engines.request import Request, Sampling, request_as_text, request_from_text, seed_of
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.loops import LoopGuard
 
@@ -67,3 +67,30 @@ def test_seeds_differ_by_run_task_problem_sample_and_attempt():
 def test_a_value_out_of_its_range_is_named(settings, message):
     with pytest.raises(ValueError, match=message):
         Sampling(**settings)
+
+
+ASKED = Request(
+    prompt=(1, 2), max_new_tokens=9, budget=Budget(num_ignores=1), max_answer_tokens=4, give_up_after=3, seed=2**62,
+    sampling=Sampling(temperature=0.5, top_k=3), task="t", problem="p", sample=2, attempt=1,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "asked", [ASKED, replace(ASKED, sampling=None, max_answer_tokens=None)], ids=["drawn", "greedy"]
+)
+def test_a_request_comes_back_from_what_stands_beside_its_answer(asked):
+    more = {"prompt": (1, 2), "budget": Budget(num_ignores=1), "task": "t", "problem": "p"}
+    again, key = request_from_text(request_as_text(asked), "the row", **more)
+    assert again == asked and key == asked.key
+    other, key = request_from_text(request_as_text(asked), "the row", **more | {"prompt": (1, 3)})
+    assert other.key != key
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"key": "a", "max_new_tokens": -1}', '{"key": "a", "max_new_tokens": 1, "sampling": {"p": 1}}',
+     '{"key": "a", "max_new_tokens": 1, "prompt": [1]}', '{"key": "a", "max_new_tokens": 1, "seed": 1e999}'],
+)  # fmt: skip
+def test_what_is_no_request_is_named(text):
+    with pytest.raises(ValueError, match="the row"):
+        request_from_text(text, "the row")

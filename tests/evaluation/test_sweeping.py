@@ -67,7 +67,7 @@ def test_rows_say_what_was_asked_promised_and_generated(config, tmp_path):
     swept = sweep(config(max_answer_tokens=16), "s1:embedded", **GRID, **options)
     row = swept.rows[0]
     assert (row.method, row.setting, row.task) == ("budget forcing", "cap 16", "s1:embedded")
-    assert (row.max_thinking_tokens, row.min_thinking_tokens, row.thinking_tokens, row.ended) == (16, None, 16, "cut")
+    assert (row.promises, row.max_thinking_tokens, row.thinking_tokens, row.ended) == ((None, 16), 16, 16, "cut")
     assert row.question.startswith("Lamp A flashes") and row.gold.isdigit() and row.answer.startswith("Final Answer:")
     assert "Final Answer:" in "".join(piece["text"] for piece in row.transcript if piece["forced"])
     assert row.correct == (row.extracted == row.gold)

@@ -71,6 +71,15 @@ JOBS = {
     "plot": Job(
         ("plot", "rows", "--output-dir", OUT, "--formats", "svg"), {"rows": "sweep"}, ("report.html", "*.svg")
     ),
+    "compare": Job(("compare", "rows", "cap 8", "cap 16"), {"rows": "sweep"}),
+    "power": Job(("power", "rows", "--gain", "20"), {"rows": "sweep"}),
+    "pack": Job(
+        ("pack", "rows", "--output-dir", OUT), {"rows": "sweep"},
+        ("data/*.parquet", "chain.jsonl", "pack.json", "README.md", "report.html", "*.svg"),
+    ),
+    "replay": Job(
+        ("replay", "pack", "--output-dir", OUT, "--rows", "2"), {"pack": "pack"}, ("report.html", "*.svg")
+    ),
     "plan": Job(("plan", "sft_embedded", "--machine", "cpu")),
     "sft": Job(
         ("sft_embedded", "--output_dir", OUT, *_TRAINING, *_PATTERNS), results=("*.safetensors",), module="s1_hf.sft"

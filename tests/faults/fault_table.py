@@ -30,6 +30,13 @@ REASONS: dict[str, dict[str, str]] = {
     "check": dict.fromkeys(_WRITING, WRITES_NOTHING),
     "data show": dict.fromkeys(_WRITING, WRITES_NOTHING),
     "plot": dict.fromkeys(("torn line", "foreign line"), f"{_NO_LINES}; what it reads: tests/results"),
+    "compare": dict.fromkeys(_WRITING, WRITES_NOTHING),
+    "power": dict.fromkeys(_WRITING, WRITES_NOTHING),
+    "pack": {
+        "torn line": "whatever it finds is written anew; what is changed later: tests/packs",
+        "foreign line": "whatever it finds is written anew; what is changed later: tests/packs",
+    },
+    "replay": dict.fromkeys(("torn line", "foreign line"), f"{_NO_LINES}; what it reads: tests/packs"),
     "serve": dict.fromkeys(_WRITING, "writes nothing but a temporary folder"),
     "export": dict.fromkeys(("torn line", "foreign line"), _NO_LINES),
     "data embedded": dict.fromkeys(("torn line", "foreign line"), _NO_LINES),

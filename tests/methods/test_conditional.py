@@ -65,13 +65,14 @@ def test_forced_tokens_are_capped_and_unforced_rows_are_as_without_forcing():
     asked = [dataclasses.replace(p, prompt=instructed(p.prompt, "Think for up to 3 tokens.")) for p in bench.problems]
     directly = BudgetForcing([3]).run(dataclasses.replace(bench, problems=asked))
     assert [r.transcript for r in capped if r.setting == "3 tokens"] == [r.transcript for r in directly]
-    assert {(r.setting, r.max_thinking_tokens) for r in both} == {("3 tokens", 3), ("9 tokens", 9)}
-    assert all(row.thinking_tokens <= row.max_thinking_tokens for row in capped)
+    assert {(r.setting, r.promised_max_tokens) for r in both} == {("3 tokens", 3), ("9 tokens", 9)}
+    assert all(row.thinking_tokens <= row.max_thinking_tokens == row.promised_max_tokens for row in capped)
+    assert {row.max_thinking_tokens for row in alone} == {None}  # the prompt promises it, and nothing is forced
 
 
 def test_steps_promise_the_papers_100_tokens_each():
     rows = StepConditional([2, 3]).run(random_bench(1))
-    assert [(row.setting, row.max_thinking_tokens) for row in rows] == [("2 steps", 200), ("3 steps", 300)]
+    assert [(row.setting, row.promised_max_tokens) for row in rows] == [("2 steps", 200), ("3 steps", 300)]
 
 
 def test_short_and_long_promise_the_mean_without_instruction_of_their_task():
@@ -82,7 +83,7 @@ def test_short_and_long_promise_the_mean_without_instruction_of_their_task():
         plain = [row.thinking_tokens for row in of_task if row.method == "no intervention"]
         mean = sum(plain) / len(plain)
         assert len(plain) == 2 * count and mean % 1 > 0
-        promised = {(row.setting, row.max_thinking_tokens, row.min_thinking_tokens) for row in of_task}
+        promised = {(row.setting, row.promised_max_tokens, row.promised_min_tokens) for row in of_task}
         assert promised == {("short", int(mean), None), ("long", None, int(mean) + 1), ("no intervention", None, None)}
     (short, *_) = [m for m in summarize_methods(summarize_settings(rows)) if m.method.startswith("class")]
     assert short.settings == 2

@@ -54,7 +54,7 @@ def test_disjoint_groups_of_each_problem_are_samples_and_the_rest_does_not_vote(
 def test_a_votes_tokens_are_sums_and_it_promises_nothing():
     (row,) = vote(samples(("5", 10), ("5", 30)), k=2)
     assert (row.thinking_tokens, row.answer_tokens, row.total_tokens, row.tries) == (40, 6, 54, 2)
-    assert (row.method, row.setting, row.max_thinking_tokens) == ("majority voting", "2 votes", None)
+    assert (row.method, row.setting, row.promises) == ("majority voting", "2 votes", (None, None))
 
 
 def test_one_vote_is_the_samples_themselves():

@@ -60,7 +60,7 @@ def test_accepted_thinking_has_the_law_of_natural_thinking_that_fits(memoryless_
 def test_accepted_rows_ended_by_themselves_and_answered(memoryless_rows):
     for limit, rows in memoryless_rows.items():
         assert {row.ended for row in rows} == {"natural"}
-        assert all(row.answer_tokens > 0 and row.thinking_tokens <= limit == row.max_thinking_tokens for row in rows)
+        assert all(row.answer_tokens > 0 and row.thinking_tokens <= limit == row.promised_max_tokens for row in rows)
 
 
 def test_tries_and_tokens_are_those_of_one_try_after_the_other_under_each_limit_alone():
@@ -126,7 +126,7 @@ def test_every_format_gives_what_fits(family):
     bench = random_bench(4, family, batch_size=8, max_new_tokens=40, temperature=3.0)
     for row in RejectionSampling([0, 5, 12], max_tries=20).run(bench):
         assert row.ended in ("natural", "never_started", "not_found")
-        assert row.thinking_tokens <= row.max_thinking_tokens
+        assert row.thinking_tokens <= row.promised_max_tokens
 
 
 @pytest.mark.parametrize(

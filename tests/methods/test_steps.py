@@ -185,7 +185,7 @@ def test_a_countdown_as_it_is_written():
     assert [piece["forced"] for piece in forced.transcript] == [True, False, True, False, True, False]
     delimiters = [tokenizer.encode(f"<|im_start|>{n} steps left\n") for n in (2, 1)]
     assert forced.thinking_tokens == 1 + sum(map(len, delimiters)) + 2 * 2
-    assert (forced.ended, forced.max_thinking_tokens, forced.setting) == ("cut", 200, "2 steps")
+    assert (forced.ended, forced.promised_max_tokens, forced.setting) == ("cut", 200, "2 steps")
     assert (plain.ended, plain.method) == ("unfinished", "step-conditional control")
     assert forced.method == "step-conditional control + budget forcing"
 

@@ -57,3 +57,9 @@ def test_the_kind_of_a_point_is_what_was_done_to_the_setting(setting, limit, ign
 def test_no_points_are_refused():
     with pytest.raises(ValueError, match="at least one setting"):
         scaling([], axes())
+
+
+@pytest.mark.parametrize("kind", ["ignores", None, ["cap"]])
+def test_a_point_of_an_unknown_kind_is_refused_when_it_is_built(kind):
+    with pytest.raises(ValueError, match="`kind` has to be one of 'cap', 'none', 'ignore', 'both', but is"):
+        ScalingPoint(100, 54, 50, 58, kind, "")

@@ -101,8 +101,8 @@ def test_a_long_table_ends_with_how_much_is_left_out(tmp_path, monkeypatch):
     found, page = written(rows, tmp_path)
     text = "".join(read(page).text)
     assert "Left out: 3 of 8 rows. `s1-hf plot --json` has all." in text  # settings
-    assert "Left out: 2 of 7 rows." in text  # differences
-    assert len(found.settings) == 8 and len(found.differences) == 7
+    assert "Left out: 23 of 28 rows." in text  # differences
+    assert len(found.settings) == 8 and len(found.differences) == 28
 
 
 def test_names_and_facts_of_megabytes_make_no_page_of_megabytes(tmp_path):

@@ -10,8 +10,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from result_rows import a_row
 
+from s1_hf import Budget
+from s1_hf.engines.request import Request
+from s1_hf.forcing.columns import columns_of
 from s1_hf.forcing.report import Report
-from s1_hf.results.rows import ENDED, Problem, Row, load_rows, pieces, row_of, save_rows, write_about
+from s1_hf.results.rows import (
+    ENDED,
+    Problem,
+    Row,
+    load_rows,
+    pieces,
+    promises_of,
+    promising_nothing,
+    row_of,
+    save_rows,
+    write_about,
+)
 from toys import toy_tokenizer
 
 common = {"deadline": None, "derandomize": True, "database": None, "suppress_health_check": list(HealthCheck)}
@@ -27,7 +41,12 @@ rows_strategy = st.lists(
         thinking_tokens=st.integers(0, 10**6), answer_tokens=st.integers(0, 99), correct=st.booleans(),
         ended=st.sampled_from(["natural", "cut", "not_found"]), ends_ignored=st.integers(0, 9),
         total_tokens=st.integers(0, 10**9), tries=st.integers(0, 999),
+        promised_max_tokens=st.none() | st.integers(0, 10**6), promised_min_tokens=st.none() | st.integers(0, 10**6),
         max_thinking_tokens=st.none() | st.integers(0, 10**6), min_thinking_tokens=st.none() | st.integers(0, 10**6),
+        num_ignores=st.none() | st.integers(0, 9), wait_text=st.none() | texts, cut_text=st.none() | texts,
+        cut_window=st.none() | st.integers(0, 99), cut_at=st.none() | texts, answer_prefix=st.none() | texts,
+        answer_reserve=st.none() | st.integers(0, 99), thinking_share=st.none() | st.floats(0.01, 1),
+        loop_guard=st.none() | texts, request=st.none() | texts, digest=st.none() | texts,
         question=texts, answer=texts, extracted=st.none() | texts, gold=texts,
         transcript=st.lists(st.fixed_dictionaries({"text": texts, "forced": st.booleans()}), max_size=3),
     ),
@@ -86,17 +105,63 @@ def test_a_row_is_graded_and_counted_and_its_transcript_is_cut_where_forcing_beg
     ids = tokenizer.encode("ab", add_special_tokens=False) + tokenizer.encode("cd", add_special_tokens=False)
     forced = (False,) * (len(ids) - 1) + (True,)
     done = Completion("ab", "Answer: 7", "", tuple(ids), forced, Report(3, "natural", 1, forced, 4))
-    row = row_of(done, Problem("p", "What?", "7", "t"), tokenizer, method="m", setting="s", max_thinking_tokens=9)
+    budget = Budget(max_thinking_tokens=9, min_thinking_tokens=2, num_ignores=1)
+    asked = Request(prompt=(1, 2), max_new_tokens=8, budget=budget, sample=3)
+    names = {"request": asked, "method": "m", "setting": "s", **promises_of(budget)}
+    row = row_of(done, Problem("p", "What?", "7", "t"), tokenizer, **names)
     assert (row.correct, row.extracted, row.gold, row.question) == (True, "7", "7", "What?")
     assert (row.thinking_tokens, row.answer_tokens, row.ends_ignored, row.total_tokens) == (3, 4, 1, len(ids))
-    assert row.max_thinking_tokens == 9
+    assert (row.sample, row.budget, row.promises) == (3, budget, (2, 9))
     assert [p["forced"] for p in row.transcript] == [False, True]
     assert "".join(p["text"] for p in pieces(tokenizer, ids, forced)) == tokenizer.decode(ids)
-    told = row_of(
-        done, Problem("p", "What?", "7", "t"), tokenizer, method="m", setting="s", max_thinking_tokens=9,
-        graded=(False, None), with_transcript=False,
-    )  # fmt: skip
+    plain = {"graded": (False, None), "with_transcript": False}
+    told = row_of(done, Problem("p", "What?", "7", "t"), tokenizer, **names, **plain)
     assert told == dataclasses.replace(row, correct=False, extracted=None, transcript=())
+    others = [
+        dataclasses.replace(done, forced=(False,) * len(ids)),
+        dataclasses.replace(done, token_ids=(*ids[:-1], ids[-1] + 1)),
+    ]
+    digests = {row_of(one, Problem("p", "What?", "7", "t"), tokenizer, **names, **plain).digest for one in others}
+    assert len({row.digest, *digests}) == 3
+
+
+OLD = {
+    "method": "m", "setting": "cap 9", "task": "t", "problem": "1", "sample": 0, "thinking_tokens": 8,
+    "answer_tokens": 2, "correct": True, "ended": "cut", "ends_ignored": 1, "total_tokens": 12, "tries": 1,
+    "max_thinking_tokens": 9, "min_thinking_tokens": None, "question": "q", "answer": "a", "extracted": None,
+    "gold": "g", "transcript": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet"])
+def test_files_of_older_versions_are_read_and_say_what_they_promise_but_no_budget(tmp_path, name):
+    if name.endswith("parquet"):
+        datasets = pytest.importorskip("datasets")
+        datasets.Dataset.from_list([OLD | {"transcript": [{"text": "a", "forced": True}]}]).to_parquet(tmp_path / name)
+    else:
+        (tmp_path / name).write_text(json.dumps(OLD))
+    (row,) = load_rows(tmp_path)
+    assert (row.budget, row.promises, row.max_thinking_tokens, row.num_ignores) == (None, (None, 9), 9, None)
+    assert load_rows(save_rows([row], tmp_path / "again" / name)) == [row]
+    assert promising_nothing(row).promises == (None, None)
+
+
+def test_what_promises_nothing_keeps_its_budget():
+    budget = Budget(max_thinking_tokens=9)
+    row = a_row(**columns_of(budget), promised_max_tokens=9)
+    assert (row.promises, promising_nothing(row).promises, promising_nothing(row).budget) == (
+        (None, 9),
+        (None, None),
+        budget,
+    )
+
+
+def test_rows_are_a_table_of_pandas_in_one_line(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    rows = [a_row(**columns_of(Budget(num_ignores=n)), problem=str(n), correct=n > 0) for n in range(3)]
+    table = pandas.DataFrame(load_rows(save_rows(rows, tmp_path / "rows.jsonl")))
+    assert table.groupby("num_ignores")["correct"].mean().to_dict() == {0: 0, 1: 1, 2: 1}
+    assert list(table.columns) == [one.name for one in dataclasses.fields(Row)]
 
 
 def test_thinking_of_a_row_ends_as_in_reports_or_is_not_found():

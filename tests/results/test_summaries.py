@@ -52,6 +52,20 @@ def test_what_promises_nothing_has_no_control_and_one_setting_no_scaling():
     assert (method.control, method.scaling, method.performance, method.settings) == (None, None, 50.0, 1)
 
 
+def test_a_setting_in_which_no_row_started_thinking_has_no_control_and_says_why():
+    """One that thinks beyond its cap, and two that never think and so would seem to keep theirs."""
+    over = [a_row(setting="cap 8", thinking_tokens=9, max_thinking_tokens=8)]
+    never = {"thinking_tokens": 0, "ended": "never_started"}
+    idle = [a_row(setting=f"cap {cap}", max_thinking_tokens=cap, **never) for cap in (16, 32)]
+    (method,) = summarize_methods(summarize_settings([*over, *idle]))
+    assert (method.control, method.never_started) == (0, ("cap 16", "cap 32"))
+    assert method.no_control.startswith("budget forcing: cap 16, cap 32 have no Control, because no answer started")
+    (method,) = summarize_methods(summarize_settings(idle[:1]))
+    assert method.control is None and "cap 16 has no Control" in method.no_control
+    (method,) = summarize_methods(summarize_settings(over))
+    assert method.no_control == ""
+
+
 def test_tasks_and_methods_are_kept_apart_and_in_order():
     rows = [a_row(task=t, method=m, setting=s) for s in "xy" for m in "ba" for t in "ut"]
     assert [(s.task, s.method, s.setting) for s in summarize_settings(rows)][:2] == [("u", "b", "x"), ("t", "b", "x")]

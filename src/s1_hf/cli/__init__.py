@@ -7,6 +7,7 @@ try:
     import typer
 
     from s1_hf.cli.check import check
+    from s1_hf.cli.compare import compare
     from s1_hf.cli.curate import curate
     from s1_hf.cli.data import data
     from s1_hf.cli.demo import demo
@@ -16,8 +17,10 @@ try:
     from s1_hf.cli.export import export
     from s1_hf.cli.formats import formats
     from s1_hf.cli.generate import generate
+    from s1_hf.cli.pack import pack, replay
     from s1_hf.cli.plan import plan
     from s1_hf.cli.plot import plot
+    from s1_hf.cli.power import power
     from s1_hf.cli.serve import serve
     from s1_hf.cli.sft import FIELDS_TOO, sft
     from s1_hf.cli.sweep import sweep
@@ -35,6 +38,10 @@ add(app, export)
 add(app, effort, context_settings=MORE)
 add(app, demo)
 add(app, plot)
+add(app, compare)
+add(app, power)
+add(app, pack)
+add(app, replay)
 add(app, plan, context_settings=FIELDS_TOO)
 add(app, sft, context_settings=FIELDS_TOO)
 app.add_typer(data, name="data")
@@ -61,6 +68,6 @@ def about(
 
     Results are written to stdout, progress and errors to stderr.
 
-    Exit codes: 0, done; 1, a negative verdict (plan: does not fit, check: a fault) or a crash; 2, bad input; 130,
-    Ctrl-C.
+    Exit codes: 0, done; 1, a negative verdict (plan: does not fit, check: a fault, replay: does not agree) or a crash;
+    2, bad input; 130, Ctrl-C.
     """

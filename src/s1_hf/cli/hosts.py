@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -15,7 +16,7 @@ from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.terminal import messages, quiet_libraries, quiet_loading
 from s1_hf.engines.locking import exclusive
 from s1_hf.engines.processes import how_many, is_main, part
-from s1_hf.records import check, read_json
+from s1_hf.records import check, parse, read_json
 
 if TYPE_CHECKING:
     from s1_hf.evaluation import Settings
@@ -134,7 +135,14 @@ def _write_entries(given: Mapping[str, Any], evaluated: Evaluated, settings: Set
 def about_run(given: Mapping[str, Any], evaluated: Evaluated) -> dict[str, Any]:
     """What the rows of a run are of."""
     about = {name: given[name] for name in ("model", "tasks", "seed", "temperature", "dtype", "max_samples")}
-    return about | {"settings": [setting.to_dict() for setting in evaluated.settings]}
+    about |= {"settings": [setting.to_dict() for setting in evaluated.settings], "revision": given["revision"]}
+    about |= {"data": evaluated.revisions, "engine": evaluated.engine}
+    about["asked"] = {
+        "system_prompt": given["system_prompt"],
+        "chat_template_kwargs": o.template_arguments(given["chat_template_kwargs"]),
+        "format": o.chosen_format(*(given[name] for name in o.FORMAT)),
+    }
+    return dict(parse(json.dumps(about), "about.json"))  # as it will be read
 
 
 def cost_of(evaluated: Evaluated) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from s1_hf.cli.terminal import print_json, print_table
+from s1_hf.cli.terminal import messages, print_json, print_table
 from s1_hf.visible import shortened
 
 if TYPE_CHECKING:
@@ -28,12 +28,16 @@ def show_summaries(rows: Sequence["Row"], as_json: bool, **more: Any) -> None:
         return
     for method in methods:
         own = [s for s in settings if (s.task, s.method) == (method.task, method.method)]
-        print_table(_table(settings_table(own, brief=True), ", ".join(filter(None, (method.task, method.method)))))
+        print_table(table_of(settings_table(own, brief=True), ", ".join(filter(None, (method.task, method.method)))))
     if methods:
-        print_table(_table(methods_table(methods), "Scaling: percentage points per doubling of thinking tokens"))
+        print_table(table_of(methods_table(methods), "Scaling: percentage points per doubling of thinking tokens"))
+    for method in methods:
+        if method.no_control:
+            messages.print(method.no_control, highlight=False, soft_wrap=True)
 
 
-def _table(texts: "Texts", title: str) -> Table:
+def table_of(texts: "Texts", title: str) -> Table:
+    """As rich shows it."""
     table = Table(
         title=Text(shortened(title, 78)),
         title_justify="left",

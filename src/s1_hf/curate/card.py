@@ -6,6 +6,7 @@ from typing import Any
 
 from s1_hf._lazy import require
 from s1_hf.curate.report import UNKNOWN_LICENSE
+from s1_hf.visible import in_markdown
 
 _METHODS = {
     "algorithm_1": "trusted rows first, then a uniformly drawn domain and a row from it with weight 2^(-rank) by trace "
@@ -44,7 +45,7 @@ def make_card(report: dict[str, Any]) -> str:
         "|---|--:|",
         *(f"| {step['stage']} | {step['rows']:,} |" for step in report["funnel"]),
         "",
-        *(f"- {_text(note)}" for stage in report["stages"] for note in stage["notes"]),
+        *(f"- {in_markdown(note)}" for stage in report["stages"] for note in stage["notes"]),
         "",
         "## Columns",
         "",
@@ -55,7 +56,7 @@ def make_card(report: dict[str, Any]) -> str:
         "",
         "| licence | rows |",
         "|---|--:|",
-        *(f"| {_text(name)} | {count:,} |" for name, count in report["licenses"].items()),
+        *(f"| {in_markdown(name)} | {count:,} |" for name, count in report["licenses"].items()),
         "",
         "As stated by the pool's licence column, or by the recipe for each source; not checked.",
         "",
@@ -72,9 +73,3 @@ def _license(licenses: dict[str, int]) -> str:
         if UNKNOWN_LICENSE not in known
         else "unknown"
     )
-
-
-def _text(text: str) -> str:
-    """Text from the pool, escaped for Markdown, on one line."""
-    line = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;")
-    return "".join(f"\\{letter}" if letter in "\\`*_[]|!#" else letter for letter in line)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from s1_hf.forcing.budget import NO_INTERVENTION, Budget
 from s1_hf.forcing.values import is_count, is_number
+from s1_hf.records import COUNT, OBJECT, TEXT, Kind, Schema, check, or_null, parse
 
 if TYPE_CHECKING:
     from transformers import LogitsProcessor, PreTrainedTokenizerBase
@@ -132,3 +133,38 @@ def seed_of(seed: int, task: str, problem: str, sample: int = 0, attempt: int = 
 def digest(value: Any) -> str:
     """SHA-256 of a value of JSON types, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+# -- a request beside its answer --------------------------------------------------------------------------------------
+
+_KEPT = ("max_new_tokens", "max_answer_tokens", "give_up_after", "seed", "repetition_penalty", "sample", "attempt")
+_SEED = Kind("a whole number below 2^63", lambda value: type(value) is int and 0 <= value < 2**63)
+_NUMBER = Kind("a number", is_number)
+_REQUEST: Schema = {"key": TEXT, "max_new_tokens": COUNT}
+_MORE: Schema = {
+    "max_answer_tokens": or_null(COUNT), "give_up_after": or_null(COUNT), "seed": _SEED, "repetition_penalty": _NUMBER,
+    "sample": COUNT, "attempt": COUNT, "sampling": or_null(OBJECT),
+}  # fmt: skip
+_SAMPLING: Schema = {"temperature": _NUMBER, "top_p": _NUMBER, "top_k": COUNT, "min_p": or_null(_NUMBER)}
+
+
+def request_as_text(request: Request) -> str:
+    """What decides about an answer besides model, prompt and budget, in JSON, for a row of results; and the key."""
+    told = {"key": request.key, **{name: getattr(request, name) for name in _KEPT}}
+    return json.dumps(told | {"sampling": request.sampling and asdict(request.sampling)})
+
+
+def request_from_text(text: str, where: str, **more: Any) -> tuple[Request, str]:
+    """The request that [`request_as_text`] described, with `more` of its fields, and the key that it had.
+
+    They are the same request if it has that key again.
+
+    Raises:
+        ValueError: it is none.
+    """
+    told = parse(text, where)
+    check(told, _REQUEST, where, optional=_MORE, others=False)
+    key, drawn = told.pop("key"), told.pop("sampling", None)
+    if drawn is not None:
+        check(drawn, {}, where, optional=_SAMPLING, others=False)
+    return Request(**told, sampling=drawn and Sampling(**drawn), **more), key

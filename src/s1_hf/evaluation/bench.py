@@ -7,17 +7,18 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.engines.endpoint_engine import EndpointEngine
-from s1_hf.engines.engine import under
+from s1_hf.engines.engine import Finished, under
 from s1_hf.evaluation.model import ModelOnTasks
 from s1_hf.evaluation.scores import scores_of
 from s1_hf.forcing.budget import Budget, check_effect
 from s1_hf.generation.grids import chosen_settings
-from s1_hf.results.rows import Row, row_of
+from s1_hf.results.rows import Row, promises_of, row_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from s1_hf.engines.progress import Progress
+    from s1_hf.engines.request import Request
     from s1_hf.evaluation.settings import Settings
     from s1_hf.generation.chats import Completion
     from s1_hf.generation.sweep import Cost
@@ -41,6 +42,8 @@ class Evaluated:
         results (`list[dict]`): of each setting, by task, the numbers of [`scores_of`]; lighteval's own results with it
             as the host.
         cost ([`Cost`], *optional*): of a grid, what this call has generated; none if all of it was on the disk.
+        engine (`dict`): its identity: weights, format.
+        revisions (`dict`): of each task's data, where it is known.
         ungraded (`list[str]`): tasks without rows, because no metric of theirs calls a single sample right or wrong.
         endpoint (`dict`, *optional*): of a server as the engine, what was asked of it by this call, see [`Spent`].
     """
@@ -49,6 +52,8 @@ class Evaluated:
     rows: list[Row]
     results: list[dict[str, Any]]
     cost: Cost | None = None
+    engine: dict[str, Any] | None = None
+    revisions: dict[str, str | None] | None = None
     ungraded: Sequence[str] = ()
     endpoint: dict[str, Any] | None = None
 
@@ -147,17 +152,18 @@ class Plan:
         rows: list[Row] = []
         results = []
         for budget in self.budgets:
-            answers = iter([done[under(request, budget).key] for request in requests])
+            asked = [under(request, budget) for request in requests]
+            answers = iter([Finished(request, done[request.key]) for request in asked])
             scores = {}
             for task in self.tasks:
-                of_task = list(_rows(task, budget, answers, self.model, TRANSCRIPTS if transcripts else 0))
+                of_task = list(_rows(task, answers, self.model, TRANSCRIPTS if transcripts else 0))
                 scores[task.name] = scores_of(task, of_task)
                 rows += of_task
             results.append(scores)
         engine, spent = self.model.engine, None
         if isinstance(engine, EndpointEngine):
             spent = asdict(engine.spent) | {"is_exact": engine.is_exact}
-        return Evaluated(self.budgets, rows, results, cost, endpoint=spent)
+        return Evaluated(self.budgets, rows, results, cost, engine=engine.identity, endpoint=spent)
 
 
 def _check_names(tasks: Sequence[Task]) -> None:
@@ -168,29 +174,18 @@ def _check_names(tasks: Sequence[Task]) -> None:
         raise ValueError(f"Tasks have to have different names, {said}.")
 
 
-def _rows(
-    task: Task, budget: Budget, answers: Iterator[Completion], model: ModelOnTasks, transcripts: int
-) -> Iterator[Row]:
+def _rows(task: Task, answers: Iterator[Finished], model: ModelOnTasks, transcripts: int) -> Iterator[Row]:
     """One for each sample of each problem, whose answers come next; so many problems with all that was generated."""
     for number, problem in enumerate(task.problems):
-        for sample in range(task.samples or 1):
-            yield budget_row(
-                next(answers), problem, budget, model.tokenizer, sample=sample, with_transcript=number < transcripts
-            )
+        for _ in range(task.samples or 1):
+            request, completion = next(answers)
+            yield budget_row(completion, problem, request, model.tokenizer, with_transcript=number < transcripts)
 
 
 def budget_row(
-    completion: Completion, problem: Problem, budget: Budget, tokenizer: PreTrainedTokenizerBase, **more: Any
+    completion: Completion, problem: Problem, request: Request, tokenizer: PreTrainedTokenizerBase, **more: Any
 ) -> Row:
-    """The row of an answer under a budget; `more` goes to [`row_of`]."""
-    cap = budget.max_thinking_tokens
-    return row_of(
-        completion,
-        problem,
-        tokenizer,
-        method=METHOD,
-        setting=budget.name,
-        max_thinking_tokens=cap if isinstance(cap, int) else None,
-        min_thinking_tokens=budget.min_thinking_tokens or None,
-        **more,
-    )
+    """The row of an answer under a request's budget; `more` goes to [`row_of`]."""
+    budget = request.budget
+    more |= {"method": METHOD, "setting": budget.name, **promises_of(budget)}
+    return row_of(completion, problem, tokenizer, request=request, **more)

@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 
     point: Budget
     problem: Problem
-    sample: int
+    request: Request
     completion: Completion
 
 
@@ -239,20 +239,21 @@ class Bench(_Fields):
         # 1. What is asked.
         settings = self._settings(points, budget)
         count = self.samples if samples is None else samples
-        asked: list[tuple[Problem, int, Request]] = []
+        asked: list[tuple[Problem, Request]] = []
         for problem in problems:
             text = prompt(problem)
             for sample in range(count or 1):
                 request = self.request(
                     problem, prompt=text, budget=settings[0], sample=sample, sampled=bool(count), steering=steering
                 )
-                asked.append((problem, sample, request))
+                asked.append((problem, request))
         # 2. The answers, which come in the engine's order.
-        done = self.complete([request for _, _, request in asked], settings)
+        done = self.complete([request for _, request in asked], settings)
         # 3. In ours.
         for point, setting in zip(points, settings, strict=True):
-            for problem, sample, request in asked:
-                yield Answer(point, problem, sample, done[under(request, setting).key])
+            for problem, request in asked:
+                of_setting = under(request, setting)
+                yield Answer(point, problem, of_setting, done[of_setting.key])
 
     def complete(self, requests: Sequence[Request], settings: Sequence[Budget] = ()) -> dict[str, Completion]:
         """The completions by the keys of their requests; with several `settings` under each of these."""

@@ -102,10 +102,10 @@ class TokenConditional(Method):
             points = self._points(budget)
             names = dict(zip(points, self.names, strict=True))
             prompt = partial(_asked, TOKENS.format(budget))
-            for point, problem, sample, done in bench.answers(problems, points, prompt=prompt):
+            for point, problem, request, done in bench.answers(problems, points, prompt=prompt):
                 row = row_of(
                     done, problem, bench.runner.tokenizer,
-                    method=names[point], setting=f"{budget} tokens", sample=sample, max_thinking_tokens=budget,
+                    request=request, method=names[point], setting=f"{budget} tokens", promised_max_tokens=budget,
                 )  # fmt: skip
                 rows.append(row)
         return rows
@@ -161,11 +161,11 @@ class StepConditional(Method):
         for steps in self.steps:
             prompt = partial(_asked, STEPS.format(steps))
             for name, steering in self._steerings(bench, steps).items():
-                for _, problem, sample, done in bench.answers(problems, prompt=prompt, steering=steering):
+                for _, problem, request, done in bench.answers(problems, prompt=prompt, steering=steering):
                     row = row_of(
                         done, problem, bench.runner.tokenizer,
-                        method=name, setting=f"{steps} steps", sample=sample,
-                        max_thinking_tokens=steps * TOKENS_PER_STEP,
+                        request=request, method=name, setting=f"{steps} steps",
+                        promised_max_tokens=steps * TOKENS_PER_STEP,
                     )  # fmt: skip
                     rows.append(row)
         return rows
@@ -199,8 +199,9 @@ class ClassConditional(Method):
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
         rows = []
         for (name, setting), prompt in self._prompts().items():
-            for _, problem, sample, done in bench.answers(problems, prompt=prompt):
-                rows.append(row_of(done, problem, bench.runner.tokenizer, method=name, setting=setting, sample=sample))
+            for _, problem, request, done in bench.answers(problems, prompt=prompt):
+                row = row_of(done, problem, bench.runner.tokenizer, request=request, method=name, setting=setting)
+                rows.append(row)
         return rows
 
     def finish(self, rows: list[Row]) -> list[Row]:
@@ -224,4 +225,4 @@ def _promises(rows: list[Row]) -> dict[str, dict[str, Any]]:
     """Of a task's settings, by its rows without instruction."""
     lengths = [row.thinking_tokens for row in rows if row.setting == NO_INTERVENTION.name]
     mean = sum(lengths) / len(lengths)
-    return {"short": {"max_thinking_tokens": math.floor(mean)}, "long": {"min_thinking_tokens": math.ceil(mean)}}
+    return {"short": {"promised_max_tokens": math.floor(mean)}, "long": {"promised_min_tokens": math.ceil(mean)}}

@@ -10,7 +10,7 @@ from s1_hf.forcing.budget import NO_INTERVENTION, Budget
 from s1_hf.forcing.values import is_count
 from s1_hf.generation.grids import chosen_settings
 from s1_hf.methods.method import Method
-from s1_hf.results.rows import row_of
+from s1_hf.results.rows import promises_of, row_of
 
 if TYPE_CHECKING:
     from s1_hf.methods.bench import Bench
@@ -26,7 +26,7 @@ OF_THE_BENCH: Cue = ()
 class BudgetForcing(Method):
     """Caps and ignored ends, in every combination or at single points, from one trace per problem (s1, section 3.1).
 
-    See [`sweep`]. A cap is the setting's promise (`max_thinking_tokens` of its rows); ignores by themselves promise
+    See [`sweep`]. A cap is the setting's promise; ignores by themselves promise
     nothing.
 
     Args:
@@ -65,10 +65,10 @@ class BudgetForcing(Method):
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
         rows = []
         answers = bench.answers(problems, self.grid(), budget=with_cue(bench.budget, self.wait_text))
-        for point, problem, sample, done in answers:
+        for point, problem, request, done in answers:
             row = row_of(
                 done, problem, bench.runner.tokenizer,
-                method=self.names[0], setting=point.name, sample=sample, max_thinking_tokens=point.max_thinking_tokens,
+                request=request, method=self.names[0], setting=point.name, **promises_of(point),
             )  # fmt: skip
             rows.append(row)
         return rows
@@ -119,11 +119,11 @@ class CueAblation(Method):
         points = self.grid()
         rows = []
         for cue in self.wait_texts:
-            for point, problem, sample, done in bench.answers(
+            for point, problem, request, done in bench.answers(
                 problems, points, budget=replace(bench.budget, wait_text=cue)
             ):
                 name = self._name(cue) if point.num_ignores else "no extrapolation"
-                row = row_of(done, problem, bench.runner.tokenizer, method=self.names[0], setting=name, sample=sample)
+                row = row_of(done, problem, bench.runner.tokenizer, request=request, method=self.names[0], setting=name)
                 rows.append(row)
             points = points[-1:]  # without any end ignored all cues are the same
         return rows

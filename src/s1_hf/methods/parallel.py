@@ -13,7 +13,7 @@ from s1_hf.generation.grids import grid
 from s1_hf.grading import group_equivalent
 from s1_hf.methods.forcing import OF_THE_BENCH, Cue, with_cue
 from s1_hf.methods.method import Method, check_counts
-from s1_hf.results.rows import Row, row_of
+from s1_hf.results.rows import Row, promising_nothing, row_of
 
 if TYPE_CHECKING:
     from s1_hf.grading.extraction import AnswerKind
@@ -86,8 +86,8 @@ class Parallel(Method):
         answers = bench.answers(
             problems, self.grid(), budget=with_cue(bench.budget, self.wait_text), samples=self.samples
         )
-        for point, problem, sample, done in answers:
-            row = row_of(done, problem, bench.runner.tokenizer, method="samples", setting=point.name, sample=sample)
+        for point, problem, request, done in answers:
+            row = row_of(done, problem, bench.runner.tokenizer, request=request, method="samples", setting=point.name)
             samples.setdefault((point, (problem.task, problem.id)), []).append(row)
         # 2. What they elect.
         rows = []
@@ -144,7 +144,7 @@ def vote(samples: Sequence[Row], k: int, kind: AnswerKind = "math") -> list[Row]
         elected = _elected(voters, kind)
         rows.append(
             replace(
-                elected,
+                promising_nothing(elected),
                 method=VOTING,
                 setting=f"{k} vote{'s' * (k > 1)}",
                 sample=number,
@@ -152,8 +152,6 @@ def vote(samples: Sequence[Row], k: int, kind: AnswerKind = "math") -> list[Row]
                 thinking_tokens=sum(row.thinking_tokens for row in voters),
                 answer_tokens=sum(row.answer_tokens for row in voters),
                 total_tokens=sum(row.total_tokens for row in voters),
-                max_thinking_tokens=None,
-                min_thinking_tokens=None,
             )
         )
     return rows
@@ -202,7 +200,7 @@ def shortest_of(samples: Sequence[Row], m: int, k: int, kind: AnswerKind = "math
             first, others, spent = ordered, [], []  # fewer than m finish: all run to their ends
         rows.append(
             replace(
-                _elected(first[:m], kind),
+                promising_nothing(_elected(first[:m], kind)),
                 method=SHORTEST,
                 setting=f"shortest {m} of {k}",
                 sample=number,
@@ -210,8 +208,6 @@ def shortest_of(samples: Sequence[Row], m: int, k: int, kind: AnswerKind = "math
                 thinking_tokens=sum(row.thinking_tokens for row in first) + sum(spent),
                 answer_tokens=sum(row.answer_tokens for row in first),
                 total_tokens=sum(row.total_tokens for row in first) + sum(spent),
-                max_thinking_tokens=None,
-                min_thinking_tokens=None,
             )
         )
     return rows

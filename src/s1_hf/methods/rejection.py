@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from s1_hf.forcing.columns import columns_of
 from s1_hf.forcing.prompts import read_prompt
 from s1_hf.forcing.values import is_count
 from s1_hf.methods.method import Method, check_counts
@@ -69,7 +70,7 @@ class RejectionSampling(Method):
             done = bench.complete(requests)
             for one, request in zip(tries, requests, strict=True):
                 completion = done[request.key]
-                one.search.look_at(one.number, completion, passed(bench.automaton, request, completion, self.limits))
+                one.search.look_at(request, completion, passed(bench.automaton, request, completion, self.limits))
         rows = []
         for limit in self.limits:
             rows += [search.row(limit, bench, self.names[0]) for search in searches]
@@ -84,7 +85,7 @@ class _Search:
     sample: int
     limits: list[int]
     begun: int = 0  # tries
-    found: dict[int, tuple[int, Completion]] = field(default_factory=dict)  # limit: the try's number, and the try
+    found: dict[int, tuple[Request, Completion]] = field(default_factory=dict)  # limit: the try
     tokens: dict[int, int] = field(default_factory=dict)  # limit: generated under it
     tries: dict[int, int] = field(default_factory=dict)
 
@@ -93,7 +94,7 @@ class _Search:
         """The largest limit under which nothing is accepted yet; -1 if there is none."""
         return max((limit for limit in self.limits if limit not in self.found), default=-1)
 
-    def look_at(self, number: int, done: Completion, over: dict[int, int]) -> None:
+    def look_at(self, request: Request, done: Completion, over: dict[int, int]) -> None:
         """Accept or reject, under every limit that is open.
 
         Args:
@@ -103,19 +104,21 @@ class _Search:
         for limit in self.limits:
             if limit in self.found:
                 continue
-            self.tries[limit] = number + 1
+            self.tries[limit] = request.attempt + 1
             self.tokens[limit] = self.tokens.get(limit, 0) + over.get(limit, len(done.token_ids))
             if ended and limit not in over:
-                self.found[limit] = (number, done)
+                self.found[limit] = (request, done)
 
     def row(self, limit: int, bench: Bench, method: str) -> Row:
-        more: dict[str, Any] = {"method": method, "setting": f"limit {limit}", "sample": self.sample}
-        more |= {"max_thinking_tokens": limit, "tries": self.tries[limit], "total_tokens": self.tokens[limit]}
+        more: dict[str, Any] = {"method": method, "setting": f"limit {limit}"}
+        more |= {"promised_max_tokens": limit, "tries": self.tries[limit], "total_tokens": self.tokens[limit]}
         problem = self.problem
         if limit in self.found:
-            return row_of(self.found[limit][1], problem, bench.runner.tokenizer, **more)
+            request, done = self.found[limit]
+            return row_of(done, problem, bench.runner.tokenizer, request=request, **more)
         return Row(
-            **more, task=problem.task, problem=problem.id, question=problem.question, gold=problem.gold,
+            **more, **columns_of(bench.budget), sample=self.sample,
+            task=problem.task, problem=problem.id, question=problem.question, gold=problem.gold,
             thinking_tokens=0, answer_tokens=0, correct=False, ended="not_found", transcript=[],
         )  # fmt: skip
 

@@ -69,6 +69,12 @@ def run_methods(
             folder,
             model=None if bench.model is None else bench.model.config.name_or_path,
             engine=bench.runner.identity,
+            dtype="auto" if bench.model is None else str(bench.model.dtype).removeprefix("torch."),
+            seed=bench.seed,
+            asked={
+                "chat_template_kwargs": bench.options["chat_template_kwargs"],
+                "format": bench.format if isinstance(bench.format, str) else None,
+            },
             tasks=list(dict.fromkeys(problem.task for problem in bench.problems)),
             problems=len(bench.problems),
             methods=[method.settings for method in methods],

@@ -6,6 +6,7 @@
 - `comparison`: `paired_test`, and what a set of problems can show: `resolution`, `smallest_difference`,
   `warn_if_too_small`.
 - `passing`: `pass_at_k`, of several samples.
+- `power`: `problems_to_show`: how many problems and samples will show a gain, planned from a pilot.
 - `retention`: how much of an accuracy is kept: `retention`, `retention_interval`, `retention_test`, `problems_needed`.
 
 Accuracies, shares and errors are in percent, as in the paper's tables, and their differences in percentage points.
@@ -20,9 +21,11 @@ from s1_hf.metrics.efficiency import accuracy_per_1000_tokens, area_under_curve,
 from s1_hf.metrics.intervals import bootstrap_interval, paired_bootstrap_interval, wilson_interval
 from s1_hf.metrics.paper import accuracy, control, performance, scaling
 from s1_hf.metrics.passing import pass_at_k
+from s1_hf.metrics.power import Needed, problems_to_show
 from s1_hf.metrics.retention import problems_needed, retention, retention_interval, retention_test
 
 __all__ = [
+    "Needed",
     "accuracy",
     "accuracy_per_1000_tokens",
     "area_under_curve",
@@ -34,6 +37,7 @@ __all__ = [
     "pass_at_k",
     "performance",
     "problems_needed",
+    "problems_to_show",
     "resolution",
     "retention",
     "retention_interval",

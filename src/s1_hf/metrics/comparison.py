@@ -105,7 +105,7 @@ def smallest_difference(
 
     def shown(difference: float) -> bool:
         disagree = difference if disagreement is None else most
-        return disagree > 0 and _power(problems, difference, disagree, 1 - level) >= power
+        return disagree > 0 and power_of_one_sample(problems, difference, disagree, 1 - level) >= power
 
     if not shown(most):
         return math.inf
@@ -147,8 +147,8 @@ def warn_if_too_small(difference: float, problems: int, *, seeds: int = 1, level
         )
 
 
-def _power(problems: int, difference: float, disagreement: float, alpha: float) -> float:
-    """The probability that McNemar's exact test finds the better setting."""
+def power_of_one_sample(problems: int, difference: float, disagreement: float, alpha: float) -> float:
+    """The probability that McNemar's exact test finds the better setting, by shares of the problems."""
     total = _binomial(np.array([problems], dtype=np.int64), disagreement)[0]  # how many problems they disagree on
     counts = np.flatnonzero(total > 1e-12).astype(np.int64)
     better = (1 + difference / disagreement) / 2

@@ -30,7 +30,11 @@ _CROWD = 15  # more points than this have pale intervals
 
 @dataclass(frozen=True)
 class ScalingPoint:
-    """One setting: mean thinking tokens, accuracy with its interval in percent, what was done to it, and a label."""
+    """One setting: mean thinking tokens, accuracy with its interval in percent, what was done to it, and a label.
+
+    Raises:
+        ValueError: the `kind` is not one of "cap", "none", "ignore" and "both".
+    """
 
     thinking_tokens: float
     accuracy: float
@@ -38,6 +42,10 @@ class ScalingPoint:
     high: float
     kind: PointKind
     label: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in tuple(_KINDS):
+            raise ValueError(f"`kind` has to be one of {', '.join(map(repr, _KINDS))}, but is {self.kind!r}.")
 
     @classmethod
     def of(cls, setting: SettingSummary) -> ScalingPoint:

@@ -13,13 +13,13 @@ from s1_hf.engines.locking import exclusive
 from s1_hf.files import inside, write_text
 from s1_hf.plots.files import FORMATS, as_files, save
 from s1_hf.records import check, read_json
-from s1_hf.reporting.differences import Difference, paired_differences
 from s1_hf.reporting.figures import Drawn, draw
 from s1_hf.reporting.headline import headlines
 from s1_hf.reporting.html import Element, Node, element, page, picture
 from s1_hf.reporting.layout import CSS
 from s1_hf.reporting.tables import MOST_ROWS, Table, clipped, differences_table, methods_table, settings_table
 from s1_hf.reporting.transcripts import MOST_CHARACTERS, choose, transcripts
+from s1_hf.results.differences import MOST_COMPARED, Difference, paired_differences
 from s1_hf.results.rows import Row
 from s1_hf.results.summaries import RESAMPLES, MethodSummary, SettingSummary, summarize_methods, summarize_settings
 
@@ -119,7 +119,7 @@ def _page(
     sections: dict[str, Sequence[Node]] = {
         "Figures": [element("div", *figures, class_="figures"), *_left_out(report.left_out)],
         "Settings": [*_table(settings_table(report.settings)), element("p", _settings_note(report), class_="note")],
-        "Methods": [*_table(methods_table(report.methods)), element("p", *_METHODS_NOTE, class_="note")],
+        "Methods": [*_table(methods_table(report.methods)), *_no_control(report.methods)],
         "Differences": _differences(report.differences),
         "Transcripts": transcripts(choose(rows)),
         "Runs": _runs(about),
@@ -174,17 +174,26 @@ _METHODS_NOTE = (
     element("a", "paper's", href=PAPER),
     " equations 1 to 3. Control: of the settings that promise a limit, the share whose mean keeps it. Scaling: mean "
     "slope between settings, in percentage points per doubling of thinking tokens (log2); it says little if settings "
-    "think for nearly the same length. Performance: accuracy of the best setting. n/a: no setting promises a limit; "
+    "think for nearly the same length. Performance: accuracy of the best setting. n/a: no setting promises a limit, or "
+    "none of those that do ever thinks; "
     "or all think equally long, or one does not think at all.",
 )
+
+
+def _no_control(methods: Sequence[MethodSummary]) -> Iterator[Element]:
+    yield element("p", *_METHODS_NOTE, class_="note")
+    for why in dict.fromkeys(method.no_control for method in methods if method.no_control):
+        yield element("p", why, class_="note")
 
 
 def _differences(differences: Sequence[Difference]) -> list[Node]:
     if not differences:
         return [element("p", "No two settings of one task have the same problems and the same number of answers.")]
     note = (
-        "Accuracy minus that of the reference (no intervention, or the task's first setting) on the same problems, in "
-        f"percentage points. 95 %: paired bootstrap over problems, {RESAMPLES:,} resamples, seed 0. p: exact paired "
+        "Accuracy minus that of another setting on the same problems, in percentage points: first of each setting "
+        "minus the reference (no intervention, or the task's first setting), then, where a task has at most "
+        f"{MOST_COMPARED} settings, of all other pairs; `s1-hf compare` compares any two. 95 %: paired "
+        f"bootstrap over problems, {RESAMPLES:,} resamples, seed 0. p: exact paired "
         "test (McNemar's for one answer per problem), two-sided, not corrected for the number of settings."
     )
     return [*_table(differences_table(differences)), element("p", note, class_="note")]

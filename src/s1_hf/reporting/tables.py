@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from s1_hf.reporting.differences import Difference
+from s1_hf.results.differences import Difference
 from s1_hf.results.rows import ENDED
 from s1_hf.results.summaries import MethodSummary, SettingSummary
 
@@ -75,6 +75,7 @@ def methods_table(methods: Sequence[MethodSummary]) -> Table:
 def differences_table(differences: Sequence[Difference]) -> Table:
     """Paired differences from the reference."""
     columns: dict[str, Callable[[Difference], str]] = {
+        "n": lambda d: f"{d.problems}" if d.samples == 1 else f"{d.problems} × {d.samples}",
         "points": lambda d: f"{d.points:+.1f}",
         "95 %": lambda d: f"{d.low:+.1f} to {d.high:+.1f}",
         "p": lambda d: "< 0.001" if d.p < 0.001 else f"{d.p:.3f}",

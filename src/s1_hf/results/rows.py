@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from s1_hf._lazy import require
+from s1_hf.engines.request import digest, request_as_text
 from s1_hf.files import inside, replacing, write_text
+from s1_hf.forcing.budget import NAMES, Budget
+from s1_hf.forcing.columns import columns_of, from_columns
 from s1_hf.forcing.report import ENDED_NAMES, UNCLOSED
 from s1_hf.grading import grade
 from s1_hf.records import COUNT, FLAG, TEXT, Kind, Schema, check, one_of, or_null, read_lines, refuse_pipe
@@ -24,6 +27,7 @@ from s1_hf.secrets import without_secret_arguments, without_secret_values
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from s1_hf.engines.request import Request
     from s1_hf.generation.chats import Completion, Prompt
     from s1_hf.grading.extraction import AnswerKind
 
@@ -77,8 +81,16 @@ class Row:
         ends_ignored (`int`): see [`Report`].
         total_tokens (`int`): all that was generated for this answer, thrown away tries included.
         tries (`int`): how many samples that were.
-        max_thinking_tokens, min_thinking_tokens (`int`, *optional*): limits that the setting promises, which Control
-            counts; none: it promises nothing.
+        promised_max_tokens, promised_min_tokens (`int`, *optional*): limits on thinking that the setting promises,
+            which Control counts; none: it promises nothing. Budget forcing promises its caps and minimums; a prompt
+            that names a limit promises it, and forces nothing.
+        max_thinking_tokens, min_thinking_tokens, num_ignores, wait_text, cut_text, cut_window, cut_at, answer_prefix,
+            answer_reserve, thinking_share, loop_guard (*optional*): the [`Budget`] that was forced, see
+            [`s1_hf.forcing.columns.columns_of`] and [`Row.budget`]. In files of older versions, which have only the
+            first two, these are what is promised, and the budget is not known.
+        request (`str`, *optional*): what was asked for, in JSON, for [`s1_hf.packs.replay`] to ask again: the prompt
+            and all else that decides are in its `key`.
+        digest (`str`, *optional*): tells the tokens that were generated, and which of them were forced, from others.
         question, answer (`str`), extracted (`str`, *optional*), gold (`str`): for the reader; `answer` is the text
             after the thinking, `extracted` the final answer found in it.
         transcript (`list[Piece]`): everything that was generated, in order; empty if it was not kept.
@@ -96,13 +108,60 @@ class Row:
     ends_ignored: int = 0
     total_tokens: int = 0
     tries: int = 1
+    promised_max_tokens: int | None = None
+    promised_min_tokens: int | None = None
     max_thinking_tokens: int | None = None
     min_thinking_tokens: int | None = None
+    num_ignores: int | None = None
+    wait_text: str | None = None
+    cut_text: str | None = None
+    cut_window: int | None = None
+    cut_at: str | None = None
+    answer_prefix: str | None = None
+    answer_reserve: int | None = None
+    thinking_share: float | None = None
+    loop_guard: str | None = None
+    request: str | None = None
+    digest: str | None = None
     question: str = ""
     answer: str = ""
     extracted: str | None = None
     gold: str = ""
     transcript: Sequence[Piece] = ()
+
+    @property
+    def budget(self) -> Budget | None:
+        """The budget that was forced; `None` in rows of older versions, which do not say.
+
+        Raises:
+            ValueError: the columns are no budget's.
+        """
+        if self.num_ignores is None:
+            return None
+        return from_columns({name: getattr(self, name) for name in NAMES})
+
+    @property
+    def promises(self) -> tuple[int | None, int | None]:
+        """The least and the most thinking tokens that the setting promises."""
+        if self.num_ignores is None:
+            return self.min_thinking_tokens, self.max_thinking_tokens
+        return self.promised_min_tokens, self.promised_max_tokens
+
+
+def promises_of(budget: Budget) -> dict[str, Any]:
+    """What a row promises that is forced by this budget."""
+    cap = budget.max_thinking_tokens
+    return {
+        "promised_max_tokens": cap if isinstance(cap, int) else None,
+        "promised_min_tokens": budget.column("min_thinking_tokens", 1)[0] or None,
+    }
+
+
+def promising_nothing(row: Row) -> Row:
+    """The same without limits that its setting promises."""
+    if row.num_ignores is None:  # of an older version, see `Row.promises`
+        return replace(row, max_thinking_tokens=None, min_thinking_tokens=None)
+    return replace(row, promised_max_tokens=None, promised_min_tokens=None)
 
 
 def row_of(
@@ -110,9 +169,9 @@ def row_of(
     problem: Problem,
     tokenizer: PreTrainedTokenizerBase,
     *,
+    request: Request,
     method: str,
     setting: str,
-    sample: int = 0,
     graded: tuple[bool, str | None] | None = None,
     with_transcript: bool = True,
     **more: Any,
@@ -120,10 +179,11 @@ def row_of(
     """The row of one completion.
 
     Args:
+        request ([`Request`]): which it answers; says the sample and the budget.
         graded (`tuple[bool, str | None]`, *optional*): whether it is right, and the final answer found in it; by
             default [`s1_hf.grading.grade`] says.
         with_transcript (`bool`, defaults to `True`): keep everything that was generated.
-        **more: other fields of the row, such as `max_thinking_tokens`.
+        **more: other fields of the row, such as those of [`promises_of`].
     """
     if graded is None:
         verdict = grade(completion, problem.gold, problem.kind)
@@ -135,7 +195,7 @@ def row_of(
         setting=setting,
         task=problem.task,
         problem=problem.id,
-        sample=sample,
+        sample=request.sample,
         thinking_tokens=report.thinking_tokens,
         answer_tokens=report.answer_tokens,
         correct=correct,
@@ -146,6 +206,9 @@ def row_of(
         extracted=extracted,
         gold=problem.gold,
         transcript=pieces(tokenizer, completion.token_ids, completion.forced) if with_transcript else (),
+        **columns_of(request.budget),
+        request=request_as_text(request),
+        digest=digest([completion.token_ids, completion.forced])[:32],
         **({"total_tokens": len(completion.token_ids)} | more),
     )
 
@@ -222,10 +285,10 @@ def write_about(folder: str | Path, **facts: Any) -> Path:
     return path
 
 
-def versions() -> dict[str, str]:
-    """Of Python and those libraries that are installed."""
+def versions(more: Sequence[str] = ()) -> dict[str, str]:
+    """Of Python and those libraries, `more` among them, that are installed."""
     found = {"python": sys.version.split()[0]}
-    for library in ("s1-hf", "torch", "transformers", "lighteval", "math-verify"):
+    for library in ("s1-hf", "torch", "transformers", "lighteval", "math-verify", *more):
         try:
             found[library] = version(library)
         except PackageNotFoundError:
@@ -271,14 +334,18 @@ _TRANSCRIPT = Kind(
     "a list of {'text': ..., 'forced': true or false}",
     lambda value: isinstance(value, list) and all(map(_is_piece, value)),
 )
+_SHARE = Kind("a number above 0 and at most 1", lambda value: isinstance(value, float) and 0 < value <= 1)
 _NEEDED: Schema = {
     "method": TEXT, "setting": TEXT, "task": TEXT, "problem": TEXT, "sample": COUNT, "thinking_tokens": COUNT,
     "answer_tokens": COUNT, "correct": FLAG, "ended": one_of(ENDED),
 }  # fmt: skip
 _OPTIONAL: Schema = {
-    "ends_ignored": COUNT, "total_tokens": COUNT, "tries": COUNT, "max_thinking_tokens": or_null(COUNT),
-    "min_thinking_tokens": or_null(COUNT), "question": TEXT, "answer": TEXT, "extracted": or_null(TEXT), "gold": TEXT,
-    "transcript": _TRANSCRIPT,
+    "ends_ignored": COUNT, "total_tokens": COUNT, "tries": COUNT, "promised_max_tokens": or_null(COUNT),
+    "promised_min_tokens": or_null(COUNT), "max_thinking_tokens": or_null(COUNT), "min_thinking_tokens": or_null(COUNT),
+    "num_ignores": or_null(COUNT), "wait_text": or_null(TEXT), "cut_text": or_null(TEXT), "cut_window": or_null(COUNT),
+    "cut_at": or_null(TEXT), "answer_prefix": or_null(TEXT), "answer_reserve": or_null(COUNT),
+    "thinking_share": or_null(_SHARE), "loop_guard": or_null(TEXT), "request": or_null(TEXT), "digest": or_null(TEXT),
+    "question": TEXT, "answer": TEXT, "extracted": or_null(TEXT), "gold": TEXT, "transcript": _TRANSCRIPT,
 }  # fmt: skip
 
 
@@ -293,7 +360,7 @@ def _is_piece(piece: Any) -> bool:
 
 def _schema(arrow: Any) -> Any:
     """Stated, so that a file whose optional values are all absent has their types too."""
-    kinds = {"str": arrow.string(), "int": arrow.int64(), "bool": arrow.bool_()}
+    kinds = {"str": arrow.string(), "int": arrow.int64(), "float": arrow.float64(), "bool": arrow.bool_()}
     columns = [(one.name, kinds[one.type.split(" |")[0]]) for one in fields(Row) if one.name != "transcript"]
     piece = arrow.struct([("text", arrow.string()), ("forced", arrow.bool_())])
     return arrow.schema([*columns, ("transcript", arrow.list_(piece))])

@@ -12,8 +12,11 @@ import numpy as np
 
 from s1_hf.metrics import accuracy, bootstrap_interval, control, performance, scaling, wilson_interval
 from s1_hf.results.rows import Row
+from s1_hf.visible import shortened
 
 RESAMPLES = 2_000
+
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,14 @@ class MethodSummary:
     """One row of the paper's table 3: the metrics of a method's settings.
 
     Args:
-        control (`float`, *optional*): percent, equation 1; `None` if no setting promises a limit.
+        control (`float`, *optional*): percent, equation 1, of the settings that promise a limit and in which any row
+            started thinking; `None` if there are none.
         scaling (`float`, *optional*): percentage points per doubling of thinking tokens, equation 2; `None` if all
             settings think equally long, or one does not think at all.
         performance (`float`): percent, equation 3.
         settings (`int`): number of settings, |A|.
+        never_started (`tuple[str, ...]`): settings that promise a limit, but have no Control, because no row of
+            theirs started thinking.
     """
 
     method: str
@@ -67,6 +73,22 @@ class MethodSummary:
     scaling: float | None
     performance: float
     settings: int
+    never_started: tuple[str, ...] = ()
+
+    @property
+    def no_control(self) -> str:
+        """Why some settings, or all, have no Control; empty if there is nothing to say."""
+        if not self.never_started:
+            return ""
+        count = len(self.never_started)
+        names = ", ".join(shortened(name, 40) for name in self.never_started[:_MOST_NAMED])
+        names += f" and {count - _MOST_NAMED} more" if count > _MOST_NAMED else ""
+        return (
+            f"{shortened(self.method, 60)}: {names} {'has' if count == 1 else 'have'} no Control, "
+            "because no answer started thinking, so that no limit acted. Likely the thinking format is another one "
+            "(`s1-hf formats MODEL`), the chat template closes thinking, or the model has to be made to think "
+            "(`--force-start`)."
+        )
 
 
 def summarize_settings(rows: Iterable[Row]) -> list[SettingSummary]:
@@ -92,6 +114,7 @@ def summarize_methods(settings: Sequence[SettingSummary]) -> list[MethodSummary]
 
 def _summary(rows: list[Row]) -> SettingSummary:
     one = rows[0]
+    least, most = one.promises
     right = _matrix(rows)
     low, high = wilson_interval(right[:, 0]) if right.shape[1] == 1 else _bootstrap(right)
     return SettingSummary(
@@ -108,8 +131,8 @@ def _summary(rows: list[Row]) -> SettingSummary:
         high=high,
         ended=Counter(row.ended for row in rows),
         ends_ignored=float(np.mean([row.ends_ignored for row in rows])),
-        max_thinking_tokens=one.max_thinking_tokens,
-        min_thinking_tokens=one.min_thinking_tokens,
+        max_thinking_tokens=most,
+        min_thinking_tokens=least,
     )
 
 
@@ -145,6 +168,8 @@ def _bootstrap(right: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> tuple[
 
 def _of_method(settings: list[SettingSummary]) -> MethodSummary:
     promised = [s for s in settings if (s.max_thinking_tokens, s.min_thinking_tokens) != (None, None)]
+    idle = [s.setting for s in promised if _never_started(s)]
+    promised = [s for s in promised if s.setting not in idle]
     x = [s.thinking_tokens for s in settings]
     return MethodSummary(
         method=settings[0].method,
@@ -153,7 +178,12 @@ def _of_method(settings: list[SettingSummary]) -> MethodSummary:
         scaling=scaling(x, [s.accuracy for s in settings]) if len(set(x)) > 1 and min(x) > 0 else None,
         performance=performance([s.accuracy for s in settings]),
         settings=len(settings),
+        never_started=tuple(idle),
     )
+
+
+def _never_started(setting: SettingSummary) -> bool:
+    return "never_started" in setting.ended and set(setting.ended) <= {"never_started", "not_found"}
 
 
 def _control(promised: list[SettingSummary]) -> float:

@@ -75,11 +75,14 @@ def sweep(
                 continue  # the main process says it
             results.append(found)
             for name, details in of_setting.evaluation_tracker.details_logger.details.items():
-                of_task = list(_rows(setting, model, of_setting.tasks_dict[name].metrics, details))
+                of_task = list(_rows(model, of_setting.tasks_dict[name].metrics, details))
                 rows += of_task
                 if not of_task:
                     ungraded.add(name)
-    return Evaluated(chosen, rows, results, cost, sorted(ungraded)) if is_main else None
+    revisions = {name.removesuffix("|0"): task.config.hf_revision for name, task in pipeline.tasks_dict.items()}
+    identity = model.on_tasks.engine.identity
+    swept = Evaluated(chosen, rows, results, cost, identity, revisions, sorted(ungraded))
+    return swept if is_main else None
 
 
 _OF_TASKS = ("max_samples", "custom_tasks", "data_folder")
@@ -99,7 +102,7 @@ def _chosen(
     return chosen_settings(None, max_thinking_tokens, num_ignores, config.budget.shared())
 
 
-def _rows(setting: Budget, model: BudgetForcingModel, metrics: Sequence[Any], details: Sequence[Any]) -> Iterator[Row]:
+def _rows(model: BudgetForcingModel, metrics: Sequence[Any], details: Sequence[Any]) -> Iterator[Row]:
     """The rows of one task under one setting; none if its metrics do not tell right samples from wrong ones."""
     for number, detail in enumerate(details):
         gold = "\n".join(map(str, detail.doc.get_golds()))
@@ -108,9 +111,8 @@ def _rows(setting: Budget, model: BudgetForcingModel, metrics: Sequence[Any], de
             yield budget_row(
                 completion,
                 Problem(request.problem, detail.doc.query, gold, request.task),
-                setting,
+                request,
                 model.tokenizer,
-                sample=request.sample,
                 graded=verdict,
                 with_transcript=number < TRANSCRIPTS,
             )
