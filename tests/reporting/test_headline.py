@@ -6,8 +6,8 @@ pytest.importorskip("matplotlib")
 
 from report_rows import a_curve, a_row
 
-from s1_hf.reporting.differences import paired_differences
 from s1_hf.reporting.headline import headlines
+from s1_hf.results.differences import paired_differences
 from s1_hf.results.summaries import summarize_settings
 
 

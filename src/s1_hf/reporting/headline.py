@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from s1_hf.reporting.differences import Difference
+from s1_hf.results.differences import Difference
 from s1_hf.results.summaries import SettingSummary
 from s1_hf.visible import shortened
 
