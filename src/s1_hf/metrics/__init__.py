@@ -6,7 +6,7 @@
 - `comparison`: `paired_test`, and what a set of problems can show: `resolution`, `smallest_difference`,
   `warn_if_too_small`.
 - `passing`: `pass_at_k`, of several samples.
-- `power`: `problems_to_show`: how many problems and samples will show a gain, planned from a pilot.
+- `power`: `problems_to_show`, and what it gives, `Needed`: how many problems and samples will show a gain, by a pilot.
 - `retention`: how much of an accuracy is kept: `retention`, `retention_interval`, `retention_test`, `problems_needed`.
 
 Accuracies, shares and errors are in percent, as in the paper's tables, and their differences in percentage points.

@@ -118,8 +118,8 @@ def budget_from(given: Mapping[str, Any], defaults: Mapping[str, Any] | None = N
 
     ```python
     >>> from s1_hf.vllm.settings import budget_from
-    >>> budget_from({"max_thinking_tokens": 500, "wait_text": "", "others": "are left alone"}).name
-    'cap 500, wait_text None'
+    >>> budget_from({"max_thinking_tokens": 500, "num_ignores": 1, "others": "are left alone"}).name
+    'cap 500, 1 ignore'
 
     ```
     """
