@@ -201,6 +201,5 @@ def test_a_default_that_can_never_act_is_refused(command, monkeypatch, started, 
     more = [str(tmp_path / "out")] if command == ["export"] else []
     options = ["--num-ignores", "1", "--max-thinking-tokens", "0"]
     assert run(monkeypatch, command[0], "embedded", *more, *command[1:], *options) == 2
-    assert "`num_ignores` has no effect without a `max_thinking_tokens` above 0" in " ".join(
-        capsys.readouterr().err.split()
-    )
+    said = " ".join(capsys.readouterr().err.split())
+    assert "`num_ignores` has no effect without a `max_thinking_tokens` above 0" in said

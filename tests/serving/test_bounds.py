@@ -7,6 +7,7 @@ import json
 import pytest
 
 from s1_hf import embedded
+from s1_hf.serving import bounds
 from s1_hf.serving.bounds import Bounds
 
 BOUNDS = Bounds(10, 3)  # 30 characters
@@ -61,12 +62,32 @@ def test_what_might_fit_is_not(body):
     BOUNDS.check(body)
 
 
+def test_of_a_text_that_cannot_fit_no_more_is_read_than_would_fill_the_context(monkeypatch):
+    monkeypatch.setattr(bounds, "_PIECE", 100)
+    read = []
+
+    def tokenize(text):
+        read.append(len(text))
+        return text.split()
+
+    asked = {"messages": [message("1 2 3 4 5 " * 300)]}
+    with pytest.raises(ValueError, match="context of 200 tokens, but its texts have more"):
+        Bounds(200, 20, tokenize).check(asked)
+    assert sum(read) < 1000 and max(read) == 100  # 50 tokens of each piece, less 20 of one that may have been cut
+    Bounds(1400, 3, tokenize).check(asked)
+    for cut in ({"truncate_prompt_tokens": 100}, {"truncation": "auto"}):
+        Bounds(200, 20, tokenize).check({**asked, **cut})
+    Bounds(200, 20, tokenize).check({"messages": [{**asked["messages"][0], "role": "assistant"}]})  # thinking goes
+
+
 def test_no_text_that_fits_is_refused():
     """The longest token, as often as the context takes it."""
     tokenizer = embedded.load()[1]
-    bounds = Bounds.of(tokenizer, 50)
+    of_model = Bounds.of(tokenizer, 50)
     text = max(tokenizer.get_vocab(), key=len) * 50
     assert len(tokenizer(text)["input_ids"]) == 50
-    bounds.check({"prompt": text})
+    of_model.check({"prompt": text})
     with pytest.raises(ValueError, match="has to fit"):
-        bounds.check({"prompt": text + "a"})
+        of_model.check({"prompt": text + "a"})
+    with pytest.raises(ValueError, match="its texts have more"):
+        of_model.check({"prompt": "1 2 " * 60})

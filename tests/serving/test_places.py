@@ -112,8 +112,10 @@ def test_a_route_may_read_a_budget_of_its_own():
 
 
 def test_names_without_end_are_refused():
-    with pytest.raises(ValueError, match="at most 1,000 different names of fields"):
-        check_places({"chat_template_kwargs": {f"a{i}": 1 for i in range(MOST_NAMES + 1)}})
+    names = {f"a{i}": 1 for i in range(MOST_NAMES + 1)}
+    for body in (names, {"chat_template_kwargs": names}, {"messages": [{name: 1} for name in names]}):
+        with pytest.raises(ValueError, match="at most 1,000 different names of fields"):
+            check_places(body)
 
 
 def test_nesting_is_followed_to_any_depth():

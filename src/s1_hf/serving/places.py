@@ -38,6 +38,7 @@ def check_places(body: Mapping[str, Any], template: str = "", own: tuple[str, ..
         template (`str`): the model's chat template, which may have a variable for budgets.
         own (`tuple[str, ...]`): fields with budgets that the route has of its own.
     """
+    _check_number(len(body))
     check_spelling([name for name in body if name not in _OURS], NAMES)
     for name in body:
         if name in _OURS:
@@ -58,14 +59,17 @@ def _check_objects(body: Mapping[str, Any], template: str, own: tuple[str, ...])
             if (top, name) in judged:
                 continue
             judged.add((top, name))
-            if len(judged) > MOST_NAMES:
-                said = f"A request has to have at most {MOST_NAMES:,} different names of fields, but has more."
-                raise ValueError(said)
+            _check_number(len(judged))
             if name in (*_OURS, *_HOLDERS):
                 raise _misplaced(name, f"stands in `{top}`")
             is_read = (top, name) in _READ or (top == _TEMPLATE and _reads(template, name))
             if not is_read and looks_like_budget(name):
                 raise _elsewhere(f"{top}.{name}")
+
+
+def _check_number(names: int) -> None:
+    if names > MOST_NAMES:
+        raise ValueError(f"A request has to have at most {MOST_NAMES:,} different names of fields, but has more.")
 
 
 def template_of(tokenizer: PreTrainedTokenizerBase) -> str:
