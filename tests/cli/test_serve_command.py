@@ -194,3 +194,12 @@ def test_an_export_says_where_it_is_and_what_it_does(monkeypatch, tmp_path, caps
     assert capsys.readouterr().err == "1 ignore; load it with trust_remote_code=True\n"
     assert run(monkeypatch, "export", "embedded", str(tmp_path), "--num-ignores", "1") == 2
     assert "has to be a new or empty folder, but holds out" in capsys.readouterr().err.replace("\n", " ")
+
+
+@pytest.mark.parametrize("command", [["serve"], ["serve", "--engine", "vllm"], ["export"]], ids=" ".join)
+def test_a_default_that_can_never_act_is_refused(command, monkeypatch, started, tmp_path, capsys):
+    more = [str(tmp_path / "out")] if command == ["export"] else []
+    options = ["--num-ignores", "1", "--max-thinking-tokens", "0"]
+    assert run(monkeypatch, command[0], "embedded", *more, *command[1:], *options) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "`num_ignores` has no effect without a `max_thinking_tokens` above 0" in said

@@ -6,7 +6,8 @@ import pytest
 
 from misuse import forcing, generating, processor
 from s1_hf import Budget
-from s1_hf.forcing.collect import collect_budget, one_for_each, stacked
+from s1_hf.forcing.budget import NAMES
+from s1_hf.forcing.collect import check_spelling, collect_budget, looks_like_budget, one_for_each, stacked
 
 
 @pytest.mark.parametrize("build", [processor, forcing, generating])
@@ -57,3 +58,30 @@ def test_each_prompt_gets_its_own_budget():
     assert one_for_each(Budget(num_ignores=1), 3) == [Budget(num_ignores=1)] * 3
     with pytest.raises(ValueError, match="2 budgets were given for 3 prompts"):
         one_for_each(budget, 3)
+
+
+OF_OTHERS = [
+    "thinking_budget", "thinking_token_budget", "reasoning_budget", "budget_tokens", "max_reasoning_tokens", "effort",
+    "max_thinking", "MAX_THINKING_TOKENS", "reasoning_effort", "thinkingBudget", "thinkingLevel", "maxThinkingTokens",
+    "max-thinking-tokens", "max_thinking_token", "num_ignore", "token_budget", "min_reasoning_tokens",
+]  # fmt: skip
+OF_NO_BUDGET = [
+    "enable_thinking", "include_reasoning", "reasoning_content", "reasoning", "thinking", "max_tokens", "min_tokens",
+    "max_completion_tokens", "kv_cache_budget", "preserve_thinking", "content", "alt_text", "output_text", "ignore_eos",
+    "", "\U0001f600", "a" * 1_000_000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*NAMES, *OF_OTHERS])
+def test_names_that_somebody_has_for_a_budget_look_like_one(name):
+    assert looks_like_budget(name)
+
+
+@pytest.mark.parametrize("name", OF_NO_BUDGET, ids=lambda name: name[:30])
+def test_other_names_do_not(name):
+    assert not looks_like_budget(name)
+
+
+def test_another_case_is_a_misspelling():
+    with pytest.raises(ValueError, match="Did you mean `num_ignores`"):
+        check_spelling(["NUM_IGNORES"])

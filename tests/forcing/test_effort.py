@@ -105,6 +105,7 @@ def test_what_an_effort_says_must_not_come_with_it(table, beside):
         ({"low": {3: 5}}, "`3` is no setting"),
         ({"low": {"max_thinking_tokens": -1}}, "Effort 'low': `max_thinking_tokens` has to be"),
         ({"low": {"max_thinking_tokens": [1, 2]}}, "Effort 'low': Its budget has to be one value each"),
+        ({"low": {"max_thinking_tokens": 0, "num_ignores": 1}}, "Effort 'low': `num_ignores` has no effect without"),
         ({"low": {"cut_window": 5}}, "Effort 'low': `cut_window` has no effect without"),
         ({"low": {"loop_guard": {"zzz": 1}}}, "Effort 'low': .*zzz"),
     ],

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from s1_hf import Budget, Effort, embedded
-from s1_hf.serving.terms import Terms, check_places, check_texts
+from s1_hf.serving.terms import Terms, check_texts
 from s1_hf.vllm.settings import CHECKED
 
 TERMS = Terms.of(Budget(num_ignores=2, cut_text="Stop.", max_thinking_tokens=50), 30, Effort())
@@ -29,11 +29,27 @@ def test_a_default_that_cannot_act_is_left_out_and_what_a_request_says_has_to_ac
         TERMS.asked({"max_thinking_tokens": None, "cut_text": "Now."}, {})
 
 
-@pytest.mark.parametrize("body", [{"reasoning_effort": "low"}, {"reasoning": {"effort": "low"}}], ids=str)
+@pytest.mark.parametrize(
+    "body",
+    [{"reasoning_effort": "low"}, {"reasoning": {"effort": "low"}}, {"output_config": {"effort": "low"}}],
+    ids=str,
+)
 def test_an_effort_is_a_budget_in_which_none_of_the_servers_is_left(body):
     asked = TERMS.asked({"answer_prefix": "So:"}, body)
     assert asked["max_thinking_tokens"] == "auto" and asked["thinking_share"] == 0.2
     assert (asked["num_ignores"], asked["min_thinking_tokens"], asked["answer_prefix"]) == (0, 0, "So:")
+
+
+def test_thinking_that_is_disabled_is_cut_at_once():
+    body = {"thinking": {"type": "disabled"}}
+    assert TERMS.asked({}, body)["max_thinking_tokens"] == 0 and body == {"thinking": {"type": "disabled"}}
+    assert TERMS.asked({}, {"thinking": {"type": "adaptive"}}) == TERMS.asked({}, {})
+
+
+def test_a_default_that_can_never_act_is_refused():
+    for idle in ({"num_ignores": 1}, {"cut_window": 5}):
+        with pytest.raises(ValueError, match=f"`{next(iter(idle))}` has no effect without a `max_thinking_tokens`"):
+            Terms.of(Budget(max_thinking_tokens=0, **idle))
 
 
 def test_a_name_that_a_server_does_not_know_is_taken_out_of_its_request():
@@ -51,6 +67,9 @@ def test_a_name_that_a_server_does_not_know_is_taken_out_of_its_request():
         ({}, {"reasoning_effort": 5}, "There is no effort 5"),
         ({"max_thinking_tokens": 5}, {"reasoning_effort": "low"}, "has to stand alone"),
         ({}, {"reasoning_effort": "low", "reasoning": {"effort": "low"}}, "say the same"),
+        ({}, {"reasoning_effort": "low", "output_config": {"effort": "low"}}, "`output_config.effort` say the same"),
+        ({}, {"thinking": {"type": "disabled"}, "output_config": {"effort": "low"}}, "`thinking.type` say the same"),
+        ({"max_thinking_tokens": 5}, {"thinking": {"type": "disabled"}}, "'none' .* has to stand alone"),
         ({"max_thinking_tokens": "many"}, {}, "`max_thinking_tokens` has to be an integer"),
         ({"max_answer_tokens": "many"}, {}, "`max_answer_tokens` has to be an integer of at least 1"),
     ],
@@ -123,27 +142,6 @@ def test_terms_travel_as_json():
     assert there == TERMS and Terms.from_dict({}) == Terms()
 
 
-@pytest.mark.parametrize("name", ["max_thinking_tokens", "num_ignores", "max_answer_tokens"])
-def test_a_budget_beside_its_place_is_refused(name):
-    with pytest.raises(ValueError, match=rf"`{name}` has to stand in the request's `vllm_xargs`"):
-        check_places({"model": "a", name: 5})
-    with pytest.raises(ValueError, match=rf"`{name}` has to stand in .*`vllm_xargs`, but stands in `reasoning`"):
-        check_places({"reasoning": {name: 5}})
-    with pytest.raises(ValueError, match="Did you mean"):
-        check_places({"max_thinking_tokns": 5})
-    check_places({"vllm_xargs": {name: 5}, "generation_config": {name: 5}, "reasoning": {"effort": "low"}})
-
-
-@pytest.mark.parametrize(
-    "body", [{"thinking_budget": 5}, {"budget_tokens": 5}, {"reasoning": {"max_tokens": 5}}], ids=str
-)
-def test_what_other_servers_call_a_cap_is_answered_with_our_name_for_it(body):
-    with pytest.raises(
-        ValueError, match="is not read here. A cap of thinking is `max_thinking_tokens` in `vllm_xargs`"
-    ):
-        check_places(body)
-
-
 def test_an_effort_is_named_where_its_budget_is_wrong():
     assert TERMS.effort_in({"reasoning": {"effort": "low"}}) == TERMS.effort_in({"reasoning_effort": "low"}) == "low"
     assert TERMS.effort_in({}) is None is Terms().effort_in({"reasoning_effort": "low"})
@@ -152,14 +150,3 @@ def test_an_effort_is_named_where_its_budget_is_wrong():
         raise ValueError("No room.")
     with pytest.raises(ValueError, match=r"No room\.$"), TERMS.naming(None):
         raise ValueError("No room.")
-
-
-def test_what_the_client_takes_apart_is_not_sent_as_it_is():
-    with pytest.raises(ValueError, match="`vllm_xargs` has to stand at the top of the request, but stands in `extra_b"):
-        check_places({"extra_body": {"vllm_xargs": {"num_ignores": 1}}})
-
-
-def test_fields_of_the_apis_are_no_misspelt_budgets():
-    openai = pytest.importorskip("openai.types.chat.completion_create_params")
-    more = ["thinking_token_budget", "min_tokens", "stop_token_ids", "truncate_prompt_tokens", "ignore_eos", "min_p"]
-    check_places(dict.fromkeys([*openai.CompletionCreateParamsBase.__annotations__, *more, "max_output_tokens"]))

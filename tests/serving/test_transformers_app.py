@@ -16,6 +16,7 @@ from s1_hf.forcing.report import Report
 from s1_hf.generation.exported import Told
 from s1_hf.serving import transformers_app
 from s1_hf.serving.asgi import send_json
+from s1_hf.serving.bounds import Bounds
 from s1_hf.serving.transformers_app import Served, TransformersMiddleware
 from s1_hf.serving.transformers_request import Asked
 
@@ -28,12 +29,20 @@ def told(length: int) -> Told:
 def test_reports_that_nobody_fetches_are_forgotten_the_oldest_first(monkeypatch):
     monkeypatch.setattr(transformers_app, "MOST_TOKENS", 100)
     app = TransformersMiddleware(None, Served("m", None, None, None))
-    wanted = lambda key: app._reports({"reports": [{"key": key, "token_ids": list(range(40))}]})["reports"][0]  # noqa: E731
-    for key in ("a", "b", "b", "c"):
+    wanted = lambda key: app._reports([(key, list(range(40)))], False)["reports"][0]  # noqa: E731
+    for key in ("a", "b", "b", "c"):  # the same tokens, too
         app.keep(key, told(40))
     assert "error" in wanted("a")
     assert wanted("b")["tokens"] == 40 == wanted("c")["tokens"]
     assert "error" in wanted("b") and app._tokens == 0
+
+
+def test_a_key_that_comes_again_keeps_both_reports():
+    app = TransformersMiddleware(None, Served("m", None, None, None))
+    app.keep("a", told(2))
+    app.keep("a", told(3))
+    (first, second) = app._reports([("a", [0, 1]), ("a", [0, 1, 2])], False)["reports"]
+    assert (first["tokens"], second["tokens"]) == (2, 3) and app._tokens == 0
 
 
 class Server:
@@ -45,7 +54,8 @@ class Server:
         reader = SimpleNamespace(read=lambda body, path: asked)
         self.reached: list[str] = []
         self._reply = reply
-        self.app = TransformersMiddleware(self._application, Served("lamps", tokenizer, reader, 1024))
+        served = Served("lamps", tokenizer, reader, 1024, bounds=Bounds(1024, 13))
+        self.app = TransformersMiddleware(self._application, served)
 
     async def _application(self, scope, receive, send):
         self.reached.append(scope["path"])
@@ -53,7 +63,9 @@ class Server:
             self._reply()
         await send_json(send, 200, {})
 
-    def request(self, method: str, path: str, body: dict | None = None) -> tuple[int, dict]:
+    def request(
+        self, method: str, path: str, body: dict | None = None, kind: bytes = b"application/json"
+    ) -> tuple[int, dict]:
         sent: list[dict] = []
 
         async def receive():
@@ -62,7 +74,8 @@ class Server:
         async def send(message):
             sent.append(message)
 
-        asyncio.run(self.app({"type": "http", "method": method, "path": path, "headers": []}, receive, send))
+        headers = [(b"content-type", kind)]
+        asyncio.run(self.app({"type": "http", "method": method, "path": path, "headers": headers}, receive, send))
         return sent[0]["status"], json.loads(sent[1]["body"])
 
 
@@ -95,6 +108,31 @@ def test_every_route_of_the_server_is_known():
 def test_what_only_reads_passes(path):
     server = Server()
     assert server.request("GET", path) == (200, {}) and server.reached == [path]
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/s1_hf/reports"])
+@pytest.mark.parametrize("kind", [b"text/plain", b"", b"application/x-www-form-urlencoded"])
+def test_a_body_that_does_not_say_that_it_is_json_is_not_read(path, kind):
+    server = Server()
+    status, said = server.request("POST", path, CHAT, kind)
+    assert status == 415 and "application/json" in said["error"]["message"] and server.reached == []
+    assert server.request("POST", "/v1/chat/completions", CHAT, b"Application/JSON; charset=utf-8")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        ("/v1/completions", {"prompt": "x " * 10_000}, "The prompt has to fit"),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}] * 5000}, "The prompt has to fit"),
+        ("/v1/s1_hf/reports", {"reports": [{}] * 1001}, "`reports` has to be at most 1,000 at once, but is 1,001"),
+    ],
+    ids=["text", "messages", "reports"],
+)
+def test_what_would_keep_the_server_busy_is_refused_unread(path, body, message, monkeypatch):
+    monkeypatch.setattr(transformers_app, "checked", None)
+    server = Server()
+    status, said = server.request("POST", path, body)
+    assert status == 400 and message in said["error"]["message"] and server.reached == []
 
 
 def test_sockets_are_closed():

@@ -118,6 +118,22 @@ def test_one_limit_is_enough(reader, outer, inner):
 
 
 @pytest.mark.parametrize(
+    ("body", "config"),
+    [
+        ({"temperature": 0}, {"do_sample": True, "temperature": 1.5}),
+        ({"temperature": 0}, {"do_sample": True}),
+        ({"temperature": 1}, {"temperature": 0.5}),
+        ({"top_p": 0.5}, {"top_p": 0.9}),
+        ({"repetition_penalty": 1.5}, {"repetition_penalty": 1.0}),
+    ],
+    ids=json.dumps,
+)
+def test_what_is_said_twice_is_refused(reader, body, config):
+    with pytest.raises(ValueError, match="Leave one (of them )?out"):
+        reader.read({**body, "generation_config": config}, CHAT)
+
+
+@pytest.mark.parametrize(
     "bias", [{"word": 1}, {"-1": 1}, {"99999": 1}, {"5": "much"}, {"5": 101}, {"\u00b2": 1}], ids=str
 )
 def test_biases_are_numbers_for_tokens(reader, bias):

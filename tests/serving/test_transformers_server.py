@@ -100,6 +100,7 @@ WRONG = [
     ({"num_beams": "many"}, "`num_beams` has to be an integer from 1 to 8"),
     ({"num_beams": 1000}, "`num_beams` has to be an integer from 1 to 8"),
     ({"max_time": "soon"}, "`max_time` has to be a number above 0"),
+    ({"eos_token_id": None}, "`eos_token_id` has to be the id of a token"),
     ({"eos_token_id": "end"}, "`eos_token_id` has to be the id of a token"),
     ({"penalty_alpha": 0.6}, "`penalty_alpha` is no setting of `generation_config`"),
     ({"_from_model_config": True, "max_thinking_tokens": 5}, "`_from_model_config` is no setting"),
@@ -122,6 +123,9 @@ def test_a_wrong_budget_is_refused_with_what_is_wrong(client, budget, message, s
         ({"max_thinking_tokens": 5}, "has to stand in the request's `vllm_xargs`, but stands beside it"),
         ({"generation_config": "{"}, "`generation_config` is not JSON"),
         ({"generation_config": [5]}, "`generation_config` has to be a JSON object"),
+        ({"messages": [{**CHAT[0], "max_thinking_tokens": 5}]}, "but stands in `messages`"),
+        ({"chat_template_kwargs": {"thinking_budget": 5}}, "`chat_template_kwargs.thinking_budget` is not read here"),
+        ({"messages": [{"role": "user", "content": "x " * 50_000}]}, "The prompt has to fit into the context of 1,024"),
         ({"vllm_xargs": [5]}, "`vllm_xargs` has to be a JSON object"),
         ({"vllm_xargs": {"other": 5}}, "`other` is no argument of this server"),
         ({"vllm_xargs": {"num_ignores": 1}, "generation_config": {"num_ignores": 1}}, "Leave one of them out"),
@@ -133,7 +137,7 @@ def test_a_wrong_budget_is_refused_with_what_is_wrong(client, budget, message, s
         ({"n": 2}, "one answer to a request"),
         ({"chat_template_kwargs": {"chat_template": "{{ 1 }}"}}, "do without a `chat_template`"),
     ],
-    ids=json.dumps,
+    ids=lambda value: json.dumps(value)[:80],
 )
 def test_what_nobody_would_read_is_refused(client, body, message):
     check_body_refused(client, body, message)

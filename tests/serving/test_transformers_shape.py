@@ -88,9 +88,13 @@ OF_ALL = [
     {"echo": True},
     {"text": {"format": {"type": "json_object"}}},
     {"previous_response_id": "a"},
+    {"conversation": "a"},
+    {"include": ["message.output_text.logprobs"]},
+    {"verbosity": "low"},
 ]
 WRONG = [(CHAT, body) for body in OF_CHATS] + [(CHAT, {"messages": [USER], **more}) for more in OF_ALL]
 WRONG += [(PLAIN, {"prompt": prompt}) for prompt in ("", [], 5, {}, None)] + [(PLAIN, {})]
+WRONG += [(RESPONSES, {"input": "Hi", "prompt": {"id": "a"}})]
 WRONG += [
     (RESPONSES, {"input": given}) for given in ("", [], 5, [5], [{}], [{"type": []}], [{"type": "function_call"}])
 ]

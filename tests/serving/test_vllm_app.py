@@ -62,7 +62,9 @@ class Server:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
         await send({"type": "http.response.body", "body": text})
 
-    def post(self, body: dict, path: str = "/v1/chat/completions", key: str = "") -> tuple[int, dict]:
+    def post(
+        self, body: dict, path: str = "/v1/chat/completions", key: str = "", method: str = "POST"
+    ) -> tuple[int, dict]:
         sent: list[dict] = []
 
         async def receive():
@@ -72,7 +74,7 @@ class Server:
             sent.append(message)
 
         headers = [(b"authorization", f"Bearer {key}".encode())]
-        scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "app": self}
+        scope = {"type": "http", "method": method, "path": path, "headers": headers, "app": self}
         asyncio.run(self.app(scope, receive, send))
         return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent[1:]))
 
@@ -159,6 +161,34 @@ def test_what_would_generate_past_the_budgets_is_refused(path):
     assert status == 403 and f"'{path}' is not served here" in said["error"]["message"] and server.asked == []
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
+@pytest.mark.parametrize("path", ["/tokenize", "/detokenize", "/sleep", "/server_info", "/openapi.json", "/v1/models"])
+def test_whatever_could_do_harm_wants_the_key(path, method):
+    server = Server(Terms(), Engine({}), keys=["right"])
+    assert server.post({"prompt": "a"}, path, method=method)[0] == 401 and server.asked == []
+
+
+@pytest.mark.parametrize("path", ["/health", "/ping", "/version", "/load", "/metrics"])
+def test_how_the_server_is_may_be_asked_without_the_key(path):
+    server = Server(Terms(), Engine({}), keys=["right"])
+    assert server.post({}, path, method="GET")[0] == 200
+    assert server.post({}, "/v1/models", method="OPTIONS")[0] == 200  # browsers ask whether they may send a key
+
+
+@pytest.mark.parametrize("path", ["/tokenize", "/v1/completions", "/v1/messages/count_tokens"])
+def test_a_prompt_that_cannot_fit_is_not_read_as_tokens(path):
+    server = Server(Terms(), Engine({}))
+    status, said = server.post({"prompt": "x " * 10_000}, path)
+    assert status == 400 and "The prompt has to fit" in said["error"]["message"] and server.asked == []
+
+
+@pytest.mark.parametrize("path", ["/tokenize", "/detokenize", "/sleep"])
+def test_no_body_is_without_end(path, monkeypatch):
+    monkeypatch.setattr("s1_hf.serving.asgi.MOST_BYTES", 50)
+    server = Server(Terms(), Engine({}))
+    assert server.post({"prompt": "a" * 50}, path)[0] == 413 and server.asked == []
+
+
 @pytest.mark.parametrize("path", ["/tokenize", "/v1/messages/count_tokens", "/v1/responses/resp_1/cancel", "/sleep"])
 def test_what_generates_nothing_passes(path):
     server = Server(Terms(), Engine({}))
@@ -192,7 +222,7 @@ def test_a_server_without_the_plug_in_does_not_start():
         ({"vllm_xargs": {"num_ignores": 1}, "structured_outputs": {"regex": "a"}}, "`structured_outputs` cannot"),
         ({"vllm_xargs": {"num_ignores": 1}, "tools": [{}], "tool_choice": "required"}, '`tool_choice` "required" c'),
         ({"vllm_xargs": {"num_ignores": 1}, "tools": [{}], "tool_choice": {"type": "any"}}, "`tool_choice` {"),
-        ({"vllm_xargs": {"num_ignores": 1}, "thinking": {"budget_tokens": 9}}, "`thinking.budget_tokens` cannot"),
+        ({"vllm_xargs": {"num_ignores": 1}, "thinking": {"budget_tokens": 9}}, "`thinking.budget_tokens` is not read"),
         ({"vllm_xargs": {"num_ignores": 1, "wait_text": ["a"] * 17}}, "`wait_text` has to be at most 16 texts"),
         ({"vllm_xargs": {"num_ignores": 1, "wait_text": "a" * 4001}}, "at most 4,000 characters in all"),
         ({"vllm_xargs": {"num_ignores": 1, "s1_hf_key": "a" * 201}}, "of at most 200 characters"),
@@ -202,6 +232,23 @@ def test_a_server_without_the_plug_in_does_not_start():
         ({"vllm_xargs": {"num_ignores": 1}, "thinking_token_budget": 5}, "`thinking_token_budget` cannot"),
         ({"vllm_xargs": {"min_thinking_tokens": 9}, "max_tokens": 5}, "`min_thinking_tokens` has to fit"),
         ({"vllm_xargs": {"num_ignoes": 9}}, "Did you mean `num_ignores`"),
+        *(
+            ({"vllm_xargs": {name: 5}}, f"`{name}` is not an argument. ")
+            for name in (
+                "thinking_budget",
+                "thinking_token_budget",
+                "reasoning_budget",
+                "budget_tokens",
+                "max_thinking",
+                "max_reasoning_tokens",
+                "MAX_THINKING_TOKENS",
+                "effort",
+                "reasoning_effort",
+                "thinkingBudget",
+            )
+        ),
+        ({"messages": [{"role": "user", "content": "Hi", "num_ignores": 1}]}, "has to stand in the request's"),
+        ({"chat_template_kwargs": {"thinking_budget": 5}}, "`chat_template_kwargs.thinking_budget` is not read here"),
         ({"num_ignores": 9}, "has to stand in the request's `vllm_xargs`"),
         ({"generation_config": '{"num_ignores": 9}'}, "is not read by vLLM"),
     ],
@@ -211,6 +258,27 @@ def test_what_is_wrong_never_reaches_the_engine(body, message):
     server = Server(Terms(), Engine({}))
     status, said = server.post(body)
     assert status == 400 and message in said["error"]["message"] and server.asked == []
+
+
+def test_what_anthropics_api_calls_an_effort_is_one():
+    server = Server(Terms(effort=Effort()), Engine({}))
+    body = {"messages": [], "max_tokens": 500}
+    assert server.post({**body, "output_config": {"effort": "low"}}, "/v1/messages")[0] == 200
+    assert server.asked[-1]["vllm_xargs"]["thinking_share"] == 0.2
+    assert server.post({**body, "thinking": {"type": "disabled"}}, "/v1/messages")[0] == 200
+    assert server.asked[-1]["vllm_xargs"]["max_thinking_tokens"] == 0
+    budget = {"type": "enabled", "budget_tokens": 2000}
+    assert server.post({**body, "thinking": budget}, "/v1/messages")[0] == 200  # vLLM's to read, there
+    status, said = server.post({**body, "thinking": budget, "vllm_xargs": {"num_ignores": 1}}, "/v1/messages")
+    assert status == 400 and "`thinking.budget_tokens` cannot be combined" in said["error"]["message"]
+
+
+def test_a_template_of_the_servers_own_says_which_variables_are_read(tmp_path):
+    (tmp_path / "own.jinja").write_text("{{ thinking_budget }}")
+    for template in ("{{ thinking_budget }}", str(tmp_path / "own.jinja")):
+        server = Server(Terms(), Engine({}))
+        server.state.args.chat_template = template
+        assert server.post({"messages": [], "chat_template_kwargs": {"thinking_budget": 5}})[0] == 200
 
 
 @pytest.mark.parametrize("choice", ["auto", "none", None, {"type": "auto"}], ids=str)

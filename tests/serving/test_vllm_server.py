@@ -127,6 +127,10 @@ def test_a_wrong_budget_is_refused_with_what_is_wrong(client, budget, message, s
     [
         ({"max_thinking_tokens": 5}, "has to stand in the request's `vllm_xargs`, but stands beside it"),
         ({"generation_config": '{"num_ignores": 1}'}, "`generation_config` is not read by vLLM"),
+        ({"messages": [{**CHAT[0], "max_thinking_tokens": 5}]}, "but stands in `messages`"),
+        ({"chat_template_kwargs": {"thinking_budget": 5}}, "`chat_template_kwargs.thinking_budget` is not read here"),
+        ({"messages": [{"role": "user", "content": "x " * 50_000}]}, "The prompt has to fit into the context of 1,024"),
+        ({"vllm_xargs": {"thinking_budget": 5}}, "`thinking_budget` is not an argument"),
         ({"vllm_xargs": [5]}, "`vllm_xargs` has to be a JSON object"),
         ({"use_beam_search": True, "n": 2}, "`use_beam_search` cannot be combined with a thinking budget"),
         ({"presence_penalty": 0.5}, "`presence_penalty` cannot be combined with a thinking budget"),
@@ -134,7 +138,7 @@ def test_a_wrong_budget_is_refused_with_what_is_wrong(client, budget, message, s
         ({"reasoning_effort": "low", "vllm_xargs": {"max_thinking_tokens": 5}}, "has to stand alone"),
         ({"max_tokens": 20, "vllm_xargs": {"max_thinking_tokens": "auto"}}, "has to leave room for delimiters"),
     ],
-    ids=json.dumps,
+    ids=lambda value: json.dumps(value)[:80],
 )
 def test_what_nobody_would_read_is_refused(client, body, message):
     check_body_refused(client, body, message)
@@ -196,19 +200,23 @@ def test_nothing_generates_past_the_budgets(client):
     import httpx
 
     root = str(client.base_url).removesuffix("/v1/")
-    paths = httpx.get(f"{root}/openapi.json").json()["paths"]
+    headers = {"authorization": f"Bearer {KEY}"}
+    paths = httpx.get(f"{root}/openapi.json", headers=headers).json()["paths"]
     posts = {path for path, methods in paths.items() if methods.keys() - {"get", "head", "options"}}
     assert {"/invocations", "/v1/chat/completions/batch"} < posts
     judged = {"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"}
     harmless = {"/tokenize", "/detokenize", "/ping", "/v1/messages/count_tokens", "/v1/responses/{response_id}/cancel"}
     assert judged | harmless < posts
     for path in posts - judged - harmless:
-        body, headers = {"model": MODEL, "messages": CHAT}, {"authorization": f"Bearer {KEY}"}
+        body = {"model": MODEL, "messages": CHAT}
         answer = httpx.post(root + path, json=body, headers=headers)
         assert answer.status_code == 403 and "is not served here" in answer.json()["error"]["message"], path
-    for path in posts - harmless:
+    for path in posts - {"/ping"}:
         assert httpx.post(root + path, json=body).status_code == 401
-    assert httpx.post(f"{root}/tokenize", json={"model": MODEL, "prompt": QUESTION}).status_code == 200
+    for path in ("/openapi.json", "/v1/models"):
+        assert httpx.get(root + path).status_code == 401
+    prompt = {"model": MODEL, "prompt": QUESTION}
+    assert httpx.post(f"{root}/tokenize", json=prompt, headers=headers).status_code == 200
 
 
 def test_the_model_is_named_as_it_was_asked_for(client):
@@ -222,6 +230,19 @@ def test_responses_have_budgets_too(client):
     assert "Final Answer:" in answer.output_text
     answer = client.responses.create(model=MODEL, input=QUESTION, reasoning={"effort": "none"}, temperature=0)
     assert answer.usage.output_tokens < 20
+
+
+def test_anthropics_api_has_efforts(client):
+    """And what vLLM reads as a switch for the template is a cap."""
+    import httpx
+
+    def tokens(**more):
+        body = {"model": MODEL, "messages": CHAT, "max_tokens": 300, "temperature": 0, **more}
+        answer = httpx.post(f"{client.base_url}messages", json=body, headers={"authorization": f"Bearer {KEY}"})
+        return answer.json()["usage"]["output_tokens"]
+
+    assert tokens(thinking={"type": "disabled"}) < 20
+    assert 38 < tokens(output_config={"effort": "low"}) < tokens()
 
 
 def test_the_server_outlives_nonsense(client):

@@ -10,7 +10,7 @@ import typer
 from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.terminal import console, messages, plain_errors, quiet_loading
-from s1_hf.forcing.budget import Budget, check_effect
+from s1_hf.forcing.budget import Budget, check_effect, check_room
 
 
 @takes_budget()
@@ -44,6 +44,7 @@ def export(
     with plain_errors():
         quiet_loading(model)
         check_effect([budget])
+        check_room(budget)
         from s1_hf.serving.folder import export_folder, format_of, links_in, model_folder
 
         said = o.chosen_format(thinking_format, thinking_start, thinking_close, force_start)

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from s1_hf.forcing.effect import check_effect as check_effect  # for who has budgets
+from s1_hf.forcing.effect import check_room as check_room
 from s1_hf.forcing.effect import with_defaults_of
 from s1_hf.forcing.effect import without_idle as without_idle
 from s1_hf.forcing.loops import LoopGuard

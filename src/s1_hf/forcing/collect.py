@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -39,8 +40,37 @@ def collect_budget(budget: Budget | None, keywords: dict[str, Any], nothing_else
 def check_spelling(unknown: Iterable[str], known: Sequence[str] = NAMES) -> None:
     """Raises a `ValueError` for a name that looks like a misspelt one of `known`: the fields of a budget."""
     for name in unknown:
-        if close := difflib.get_close_matches(name, known, 1, cutoff=0.8):
+        if close := difflib.get_close_matches(name[:_LONGEST].lower(), known, 1, cutoff=0.8):
             raise ValueError(f"`{name}` is not an argument. Did you mean `{close[0]}`?")
+
+
+_LONGEST = 60  # characters of a name; what is longer is near to none
+_AMOUNTS = {"max", "maximum", "min", "minimum", "tokens", "limit", "cap", "length", "level"}
+_AMOUNTS_ALONE = {"max", "min", "token", "tokens", "budget", "effort"}
+
+
+def looks_like_budget(name: str) -> bool:
+    """Whether a name is one that somebody, here or elsewhere, has for a budget or an effort: as it is, misspelt, in
+    another case, or in another server's words.
+
+    Example:
+
+    ```python
+    >>> from s1_hf.forcing.collect import looks_like_budget
+    >>> [looks_like_budget(name) for name in ("maxThinkingTokens", "reasoning_effort", "enable_thinking", "max_tokens")]
+    [True, True, False, False]
+
+    ```
+    """
+    name = name[:_LONGEST]
+    words = {word.lower() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+", name)}
+    name = name.lower()
+    is_amount = "budget" in name or "effort" in name
+    if "think" in name or "reason" in name:
+        is_amount |= bool(words & _AMOUNTS)
+    else:  # a budget of something else, perhaps
+        is_amount &= words <= _AMOUNTS_ALONE
+    return is_amount or bool(difflib.get_close_matches(name, NAMES, 1, cutoff=0.85))
 
 
 def stacked(budgets: Sequence[Budget]) -> Budget:

@@ -22,6 +22,13 @@ def check_effect(budgets: Sequence[Budget], of_request: bool = False) -> None:
         raise ValueError(f"`{name}` has no effect without {needed}. Give that as well, or leave `{name}` out.")
 
 
+def check_room(budget: Budget) -> None:
+    """Raises a `ValueError` for a default that a cap of 0, its neighbour, keeps from ever acting."""
+    for name, needed, has_it in _NEEDS_IN_REQUESTS:
+        if needed == _ROOM and getattr(budget, name) != _default(name, budget) and not has_it(budget):
+            raise ValueError(f"`{name}` has no effect without {needed}. Raise the cap, or leave `{name}` out.")
+
+
 def without_idle(budgets: Sequence[Budget], of_request: bool = False) -> list[Budget]:
     """The same without settings that have no effect under any of them; see [`check_effect`]."""
     settings = list(budgets)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from s1_hf.files import write_text
-from s1_hf.forcing.budget import NAMES, Budget, check_effect
+from s1_hf.forcing.budget import NAMES, Budget, check_effect, check_room
 from s1_hf.forcing.values import not_unicode, shown
 from s1_hf.records import read_json, read_yaml
 from s1_hf.visible import visible
@@ -168,6 +168,7 @@ def _budget_of(name: str, given: object) -> Budget:
         if given.num_prompts:
             raise ValueError("Its budget has to be one value each, not one per prompt.")
         check_effect([given])
+        check_room(given)
     except (ValueError, TypeError) as error:
         raise ValueError(f"Effort {name!r}: {error}") from None
     return given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -46,8 +47,10 @@ async def read_object(receive: Receive, send: Send) -> dict[str, Any] | None:
             numbers that are none, or half characters.
     """
     body = await read_body(receive, send)
-    if body is None:
-        return None
+    return None if body is None else await asyncio.to_thread(_object_in, body)  # others are served meanwhile
+
+
+def _object_in(body: bytes) -> dict[str, Any]:
     found = parse(body, "The request", any_size=True)
     if not isinstance(found, dict):
         raise ValueError("The request has to be a JSON object.")
@@ -92,6 +95,8 @@ def error_of(message: str, status: int = 400) -> dict[str, Any]:
 READING = ("GET", "HEAD", "OPTIONS")
 """Methods that change nothing, and have nothing generated."""
 
+NOT_JSON = (415, "The body has to be JSON, and the request to say so: `Content-Type: application/json`.")
+
 STRANGER = (401, "This server wants a key: `Authorization: Bearer KEY`.")
 """The answer to who lacks the key: a status, and why."""
 
@@ -107,6 +112,12 @@ def not_served(path: str, generating: Iterable[str]) -> tuple[int, str]:
 async def refuse(send: Send, status: int, why: str) -> None:
     """An answer without a look at the request."""
     await send_json(send, status, error_of(why, status))
+
+
+def is_json(scope: MutableMapping[str, Any]) -> bool:
+    """Whether a request says that its body is JSON; a page of another origin cannot say so without being allowed."""
+    kind = next((value for name, value in scope["headers"] if name.lower() == b"content-type"), b"")
+    return bool(kind.split(b";")[0].strip().lower() == b"application/json")
 
 
 def has_key(scope: MutableMapping[str, Any], keys: Iterable[str]) -> bool:

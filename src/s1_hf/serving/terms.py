@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from s1_hf.forcing.budget import NAMES, NO_LIMIT, PER_PROMPT, Budget, check_effect
-from s1_hf.forcing.collect import check_spelling
+from s1_hf.forcing.budget import NAMES, NO_LIMIT, PER_PROMPT, Budget, check_effect, check_room
 from s1_hf.forcing.effort import Effort
 from s1_hf.forcing.flat import flat, from_flat, whole_number, with_defaults
 from s1_hf.forcing.values import is_count
@@ -51,7 +50,12 @@ class Terms:
 
     @classmethod
     def of(cls, budget: Budget, max_answer_tokens: int | None = None, effort: Effort | None = None) -> Terms:
-        """Those of a server with this budget, of which only what is not at its default is meant."""
+        """Those of a server with this budget, of which only what is not at its default is meant.
+
+        Raises:
+            ValueError: a setting could not act in any request that does not say otherwise.
+        """
+        check_room(budget)
         defaults = flat(budget, budget.changed())
         if max_answer_tokens is not None:
             defaults[ANSWER] = max_answer_tokens
@@ -91,9 +95,9 @@ class Terms:
         if effort is not None and self.effort is not None:
             named = self.effort.budget(effort, own)
             budget = with_defaults(own, {name: getattr(named, name) for name in named.changed() if name not in own})
-            for holder, name in _efforts_in(body):
-                if effort not in _STOCK_EFFORTS:
-                    del holder[name]
+            if effort not in _STOCK_EFFORTS:
+                for one in _efforts_in(body).values():
+                    del one.holder[one.field]
             said = {*own, *PER_PROMPT, *budget.changed()}
         else:
             defaults = {name: value for name, value in self.defaults.items() if name in NAMES}
@@ -115,8 +119,9 @@ class Terms:
             return None
         given = _efforts_in(body)
         if len(given) > 1:
-            raise ValueError("`reasoning_effort` and `reasoning.effort` say the same. Leave one of them out.")
-        return given[0][0][given[0][1]] if given else None
+            said = ", ".join(f"`{where}`" for where in given)
+            raise ValueError(f"{said} say the same. Leave all but one of them out.")
+        return next((one.name for one in given.values()), None)
 
     @contextmanager
     def naming(self, effort: str | None) -> Iterator[None]:
@@ -130,10 +135,26 @@ class Terms:
             raise ValueError(f"{error} The effort {effort!r} is a budget here, {budget.name}.") from None
 
 
-def _efforts_in(body: Mapping[str, Any]) -> list[tuple[Any, str]]:
-    """Where a request names an effort: `reasoning_effort`, or `reasoning.effort`; each with what holds it."""
-    places = ((body, "reasoning_effort"), (body.get("reasoning"), "effort"))
-    return [(holder, name) for holder, name in places if isinstance(holder, dict) and holder.get(name) is not None]
+class _Effort(NamedTuple):
+    """An effort that a request names, and the object and field that say so."""
+
+    name: Any
+    holder: dict[str, Any]
+    field: str
+
+
+def _efforts_in(body: Mapping[str, Any]) -> dict[str, _Effort]:
+    """The efforts that a request names, in OpenAI's two ways and in Anthropic's, by where they stand."""
+    found = {}
+    for where in ("reasoning_effort", "reasoning.effort", "output_config.effort"):
+        outer, _, name = where.rpartition(".")
+        holder = body.get(outer) if outer else body
+        if isinstance(holder, dict) and holder.get(name) is not None:
+            found[where] = _Effort(holder[name], holder, name)
+    thinking = body.get("thinking")
+    if isinstance(thinking, dict) and thinking.get("type") == "disabled":
+        found["thinking.type"] = _Effort("none", thinking, "type")
+    return found
 
 
 def _answer_limit(value: Any) -> int:
@@ -144,47 +165,6 @@ def _answer_limit(value: Any) -> int:
     if not is_count(most) or most < 1:
         raise ValueError(f"`{ANSWER}` has to be an integer of at least 1, but is {as_json(most)}.")
     return min(most, NO_LIMIT)
-
-
-def check_places(body: Mapping[str, Any]) -> None:
-    """Raises a `ValueError` for a budget that stands where a server would not look for it."""
-    ours = (*NAMES, ANSWER)
-    check_spelling([name for name in body if name not in ours], NAMES)
-    for name in ours:
-        if name in body:
-            raise _misplaced(name, "stands beside it")
-    for name in _OF_OTHERS:
-        if name in body:
-            raise _elsewhere(name)
-    reasoning = body.get("reasoning")
-    if isinstance(reasoning, dict) and "max_tokens" in reasoning:
-        raise _elsewhere("reasoning.max_tokens")
-    for holder, inner in body.items():
-        if holder in (PLACE, "generation_config") or not isinstance(inner, dict):
-            continue
-        for name in (*ours, PLACE, "generation_config"):
-            if name in inner:
-                raise _misplaced(name, f"stands in `{holder}`")
-
-
-_OF_OTHERS = ("thinking_budget", "reasoning_budget", "budget_tokens", "max_reasoning_tokens")
-"""What other servers call a cap."""
-
-
-def _elsewhere(name: str) -> ValueError:
-    return ValueError(f"`{name}` is not read here. A cap of thinking is `max_thinking_tokens` in `{PLACE}`.")
-
-
-def _misplaced(name: str, where: str) -> ValueError:
-    if name in (PLACE, "generation_config"):
-        return ValueError(
-            f"`{name}` has to stand at the top of the request, but {where}, where no server reads it. `extra_body` is "
-            "an argument of OpenAI's client for Python, which puts what it holds there."
-        )
-    return ValueError(
-        f"`{name}` has to stand in the request's `{PLACE}`, but {where}, where no server reads it. With OpenAI's "
-        f"client: `extra_body={{{PLACE!r}: {{{name!r}: ...}}}}`."
-    )
 
 
 def check_texts(given: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, context: int | None) -> None:

@@ -19,6 +19,7 @@ from s1_hf.generation.context import context_of
 from s1_hf.generation.exported import KEY, Expected, Told, expecting
 from s1_hf.serving.answers import Edited, Thinking, as_fields
 from s1_hf.serving.asgi import (
+    NOT_JSON,
     READING,
     STRANGER,
     App,
@@ -26,6 +27,7 @@ from s1_hf.serving.asgi import (
     Send,
     error_of,
     has_key,
+    is_json,
     not_served,
     read_object,
     refuse,
@@ -33,6 +35,7 @@ from s1_hf.serving.asgi import (
     send_json,
     with_length,
 )
+from s1_hf.serving.bounds import ANYTHING, Bounds
 from s1_hf.serving.reports import ROUTE, wanted_in
 from s1_hf.serving.terms import Terms
 from s1_hf.serving.transformers_request import Asked, Reader
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
 
 MOST_TOKENS = 1_000_000
 """Of requests whose reports wait to be fetched: some 60 MB. The oldest go first."""
+
+_Name = tuple[str, tuple[int, ...]]  # of a report: the key of a client, which may use it again, and the tokens
 
 _GENERATING = (CHAT, PLAIN, RESPONSES)
 _FIXED = ("/load_model", "/reset")  # with them a client could have code of any repository run, or stop the others
@@ -61,6 +66,7 @@ class Served:
         reader ([`Reader`]): of requests.
         context (`int`, *optional*): how many tokens prompt and output may have together.
         keys (`tuple[str, ...]`): one of which every request has to bear, if there are any.
+        bounds ([`Bounds`]): of a prompt.
     """
 
     name: str
@@ -68,6 +74,7 @@ class Served:
     reader: Reader
     context: int | None
     keys: tuple[str, ...] = ()
+    bounds: Bounds = ANYTHING
 
     @classmethod
     def of(
@@ -86,7 +93,7 @@ class Served:
             config = GenerationConfig()
         terms = Terms.of(settings["budget"], settings["max_answer_tokens"], effort)
         reader = Reader(tokenizer, settings["format"], config, context, terms)
-        return cls(name, tokenizer, reader, context, keys)
+        return cls(name, tokenizer, reader, context, keys, Bounds.of(tokenizer, context))
 
 
 class TransformersMiddleware:
@@ -99,7 +106,7 @@ class TransformersMiddleware:
 
     def __init__(self, app: App, served: Served) -> None:
         self._app, self._served = app, served
-        self._told: OrderedDict[str, Told] = OrderedDict()  # by the keys of clients
+        self._told: OrderedDict[_Name, Told] = OrderedDict()
         self._tokens = 0  # of them
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -118,16 +125,28 @@ class TransformersMiddleware:
             return await self._app(scope, receive, send)
         if scope["method"] != "POST" or path not in (*_GENERATING, ROUTE):
             return await refuse(send, *not_served(path, _GENERATING))
+        return await self._post(scope, receive, send)
+
+    async def _post(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """A request to generate, or for reports."""
+        path = scope["path"]
+        if not is_json(scope):
+            return await refuse(send, *NOT_JSON)
         try:
             found = await read_object(receive, send)
             if found is None:
                 return None
             if path == ROUTE:
-                return await send_json(send, 200, self._reports(found))
-            asked = await asyncio.to_thread(self._served.reader.read, checked(found, path), path)
+                wanted = await asyncio.to_thread(wanted_in, found)
+                return await send_json(send, 200, self._reports(wanted, bool(found.get("states"))))
+            asked = await asyncio.to_thread(self._read, found, path)
         except (ValueError, TypeError) as error:
             return await refuse(send, 400, str(error))
         return await self._generate(scope, receive, send, asked)
+
+    def _read(self, body: dict[str, Any], path: str) -> Asked:
+        self._served.bounds.check(body)
+        return self._served.reader.read(checked(body, path), path)
 
     def _refused(self, scope: MutableMapping[str, Any]) -> tuple[int, str] | None:
         """With which status, and why, a request is not even read."""
@@ -166,26 +185,27 @@ class TransformersMiddleware:
 
     def keep(self, key: str, told: Told) -> None:
         """What became of a request whose client will ask for it."""
-        self._forget(key)
-        self._told[key] = told
+        name = key, tuple(told.token_ids)
+        self._forget(name)
+        self._told[name] = told
         self._tokens += len(told.token_ids)
         while self._tokens > MOST_TOKENS:
             self._forget(next(iter(self._told)))
 
-    def _forget(self, key: str) -> None:
-        told = self._told.pop(key, None)
+    def _forget(self, name: _Name) -> None:
+        told = self._told.pop(name, None)
         self._tokens -= 0 if told is None else len(told.token_ids)
 
-    def _reports(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _reports(self, wanted: list[tuple[str, list[int]]], with_states: bool) -> dict[str, Any]:
         found: list[dict[str, Any]] = []
-        for key, ids in wanted_in(body):
-            told = self._told.get(key)
-            if told is None or told.token_ids != ids:
+        for key, ids in wanted:
+            told = self._told.get((key, tuple(ids)))
+            if told is None:
                 found.append({"error": f"The report of request {key!r} and these {len(ids)} tokens is not known."})
                 continue
-            self._forget(key)
+            self._forget((key, tuple(ids)))
             fields = as_fields(told.report)
-            if body.get("states"):
+            if with_states:
                 fields["states"] = told.states.tolist()
             found.append(fields)
         return {"reports": found}

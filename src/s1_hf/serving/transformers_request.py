@@ -17,7 +17,8 @@ from s1_hf.forcing.tables import State
 from s1_hf.forcing.values import is_count, shown
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 from s1_hf.records import as_json, parse
-from s1_hf.serving.terms import ANSWER, check_places, check_texts
+from s1_hf.serving.places import check_places, template_of
+from s1_hf.serving.terms import ANSWER, check_texts
 from s1_hf.serving.transformers_settings import check_settings, is_finite
 from s1_hf.serving.transformers_shape import biases
 from s1_hf.vllm.refusals import check_own
@@ -98,6 +99,7 @@ class Reader:
     ) -> None:
         self._tokenizer, self._format, self._model_config = tokenizer, format, model_config
         self._context, self._terms = context, terms
+        self._template = template_of(tokenizer)
 
     def read(self, body: dict[str, Any], path: str) -> Asked:
         """A request to this path.
@@ -105,7 +107,7 @@ class Reader:
         Raises:
             ValueError, TypeError: something about it is wrong.
         """
-        check_places(body)
+        check_places(body, self._template)
         body = dict(body)
         config = _config_in(body.pop("generation_config", None))
         xargs = _xargs_in(body.pop("vllm_xargs", None))
@@ -214,6 +216,7 @@ def _check_limits(body: Mapping[str, Any], config: Mapping[str, Any]) -> None:
 def _take_decoding(body: dict[str, Any], config: dict[str, Any], model_config: GenerationConfig) -> bool:
     """Move what a request says about decoding from its body into its configuration; whether tokens are drawn."""
     _check_numbers(body)
+    _check_twice(body, config)
     for name in _INTO_CONFIG:
         if name in body:
             config[name] = body.pop(name)
@@ -231,6 +234,15 @@ def _take_decoding(body: dict[str, Any], config: dict[str, Any], model_config: G
         for name in _SAMPLING:
             config.pop(name, None)
     return bool(is_sampled)
+
+
+def _check_twice(body: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` for what the body and the configuration say of the same."""
+    for name in (*_INTO_CONFIG, "temperature"):
+        if name in body and config.get(name) is not None:
+            raise ValueError(f"`{name}` stands in the request and in its `generation_config`. Leave one of them out.")
+    if body.get("temperature") == 0 and config.get("do_sample"):
+        raise ValueError("`temperature` 0 is greedy, but `do_sample` in `generation_config` is true. Leave one out.")
 
 
 def _check_numbers(body: dict[str, Any]) -> None:

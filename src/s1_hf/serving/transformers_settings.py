@@ -75,7 +75,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
             f"`{unknown[0]}` is no setting of `generation_config` that a request may have here. About budgets there "
             f"are {_list(IN_CONFIG)}; about decoding, {_list(SETTINGS)}."
         )
-    kinds = {name: or_null(kind) for name, kind in SETTINGS.items()}
+    kinds = {name: kind if name == "eos_token_id" else or_null(kind) for name, kind in SETTINGS.items()}
     check(config, {}, "`generation_config`", optional=kinds)
 
 

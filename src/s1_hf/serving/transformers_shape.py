@@ -59,6 +59,10 @@ _NO_EFFECT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "web_search_options": (lambda value: False, "this server does not search"),
     "background": (lambda value: value is False, _NOT_STORED),
     "previous_response_id": (lambda value: False, _NOT_STORED),
+    "conversation": (lambda value: False, _NOT_STORED),
+    "include": (lambda value: value == [], _NOT_COMPUTED),
+    "context_management": (lambda value: value == [], "this server leaves nothing of a prompt out"),
+    "verbosity": (lambda value: value == "medium", _NOT_FORCED),
     "max_tool_calls": (lambda value: False, _NOT_FORCED),
     "truncation": (lambda value: value == "disabled", "this server leaves nothing of a prompt out"),
 }
@@ -80,6 +84,8 @@ def checked(body: Mapping[str, Any], path: str) -> dict[str, Any]:
     for name, (asks_for_nothing, reason) in _NO_EFFECT.items():
         if body.get(name) is not None and not asks_for_nothing(body[name]):
             raise ValueError(f"`{name}` has to be left out, but is {as_json(body[name])}: {reason}.")
+    if path == RESPONSES and body.get("prompt") is not None:
+        raise ValueError(f"`prompt` has to be left out, but is {as_json(body['prompt'])}: {_NOT_STORED}.")
     if path == CHAT:
         body = {**body, "messages": _without_nothing(body["messages"])}
         _check_messages(body["messages"], "messages")

@@ -13,12 +13,13 @@ import re
 import uuid
 from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from s1_hf.forcing.budget import NAMES
 from s1_hf.forcing.values import is_count
-from s1_hf.records import as_json
+from s1_hf.records import as_json, read_text
 from s1_hf.serving.answers import Edited, Thinking
 from s1_hf.serving.asgi import (
     READING,
@@ -29,14 +30,17 @@ from s1_hf.serving.asgi import (
     error_of,
     has_key,
     not_served,
+    read_body,
     read_object,
     refuse,
     replaying,
     send_json,
     with_length,
 )  # fmt: skip
+from s1_hf.serving.bounds import Bounds
+from s1_hf.serving.places import check_places, template_of
 from s1_hf.serving.reports import ROUTE, wanted_in
-from s1_hf.serving.terms import PLACE, SECTION, Terms, check_places, check_texts
+from s1_hf.serving.terms import PLACE, SECTION, Terms, check_texts
 from s1_hf.vllm.options import PROCESSOR
 from s1_hf.vllm.refusals import STRUCTURE, check_engine, check_names, check_request
 from s1_hf.vllm.settings import CHECKED, KEY, OURS, settings_of
@@ -44,11 +48,17 @@ from s1_hf.vllm.setup import Setup
 
 _GENERATING = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
 _OTHERS = re.compile(
-    "/tokenize|/detokenize|/ping|/v1/messages/count_tokens|/v1/responses/[^/]+/cancel|/v1/(un)?load_lora_adapter"
+    "/detokenize|/ping|/v1/responses/[^/]+/cancel|/v1/(un)?load_lora_adapter"
     "|/(start|stop)_profile|/sleep|/wake_up|/reset_(prefix|mm|encoder)_cache"
 )
 """Routes that change or work out something, and generate nothing. vLLM has more that generate than are judged here,
 some without its key (`/invocations`), and plug-ins add theirs: what is not known to be harmless does not pass."""
+_OPEN = ("/health", "/ping", "/version", "/load", "/metrics")
+"""Routes that need no key: they say how the server is."""
+_WITH_THINKING = "/v1/messages"
+"""The route of Anthropic's API, on which vLLM reads `thinking.budget_tokens` itself."""
+_COUNTING = ("/tokenize", _WITH_THINKING + "/count_tokens")
+"""Routes that read a prompt, and generate nothing."""
 _LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
 
@@ -62,6 +72,7 @@ class VllmMiddleware:
     def __init__(self, app: App) -> None:
         self._app = app
         self._setup: Setup | None = None
+        self._bounds: Bounds
         self._terms = Terms()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -70,29 +81,33 @@ class VllmMiddleware:
             return await send({"type": "websocket.close", "code": 1008})
         state = scope["app"].state
         if self._setup is None:
-            self._prepare(state.vllm_config)
-        if scope["type"] == "lifespan" or scope["method"] in READING:
+            self._prepare(state.vllm_config, getattr(state.args, "chat_template", None))
+        if scope["type"] == "lifespan" or scope["method"] == "OPTIONS":  # browsers ask without a key
             return await self._app(scope, receive, send)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if _OTHERS.fullmatch(path):
-            return await self._app(scope, receive, send)
-        if not _may_ask(scope, state.args):
+        if path not in _OPEN and not _may_ask(scope, state.args):
             return await refuse(send, *STRANGER)
-        if scope["method"] != "POST" or path not in (*_GENERATING, ROUTE):
+        if scope["method"] in READING:
+            return await self._app(scope, receive, send)
+        if _OTHERS.fullmatch(path):
+            body = await read_body(receive, send)
+            return None if body is None else await self._app(scope, replaying(body, receive), send)
+        if scope["method"] != "POST" or path not in (*_GENERATING, *_COUNTING, ROUTE):
             return await refuse(send, *not_served(path, _GENERATING))
         return await self._judge(scope, path, receive, send)
 
     async def _judge(self, scope: MutableMapping[str, Any], path: str, receive: Receive, send: Send) -> None:
-        """A request to generate, or for reports."""
+        """A request to generate, to count, or for reports."""
         state = scope["app"].state
         try:
             found = await read_object(receive, send)
             if found is None:
                 return None
             if path == ROUTE:
-                reports = await reports_from(state.engine_client, wanted_in(found), bool(found.get("states")))
+                wanted = await asyncio.to_thread(wanted_in, found)
+                reports = await reports_from(state.engine_client, wanted, bool(found.get("states")))
                 return await send_json(send, 200, {"reports": reports})
-            asked = await asyncio.to_thread(self.read, found)
+            asked = await asyncio.to_thread(self.read, found, path)
         except (ValueError, TypeError) as error:
             return await refuse(send, 400, str(error))
         editor = None
@@ -102,20 +117,26 @@ class VllmMiddleware:
         edited = send if editor is None else Edited(send, editor)
         return await self._app(with_length(scope, body), replaying(body, receive), edited)
 
-    def _prepare(self, vllm_config: Any) -> None:
+    def _prepare(self, vllm_config: Any, template: str | None) -> None:
+        """Look at the engine; `template` is a chat template of the server's own, or its file."""
         check_engine(vllm_config, PROCESSOR)
         self._setup = Setup.of(vllm_config)
+        self._bounds = Bounds.of(self._setup.tokenizer, self._setup.context)
         terms = Terms.from_dict((vllm_config.additional_config or {}).get(SECTION, {}))
+        self._template = _text_at(template) if template else template_of(self._setup.tokenizer)
         self._terms = replace(terms, texts=self._setup.defaults)
 
-    def read(self, body: dict[str, Any]) -> bool:
+    def read(self, body: dict[str, Any], path: str) -> bool:
         """Judge a request, and put into it what the server has to say about its budget; whether it has one.
 
         Raises:
             ValueError: its budget is wrong, or cannot be had.
         """
         assert self._setup is not None
-        check_places(body)
+        self._bounds.check(body)
+        if path in _COUNTING:
+            return False
+        check_places(body, self._template, own=("thinking",) if path == _WITH_THINKING else ())
         config = body.get("generation_config")
         if config is not None and any(name in str(config) for name in NAMES):
             raise ValueError("`generation_config` is not read by vLLM. Put budgets into `vllm_xargs`.")
@@ -199,6 +220,14 @@ def _check_structure(body: Mapping[str, Any]) -> None:
             "`thinking.budget_tokens` cannot be combined with a thinking budget. Give `max_thinking_tokens` in "
             f"`{PLACE}` in its place, which does the same and more."
         )
+
+
+def _text_at(template: str) -> str:
+    """A chat template, as vLLM takes it: a file, or itself."""
+    try:
+        return read_text(Path(template))
+    except OSError:
+        return template
 
 
 def _may_ask(scope: MutableMapping[str, Any], arguments: Any) -> bool:

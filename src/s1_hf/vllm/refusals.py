@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from s1_hf.forcing.collect import check_spelling
+from s1_hf.forcing.collect import check_spelling, looks_like_budget
 from s1_hf.forcing.decisions import Field
 from s1_hf.forcing.flat import whole_number
 from s1_hf.forcing.values import is_count, not_unicode
@@ -109,6 +109,11 @@ def check_names(given: Mapping[str, Any]) -> None:
     others = [name for name in given if name not in OURS]
     check_spelling(others, OURS)
     for name in others:
+        if looks_like_budget(name):
+            raise ValueError(
+                f"`{name}` is not an argument. A cap of thinking is `max_thinking_tokens`; an effort is "
+                "`reasoning_effort`, at the top of a request to `s1-hf serve`."
+            )
         if name.startswith("s1_hf_"):
             ours = ", ".join(f"`{one}`" for one in (KEY, SEED))
             raise ValueError(f"`{name}` is not an argument. Besides the fields of a budget there are {ours}.")
