@@ -35,6 +35,7 @@ PACK = {
     "format": 1, "rows": 1, "runs": {"": {"model": "m"}}, "settings": [], "versions": {"torch": "2"}, "tables": {},
     "figures": {}, "head": "2c",
 }  # fmt: skip
+OWN = {"question": "q", "choices": ["a", "b"], "answer": "b"}
 CONFIG = {"distributed_type": "FSDP", "num_processes": 8, "fsdp_config": {"fsdp_version": 2}, "num_machines": 1}
 
 
@@ -53,6 +54,12 @@ def completions(file: Path) -> Any:
         check_completion(entry, ledger.where(key))
         found.append(completion_from(entry))
     return found
+
+
+def own_task(file: Path) -> Any:
+    from s1_hf.tasks.own import task_of_file
+
+    return task_of_file(file)
 
 
 def traces(file: Path) -> Any:
@@ -184,6 +191,8 @@ READERS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "data.jsonl": (data_rows, lines(DATA_ROW, DATA_ROW)),
     "data.json": (data_rows, json.dumps([DATA_ROW])),
     "data.csv": (data_rows, 'question,thinking_trajectories,attempt\nq,"[""t""]",a\n'),
+    "mine.jsonl": (own_task, lines(OWN, OWN)),
+    "mine.csv": (own_task, 'question,choices,answer\nq,"[""a"", ""b""]",b\n'),
     "effort.yaml": (
         efforts,
         "none: {max_thinking_tokens: 0}\nhigh: {max_thinking_tokens: auto, thinking_share: 0.5}\n",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from s1_hf.grading.equality import checked_gold
 from s1_hf.grading.extraction import extract_answer
+from s1_hf.records import parse
 from s1_hf.results.rows import Problem
 from s1_hf.tasks.errors import TaskError
 from s1_hf.tasks.items import LETTERS, lettered
@@ -168,7 +168,7 @@ def _choices(value: Any, name: str | None) -> list[str]:
     """A list, in a CSV file as JSON; or letters with their texts."""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = parse(value, str(name))
         except ValueError:
             value = None
     if isinstance(value, dict) and isinstance(value.get("text"), list):  # as in ARC
