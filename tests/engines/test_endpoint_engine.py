@@ -361,6 +361,25 @@ def test_a_budget_that_is_not_kept_ends_the_run(serve, engine_at, other):
         run_all(engine, lamp_requests(other, 2, max_thinking_tokens=9))
 
 
+@pytest.mark.parametrize(
+    ("dropped", "message"),
+    [
+        ({"num_ignores": 0}, "asked for cap 90, 1 ignore, and by its report thinking ended by itself .* where 1 have"),
+        ({"max_thinking_tokens": ""}, "thinking tokens, where 90 is the cap"),
+        ({"wait_text": "Hm"}, "other texts were forced than those of this budget: '.*Hm"),
+    ],
+    ids=["ignores", "cap", "Wait"],
+)
+def test_nor_is_one_that_is_dropped_while_reports_go_on(serve, engine_at, other, dropped, message):
+    """By a proxy, say: what the server tells is true, but of another budget."""
+    honest = Lamps()
+    engine = engine_at(serve(lamps=honest))
+    complete = honest.complete
+    honest.complete = lambda body: complete({**body, "vllm_xargs": {**body["vllm_xargs"], **dropped}})
+    with pytest.raises(ConnectionError, match=f"does not keep to budgets: .*{message}"):
+        run_all(engine, lamp_requests(other, 4, max_thinking_tokens=90, num_ignores=1))
+
+
 def test_a_report_that_is_lost_is_no_row(serve, engine_at, other):
     server = serve()
     engine = engine_at(server)

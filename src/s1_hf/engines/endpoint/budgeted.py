@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.engines.endpoint.connection import RESUME, Missing
+from s1_hf.engines.endpoint.kept import broken_in
 from s1_hf.engines.endpoint.ran import Ran, Spent, ran_of
 from s1_hf.engines.endpoint.replay import Mismatch, Replay
 from s1_hf.forcing.budget import Budget
@@ -158,6 +159,7 @@ class Budgeted:
         positions = set(told["forced"])
         forced = tuple(i in positions for i in range(told["tokens"]))
         report = Report(**{name: told[name] for name in _COUNTED}, forced=forced)
+        self._check_kept(asked, reply, report)
         return report, told.get("states", [])
 
     def _body(self, asked: Asked, key: str) -> dict[str, Any]:
@@ -194,6 +196,21 @@ class Budgeted:
         if "error" in told:
             raise NotKnown(told["error"])
         return told
+
+    def _check_kept(self, asked: Asked, reply: Reply, report: Report) -> None:
+        """Raises a `ConnectionError` for what cannot be under the budget that was asked for."""
+        replay = Replay(self._setup, asked)
+        broken = broken_in(report, replay.terms)
+        foreign = [token for token, forced in zip(reply.ids, report.forced, strict=False) if forced]
+        if broken is None and not replay.forceable.issuperset(foreign):
+            broken = (
+                f"other texts were forced than those of this budget: {self._setup.tokenizer.decode(foreign)!r:.500}"
+            )
+        if broken is not None:
+            raise ConnectionError(
+                f"{self._server.connection.shown} does not keep to budgets: it was asked for {asked.budget.name}, and "
+                f"by its report {broken}. {HOW}. {RESUME}"
+            )
 
     def _replayed(self, asked: Asked, reply: Reply) -> tuple[Report, list[list[int]]]:
         replay = Replay(self._setup, asked)
