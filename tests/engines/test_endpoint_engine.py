@@ -380,6 +380,26 @@ def test_nor_is_one_that_is_dropped_while_reports_go_on(serve, engine_at, other,
         run_all(engine, lamp_requests(other, 4, max_thinking_tokens=90, num_ignores=1))
 
 
+def test_reports_that_are_garbled_on_the_way_cost_nothing_but_time(serve, engine_at, other, quick):
+    """Those of the proof after each loss, too: a server without reports would be asked otherwise from then on."""
+    server = serve()
+    engine = engine_at(server, concurrency=1)
+    say, told = server.RequestHandlerClass.say, []
+
+    class Garbled(server.RequestHandlerClass):
+        def say(self, reply, status=200, headers=None):
+            if self.path.endswith("/reports"):
+                told.append(reply)
+                reply = b"<html>oops" if len(told) < 3 else reply
+            say(self, reply, status, headers)
+
+    server.RequestHandlerClass = Garbled
+    requests = lamp_requests(other, 1, num_ignores=1)
+    engine.forget_weights()
+    assert run_all(engine, requests) == run_all(other, requests)
+    assert len(told) == 6 and not any("logprobs" in body for body in server.asked)
+
+
 def test_a_report_that_is_lost_is_no_row(serve, engine_at, other):
     server = serve()
     engine = engine_at(server)

@@ -165,7 +165,7 @@ def test_no_key_and_no_password_is_written_or_shown(lamps, tmp_path):
         ("--engine http://127.0.0.1:9/v1 --dtype float32", "`--dtype` has no meaning with a server's address"),
         ("--engine http://127.0.0.1:9/v1 --tensor-parallel-size 8", "No such option: --tensor-parallel-size"),
         ("--engine http://127.0.0.1:9/v1 --api-key-env NOT_SET_ANYWHERE", "what it names is not set"),
-        ("--engine http://127.0.0.1:9/v1", "127.0.0.1:9/v1 does not answer, after 3 tries"),
+        ("--engine http://127.0.0.1:9/v1", "127.0.0.1:9/v1 does not answer, after 3 tries (it has never answered"),
         ("--engine http://127.0.0.1:9/v1?key=planted-key", "has to have no '?'"),
     ],
 )

@@ -35,8 +35,8 @@ class Patience:
 
     Args:
         timeout_s (`float`): without any byte of a reply.
-        max_retries (`int`): of each request; the waits between them double from half a second to half a minute, unless
-            the server says how long (`Retry-After`).
+        max_retries (`int`): of each request, two at most until the address has answered; the waits between them double
+            from half a second to half a minute, unless the server says how long (`Retry-After`).
 
     Raises:
         ValueError: a value is out of its range.
@@ -148,7 +148,9 @@ class Connection:
                 break
             if attempt + 1 < tries:
                 time.sleep(_wait_s(attempt) if why.wait_s is None else why.wait_s)
-        raise ConnectionError(f"{self.shown} does not answer, after {tries} tries: {why}. {RESUME}")
+        is_short = tries <= self._patience.max_retries
+        never = " (it has never answered, so no more were made: is that its address?)" if is_short else ""
+        raise ConnectionError(f"{self.shown} does not answer, after {tries} tries{never}: {why}. {RESUME}")
 
     def _see_who_returned(self) -> None:
         if not self._is_lost:
