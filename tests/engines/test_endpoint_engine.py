@@ -408,6 +408,22 @@ def test_a_report_that_is_lost_is_no_row(serve, engine_at, other):
         run_all(engine, lamp_requests(other, 1))
 
 
+def test_no_socket_is_left_open_when_nothing_is_asked(serve, engine_at, other):
+    """However it ended: a command need not close its engine."""
+    server = serve()
+    engine = engine_at(server, concurrency=2)
+    connection = engine._connection
+    assert connection._opened is None
+    list(engine.run(lamp_requests(other, 2, max_new_tokens=9), QUIET))
+    assert connection._opened is None
+    server.faults = [status(400)]
+    with pytest.raises(ValueError, match="so it is told"):
+        list(engine.run(lamp_requests(other, 1, max_new_tokens=9), QUIET))
+    assert connection._opened is None
+    with pytest.raises(ValueError, match="has no model"):
+        engine_at(server, served_name="nobody")
+
+
 # -- runs -----------------------------------------------------------------------------------------------------------
 
 

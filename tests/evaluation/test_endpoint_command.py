@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import signal
@@ -53,7 +52,6 @@ def run(command: str, folder, code: int = 0, **environment) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         result = CliRunner().invoke(app, [*command.split(), "--output-dir", str(folder)], env=environment)
-        gc.collect()  # connections that the end of a process would have closed
     assert result.exit_code == code, result.output[-3000:]
     return result.output
 

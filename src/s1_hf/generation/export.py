@@ -54,9 +54,10 @@ def export_custom_generate(
     """Write `custom_generate/generate.py` into a model's folder: anyone who loads it with `trust_remote_code=True` gets
     the budget in `model.generate`, pipelines and `lighteval accelerate "model_name=FOLDER,trust_remote_code=True"`.
 
-    s1-hf has to be installed there. `save_pretrained` of the loaded model writes no such file. The folder's other files are left as they are, and the folder may be pushed to the
-    Hub, where the file works as well. lighteval's backend keeps its answers under the folder's name, blind to the
-    budget: give another budget another folder, or `cache_dir=...` among lighteval's model arguments.
+    s1-hf has to be installed there. The folder's other files are left as they are, and the folder may be pushed to the
+    Hub, where the file works as well; `save_pretrained` of the loaded model does not write it. lighteval's backend
+    keeps its answers under the folder's name, blind to the budget: give another budget another folder, or
+    `cache_dir=...` among lighteval's model arguments.
 
     Args:
         model_dir (`str` or `Path`): the folder of a model with its tokenizer; a file of an earlier export is replaced.

@@ -6,7 +6,8 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,21 @@ class Connection:
             "limits": self._httpx.Limits(max_connections=connections + 1, max_keepalive_connections=connections + 1),
         }
         self._opened: httpx.Client | None = None
+        self._users = 0
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """While something is asked; where nothing is any more, the sockets are closed."""
+        with self._opening:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._opening:
+                self._users -= 1
+                is_idle = not self._users
+            if is_idle:
+                self.close()
 
     def close(self) -> None:
         """Let the server's connections go; they are made anew when they are needed."""
