@@ -98,6 +98,11 @@ def report(thought: int, ended: str, ignored: int = 2, written: int = 30, answer
         (report(15, "looped", 0), {"has_guard": True}),
         (report(0, "never_started", 0), {"start": State(0)}),
         (report(30, "cut", 0), {"start": State(0, thinking_tokens=30, ended=Ended.UNFINISHED)}),
+        (report(9, "cut", 0, written=50), {}),  # the end of the row tears the stop message
+        (report(18, "cut", 0), {"plain": True}),  # in the midst of a delimiter
+        (report(4, "natural", 0), {"plain": True}),
+        (report(0, "never_started", 0, written=50), {"start": State(0), "starts": True}),
+        (report(0, "never_started", 0, answered=5), {"start": State(0)}),  # a delimiter is begun
         (report(1, "natural", 0), {"start": State(0, thinking_tokens=1, ended=Ended.NATURAL)}),
     ],
 )
@@ -115,6 +120,7 @@ def test_what_can_be_passes(fine):
         (report(16, "natural"), {"message": 4}, "where it is cut at 16"),
         (report(21, "natural"), {}, "21 thinking tokens, where 20 is the cap"),
         (report(15, "natural", 8), {}, "8 ends were ignored, where no more than 7 can be"),
+        (report(15, "natural", 3), {"start": State(0, 10, 0, 1, 1, Ended.UNFINISHED)}, "where no more than 2 can be"),
         (report(19, "cut"), {}, "thinking was cut after 19 thinking tokens, where 20 is the cap"),
         (report(17, "cut"), {"window": 3}, "thinking was cut after 17 thinking tokens"),
         (report(19, "cut"), {"cap": NO_LIMIT}, "where there is no cap"),
