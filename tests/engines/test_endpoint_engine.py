@@ -361,12 +361,67 @@ def test_a_budget_that_is_not_kept_ends_the_run(serve, engine_at, other):
         run_all(engine, lamp_requests(other, 2, max_thinking_tokens=9))
 
 
+@pytest.mark.parametrize(
+    ("dropped", "message"),
+    [
+        ({"num_ignores": 0}, "asked for cap 90, 1 ignore, and by its report thinking ended by itself .* where 1 have"),
+        ({"max_thinking_tokens": ""}, "thinking tokens, where 90 is the cap"),
+        ({"wait_text": "Hm"}, "other texts were forced than those of this budget: '.*Hm"),
+    ],
+    ids=["ignores", "cap", "Wait"],
+)
+def test_nor_is_one_that_is_dropped_while_reports_go_on(serve, engine_at, other, dropped, message):
+    """By a proxy, say: what the server tells is true, but of another budget."""
+    honest = Lamps()
+    engine = engine_at(serve(lamps=honest))
+    complete = honest.complete
+    honest.complete = lambda body: complete({**body, "vllm_xargs": {**body["vllm_xargs"], **dropped}})
+    with pytest.raises(ConnectionError, match=f"does not keep to budgets: .*{message}"):
+        run_all(engine, lamp_requests(other, 4, max_thinking_tokens=90, num_ignores=1))
+
+
+def test_reports_that_are_garbled_on_the_way_cost_nothing_but_time(serve, engine_at, other, quick):
+    """Those of the proof after each loss, too: a server without reports would be asked otherwise from then on."""
+    server = serve()
+    engine = engine_at(server, concurrency=1)
+    say, told = server.RequestHandlerClass.say, []
+
+    class Garbled(server.RequestHandlerClass):
+        def say(self, reply, status=200, headers=None):
+            if self.path.endswith("/reports"):
+                told.append(reply)
+                reply = b"<html>oops" if len(told) < 3 else reply
+            say(self, reply, status, headers)
+
+    server.RequestHandlerClass = Garbled
+    requests = lamp_requests(other, 1, num_ignores=1)
+    engine.forget_weights()
+    assert run_all(engine, requests) == run_all(other, requests)
+    assert len(told) == 6 and not any("logprobs" in body for body in server.asked)
+
+
 def test_a_report_that_is_lost_is_no_row(serve, engine_at, other):
     server = serve()
     engine = engine_at(server)
     server.lamps = Lamps(has_plugin=False)
     with pytest.raises(ConnectionError, match="does not tell what became of requests"):
         run_all(engine, lamp_requests(other, 1))
+
+
+def test_no_socket_is_left_open_when_nothing_is_asked(serve, engine_at, other):
+    """However it ended: a command need not close its engine."""
+    server = serve()
+    engine = engine_at(server, concurrency=2)
+    connection = engine._connection
+    assert connection._opened is None
+    list(engine.run(lamp_requests(other, 2, max_new_tokens=9), QUIET))
+    assert connection._opened is None
+    server.faults = [status(400)]
+    with pytest.raises(ValueError, match="so it is told"):
+        list(engine.run(lamp_requests(other, 1, max_new_tokens=9), QUIET))
+    assert connection._opened is None
+    with pytest.raises(ValueError, match="has no model"):
+        engine_at(server, served_name="nobody")
 
 
 # -- runs -----------------------------------------------------------------------------------------------------------

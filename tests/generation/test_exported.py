@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from concurrent.futures import Future
 
@@ -10,7 +11,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig, LogitsProcessor
 
 from s1_hf import Budget, embedded, export_custom_generate, generate
 from s1_hf.generation import exported
-from s1_hf.generation.exported import Expected, expecting
+from s1_hf.generation.exported import Expected, expecting, said_by
 
 QUESTION = embedded.Problem(2, 7, 3, 8).question
 SHORT = {"max_thinking_tokens": 16, "max_new_tokens": 200}
@@ -140,6 +141,39 @@ def test_what_is_wrong_in_a_configuration_is_refused_before_the_model_is_run(mod
     monkeypatch.setattr(type(model), "forward", lambda *args, **kwargs: pytest.fail("The model was run."))
     with pytest.raises(ValueError, match=message):
         model.generate(**inputs, generation_config=GenerationConfig(**said))
+
+
+@pytest.mark.parametrize("name", ["max_thinking_token", "thinking_budget", "reasoning_effort"])
+def test_so_is_what_is_wrong_in_the_models_own(model, inputs, monkeypatch, name):
+    monkeypatch.setattr(type(model), "forward", lambda *args, **kwargs: pytest.fail("The model was run."))
+    setattr(model.generation_config, name, 5)
+    for given in ({}, {"generation_config": GenerationConfig(**SHORT)}):
+        with pytest.raises(ValueError, match=f"`{name}` is no"):
+            model.generate(**inputs, **given)
+
+
+OWN = [
+    ({"max_thinking_token": 5}, "Did you mean `max_thinking_tokens`"),
+    ({"thinking_budget": 5}, "`thinking_budget` is no setting of `generation_config`"),
+    ({"max_thinking_tokens": "5"}, "`max_thinking_tokens` has to be an integer of at least 0"),
+    ({"num_ignores": -1}, "`num_ignores` has to be"),
+    ({"max_answer_tokens": 0}, "`max_answer_tokens` has to be"),
+    ({"wait_text": 5}, "`wait_text`"),
+]
+
+
+@pytest.mark.parametrize(("said", "message"), OWN, ids=str)
+def test_what_is_wrong_in_the_models_own_file_is_refused_with_the_file(tmp_path, said, message):
+    (tmp_path / "generation_config.json").write_text(json.dumps(said))
+    with pytest.raises(ValueError, match=rf"generation_config\.json: .*{message}"):
+        said_by(tmp_path)
+
+
+def test_what_is_right_there_is_read(tmp_path):
+    assert said_by(tmp_path) == {}
+    said = {"max_thinking_tokens": "auto", "answer_stop_strings": ["x"], "eos_token_id": 3, "loop_guard": True}
+    (tmp_path / "generation_config.json").write_text(json.dumps(said))
+    assert said_by(tmp_path) == {name: said[name] for name in said if name != "eos_token_id"}
 
 
 def test_other_attributes_of_a_configuration_are_left_alone(model, inputs):

@@ -87,6 +87,26 @@ def test_an_export_is_made_again_in_its_place_and_nothing_else_is_overwritten(mo
         export_folder(model, out / "mine.txt", SETTINGS)
 
 
+def test_an_export_holds_no_litter(model, tmp_path):
+    out = export_folder(model, tmp_path / "out", SETTINGS)
+    made = {file.name for file in model.iterdir() if file.suffix != ".py"} | {"custom_generate"}
+    assert {file.name for file in out.iterdir()} == made
+
+
+def test_what_the_models_own_configuration_says_counts_before_the_export_and_is_left_to_no_other_one(model, tmp_path):
+    out = export_folder(model, tmp_path / "out", SETTINGS)
+    file = out / "generation_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "max_thinking_tokens": 5, "max_answer_tokens": 3}))
+    found = exported_settings(out)
+    assert found["budget"] == Budget(num_ignores=2, max_thinking_tokens=5) and found["max_answer_tokens"] == 3
+    again = export_folder(out, tmp_path / "again", {**found, "budget": Budget(num_ignores=1)})
+    assert exported_settings(again)["budget"] == Budget(num_ignores=1)
+    file.write_text(json.dumps({"max_thinking_token": 5}))
+    for run in (exported_settings, lambda folder: export_folder(folder, tmp_path / "third", SETTINGS)):
+        with pytest.raises(ValueError, match=r"generation_config\.json: .*Did you mean `max_thinking_tokens`"):
+            run(out)
+
+
 def test_wrong_settings_write_nothing(model, tmp_path):
     with pytest.raises(ValueError, match="free of delimiters"):
         export_folder(model, tmp_path / "out", {**SETTINGS, "budget": Budget(wait_text="<|im_end|>", num_ignores=1)})

@@ -16,7 +16,10 @@ from s1_hf.forcing.budget import Budget, check_effect, check_room
 @takes_budget()
 def export(
     model: o.Model,
-    output_dir: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder, or an empty one.")],
+    output_dir: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", help="A new folder, an empty one, or an earlier export, which is replaced."),
+    ],
     *,
     budget: Budget,
     max_answer_tokens: o.MaxAnswerTokens = None,
@@ -45,13 +48,16 @@ def export(
         quiet_loading(model)
         check_effect([budget])
         check_room(budget)
-        from s1_hf.serving.folder import export_folder, format_of, links_in, model_folder
+        from s1_hf.serving.folder import export_folder, exported_settings, format_of, links_in, model_folder
 
         said = o.chosen_format(thinking_format, thinking_start, thinking_close, force_start)
         folder = model_folder(model, revision, trust_remote_code)
         settings = {"budget": budget, "format": format_of(folder, said), "max_answer_tokens": max_answer_tokens}
+        earlier = exported_settings(output_dir)
         linked = links_in(export_folder(folder, output_dir, settings, trust_remote_code, copy))
     console.print(str(output_dir), highlight=False, soft_wrap=True)
+    if earlier is not None:
+        messages.print(f"It replaces an export with {earlier['budget'].name}.", highlight=False, soft_wrap=True)
     if linked:
         messages.print(
             f"Its weights are links to those in {linked[0].parent}, which have to stay there. `--copy` makes a folder "

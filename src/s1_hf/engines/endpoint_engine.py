@@ -91,15 +91,12 @@ class EndpointEngine:
         key = api_key or key_in(api_key_env)
         self._connection = Connection(base_url, api_key=key, patience=patience, connections=concurrency)
         self._server = Server(self._connection, len(Vocabulary.of(checkpoint.tokenizer).texts))
-        try:
+        with self._connection.used():
             self._served = self._server.served(served_name, _names_of(checkpoint))
             self._setup = self._made_setup(max_length)
             way = Rounds if rounds else Budgeted
             self._way: Budgeted | Rounds = way(self._server, self._served, self._setup)
             self._prove()
-        except BaseException:
-            self._connection.close()
-            raise
         self._connection.on_return = self._see_that_it_is_the_same
 
     def _made_setup(self, max_length: int | None) -> Setup:
@@ -217,11 +214,12 @@ class EndpointEngine:
 
     def _completed(self, asked: Sequence[Asked], with_states: bool, on_step: Step) -> Iterator[list[tuple[int, Ran]]]:
         work = partial(self._way.run, with_states=with_states)
-        for batch in as_they_end(work, asked, self._concurrency):
-            for _, ran in batch:
-                on_step(len(ran.completion.token_ids))
-                self.spent.add(ran.spent)
-            yield batch
+        with self._connection.used():
+            for batch in as_they_end(work, asked, self._concurrency):
+                for _, ran in batch:
+                    on_step(len(ran.completion.token_ids))
+                    self.spent.add(ran.spent)
+                yield batch
 
 
 def _names_of(checkpoint: Checkpoint) -> list[str]:

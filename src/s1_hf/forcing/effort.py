@@ -1,7 +1,7 @@
 """Efforts: names for how long a model thinks, each for a [`Budget`].
 
 Servers take them as `reasoning_effort`. A name means what a table says; the default one gives shares of the room that a
-call has, so that it goes with any context and any prompt, and there is always room for an answer.
+call has, so that it goes with any context and any prompt, and leaves room for an answer (not `none`, a cap of 0).
 """
 
 from __future__ import annotations

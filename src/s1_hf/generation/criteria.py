@@ -121,7 +121,7 @@ class AnswerLengthCriteria(_FormatCriteria):
         *,
         format: ThinkingFormat | str | None = None,
     ) -> None:
-        _check_answer_length(max_answer_tokens)
+        check_answer_length(max_answer_tokens)
         super().__init__(tokenizer, format)
         self.max_answer_tokens = max_answer_tokens
 
@@ -134,7 +134,7 @@ class BudgetedAnswerLength(StoppingCriteria):
     """[`AnswerLengthCriteria`] beside a processor, which knows where its rows stand."""
 
     def __init__(self, max_answer_tokens: int, processor: BudgetForcingLogitsProcessor) -> None:
-        _check_answer_length(max_answer_tokens)
+        check_answer_length(max_answer_tokens)
         self._most, self._processor = max_answer_tokens, processor
 
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
@@ -182,7 +182,8 @@ class AnswerStopStrings(StoppingCriteria):
         return self._found(seen, None)
 
 
-def _check_answer_length(max_answer_tokens: object) -> None:
+def check_answer_length(max_answer_tokens: object) -> None:
+    """Raises a `ValueError` for what is no `max_answer_tokens`."""
     if not is_count(max_answer_tokens) or max_answer_tokens < 1:  # type: ignore[operator]
         raise ValueError(f"`max_answer_tokens` has to be an integer of at least 1, but is {max_answer_tokens!r}.")
 

@@ -15,6 +15,7 @@ from s1_hf.forcing.budget import Budget, check_effect
 from s1_hf.forcing.collect import collect_budget
 from s1_hf.forcing.formats import ThinkingFormat
 from s1_hf.generation.exported import generate_with as generate_with  # files call it by this module's name
+from s1_hf.generation.exported import said_by
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ def export_custom_generate(
     the budget in `model.generate`, pipelines and `lighteval accelerate "model_name=FOLDER,trust_remote_code=True"`.
 
     s1-hf has to be installed there. The folder's other files are left as they are, and the folder may be pushed to the
-    Hub, where the file works as well. lighteval's backend keeps its answers under the folder's name, blind to the
-    budget: give another budget another folder, or `cache_dir=...` among lighteval's model arguments.
+    Hub, where the file works as well; `save_pretrained` of the loaded model does not write it. lighteval's backend
+    keeps its answers under the folder's name, blind to the budget: give another budget another folder, or
+    `cache_dir=...` among lighteval's model arguments.
 
     Args:
         model_dir (`str` or `Path`): the folder of a model with its tokenizer; a file of an earlier export is replaced.
@@ -108,6 +110,7 @@ def source_of(
     says more makes act."""
     if not (model_dir / "config.json").is_file():
         raise ValueError(f"`model_dir` has to be the folder of a model, but {model_dir} has no config.json.")
+    said_by(model_dir)  # which counts before these settings, and has to be right
     if budget.num_prompts:
         raise ValueError("The budget of a folder has to be one value each, not one per prompt.")
     tokenizer = AutoTokenizer.from_pretrained(model_dir)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -23,8 +24,10 @@ from s1_hf.forcing.draws import SeededDraws
 from s1_hf.forcing.flat import from_flat, with_defaults
 from s1_hf.forcing.formats import ThinkingFormat
 from s1_hf.generation.context import context_of
+from s1_hf.generation.criteria import check_answer_length
 from s1_hf.generation.generate import budget_forcing, processor_in
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
+from s1_hf.records import read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -36,6 +39,8 @@ IN_CONFIG = (*NAMES, "max_answer_tokens", "answer_stop_strings")
 
 KEY = "s1_hf_key"
 """A further attribute: the name by which a server in this process knows a call, see [`expecting`]."""
+
+CONFIG = "generation_config.json"
 
 _WORDS = ("think", "budget", "effort", "ignore", "wait", "reason", "s1_hf")
 """What the name of an attribute that is about budgets, of ours or of others, would contain."""
@@ -114,12 +119,11 @@ def _arguments(
     if isinstance(asked["format"], Mapping):
         asked["format"] = ThinkingFormat(**asked["format"])
     own: dict[str, Any] = {}
-    known = vars(model.generation_config)
     for config in (model.generation_config, call.get("generation_config")):
         if isinstance(config, GenerationConfig):
             own |= {name: getattr(config, name) for name in IN_CONFIG if hasattr(config, name)}
-            _check_names(config, known)
-            _check_private(config, known)
+            _check_names(vars(config))
+            _check_private(config, vars(model.generation_config))
     asked |= {name: own.pop(name) for name in IN_CONFIG if name in own and name not in NAMES}
     if "budget" not in call:
         own = from_flat(own) | {name: call.pop(name) for name in NAMES if name in call}
@@ -130,13 +134,36 @@ def _arguments(
     return {**asked, **call}
 
 
-def _check_names(config: GenerationConfig, known: Mapping[str, Any]) -> None:
+def said_by(model_dir: Path) -> dict[str, Any]:
+    """What a model's own `generation_config.json` says about budgets, flat.
+
+    Raises:
+        ValueError: something there looks like a budget and is none, or is out of its range.
+    """
+    file = model_dir / CONFIG
+    found = read_json(file, strict=False) if file.is_file() else {}
+    said = found if isinstance(found, Mapping) else {}
+    try:
+        _check_names(said)
+        own = {name: said[name] for name in IN_CONFIG if name in said}
+        Budget(**from_flat({name: value for name, value in own.items() if name in NAMES and value != "auto"}))
+        if "max_answer_tokens" in own:
+            check_answer_length(own["max_answer_tokens"])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{file}: {error}") from None
+    return own
+
+
+def _check_names(said: Mapping[str, Any]) -> None:
     """Raises a `ValueError` for attributes that somebody has taken for a budget; `generate` would ignore them."""
-    others = vars(config).keys() - vars(GenerationConfig()).keys() - known.keys() - {*IN_CONFIG, KEY}
+    others = said.keys() - vars(GenerationConfig()).keys() - {*IN_CONFIG, KEY}
     check_spelling(sorted(others), IN_CONFIG)
     for name in sorted(others):
         if any(word in name for word in _WORDS):
-            raise ValueError(f"`{name}` is no setting of `generation_config`. About budgets there are {_list()}.")
+            raise ValueError(
+                f"`{name}` is no setting of `generation_config`. About budgets there are {_list()}. Take it out, there "
+                "or in the model's own generation_config.json."
+            )
 
 
 _COPIED = ("_from_model_config", "bos_token_id", "eos_token_id", "pad_token_id", "transformers_version")

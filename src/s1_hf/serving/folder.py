@@ -18,9 +18,11 @@ from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.engines.locking import exclusive, is_lock
 from s1_hf.files import PART, inside, replacing, write_text
 from s1_hf.finding import model_named
-from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.budget import NAMES, Budget
+from s1_hf.forcing.flat import from_flat, with_defaults
 from s1_hf.forcing.formats import ThinkingFormat, format_of_settings
 from s1_hf.generation.export import FILE, source_of
+from s1_hf.generation.exported import CONFIG, said_by
 from s1_hf.records import read_json, read_text
 from s1_hf.visible import shortened
 
@@ -92,6 +94,9 @@ def export_folder(
             write_text(inside(target, _TEMPLATES, file.name), read_text(file))
         for name in sorted(files, key=lambda one: one == _MADE_LAST):
             _bring(files[name], inside(target, name), trust_remote_code, copies)
+    for left in [path for path in target.iterdir() if is_lock(path.name)]:
+        with suppress(OSError):  # of another process that writes there by now
+            left.unlink()
     return target
 
 
@@ -120,11 +125,15 @@ def _check_target(target: Path, files: Mapping[str, Path]) -> None:
 
 
 def _bring(file: Path, target: Path, with_code: bool, copies: bool) -> None:
-    """One file of a model: small ones are copied, without the names of code that does not come along."""
+    """One file of a model: small ones are copied, without the names of code that does not come along, or a budget."""
     with replacing(target) as part:
-        if target.name.endswith("config.json") and not with_code:
+        if target.name.endswith("config.json"):
             found = read_json(file, strict=False)
-            if isinstance(found, dict) and found.pop("auto_map", None) is not None:
+            dropped = [] if with_code else ["auto_map"]
+            if target.name == CONFIG and (file.parent / FILE).is_file():  # of an export, whose budget is another's now
+                dropped += [*NAMES, "max_answer_tokens"]
+            if isinstance(found, dict) and not found.keys().isdisjoint(dropped):
+                found = {name: value for name, value in found.items() if name not in dropped}
                 part.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
                 return
         if not copies and file.stat().st_size > _COPIED:
@@ -164,19 +173,28 @@ def exported_settings(model_dir: Path) -> dict[str, Any] | None:
     file = model_dir / FILE
     if not file.is_file():
         return None
+    own = said_by(model_dir)
     try:
         for statement in ast.parse(read_text(file)).body:
             if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "SETTINGS":
                 found = ast.literal_eval(statement.value)
                 format = found["format"]
                 found["format"] = ThinkingFormat(**format) if isinstance(format, dict) else format
-                return {**found, "budget": Budget.from_dict(found["budget"])}
+                return _with_own({**found, "budget": Budget.from_dict(found["budget"])}, own)
     except (SyntaxError, ValueError, KeyError, TypeError, RecursionError):
         pass
     raise ValueError(
         f"{file} is no file of an export of s1-hf, and its code is not run here. Serve a copy of the folder without "
         "it, or the folder by `transformers serve --trust-remote-code`."
     )
+
+
+def _with_own(settings: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of an export, in whose `generate` counts before them what the model's own configuration says."""
+    folders: Budget = settings["budget"]
+    fields = from_flat({name: value for name, value in own.items() if name in NAMES})
+    budget = with_defaults(fields, {name: getattr(folders, name) for name in NAMES}) if fields else folders
+    return {**settings, "budget": budget, **{name: own[name] for name in own if name == "max_answer_tokens"}}
 
 
 def is_embedded(model: str) -> bool:

@@ -138,6 +138,18 @@ def test_a_reply_that_does_not_come_is_lost(told, to, waits):
     never.set()
 
 
+def test_sockets_are_open_while_anybody_asks(told, to):
+    one = to(told(GOOD))
+    with one.used():
+        with one.used():
+            one.ask("x")
+        opened = one._opened
+        assert opened is not None
+    assert one._opened is None and opened.is_closed
+    with one.used():
+        assert one.ask("x") == {"a": 1}
+
+
 def test_patience_ends(told, to, waits):
     server = told((503, {}, {"message": "no room"}))
     with pytest.raises(
@@ -148,7 +160,8 @@ def test_patience_ends(told, to, waits):
 
 
 def test_an_address_where_nobody_answers_is_given_up_soon(to, waits):
-    with pytest.raises(ConnectionError, match="127.0.0.1:9/v1 does not answer, after 3 tries: ConnectError"):
+    said = r"127.0.0.1:9/v1 does not answer, after 3 tries \(it has never answered, .*: ConnectError"
+    with pytest.raises(ConnectionError, match=said):
         to(None, url="http://127.0.0.1:9/v1", max_retries=50).ask("models")
     assert len(waits) == 2
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.engines.endpoint.connection import RESUME, Missing
+from s1_hf.engines.endpoint.kept import broken_in
 from s1_hf.engines.endpoint.ran import Ran, Spent, ran_of
 from s1_hf.engines.endpoint.replay import Mismatch, Replay
 from s1_hf.forcing.budget import Budget
@@ -87,7 +88,27 @@ class Budgeted:
             ValueError: it does not do it, or not as it is done here.
         """
         asked, expected = self._proof()
-        key = uuid.uuid4().hex
+        self.has_reports = self._gives_reports(asked, expected, returns)
+        if not self.has_reports:  # what is wished while all is forced shows whether wishes are told
+            reply = self._server.complete(self._body(asked, uuid.uuid4().hex) | _WISHES, returns=returns)
+            self._tells_wishes = reply.picks != reply.ids
+
+    def _gives_reports(self, asked: Asked, expected: list[int], returns: bool) -> bool:
+        """Whether the server writes what is `expected`, else this raises, and then gives the report of it."""
+        for _ in range(_REPORTS_LOST):
+            key = uuid.uuid4().hex
+            reply = self._written(asked, key, expected, returns)
+            try:
+                self._told(key, reply, False, returns)
+            except Missing:
+                return False
+            except NotKnown:  # a server gives a report once, and that may have been lost on the way
+                continue
+            return True
+        return False
+
+    def _written(self, asked: Asked, key: str, expected: list[int], returns: bool) -> Reply:
+        """What the server writes, which has to be what is `expected`."""
         try:
             reply = self._server.complete(self._body(asked, key), returns=returns)
         except ValueError as error:
@@ -104,10 +125,7 @@ class Budgeted:
             raise ValueError(
                 f"{where} has another tokenizer: {wanted!r} is {reply.text!r} to it. Name the model that it serves."
             )
-        self.has_reports = self._finds_report(key, reply, returns)
-        if not self.has_reports:  # what is wished while all is forced shows whether wishes are told
-            reply = self._server.complete(self._body(asked, key) | _WISHES, returns=returns)
-            self._tells_wishes = reply.picks != reply.ids
+        return reply
 
     def check(self, asked: Asked) -> None:
         """Raises a `ValueError` for a request whose report could not be exact."""
@@ -158,6 +176,7 @@ class Budgeted:
         positions = set(told["forced"])
         forced = tuple(i in positions for i in range(told["tokens"]))
         report = Report(**{name: told[name] for name in _COUNTED}, forced=forced)
+        self._check_kept(asked, reply, report)
         return report, told.get("states", [])
 
     def _body(self, asked: Asked, key: str) -> dict[str, Any]:
@@ -173,14 +192,6 @@ class Budgeted:
             replay.take(looked.token)
         return replace(asked, max_tokens=len(replay.ids)), replay.ids
 
-    def _finds_report(self, key: str, reply: Reply, returns: bool) -> bool:
-        """Whether there is a route for reports, which knows this one."""
-        try:
-            self._told(key, reply, False, returns)
-        except (Missing, NotKnown):
-            return False
-        return True
-
     def _told(self, key: str, reply: Reply, with_states: bool, returns: bool = True) -> dict[str, Any]:
         """The report of a request, as the server tells it.
 
@@ -194,6 +205,21 @@ class Budgeted:
         if "error" in told:
             raise NotKnown(told["error"])
         return told
+
+    def _check_kept(self, asked: Asked, reply: Reply, report: Report) -> None:
+        """Raises a `ConnectionError` for what cannot be under the budget that was asked for."""
+        replay = Replay(self._setup, asked)
+        broken = broken_in(report, replay.terms)
+        foreign = [token for token, forced in zip(reply.ids, report.forced, strict=False) if forced]
+        if broken is None and not replay.forceable.issuperset(foreign):
+            broken = (
+                f"other texts were forced than those of this budget: {self._setup.tokenizer.decode(foreign)!r:.500}"
+            )
+        if broken is not None:
+            raise ConnectionError(
+                f"{self._server.connection.shown} does not keep to budgets: it was asked for {asked.budget.name}, and "
+                f"by its report {broken}. {HOW}. {RESUME}"
+            )
 
     def _replayed(self, asked: Asked, reply: Reply) -> tuple[Report, list[list[int]]]:
         replay = Replay(self._setup, asked)

@@ -6,7 +6,8 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +36,8 @@ class Patience:
 
     Args:
         timeout_s (`float`): without any byte of a reply.
-        max_retries (`int`): of each request; the waits between them double from half a second to half a minute, unless
-            the server says how long (`Retry-After`).
+        max_retries (`int`): of each request, two at most until the address has answered; the waits between them double
+            from half a second to half a minute, unless the server says how long (`Retry-After`).
 
     Raises:
         ValueError: a value is out of its range.
@@ -103,6 +104,21 @@ class Connection:
             "limits": self._httpx.Limits(max_connections=connections + 1, max_keepalive_connections=connections + 1),
         }
         self._opened: httpx.Client | None = None
+        self._users = 0
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """While something is asked; where nothing is any more, the sockets are closed."""
+        with self._opening:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._opening:
+                self._users -= 1
+                is_idle = not self._users
+            if is_idle:
+                self.close()
 
     def close(self) -> None:
         """Let the server's connections go; they are made anew when they are needed."""
@@ -148,7 +164,9 @@ class Connection:
                 break
             if attempt + 1 < tries:
                 time.sleep(_wait_s(attempt) if why.wait_s is None else why.wait_s)
-        raise ConnectionError(f"{self.shown} does not answer, after {tries} tries: {why}. {RESUME}")
+        is_short = tries <= self._patience.max_retries
+        never = " (it has never answered, so no more were made: is that its address?)" if is_short else ""
+        raise ConnectionError(f"{self.shown} does not answer, after {tries} tries{never}: {why}. {RESUME}")
 
     def _see_who_returned(self) -> None:
         if not self._is_lost:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from s1_hf.engines.endpoint.kept import Terms
 from s1_hf.forcing.decisions import Field, Limits, judge
 from s1_hf.forcing.loops import looping
+from s1_hf.forcing.report import Ended
 from s1_hf.forcing.tables import Ruling, State
 from s1_hf.vllm.row import Row, Told
 from s1_hf.vllm.settings import RequestSettings
@@ -109,6 +111,33 @@ class Replay:
     def answered(self) -> int:
         """How many answer tokens there are."""
         return self._state.answer_tokens
+
+    @property
+    def terms(self) -> Terms:
+        """What it has to keep to; of a row that has got nothing yet."""
+        start, automaton, settings = self._state, self._automaton, self._row.settings
+        cap, least, ignores, window = (int(column) for column in self._row.limits)
+        return Terms(
+            start=start,
+            starts=start.ended == Ended.NEVER_STARTED and automaton.cells[start.cell].forced >= 0,
+            room=self._most,
+            cap=cap,
+            least=least,
+            ignores=ignores,
+            window=window,
+            waits=tuple(map(len, automaton.wait_ids)),
+            message=len(automaton.message_ids),
+            has_guard=self._row.guard is not None,
+            give_up_after=settings.give_up_after,
+            max_answer_tokens=settings.max_answer_tokens,
+            plain=automaton.format.plain,
+            interleaved=automaton.format.interleaved,
+        )
+
+    @property
+    def forceable(self) -> frozenset[int]:
+        """Every token that may be forced in it."""
+        return frozenset(cell.forced for cell in self._automaton.cells if cell.forced >= 0)
 
     def look(self, pick: int | None = None) -> Looked:
         """What comes if the model wants `pick`; without one, what comes whatever it wants, or nothing.
