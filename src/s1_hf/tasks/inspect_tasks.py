@@ -10,7 +10,7 @@
 
 Against a server of ours:
 
-    inspect eval s1_hf/math500 --model openai-api/s1/Qwen/Qwen3-8B -M base_url=http://gpu-box:8000/v1 \\
+    S1_API_KEY=KEY inspect eval s1_hf/math500 --model openai-api/s1/Qwen/Qwen3-8B --model-base-url http://gpu-box:8000/v1 \\
         -T budget='{max_thinking_tokens: 500}'
 """
 
