@@ -10,8 +10,8 @@
 
 Against a server of ours:
 
-    S1_API_KEY=KEY inspect eval s1_hf/math500 --model openai-api/s1/Qwen/Qwen3-8B --model-base-url http://gpu-box:8000/v1 \\
-        -T budget='{max_thinking_tokens: 500}'
+    S1_API_KEY=KEY inspect eval s1_hf/math500 --model openai-api/s1/Qwen/Qwen3-8B \\
+        --model-base-url http://gpu-box:8000/v1 -T budget='{max_thinking_tokens: 500}'
 """
 
 from __future__ import annotations
