@@ -23,6 +23,7 @@ from transformers import Qwen2ForCausalLM
 from s1_hf import ThinkingFormat, embedded, generate
 from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.evaluation import BudgetForcingConfig, BudgetForcingModel
+from s1_hf.tasks.mended import mended_lighteval
 from toys import toy_tokenizer
 
 
@@ -115,10 +116,9 @@ def test_nothing_of_the_models_sampling_settings_is_taken(config, tmp_path, monk
 
 def test_budgets_are_in_lightevals_cache_key(config):
     """The trap: two budgets shared their answers."""
-    keys = [
-        SampleCache(config(**setting)).model_hash
-        for setting in ({}, {"num_ignores": 1}, {"max_thinking_tokens": 9}, {"format": "s1"}, {"wait_text": "Hmm"})
-    ]
+    settings = ({}, {"num_ignores": 1}, {"max_thinking_tokens": 9}, {"format": "s1"}, {"wait_text": "Hmm"})
+    with mended_lighteval():
+        keys = [SampleCache(config(**setting)).model_hash for setting in settings]
     assert len(set(keys)) == len(keys)
 
 
@@ -264,7 +264,8 @@ def _stock(folder, **settings) -> TransformersModel:
     """lighteval's own backend on the embedded model."""
     settings = {"model_name": str(embedded.MODEL_PATH), "dtype": "float32", "batch_size": 2} | settings
     settings["cache_dir"] = str(folder / "stock")
-    model = TransformersModel(TransformersModelConfig(**settings, generation_parameters=GenerationParameters()))
+    with mended_lighteval():  # otherwise it writes into the model's folder, which is the package's
+        model = TransformersModel(TransformersModelConfig(**settings, generation_parameters=GenerationParameters()))
     model._cache = None
     return model
 

@@ -101,7 +101,7 @@ def test_the_table_has_what_was_shown_between_nothing_and_all_that_fits():
     free, large, small = right_of(200, 200, 150)
     effort = propose(rows_of({30: small, 90: large}, free), KEEPS).effort(Budget(cut_window=8))
     assert effort.names == ("none", "low", "medium", "max")
-    assert effort.budget("none") == Budget(max_thinking_tokens=0, cut_window=8)
+    assert effort.budget("none") == Budget(max_thinking_tokens=0)
     assert effort.budget("medium") == Budget(max_thinking_tokens=90, cut_window=8)
     assert effort.budget("max") == Budget(max_thinking_tokens="auto", cut_window=8)
 

@@ -89,7 +89,8 @@ def test_an_export_is_made_again_in_its_place_and_nothing_else_is_overwritten(mo
 
 def test_an_export_holds_no_litter(model, tmp_path):
     out = export_folder(model, tmp_path / "out", SETTINGS)
-    made = {file.name for file in model.iterdir() if file.suffix != ".py"} | {"custom_generate"}
+    files = {file.name for file in model.iterdir() if file.is_file() and file.suffix != ".py"}
+    made = files | {"additional_chat_templates", "custom_generate"}
     assert {file.name for file in out.iterdir()} == made
 
 

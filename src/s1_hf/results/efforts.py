@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from s1_hf.forcing.budget import NO_INTERVENTION, Budget
+from s1_hf.forcing.budget import NO_INTERVENTION, Budget, without_idle
 from s1_hf.forcing.effort import Effort
 from s1_hf.metrics import accuracy, problems_needed, retention, retention_interval, retention_test
 from s1_hf.results.rows import Row
@@ -80,7 +80,8 @@ class Proposal:
 
     def effort(self, budget: Budget = NO_INTERVENTION) -> Effort:
         """The table: `none`, what was shown, and `max`; `budget` is what all of them share."""
-        table: dict[str, Budget] = {"none": replace(budget, max_thinking_tokens=0)}
+        (nothing,) = without_idle([replace(budget, max_thinking_tokens=0)], of_request=True)
+        table = {"none": nothing}
         for claim in self.claims:
             if claim.max_thinking_tokens is not None:
                 table[claim.name] = replace(budget, max_thinking_tokens=claim.max_thinking_tokens)
