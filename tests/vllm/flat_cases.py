@@ -16,8 +16,9 @@ from s1_hf.vllm.setup import Setup
 
 
 def flat_case(case: dict, row: int) -> dict[str, Any]:
-    """The budget of one row of a case, as `extra_args`."""
+    """The budget of one row of a case, as `extra_args` of an engine: other rows may need what this one does not."""
     given: dict[str, Any] = {
+        CHECKED: True,
         "min_thinking_tokens": case["least"][row],
         "num_ignores": case["ignores"][row],
         "wait_text": list(case["waits"]) or "",
@@ -108,7 +109,7 @@ def _step(requests: Requests, batch: list[Thrown | None], rng: random.Random) ->
 
 
 def settings_for(case: dict, row: int, **more: Any) -> RequestSettings:
-    budget = budget_from({**flat_case(case, row), CHECKED: True})
+    budget = budget_from(flat_case(case, row))
     return RequestSettings(budget=budget, max_tokens=case["max_new_tokens"], **more)
 
 
