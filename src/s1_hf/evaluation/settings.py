@@ -11,7 +11,7 @@ from s1_hf.engines.endpoint.options import check_options, is_address
 from s1_hf.engines.request import Sampling
 from s1_hf.forcing.budget import NO_INTERVENTION, Budget
 from s1_hf.forcing.format_settings import check_settings
-from s1_hf.forcing.values import is_count
+from s1_hf.forcing.values import bad_counts
 from s1_hf.secrets import shown_address
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -109,19 +109,12 @@ class Settings:
     @property
     def place(self) -> str:
         """The model's name, without any `..`: folders are named after it."""
-        return str(Path(self.model).resolve()) if ".." in Path(self.model).parts else self.model
+        return without_parents(self.model)
 
     def _bad_numbers(self) -> list[str]:
-        bad = []
         optional = ("max_length", "max_new_tokens", "max_answer_tokens")
         least = {"batch_size": 1, "max_length": 1, "max_new_tokens": 1, "max_answer_tokens": 1, "seed": 0}
-        for name, low in least.items():
-            value = getattr(self, name)
-            if value is None and name in optional:
-                continue
-            if not is_count(value) or value < low:
-                bad.append(f"`{name}` has to be an integer of at least {low}, but is {value!r}.")
-        return bad
+        return bad_counts(self, least, optional)
 
     def _bad_engine(self) -> list[str]:
         bad = []
@@ -140,3 +133,8 @@ class Settings:
         if is_server and self.dtype != "auto":
             bad.append(f"`dtype` is the server's business, but is {self.dtype!r}. Leave it out.")
         return bad
+
+
+def without_parents(name: str) -> str:
+    """A model's name as it is; a path through `..` absolute."""
+    return str(Path(name).resolve()) if ".." in Path(name).parts else name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -40,6 +40,18 @@ def plain(value: Any) -> Any:
 def is_count(value: object) -> bool:
     """Whether `value` is an integer of any kind, which a bool is not."""
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def bad_counts(owner: object, least: Mapping[str, int], optional: Sequence[str]) -> list[str]:
+    """What is wrong with attributes that have to be integers of at least so much; an `optional` one may be `None`."""
+    bad = []
+    for name, low in least.items():
+        value = getattr(owner, name)
+        if value is None and name in optional:
+            continue
+        if not is_count(value) or value < low:
+            bad.append(f"`{name}` has to be an integer of at least {low}, but is {value!r}.")
+    return bad
 
 
 def is_number(value: object) -> bool:

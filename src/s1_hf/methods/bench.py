@@ -15,7 +15,7 @@ from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.budget import NO_INTERVENTION, PER_PROMPT, Budget, without_idle
 from s1_hf.forcing.collect import collect_budget
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
-from s1_hf.forcing.values import is_count
+from s1_hf.forcing.values import bad_counts
 from s1_hf.generation.chats import Completion, Prompt, prompt_ids
 from s1_hf.generation.config import eos_ids
 from s1_hf.grading.equality import checked_gold
@@ -304,15 +304,9 @@ class Bench(_Fields):
         return [f"A bench's budget has to leave {names} to the methods, but is {self.budget}."]
 
     def _bad_numbers(self) -> list[str]:
-        bad = []
         optional = ("max_answer_tokens", "samples")
         least = {"max_new_tokens": 1, "max_answer_tokens": 1, "samples": 1, "seed": 0, "batch_size": 1}
-        for name, low in least.items():
-            value = getattr(self, name)
-            if value is None and name in optional:
-                continue
-            if not is_count(value) or value < low:
-                bad.append(f"`{name}` has to be an integer of at least {low}, but is {value!r}.")
+        bad = bad_counts(self, least, optional)
         try:
             self.sampling  # noqa: B018
         except ValueError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from s1_hf.metrics import Needed, problems_to_show
+from s1_hf.metrics import problems_to_show
 from s1_hf.results.differences import Answers, Name, answers_of, difference, matrix, named, reference_of, said, unpaired
 from s1_hf.results.rows import Row
 from s1_hf.results.summaries import SettingSummary, summarize_settings
@@ -26,7 +26,7 @@ class Plan:
     Args:
         samples (`int`): answers to each problem, under both settings.
         problems (`int`): by the pilot's own spread.
-        most (`int`): to be on the safe side, see [`Needed`].
+        most (`int`): to be on the safe side, see [`s1_hf.metrics.Needed`].
         tokens (`int`): generated for `most` problems under both settings, as two separate runs.
         hours (`float`, *optional*): of one machine with the speed that was given.
         fits (`bool`): there are so many problems.
@@ -152,10 +152,10 @@ def _outlook(
         )
     if not (a != b).any():
         unknown.append("No answer of it differs, so that the smaller number is the best case and not an estimate.")
-    vague = Needed(plans[0].problems, plans[0].most)
-    if vague.most > _VAGUE * vague.problems:
+    first = plans[0]
+    if first.most > _VAGUE * first.problems:
         unknown.append(
-            f"{seen.problems} problems tell little about the spread: hence {vague.problems:,} to {vague.most:,}."
+            f"{seen.problems} problems tell little about the spread: hence {first.problems:,} to {first.most:,}."
         )
     return Outlook(
         *one,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from lighteval.models.abstract_model import ModelConfig
@@ -19,7 +18,7 @@ from pydantic import (
 
 from s1_hf.engines.endpoint.options import is_address
 from s1_hf.engines.request import Sampling
-from s1_hf.evaluation.settings import Settings
+from s1_hf.evaluation.settings import Settings, without_parents
 from s1_hf.forcing.budget import NAMES, Budget
 from s1_hf.forcing.collect import check_spelling
 from s1_hf.forcing.format_settings import check_settings
@@ -73,7 +72,7 @@ class BudgetForcingConfig(ModelConfig):
     @classmethod
     def _no_parent_folder(cls, name: str) -> str:
         """A relative path through `..` is made absolute: lighteval puts its results under that name."""
-        return str(Path(name).resolve()) if ".." in Path(name).parts else name
+        return without_parents(name)
 
     @field_validator("format")
     @classmethod
