@@ -3,7 +3,7 @@
     python benchmarks/memory_gpu.py --dry-run                 # plans only, on any machine
     python benchmarks/memory_gpu.py --json memory_gpu.json    # on a GPU of 80 GB: about 4 minutes
 
-Needs torch and transformers, nothing else: no TRL, no data, no network; weights are random and made on the GPU. A step is
+Needs torch and transformers, nothing else: no TRL, no data, no network; weights are random, made on the GPU. A step is
 forward, backward and fused AdamW, with all logits in the loss, as transformers computes it. Every case runs one step to
 warm up and one that is measured; `varied` runs rows of other lengths before, as in training, which leave holes.
 

@@ -36,6 +36,10 @@ PACK = {
     "figures": {}, "head": "2c",
 }  # fmt: skip
 OWN = {"question": "q", "choices": ["a", "b"], "answer": "b"}
+DEEPSPEED_MACHINE = {
+    "distributed_type": "DEEPSPEED", "num_processes": 8, "parallelism_config": {"sp_size": 2},
+    "deepspeed_config": {"zero_stage": 3, "offload_param_device": "cpu"},
+}  # fmt: skip
 CONFIG = {"distributed_type": "FSDP", "num_processes": 8, "fsdp_config": {"fsdp_version": 2}, "num_machines": 1}
 
 
@@ -125,6 +129,13 @@ def machine(file: Path) -> Any:
     return machine_from_accelerate(file, memory=2**30)
 
 
+def deepspeed(file: Path) -> Any:
+    from s1_hf.memory.machine_file import zero_from_deepspeed
+    from s1_hf.records import read_json
+
+    return zero_from_deepspeed(read_json(file), str(file))
+
+
 def data_rows(file: Path) -> Any:
     from s1_hf.data.s1k_builder import _typed, column_names, read_rows
 
@@ -188,6 +199,8 @@ READERS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "chat.json": (chat, json.dumps([{"role": "user", "content": "q"}, {"role": "assistant", "content": None}])),
     "curate.yaml": (curation, "seed: 3\nquality: {min_thinking_tokens: 5}\ndiversity: {method: random, n: 4}\n"),
     "machine-h100.yaml": (machine, json.dumps(CONFIG)),
+    "machine-h200.yaml": (machine, json.dumps(DEEPSPEED_MACHINE)),
+    "zero.json": (deepspeed, json.dumps({"zero_optimization": {"stage": 3, "sub_group_size": 1e9}})),
     "data.jsonl": (data_rows, lines(DATA_ROW, DATA_ROW)),
     "data.json": (data_rows, json.dumps([DATA_ROW])),
     "data.csv": (data_rows, 'question,thinking_trajectories,attempt\nq,"[""t""]",a\n'),

@@ -37,6 +37,8 @@ with atheris.instrument_imports(include=["s1_hf"]):
     from s1_hf.generation.chats import Completion, prompt_ids
     from s1_hf.grading.extraction import extract_answer
     from s1_hf.grading.judge import _load as read_verdicts
+    from s1_hf.memory.machine_file import machine_from_accelerate, zero_from_deepspeed
+    from s1_hf.records import read_json
     from s1_hf.reporting import load_about
     from s1_hf.results.rows import Row, load_rows, save_rows
     from s1_hf.sft.journal import Journal
@@ -103,6 +105,14 @@ def curate_recipes(data: bytes) -> None:
     read_curate_recipe(file_with("curate.yaml", data))
 
 
+def machines(data: bytes) -> None:
+    machine_from_accelerate(file_with("1x8-h100.yaml", data))
+
+
+def deepspeeds(data: bytes) -> None:
+    zero_from_deepspeed(read_json(file_with("zero.json", data)), "zero.json")
+
+
 def sft_recipes(data: bytes) -> None:
     read_sft_recipe(str(file_with("sft.yaml", data)), [])
 
@@ -125,7 +135,8 @@ def outputs(data: bytes) -> None:
 READERS: dict[str, Callable[[bytes], None]] = {
     one.__name__: one
     for one in (
-        rows, ledger, traces, settings, about, verdicts, journal, curate_recipes, sft_recipes, chats, outputs
+        rows, ledger, traces, settings, about, verdicts, journal, curate_recipes, sft_recipes, machines, deepspeeds,
+        chats, outputs,
     )
 }  # fmt: skip
 
@@ -147,6 +158,8 @@ def _examples() -> dict[str, list[Any]]:
         "journal": [json.dumps({"settings": {}, "data": {"rows": 1}, "finished": False})],
         "curate_recipes": [path.read_text() for path in recipes.glob("curate*.yaml")],
         "sft_recipes": [path.read_text() for path in recipes.glob("sft*.yaml")],
+        "machines": [path.read_text() for path in recipes.glob("accelerate/*.yaml")],
+        "deepspeeds": [json.dumps({"zero_optimization": {"stage": 3, "offload_param": {"device": "cpu"}}})],
         "chats": [json.dumps([{"role": "user", "content": "a<think>"}, {"role": "assistant", "content": "b"}])],
         "outputs": ["".join(family.start + "a" + family.close + "\\boxed{1}" for family in FAMILIES.values())],
     }

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
+from families_of_models import FAMILIES, config_of
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config, SmolLM3Config
 
 from s1_hf import memory
 from s1_hf.memory import Lora, Training, activations
@@ -38,6 +39,7 @@ def kept_by_a_layer(config_class, training, seed, *, adapters_float32=True):
     heads = kv_heads * rng.choice([1, 2, 4])
     sizes = {"hidden_size": heads * head_dim, "head_dim": head_dim, "intermediate_size": rng.randrange(16, 300, 8)}
     sizes |= {"num_attention_heads": heads, "num_key_value_heads": kv_heads, "vocab_size": 50}
+    sizes |= dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), 0)
     training = replace(training, max_length=rng.randrange(9, 70))
     ids = torch.zeros(training.per_device_batch_size, training.max_length, dtype=torch.long)
     mask = torch.ones_like(ids).index_fill(1, torch.tensor([0]), 0) if training.masked else None
@@ -73,7 +75,7 @@ def with_adapters(model, lora, float32):
 @pytest.mark.parametrize(
     "settings", [{"dtype": "bfloat16"}, {}, {"bf16": False}], ids=["bfloat16", "autocast", "float32"]
 )
-@pytest.mark.parametrize("config_class", [Qwen2Config, Qwen3Config, LlamaConfig])
+@pytest.mark.parametrize("config_class", [Qwen2Config, Qwen3Config, LlamaConfig, MistralConfig, SmolLM3Config])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_a_layer_keeps_what_the_formula_says_to_the_byte(config_class, settings, checkpointing):
     for seed in range(2):
@@ -97,3 +99,33 @@ def test_padding_adds_a_mask_and_repeated_keys_to_the_byte():
     for seed in (0, 3, 5, 6):  # as many keys as queries, fewer, one
         measured, predicted = kept_by_a_layer(Qwen2Config, training, seed)
         assert measured == predicted
+
+
+@pytest.mark.parametrize(
+    "settings", [{"dtype": "bfloat16"}, {}, {"bf16": False}], ids=["bfloat16", "autocast", "float32"]
+)
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if not family.exact])
+def test_a_layer_of_another_family_keeps_about_what_the_formula_says(family, settings):
+    training = Training(150, gradient_checkpointing=False, **settings)
+    ids = torch.arange(150)[None] % 50
+    measured = []
+    for layers in (2, 3):
+        config = config_of(family, layers)
+        model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, training.dtype)).train()
+        measured.append(kept_by_autograd(model, ids, bf16=training.bf16))
+    kind, dimensions = activations.numerics(training, sharded=False), memory.decoder_shape(config)
+    predicted = activations.layer_bytes(dimensions, training, kind, windowed=dimensions.windowed_layers > 0)
+    assert not dimensions.exact
+    assert predicted == pytest.approx(measured[1] - measured[0], rel=0.1)
+
+
+@pytest.mark.parametrize("window", [8, 500])
+def test_a_window_takes_a_mask_for_longer_rows_to_the_byte(window):
+    measured = []
+    for layers in (1, 2):
+        config = config_of("mistral", layers, sliding_window=window)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).train()
+        measured.append(kept_by_autograd(model, torch.zeros(1, 100, dtype=torch.long), bf16=False))
+    training = Training(100, gradient_checkpointing=False, dtype="bfloat16", bf16=False)
+    predicted = activations.layer_bytes(memory.decoder_shape(config), training, "bfloat16", windowed=True)
+    assert measured[1] - measured[0] == predicted

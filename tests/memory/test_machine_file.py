@@ -28,12 +28,14 @@ def test_zero_is_read_from_accelerates_fields(tmp_path):
     assert machine(tmp_path / "m.yaml", text).sharding == "none"
 
 
-def test_zero_is_read_from_deepspeeds_file_beside_it_where_auto_is_deepspeeds_default(tmp_path):
+def test_zero_is_read_from_deepspeeds_file_beside_it_where_auto_is_transformers(tmp_path):
     offload = {"device": "cpu", "pin_memory": True}
     settings = {"stage": 3, "offload_param": offload, "reduce_bucket_size": "auto", "sub_group_size": 1e8}
     (tmp_path / "zero.json").write_text(json.dumps({"zero_optimization": settings, "bf16": {"enabled": "auto"}}))
     text = "distributed_type: DEEPSPEED\ndeepspeed_config: {deepspeed_config_file: zero.json}"
-    assert machine(tmp_path / "m.yaml", text).zero == Zero(3, offload_weights=True, step=100_000_000)
+    assert machine(tmp_path / "m.yaml", text).zero == Zero(
+        3, offload_weights=True, reduce_bucket=None, step=100_000_000
+    )
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,7 @@ def test_zero_is_read_from_deepspeeds_file_beside_it_where_auto_is_deepspeeds_de
         ({"stage": 4}, "has to be 1, 2 or 3, but is 4"),
         ({"stage": 2, "offload_param": {"device": "cpu"}}, "`offload_param` needs stage 3"),
         ({"stage": 3, "offload_optimizer": {"device": "nvme"}}, "has to be cpu or none to be planned, but is 'nvme'"),
-        ({"stage": 3, "reduce_bucket_size": "big"}, "numbers of elements, but one is 'big'"),
+        ({"stage": 3, "reduce_bucket_size": "big"}, "a number of elements or auto, but is 'big'"),
         ({"stage": 3, "offload_param": "cpu"}, "`offload_param` has to be"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 from s1_hf.memory.machine import Machine
@@ -57,6 +58,8 @@ def with_deepspeed(machine: Machine, values: Mapping[str, Any]) -> Machine:
         return machine
     where = f"`deepspeed`, {content}" if isinstance(content, str) else "`deepspeed`"
     if isinstance(content, str):
+        if not content.lstrip().startswith("{") and not Path(content).is_file():
+            raise ValueError(f"`deepspeed` has to be DeepSpeed's JSON or a file of it, but {content!r} is no file.")
         content = parse(content, "`deepspeed`") if content.lstrip().startswith("{") else read_json(content)
     zero = zero_from_deepspeed(content, where)
     if machine.fsdp:

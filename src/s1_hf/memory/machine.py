@@ -25,9 +25,10 @@ class Zero:
     Args:
         stage (`int`): 1 splits the optimizer's state, 2 gradients as well, 3 weights as well.
         offload_optimizer, offload_weights (`bool`): in host memory (`device: cpu`).
-        reduce_bucket (`int`): gradients that are reduced together (`reduce_bucket_size`).
-        gather_bucket (`int`): weights that stage 1 and 2 gather together after a step (`allgather_bucket_size`).
-        prefetched (`int`): weights that are gathered ahead (`stage3_prefetch_bucket_size`).
+        reduce_bucket (`int`, *optional*): gradients that are reduced together (`reduce_bucket_size`); `None` is
+            transformers' `"auto"`, the square of the hidden width.
+        prefetched (`int`, *optional*): weights that are gathered ahead (`stage3_prefetch_bucket_size`); `None` is
+            `"auto"`, nine tenths of that square.
         live (`int`): weights that may stay gathered (`stage3_max_live_parameters`).
         step (`int`): elements that stage 3 updates together (`sub_group_size`).
     """
@@ -35,9 +36,8 @@ class Zero:
     stage: Literal[1, 2, 3] = 3
     offload_optimizer: bool = False
     offload_weights: bool = False
-    reduce_bucket: int = 500_000_000
-    gather_bucket: int = 500_000_000
-    prefetched: int = 50_000_000
+    reduce_bucket: int | None = 500_000_000
+    prefetched: int | None = 50_000_000
     live: int = 1_000_000_000
     step: int = 1_000_000_000
 

@@ -25,7 +25,6 @@ _SIZES: Schema = {f"{name}_size": COUNT for name in ("dp_replicate", "dp_shard",
 _OFFLOADED = ("optimizer", "param")
 _BUCKETS = {  # of DeepSpeed's `zero_optimization`, to the field of `Zero`
     "reduce_bucket_size": "reduce_bucket",
-    "allgather_bucket_size": "gather_bucket",
     "stage3_prefetch_bucket_size": "prefetched",
     "stage3_max_live_parameters": "live",
     "sub_group_size": "step",
@@ -83,7 +82,7 @@ def with_zero(machine: Machine, zero: Zero) -> Machine:
 
 
 def zero_from_deepspeed(content: Any, where: str) -> Zero | None:
-    """The settings in DeepSpeed's own JSON; `None` at stage 0. `"auto"` is what transformers fills in for large models.
+    """The settings in DeepSpeed's own JSON; `None` at stage 0.
 
     Raises:
         ValueError: it is not such a file.
@@ -102,10 +101,11 @@ def _zero(fields: dict[str, Any], path: Path) -> Zero | None:
     """From accelerate's `deepspeed_config`, or the file that it names."""
     check(fields, {}, f"{path}, `deepspeed_config`", optional={"config_file": or_null(TEXT), "zero_stage": COUNT})
     if fields.get("config_file"):
-        file = Path(fields["config_file"])
-        near = path.parent / file
-        file = file if file.is_file() or not near.is_file() else near
-        return zero_from_deepspeed(read_json(file), str(file))
+        named = Path(fields["config_file"])
+        for file in (named, path.parent / named):
+            if file.is_file():
+                return zero_from_deepspeed(read_json(file), str(file))
+        raise ValueError(f"`deepspeed_config_file` {str(named)!r} is no file, neither here nor beside {path.name}.")
     devices = {name: fields.get(f"offload_{name}_device") or "none" for name in _OFFLOADED}
     stage = fields.get("zero_stage", 2)  # accelerate's default
     return _checked_zero(stage, devices, {}, str(path)) if stage else None
@@ -115,12 +115,19 @@ def _checked_zero(stage: Any, devices: dict[str, Any], settings: dict[str, Any],
     for name, device in devices.items():
         if device not in ("none", "cpu"):
             raise ValueError(f"`offload_{name}` in {where} has to be cpu or none to be planned, but is {device!r}.")
-    found = {ours: settings[name] for name, ours in _BUCKETS.items() if settings.get(name, "auto") != "auto"}
-    for name, size in found.items():
-        if isinstance(size, bool) or not isinstance(size, (int, float)) or size < 1:
-            raise ValueError(f"The sizes of buckets in {where} have to be numbers of elements, but one is {size!r}.")
-        found[name] = int(size)
-    return Zero(stage, devices["optimizer"] == "cpu", devices["param"] == "cpu", **found)
+    found: dict[str, Any] = {}
+    for name, ours in _BUCKETS.items():
+        size = settings.get(name)
+        if size == "auto" and ours in ("reduce_bucket", "prefetched"):
+            found[ours] = None
+        elif size is not None and size != "auto":
+            if isinstance(size, bool) or not isinstance(size, (int, float)) or size < 1:
+                raise ValueError(f"`{name}` in {where} has to be a number of elements or auto, but is {size!r}.")
+            found[ours] = int(size)
+    try:
+        return Zero(stage, devices["optimizer"] == "cpu", devices["param"] == "cpu", **found)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
 
 
 def _fsdp(fields: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ _OFFLOAD_STASH = 5  # tensors in transit: max_fwd_stash_size in trl/models/activ
 # How far off the formulas may be where no simulated step was compared with them: for models whose layers keep other
 # tensors than the formulas say to the byte, and for what other GPUs send.
 _CLOSE, _NOT_SIMULATED = 0.1, 0.2
-_LOGIT_BYTES = {"full": 12, "copied": 18}
+_LOGIT_BYTES = {"full": 12, "copied": 14}
 
 
 class Moments:
@@ -157,16 +157,18 @@ class Moments:
         if zero is None:
             return None
         largest = self.shape.hidden * self.shape.intermediate if largest is None else largest
-        size = self.state.trained_width * (zero.reduce_bucket * (1 if zero.stage == 3 else 2) + largest)
+        bucket = self.shape.hidden**2 if zero.reduce_bucket is None else zero.reduce_bucket
+        size = self.state.trained_width * (bucket * (1 if zero.stage == 3 else 2) + largest)
         words = "buckets of gradients" + ("" if zero.stage == 3 else ", two of them")
-        return Part("DeepSpeed's buckets", size, f"{words}, {zero.reduce_bucket:,} elements each")
+        return Part("DeepSpeed's buckets", size, f"{words}, {bucket:,} elements each")
 
     def _gathered_by_zero(self) -> Part:
         zero = self.machine.zero
         if zero is None or zero.stage < 3:
             return Part("gathered weights", 0, "none: each GPU has all weights")
         s = self.shape
-        elements = min(s.parameters, max(zero.live, s.embedding, self._layer_elements()) + zero.prefetched)
+        ahead = 9 * s.hidden**2 // 10 if zero.prefetched is None else zero.prefetched
+        elements = min(s.parameters, max(zero.live, s.embedding, self._layer_elements()) + ahead)
         return Part("gathered weights", self.e * elements, f"{elements:,} live and prefetched weights, {self.e} B")
 
     def _others(self) -> Part | None:
