@@ -8,6 +8,7 @@ import gradio as gr
 
 from s1_hf.playground import showing
 from s1_hf.playground.handling import Handlers
+from s1_hf.playground.look import CSS, ON_LOAD
 from s1_hf.reporting.html import element
 
 
@@ -33,7 +34,7 @@ def build(handlers: Handlers, model: str, engine: str, question: str) -> gr.Bloc
                     _action(handlers, "compare", "Compare", handlers.compare, settings, lists)
                 with gr.Tab("Curve"):
                     count = gr.Slider(
-                        8, most.problems, min(48, most.problems), step=1, label="Problems of the embedded task"
+                        1, most.problems, min(48, most.problems), step=1, label="Problems of the embedded task"
                     )
                     lists = [count, *_lists("16, 32, 48", "1, 2")]
                     _action(handlers, "curve", "Draw", handlers.curve, settings, lists)
@@ -41,12 +42,32 @@ def build(handlers: Handlers, model: str, engine: str, question: str) -> gr.Bloc
     return page
 
 
-def theme() -> gr.Theme:
+def launched(page: gr.Blocks, *, host: str | None, port: int | None, share: bool = False) -> str:
+    """Serve the page, which loads nothing from elsewhere and tells nobody anything; returns its address."""
+    _, local, public = page.queue(max_size=64).launch(
+        server_name=host,
+        server_port=port,
+        share=share,
+        prevent_thread_lock=True,
+        quiet=True,
+        ssr_mode=False,
+        run_history=False,
+        enable_monitoring=False,
+        mcp_server=False,
+        footer_links=[],
+        theme=_theme(),
+        css=CSS,
+        js=ON_LOAD,
+    )
+    return public or local
+
+
+def _theme() -> gr.Theme:
     """Gradio's own, with the fonts of the visitor's machine, and with texts that can be read."""
     stock = gr.themes.Default(
         primary_hue="blue", font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "Consolas", "monospace")
     )
-    soft = {}
+    soft: dict[str, str] = {}
     for name in ("body_text_color_subdued", "block_title_text_color", "block_label_text_color"):
         soft |= {name: "*neutral_600", f"{name}_dark": "*neutral_300"}
     return stock.set(

@@ -30,7 +30,7 @@ class Most:
         problems (`int`): of a curve.
 
     Raises:
-        ValueError: one of them is not positive.
+        ValueError: one of them is less than 2.
     """
 
     new_tokens: int = 2048
@@ -40,8 +40,8 @@ class Most:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not is_count(value) or value < 1:
-                raise ValueError(f"`{name}` has to be an integer of at least 1, but is {value!r}.")
+            if not is_count(value) or value < 2:
+                raise ValueError(f"`{name}` has to be an integer of at least 2, but is {value!r}.")
 
 
 def request_of(

@@ -126,7 +126,8 @@ class Handlers:
             aloud.hear(texts)
             if whole:
                 yield self._answered(asked.prompt, whole[0], run.seconds, aloud)
-            elif texts or not run.steps:
+                return
+            if texts or not run.steps:
                 heard = aloud.say()
                 shown = str(showing.transcript(pieces)) if texts else SAME
                 yield Parts("", _how_far(run), SAME if heard is None else heard, shown)
@@ -165,8 +166,8 @@ class Handlers:
                 return
             if news:
                 yield self._compared(news[0])
-            else:
-                yield Parts("", _how_far(run), SAME, SAME)
+                return
+            yield Parts("", _how_far(run), SAME, SAME)
 
     def _compared(self, batch: SweptBatch) -> Parts:
         cost = batch.cost
@@ -216,9 +217,12 @@ class Handlers:
             found, svg = news[-1]
             done, words = found[0].problems, curves.in_words(found)
             figure = element("div", picture(svg, words), class_="figure")
-            body = element("div", figure, element("p", words, class_="note"), showing.table_of(settings_table(found)))
+            numbers = showing.table_of(settings_table(found, brief=True))
+            body = element("div", figure, element("p", words, class_="note"), numbers)
             said = f"{done} of {len(asked)} problems in {run.seconds:,.1f} s."
             yield Parts("", showing.status(said), showing.aloud(words if done == len(asked) else said), str(body))
+            if done == len(asked):
+                return
 
     # -- who leaves ---------------------------------------------------------------------------------------------
 

@@ -8,8 +8,7 @@ CSS = (
 {FORCED}
 """
     """
-[id$="-problem"]:not(:has(p)), [id$="-status"]:not(:has(p:not(:empty))), [id$="-shown"]:not(:has(div.transcript, p)) {
-  display: none; }
+[id$="-problem"]:not(:has(p)) { display: none; }
 .unseen, [id$="-aloud"] { position: absolute !important; width: 1px; height: 1px; overflow: hidden;
   clip-path: inset(50%); white-space: nowrap; }
 button[role="tab"].selected { color: var(--link) !important; }

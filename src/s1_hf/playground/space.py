@@ -53,20 +53,21 @@ def write_space(folder: Path, model: str, *, most: Mapping[str, int], **settings
         **settings: for [`play`]; what is left at its default is left out.
 
     Raises:
-        ValueError: there is a folder with an `app.py` already. OSError: it cannot be written.
+        ValueError: there is an `app.py` of somebody else's. OSError: it cannot be written.
     """
-    if (folder / "app.py").exists():
-        raise ValueError(f"`--space` has to be a folder without an app.py, but {folder} has one. Choose another.")
+    app = inside(folder, "app.py")
+    if app.exists() and not app.read_text(encoding="utf-8", errors="replace").startswith(_APP.splitlines()[0]):
+        raise ValueError(f"{folder} has an app.py of somebody else's. Choose another folder for `--space`.")
     defaults = {"format": None, "revision": "main", "trust_remote_code": False, "dtype": "auto"}
     told = {name: value for name, value in settings.items() if value != defaults[name]}
     lines = [f"{model!r},", f"most=Most({', '.join(f'{name}={value!r}' for name, value in most.items())}),"]
     lines += [f"{name}={value!r}," for name, value in told.items()]
-    write_text(inside(folder, "app.py"), _APP.format(arguments="\n".join(f"        {line}" for line in lines)))
     write_text(inside(folder, "requirements.txt"), f"s1-hf[playground]=={__version__}\n")
     name = Path(model).name if Path(model).exists() else model
     title = shortened(f"Thinking budgets: {name}", 60)
     readme = _README.format(title=_quoted(title), gradio=GRADIO, model=in_markdown(name))
     write_text(inside(folder, "README.md"), readme)
+    write_text(app, _APP.format(arguments="\n".join(f"        {line}" for line in lines)))
 
 
 def _quoted(text: str) -> str:

@@ -15,7 +15,6 @@ from s1_hf.engines.transformers_engine import TransformersEngine
 from s1_hf.engines.vllm_engine import VllmEngine
 from s1_hf.forcing.formats import format_of_settings
 from s1_hf.playground.asking import Most
-from s1_hf.playground.look import CSS, ON_LOAD
 from s1_hf.plots.style import forget_own_settings
 from s1_hf.secrets import shown_address
 
@@ -59,7 +58,7 @@ def play(
     """
     require("gradio", "playground")
     require("matplotlib", "plot")
-    from s1_hf.playground.app import build, theme
+    from s1_hf.playground.app import build, launched
     from s1_hf.playground.handling import Handlers
 
     forget_own_settings()
@@ -75,23 +74,8 @@ def play(
     name = shown_address(engine) if is_address(engine) else engine
     page = build(Handlers(made, most or Most(), at_once), model, name, question)
     try:
-        _, local, public = page.queue(max_size=64).launch(
-            server_name=host,
-            server_port=port,
-            share=share,
-            prevent_thread_lock=True,
-            quiet=True,
-            show_error=True,
-            ssr_mode=False,
-            run_history=False,
-            enable_monitoring=False,
-            mcp_server=False,
-            footer_links=[],
-            theme=theme(),
-            css=CSS,
-            js=ON_LOAD,
-        )
-        on_start(public or local)
+        address = launched(page, host=host, port=port, share=share)
+        on_start(address)
         threading.Event().wait()
     finally:
         page.close(verbose=False)

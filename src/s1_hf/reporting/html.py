@@ -21,24 +21,8 @@ _EMPTY = frozenset({"meta", "img"})
 _TAGS = _EMPTY | {"html", "head", "title", "style", "body", "nav", "main", "section", "footer", "h1", "h2", "h3", "p"}
 _TAGS |= {"a", "span", "strong", "mark", "div", "details", "summary", "figure", "figcaption", "dl", "dt", "dd"}
 _TAGS |= {"table", "thead", "tbody", "tr", "th", "td"}
-_ATTRIBUTES = frozenset(
-    {
-        "lang",
-        "charset",
-        "http-equiv",
-        "content",
-        "name",
-        "class",
-        "id",
-        "dir",
-        "scope",
-        "alt",
-        "role",
-        "tabindex",
-        "aria-label",
-        "aria-live",
-    }
-)
+_ATTRIBUTES = frozenset({"lang", "charset", "http-equiv", "content", "name", "class", "id", "dir", "scope", "alt"})
+_ATTRIBUTES |= {"role", "tabindex", "aria-label", "aria-live"}
 _ADDRESSES = {"href": ("#", "https://arxiv.org/"), "src": ("data:image/svg+xml;base64,",)}
 
 
