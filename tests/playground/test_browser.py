@@ -29,7 +29,8 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"
 
 pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed"),
-    pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting' is deprecated"),  # Gradio's, of pandas 3
+    # Gradio's, of pandas 3
+    pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting' is deprecated", "ignore:The copy keyword is"),
 ]
 
 QUESTION = embedded.Problem(2, 7, 3, 8).question
@@ -211,7 +212,7 @@ def test_hostile_output_and_errors_are_shown_and_do_nothing(visit, engine):
 def test_budgets_stand_side_by_side_and_a_curve_grows(visit):
     page = visit()
     page.get_by_role("tab", name="Compare").click()
-    page.get_by_label("Maximums").fill("16, none")
+    page.get_by_role("textbox", name=re.compile("Maximums")).fill("16, none")
     page.get_by_role("button", name="Compare").click()
     status(page, "compare").get_by_text("Done: 4 budgets").wait_for()
     names = page.locator("#s1-compare-shown").get_by_role("heading").all_inner_texts()
@@ -220,7 +221,7 @@ def test_budgets_stand_side_by_side_and_a_curve_grows(visit):
     assert boxes[0]["y"] == boxes[1]["y"] and boxes[0]["x"] < boxes[1]["x"]
     page.get_by_role("tab", name="Curve").click()
     page.get_by_role("spinbutton", name=re.compile("Problems")).fill("16")
-    page.get_by_label("Maximums").fill("16")
+    page.get_by_role("textbox", name=re.compile("Maximums")).fill("16")
     page.locator("#s1-curve-start").click()
     status(page, "curve").get_by_text("8 of 16 problems").wait_for()
     page.get_by_role("img", name="on 8 problems").wait_for()
