@@ -141,6 +141,7 @@ class LampServer(ThreadingHTTPServer):
         self.asked: list[dict[str, Any]] = []
         self.answered: Counter[str] = Counter()  # by prompt, those with budgets
         self.now = self.most = 0
+        self.told, self.pause_s = 0, 0.0  # events of streams, and the seconds between them
         self.counting = threading.Lock()
         self.connections: set[Any] = set()
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
@@ -200,12 +201,35 @@ class Handler(BaseHTTPRequestHandler):
             reply = self.server.lamps.complete(body)
             with self.server.counting:
                 self.server.answered[json.dumps([body["prompt"], body.get("vllm_xargs", {}).get("s1_hf_seed")])] += 1
-            self.say(self.server.changes(reply))
+            reply = self.server.changes(reply)
+            if body.get("stream"):
+                self.tell(reply)
+            else:
+                self.say(reply)
         except ValueError as error:
             self.say({"error": {"message": str(error), "type": "BadRequestError"}}, 400)
         finally:
             with self.server.counting:
                 self.server.now -= 1
+
+    def tell(self, reply: dict[str, Any]) -> None:
+        """A completion as events of a few tokens each, as vLLM's `stream` has them."""
+        (choice,) = reply["choices"]
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        ids = choice["token_ids"]
+        for begin in range(0, len(ids), 3):
+            part = slice(begin, begin + 3)
+            event = {"index": 0, "text": "x", "token_ids": ids[part], "finish_reason": None}
+            if "logprobs" in choice:
+                event["logprobs"] = {n: choice["logprobs"][n][part] for n in ("token_logprobs", "top_logprobs")}
+            self.wfile.write(f"data: {json.dumps({**reply, 'choices': [event]})}\n\n".encode())
+            self.server.told += 1
+            time.sleep(self.server.pause_s)
+        self.wfile.write(b"data: [DONE]\n\n")
+        self.close_connection = True
 
     def may_ask(self) -> bool:
         key = self.server.key

@@ -139,6 +139,18 @@ def of_serve(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     ]
 
 
+def of_playground(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    (folder / "taken").mkdir()
+    (folder / "taken" / "app.py").write_text(HOSTILE)
+    return [
+        [str(folder / HOSTILE.replace("/", ""))],
+        ["embedded", "--thinking-format", HOSTILE],
+        ["embedded", "--engine", f"http://{HOSTILE}"],
+        ["embedded", "--space", str(folder / "taken")],
+        [HOSTILE, "--space", str(folder / HOSTILE.replace("/", "") / "space")],
+    ]
+
+
 def of_export(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     model = folder / HOSTILE.replace("/", "")
     shutil.copytree(embedded.MODEL_PATH, model)
@@ -315,6 +327,7 @@ ROWS = {
     "eval": of_tasks,
     "sweep": of_tasks,
     "serve": of_serve,
+    "playground": of_playground,
     "export": of_export,
     "effort": of_effort,
     "demo": of_demo,

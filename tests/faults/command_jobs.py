@@ -59,6 +59,7 @@ JOBS = {
     "eval": Job(("eval", *_TASK), results=("results.json", "rows.parquet")),
     "sweep": Job(("sweep", *_TASK, "--max-thinking-tokens", "8,16"), results=("rows.parquet",)),
     "serve": Job(("serve", "embedded", "--num-ignores", "1", "--show-command")),
+    "playground": Job(("playground", "embedded", "--space", OUT), results=("app.py", "requirements.txt", "README.md")),
     "export": Job(
         ("export", "embedded", OUT, "--num-ignores", "1", "--copy"),
         results=("*.json", "*.safetensors", "custom_generate/*.py"),

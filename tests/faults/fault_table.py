@@ -38,6 +38,10 @@ REASONS: dict[str, dict[str, str]] = {
     },
     "replay": dict.fromkeys(("torn line", "foreign line"), f"{_NO_LINES}; what it reads: tests/packs"),
     "serve": dict.fromkeys(_WRITING, "writes nothing but a temporary folder"),
+    "playground": {
+        **dict.fromkeys(("torn line", "foreign line"), _NO_LINES),
+        **dict.fromkeys(("full disk", "two at once"), "three files of less than a kilobyte, each written whole"),
+    },
     "export": dict.fromkeys(("torn line", "foreign line"), _NO_LINES),
     "data embedded": dict.fromkeys(("torn line", "foreign line"), _NO_LINES),
     "curate": dict.fromkeys(("torn line", "foreign line"), _NO_LINES),

@@ -19,6 +19,7 @@ try:
     from s1_hf.cli.generate import generate
     from s1_hf.cli.pack import pack, replay
     from s1_hf.cli.plan import plan
+    from s1_hf.cli.playground import playground
     from s1_hf.cli.plot import plot
     from s1_hf.cli.power import power
     from s1_hf.cli.serve import serve
@@ -37,6 +38,7 @@ add(app, serve, context_settings=MORE)
 add(app, export)
 add(app, effort, context_settings=MORE)
 add(app, demo)
+add(app, playground, context_settings=MORE)
 add(app, plot)
 add(app, compare)
 add(app, power)

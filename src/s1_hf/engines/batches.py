@@ -45,6 +45,14 @@ def plan_batches(requests: Sequence[Request], batch_size: int) -> list[list[Requ
     return batches
 
 
+def stays_together(request: Request) -> bool:
+    """Whether rows like this one have to begin and end together.
+
+    An "auto" cap depends on the whole batch, and what steers rows has to see all of them.
+    """
+    return request.budget.max_thinking_tokens == "auto" or request.steering is not None
+
+
 def in_halves(run: Callable[[list[Request]], list[T]], batch: list[Request]) -> list[T]:
     """`run` on the batch, or on its halves if it does not fit into memory."""
     try:

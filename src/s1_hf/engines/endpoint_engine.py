@@ -17,7 +17,7 @@ from s1_hf.engines.endpoint.ran import Ran, Spent
 from s1_hf.engines.endpoint.rounds import Rounds
 from s1_hf.engines.endpoint.server import NoIds, Server
 from s1_hf.engines.endpoint.workers import as_they_end
-from s1_hf.engines.engine import Finished, Step, SweptBatch, under
+from s1_hf.engines.engine import Finished, Step, SweptBatch, Write, under
 from s1_hf.engines.in_vllm import check_fits, check_supported, swept_batch
 from s1_hf.engines.plain_config import ends_of
 from s1_hf.engines.request import Request
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from s1_hf.engines.checkpoint import Checkpoint
     from s1_hf.forcing.budget import Budget
+    from s1_hf.generation.chats import Completion
 
 SWEPT_AT_ONCE = 256
 """Requests of a sweep whose traces are made before their branches: so many are kept, or lost by a kill, at once."""
@@ -194,6 +195,16 @@ class EndpointEngine:
             self._way.check(asked[-1])
         for batch in self._completed(asked, False, on_step):
             yield [Finished(requests[place], ran.completion) for place, ran in batch]
+
+    def stream(self, request: Request, write: Write, on_step: Step) -> Completion:
+        """See [`StreamingEngine`]: a step is whatever the server sends at a time, with `rounds` a round."""
+        check_supported(request, "a server")
+        asked = asked_for(request)
+        self._way.check(asked)
+        with self._connection.used():
+            ran = self._way.stream(asked, write, on_step)
+        self.spent.add(ran.spent)
+        return ran.completion
 
     def sweep(self, requests: Sequence[Request], settings: Sequence[Budget], on_step: Step) -> Iterator[SweptBatch]:
         """See [`Engine`]: each setting's answer is a request whose prompt is what it keeps of the trace."""

@@ -10,6 +10,7 @@ from s1_hf.engines.ledger import REMEDY
 from s1_hf.engines.request import Request, digest
 from s1_hf.forcing.report import ENDED_NAMES, Report
 from s1_hf.generation.chats import Completion
+from s1_hf.generation.streaming import PieceKind
 from s1_hf.records import COUNT, TEXT, Schema, check, counts_below, one_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
     from s1_hf.generation.sweep import Cost
 
 Step = Callable[[int], Any]
-"""Told, at every token, how many rows got one."""
+"""Told, at every token, how many rows got one. What it raises, such as [`Stopped`], ends the run there."""
+
+Write = Callable[[str, PieceKind], Any]
+"""Told each piece of a text while it is written, and what it is; see [`ThinkingStreamer`]."""
+
+
+class Stopped(Exception):
+    """For a [`Step`]: nobody waits for the rest."""
 
 
 class Finished(NamedTuple):
@@ -80,6 +88,20 @@ class Engine(Protocol):
 
     def sweep(self, requests: Sequence[Request], settings: Sequence[Budget], on_step: Step) -> Iterator[SweptBatch]:
         """Batch after batch, whole, under every setting; the requests' own caps and ignores do not count."""
+
+
+class StreamingEngine(Engine, Protocol):
+    """An engine that tells a text while it is written: every one that runs a model."""
+
+    @property
+    def ends(self) -> list[int]:
+        """The ids that end a sequence."""
+
+    def stream(self, request: Request, write: Write, on_step: Step) -> Completion:
+        """One request, whose text is handed over while it is written.
+
+        Where only the completion's report tells what was forced, such text comes as thinking or answer.
+        """
 
 
 class Recorded:

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from s1_hf.engines.batches import fewer_at_once, in_halves, plan_batches
-from s1_hf.engines.engine import Finished, Step, SweptBatch, finished_batch, under
+from s1_hf.engines.batches import fewer_at_once, in_halves, plan_batches, stays_together
+from s1_hf.engines.engine import Finished, Step, SweptBatch, Write, finished_batch, under
 from s1_hf.engines.fingerprint import weights_in_memory
 from s1_hf.engines.giving_up import GiveUp
 from s1_hf.engines.plain_config import ends_of, own_settings_only, plain_config
 from s1_hf.engines.request import Request
+from s1_hf.engines.streaming import streamed
 from s1_hf.forcing.budget import check_effect
 from s1_hf.forcing.collect import stacked
 from s1_hf.forcing.draws import SeededDraws
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.generation.cache_rows import check_rows, follows_rows
-from s1_hf.generation.chats import completion_of
+from s1_hf.generation.chats import Completion, completion_of
 from s1_hf.generation.context import check_fits, context_of
 from s1_hf.generation.criteria import StepListener
 from s1_hf.generation.decoding import Decoding
@@ -178,6 +179,12 @@ class TransformersEngine:
         for kind in kinds.values():
             yield from fewer_at_once(partial(self._run, on_step=on_step), kind, self.batch_size)
 
+    def stream(self, request: Request, write: Write, on_step: Step) -> Completion:
+        """See [`StreamingEngine`]."""
+        call = self._call([request], [Row(0, request.budget)], [], on_step)
+        with own_settings_only(self.model, self.ends):
+            return streamed(self.model, self.tokenizer, list(request.prompt), call, write)
+
     def sweep(self, requests: Sequence[Request], settings: Sequence[Budget], on_step: Step) -> Iterator[SweptBatch]:
         """See [`Engine`]."""
         if not requests:
@@ -192,7 +199,7 @@ class TransformersEngine:
 
     def _run(self, requests: list[Request], at_once: int, on_step: Step) -> Iterator[list[Finished]]:
         """Requests of one `batch_key`."""
-        size = at_once if _stays_together(requests[0]) else len(requests)
+        size = at_once if stays_together(requests[0]) else len(requests)
         for first in range(0, len(requests), size):
             yield from self._decoded(requests[first : first + size], at_once, on_step)
 
@@ -211,7 +218,7 @@ class TransformersEngine:
             [Row(i, request.budget) for i, request in enumerate(requests)],
             make_call,
             at_once=at_once,
-            thins=follows_rows(self.config) and not _stays_together(first),
+            thins=follows_rows(self.config) and not stays_together(first),
             refills=first.repetition_penalty == 1,  # which would count the padding of rows that have joined
         )
         while ended := self._next(decoding):
@@ -290,11 +297,3 @@ class TransformersEngine:
     def ends(self) -> list[int]:
         """The ids that end a sequence: the model's own, and the tokenizer's. Reads the weights."""
         return ends_of(self.tokenizer, self.model.generation_config)
-
-
-def _stays_together(request: Request) -> bool:
-    """Whether rows like this one have to begin and end together.
-
-    An "auto" cap depends on the whole batch, and what steers rows has to see all of them.
-    """
-    return request.budget.max_thinking_tokens == "auto" or request.steering is not None

@@ -7,10 +7,11 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.engines.engine import Finished, Step, SweptBatch, under
+from s1_hf.engines.engine import Finished, Step, SweptBatch, Write, under
 from s1_hf.engines.in_vllm import check_fits, check_supported, swept_batch
 from s1_hf.engines.plain_config import ends_of
 from s1_hf.engines.request import Request
+from s1_hf.engines.streaming import LiveRow
 from s1_hf.forcing.budget import check_effect
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.generation.grids import chosen_settings, largest_setting
@@ -162,6 +163,24 @@ class VllmEngine:
                 done = []
         if done:
             yield done
+
+    def stream(self, request: Request, write: Write, on_step: Step) -> Completion:
+        """See [`StreamingEngine`]."""
+        from s1_hf.vllm.completing import setup_of
+        from s1_hf.vllm.streaming import as_they_end
+
+        check_supported(request, "vLLM")
+        asked, setup = asked_for(request), setup_of(self.llm)
+        row, told = LiveRow(setup, asked, write), 0
+
+        def on_ids(place: int, ids: list[int]) -> None:
+            nonlocal told
+            row.take(ids[told:])
+            told = len(ids)
+
+        ((_, ran),) = as_they_end(self.llm, setup, [asked], on_step, on_ids=on_ids)
+        row.end()
+        return ran.completion
 
     def _completed(self, asked: Sequence[Asked], on_step: Step) -> Iterator[tuple[int, Completion]]:
         from s1_hf.vllm.completing import setup_of

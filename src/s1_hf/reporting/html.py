@@ -22,6 +22,7 @@ _TAGS = _EMPTY | {"html", "head", "title", "style", "body", "nav", "main", "sect
 _TAGS |= {"a", "span", "strong", "mark", "div", "details", "summary", "figure", "figcaption", "dl", "dt", "dd"}
 _TAGS |= {"table", "thead", "tbody", "tr", "th", "td"}
 _ATTRIBUTES = frozenset({"lang", "charset", "http-equiv", "content", "name", "class", "id", "dir", "scope", "alt"})
+_ATTRIBUTES |= {"role", "tabindex", "aria-label", "aria-live"}
 _ADDRESSES = {"href": ("#", "https://arxiv.org/"), "src": ("data:image/svg+xml;base64,",)}
 
 

@@ -1,11 +1,21 @@
 """How a report looks: light and dark, on a phone and on paper."""
 
-CSS = """
-:root { color-scheme: light dark; --paper: #fff; --ink: #1a1a1a; --soft: #595959; --line: #d4d4d4; --field: #f4f4f4;
-  --forced: #ffe3c9; --forced-ink: #7a2e00; --right: #00664b; --wrong: #a83800; --link: #005a94; }
-@media (prefers-color-scheme: dark) { :root { --paper: #161616; --ink: #e6e6e6; --soft: #a8a8a8; --line: #444;
-  --field: #222; --forced: #4a2508; --forced-ink: #ffc08a; --right: #4fd3ab; --wrong: #ff9a66; --link: #7cc4f5; } }
-* { box-sizing: border-box; }
+LIGHT = """--paper: #fff; --ink: #1a1a1a; --soft: #595959; --line: #d4d4d4; --field: #f4f4f4; --forced: #ffe3c9;
+  --forced-ink: #7a2e00; --right: #00664b; --wrong: #a83800; --link: #005a94;"""
+DARK = """--paper: #161616; --ink: #e6e6e6; --soft: #a8a8a8; --line: #444; --field: #222; --forced: #4a2508;
+  --forced-ink: #ffc08a; --right: #4fd3ab; --wrong: #ff9a66; --link: #7cc4f5;"""
+"""Colours by what they are for."""
+
+FORCED = """mark { background: var(--forced); color: var(--forced-ink); font-weight: 700; text-decoration: underline; }
+mark::before { content: "\\27E6"; } mark::after { content: "\\27E7"; }"""
+"""How forced text looks."""
+
+CSS = (
+    f""":root {{ color-scheme: light dark; {LIGHT} }}
+@media (prefers-color-scheme: dark) {{ :root {{ {DARK} }} }}
+{FORCED}
+"""
+    """* { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 72rem; padding: 1rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.25rem; margin-top: 2.5rem;
@@ -30,8 +40,6 @@ figure.wide { grid-column: 1 / -1; } figure.wide img { max-width: 60rem; min-wid
 .text { white-space: pre-wrap; unicode-bidi: plaintext; background: var(--field); padding: .6rem .8rem;
   border-radius: 4px; font: .8125rem/1.5 ui-monospace, monospace; max-height: 40rem; overflow-y: auto; }
 details { border-top: 1px solid var(--line); } summary { cursor: pointer; padding: .35rem 0; }
-mark { background: var(--forced); color: var(--forced-ink); font-weight: 700; text-decoration: underline; }
-mark::before { content: "\\27E6"; } mark::after { content: "\\27E7"; }
 .right { color: var(--right); font-weight: 600; } .wrong { color: var(--wrong); font-weight: 600; }
 footer { margin-top: 3rem; color: var(--soft); font-size: .875rem; }
 @media (max-width: 36rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; }
@@ -43,3 +51,4 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .875rem; }
   .figures { grid-template-columns: 1fr 1fr; } figure.wide img { min-width: 0; }
   details::details-content { content-visibility: visible; height: auto; } }
 """
+)

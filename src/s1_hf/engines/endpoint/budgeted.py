@@ -10,6 +10,8 @@ from s1_hf.engines.endpoint.connection import RESUME, Missing
 from s1_hf.engines.endpoint.kept import broken_in
 from s1_hf.engines.endpoint.ran import Ran, Spent, ran_of
 from s1_hf.engines.endpoint.replay import Mismatch, Replay
+from s1_hf.engines.endpoint.server import Reply
+from s1_hf.engines.streaming import LiveRow
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.decisions import Field
 from s1_hf.forcing.report import ENDED_NAMES, Report
@@ -19,7 +21,8 @@ from s1_hf.vllm.asking import Asked
 from s1_hf.vllm.settings import KEY
 
 if TYPE_CHECKING:
-    from s1_hf.engines.endpoint.server import Reply, Served, Server
+    from s1_hf.engines.endpoint.server import Served, Server
+    from s1_hf.engines.engine import Step, Write
     from s1_hf.vllm.setup import Setup
 
 REPORTS = "s1_hf/reports"
@@ -163,6 +166,34 @@ class Budgeted:
             spent = Spent(1, reply.read, reply.cached, len(reply.ids))
             return ran_of(self._setup, asked, reply.ids, report, states, spent)
         raise ConnectionError(f"{self._server.connection.shown} does not tell what became of requests: {why}. {RESUME}")
+
+    def stream(self, asked: Asked, write: Write, on_step: Step) -> Ran:
+        """The same, asked for once, and told while it comes; see [`StreamingEngine`].
+
+        Raises:
+            ConnectionError: as [`run`], or the stream was cut.
+        """
+        key = uuid.uuid4().hex
+        body = self._body(asked, key)
+        if not asked.sampling:  # the most likely token is what the model wanted
+            body |= _WISHES
+        row = LiveRow(self._setup, asked, write)
+        ids: list[int] = []
+        picks: list[int] = []
+        for part in self._server.stream(body):
+            row.take(part.ids, part.picks)
+            on_step(1)
+            ids += part.ids
+            picks += part.picks or []
+        row.end()
+        reply = Reply(ids, "", picks if len(picks) == len(ids) else None, len(asked.prompt), 0)
+        try:
+            report, states = self._became_of(asked, key, reply, False)
+        except (NotKnown, Missing) as error:
+            raise ConnectionError(
+                f"{self._server.connection.shown} does not tell what became of it: {error}."
+            ) from None
+        return ran_of(self._setup, asked, ids, report, states, Spent(1, reply.read, 0, len(ids)))
 
     def _ids_suffice(self, asked: Asked) -> bool:
         """Whether what was written tells by itself what became of it: all ways to end thinking look alike."""

@@ -27,6 +27,7 @@ _AGAIN = (408, 409, 425, 429)  # and 5xx: another time may do better
 _FIRST_TRIES = 3
 """Of an address that has never answered."""
 
+_JSON = {"Content-Type": "application/json"}
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _LONGEST_SAID_S = 0.5, 30.0, 120.0
 
 
@@ -176,16 +177,39 @@ class Connection:
                 self.on_return()
             self._is_lost = False
 
+    def events(self, path: str, body: Any) -> Iterator[Any]:
+        """What the server says bit by bit, each of it JSON; asked for once. The server is told when nobody listens.
+
+        Raises:
+            ValueError, Missing: as [`ask`]. ConnectionError: the same, or the connection was lost in between.
+        """
+        self._see_who_returned()
+        content = json.dumps(body, allow_nan=False).encode()
+        try:
+            with self._client.stream("POST", self._url(path), content=content, headers=_JSON) as reply:
+                self._has_answered = True
+                if reply.status_code != 200:
+                    reply.read()
+                    self._refuse(reply)
+                for said in _events_in(reply.iter_bytes()):
+                    yield parse(said, "an event of the reply", strict=False)
+        except (self._httpx.TransportError, Lost) as error:
+            self._is_lost = True
+            raise ConnectionError(
+                f"{self.shown} was lost: {self._clean(f'{type(error).__name__}: {error}')}."
+            ) from None
+
+    def _url(self, path: str) -> str:
+        return self._base.removesuffix("/v1") + path if path.startswith("/") else self._base + "/" + path
+
     def _once(self, path: str, body: Any, read: Callable[[Any], Any]) -> Any:
-        url = self._base + "/" + path
-        if path.startswith("/"):
-            url = self._base.removesuffix("/v1") + path
+        url = self._url(path)
         try:
             if body is None:
                 reply = self._client.get(url)
             else:
                 content = json.dumps(body, allow_nan=False).encode()
-                reply = self._client.post(url, content=content, headers={"Content-Type": "application/json"})
+                reply = self._client.post(url, content=content, headers=_JSON)
         except self._httpx.TransportError as error:
             raise Lost(self._clean(f"{type(error).__name__}: {error}")) from None
         self._has_answered = True
@@ -209,6 +233,19 @@ class Connection:
     def _clean(self, said: str) -> str:
         """Some servers repeat what they were sent. Without the full stop: it stands inside a sentence of ours."""
         return shortened(without_secrets(said, self._secrets), 1000).rstrip(".")
+
+
+def _events_in(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The data of server-sent events of one line each, up to the one that says that nothing follows."""
+    left = b""
+    for chunk in chunks:
+        *lines, left = (left + chunk).split(b"\n")
+        for line in lines:
+            said = line.removeprefix(b"data:").strip()
+            if said == b"[DONE]":
+                return
+            if said and line.startswith(b"data:"):
+                yield said
 
 
 def _message_of(reply: httpx.Response) -> str:

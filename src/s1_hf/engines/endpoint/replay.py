@@ -180,13 +180,18 @@ class Replay:
         for place, token in enumerate(ids):
             if self.is_stopped and place == len(ids) - 1 and token in self._automaton.eos:
                 return  # made by the limit; it is none of the row's own
-            self._follow_one(token, token if picks is None else picks[place])
+            self.follow_one(token, token if picks is None else picks[place])
 
     def told(self) -> Told:
         """What happened in the row."""
         return self._row.told(self.ids)
 
-    def _follow_one(self, token: int, pick: int) -> None:
+    def follow_one(self, token: int, pick: int) -> bool:
+        """The row gets a token where the model wanted `pick`; returns whether it was forced.
+
+        Raises:
+            Mismatch: the rules do not lead there.
+        """
         looked = self.look(pick)
         if looked.token is None and pick in self.banned:
             looked = self.look(token)  # the best of what is left
@@ -194,6 +199,7 @@ class Replay:
         if is_wrong:
             raise Mismatch(f"its token {len(self.ids)} is {token}, where the budget leads to {looked.token}")
         self.take(token)
+        return looked.forced
 
     @property
     def _state(self) -> State:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,12 @@ from s1_hf.engines.request import digest
 from s1_hf.forcing.budget import NO_INTERVENTION
 from s1_hf.generation.cautions import warn
 from s1_hf.generation.chats import prompt_ids
+from s1_hf.generation.streaming import Pieces
 from s1_hf.vllm.asking import Asked
 
 if TYPE_CHECKING:
     from s1_hf.engines.endpoint.server import Reply, Served, Server
+    from s1_hf.engines.engine import Step, Write
     from s1_hf.vllm.setup import Setup
 
 _NEVER = -100.0
@@ -80,8 +83,27 @@ class Rounds:
     def check(self, asked: Asked) -> None:
         """Every request can be met."""
 
-    def run(self, asked: Asked, with_states: bool = False) -> Ran:
-        """Have a request answered, in as many rounds as it takes."""
+    def stream(self, asked: Asked, write: Write, on_step: Step) -> Ran:
+        """The same, told round by round; see [`StreamingEngine`]."""
+        automaton = self._setup.automaton(asked.budget, ())
+        pieces, begin = Pieces(automaton, automaton.eos, write, asked.prompt), 0
+
+        def tell(replay: Replay) -> None:
+            nonlocal begin
+            forced = replay.told().report.forced
+            for token, is_forced in zip(replay.ids[begin:], forced[begin:], strict=False):
+                pieces.add(token, is_forced)
+            begin = len(replay.ids)
+            on_step(1)
+
+        ran = self.run(asked, on_round=tell)
+        pieces.flush()
+        return ran
+
+    def run(
+        self, asked: Asked, with_states: bool = False, on_round: Callable[[Replay], Any] = lambda replay: None
+    ) -> Ran:
+        """Have a request answered, in as many rounds as it takes; `on_round` is told after each of them."""
         replay, spent = Replay(self._setup, asked), Spent()
         while not replay.is_over:
             forced = replay.look().token
@@ -89,6 +111,7 @@ class Rounds:
                 self._round(asked, replay, spent)
             else:
                 replay.take(forced)
+            on_round(replay)
         told = replay.told()
         states = [[int(value) for value in state] for state in told.states] if with_states else []
         return ran_of(self._setup, asked, replay.ids, told.report, states, spent)

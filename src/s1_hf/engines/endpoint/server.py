@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +97,38 @@ class Server:
         """
         reply: Reply = self.read(body, lambda said: self._reply_of(said, body), returns)
         return reply
+
+    def stream(self, body: Mapping[str, Any]) -> Iterator[Reply]:
+        """Complete a prompt bit by bit: replies of new tokens, without their texts.
+
+        Raises:
+            NoIds, ValueError: as [`complete`]. ConnectionError: likewise, or the stream was cut, or is none.
+        """
+        try:
+            for said in self.connection.events("completions", {**body, "stream": True}):
+                if isinstance(said, dict) and "error" in said:
+                    raise ValueError(f"it has an error in place of tokens: {said['error']!r:.300}")
+                if part := self._part_of(said, body):
+                    yield part
+        except Missing as missing:
+            raise ConnectionError(
+                f"{self.connection.shown} completes nothing as {body['model']!r}: {missing}."
+            ) from None
+
+    def _part_of(self, said: Any, body: Mapping[str, Any]) -> Reply | None:
+        check(said, {"choices": LIST}, "an event")
+        if not said["choices"]:  # the usage
+            return None
+        choice = said["choices"][0]
+        check(choice, {"text": TEXT}, "its choice")
+        if choice.get("token_ids") is None:
+            if choice["text"] == "":
+                return None
+            raise NoIds
+        check(choice, {"token_ids": counts_below(self._num_ids)}, "its choice")
+        ids = choice["token_ids"]
+        picks = _picks_of(choice, ids) if ids and "logprobs" in body else None
+        return Reply(ids, "", picks, len(body["prompt"]), 0)
 
     def read(self, body: Mapping[str, Any], read: Callable[[Any], Any], returns: bool) -> Any:
         """Likewise, but that `read` makes of the server's answer what is wanted."""

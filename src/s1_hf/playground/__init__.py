@@ -1,0 +1,1 @@
+"""The playground: one model in a browser, under budgets that are set by sliders. Needs the `playground` extra."""
