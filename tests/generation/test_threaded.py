@@ -94,6 +94,24 @@ def test_dropping_the_last_reference_to_an_unread_generator_stops_it():
     assert threading.active_count() == threads
 
 
+def test_it_can_be_closed_from_the_generating_thread_itself():
+    """Where the garbage collection of a forgotten generator may happen to run."""
+    tokenizer = toy_tokenizer("opened")
+    found, is_known = [], threading.Event()
+
+    class Closing(Endless):
+        def forward(self, input_ids, **kwargs) -> CausalLMOutput:
+            if self.steps == 3 and is_known.wait(60):
+                found[0].close()
+            return super().forward(input_ids, **kwargs)
+
+    model = Closing(tokenizer)
+    found.append(pieces := stream(model, tokenizer, "x"))
+    is_known.set()
+    assert all(piece == ("a", "thinking") for piece in pieces)
+    assert pieces.completion is None and model.steps < 4_000
+
+
 @pytest.mark.filterwarnings("error::s1_hf.forcing.budget.BudgetWarning")
 def test_a_warning_that_is_an_error_arrives(lamps):
     with pytest.raises(BudgetWarning):

@@ -106,7 +106,8 @@ class Stream(Iterator[tuple[str, PieceKind]]):
     def close(self) -> None:
         """Stop generating, at the next token. The pieces so far can still be read."""
         self._feed.is_left = True
-        self._thread.join()
+        if self._thread is not threading.current_thread():  # whose garbage collection may close a forgotten stream
+            self._thread.join()
 
     def __enter__(self) -> Self:
         return self
