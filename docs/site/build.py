@@ -185,7 +185,8 @@ def main() -> None:
     wrong = build(folder)
     if wrong:
         sys.exit("\n".join(wrong))
-    print(f"{folder / 'site' / 'index.html'}: open it in a browser")
+    site = folder / "site"
+    print(f"{site / 'index.html'}: open it in a browser; with the search: python -m http.server --directory {site}")
 
 
 if __name__ == "__main__":

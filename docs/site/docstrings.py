@@ -34,6 +34,7 @@ class AsTransformers(griffe.Extension):
         """Called once, when the package has been read."""
         names = shown()
         for one in _objects(pkg):
+            _take_fields_of_a_private_base(one)
             if one.docstring is not None:
                 one.docstring.value = rewritten(one.docstring.value, names, one.path, _typed(one))
 
@@ -42,6 +43,24 @@ def _objects(one: griffe.Object) -> Iterator[griffe.Object]:
     yield one
     for member in _own(one).values():
         yield from _objects(member)
+
+
+def _take_fields_of_a_private_base(one: griffe.Object) -> None:
+    """`class Bench(_Fields)`, whose `__init__` takes `**options`: the fields are its arguments."""
+    if not isinstance(one, griffe.Class) or "__init__" not in _own(one):
+        return
+    init: Any = one.members["__init__"]
+    for base in map(str, one.bases):
+        fields = one.parent.members.get(base) if base.startswith("_") and one.parent is not None else None
+        options = next((p for p in init.parameters if p.kind is griffe.ParameterKind.var_keyword), None)
+        if isinstance(fields, griffe.Class) and options is not None:
+            del init.parameters[options.name]
+            for name, field in _own(fields).items():
+                if isinstance(field, griffe.Attribute) and name not in init.parameters:
+                    kind = griffe.ParameterKind.keyword_only
+                    init.parameters.add(
+                        griffe.Parameter(name, annotation=field.annotation, kind=kind, default=field.value)
+                    )
 
 
 def _own(one: griffe.Object) -> dict[str, griffe.Object]:
@@ -93,7 +112,8 @@ def _entries(section: str, typed: Set[str]) -> str:
         first = next(iter(said))
         for name, types in said.items():
             bare = name.lstrip("*")
-            types = "" if bare in typed or not types else f" ({re.sub(r'[][`*]', '', types)})"
+            types = re.sub(r"\[`([^`]+)`\]|[`*]", lambda found: found[1] or "", types)
+            types = "" if bare in typed or not types else f" ({types})"
             what = description if name == first or len(description) < 150 else f" see `{first}`."
             lines.append(f"    {name}{types}:{what.rstrip()}\n")
     return "".join(lines)
