@@ -9,12 +9,13 @@ PIP_INSTALL := $(BIN)/python -m pip install --constraint constraints.txt --edita
 VLLM_VENV ?= .venv-vllm
 VLLM_TESTS := tests/vllm tests/engines/test_vllm_engine.py tests/evaluation/test_vllm_command.py tests/serving/test_vllm_server.py
 
-.PHONY: help demo test test-vllm lint format types bench clean
+.PHONY: help demo test test-vllm docs lint format types bench clean
 
 help:
 	@echo "make demo    run the demonstration on the embedded model"
 	@echo "make test    linter, type checker and all tests"
 	@echo "make test-vllm  the tests in the real vLLM, in an environment of their own (Linux, CPU, 4 GB)"
+	@echo "make docs    build the documentation's site (Python 3.11 or newer)"
 	@echo "make lint    linter, formatter and import contracts, check only"
 	@echo "make format  fix what the linter and formatter can fix"
 	@echo "make types   type checker"
@@ -54,6 +55,10 @@ format: $(VENV)/.dev
 types: $(VENV)/.dev
 	@echo "==> Type checker"
 	$(BIN)/mypy
+
+docs: $(VENV)/.dev
+	@echo "==> Documentation"
+	$(BIN)/python docs/site/build.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py

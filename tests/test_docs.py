@@ -14,7 +14,8 @@ from toys import FAMILIES as TOYS
 from toys import toy_tokenizer
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*.md"), *ROOT.glob("benchmarks/*.md")])
+PLACES = ("*.md", "docs/*.md", "docs/reference/*.md", "recipes/*.md", "benchmarks/*.md")
+PAGES = sorted(page for place in PLACES for page in ROOT.glob(place))
 ROOMS = (
     "cli|conformance|curate|data|embedded|engines|evaluation|forcing|generation|grading|memory|methods|metrics|plots|"
     "packs|playground|reporting|results|scoring|serving|vllm"
@@ -86,9 +87,9 @@ def test_the_page_of_own_tasks_names_the_columns_that_are_guessed_and_its_exampl
     assert capsys.readouterr().out == "2+2? 4\n"
 
 
-def test_every_setting_is_in_the_readme_and_in_the_contract():
-    readme, contract = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/semantics.md"))
+def test_every_setting_is_in_the_guide_and_in_the_contract():
+    guide, contract = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("generate.md", "semantics.md"))
     for field in fields(Budget):
-        assert f"`{field.name}`" in readme, field.name
+        assert f"`{field.name}`" in guide, field.name
         if field.name not in ("loop_guard", "wait_text"):
             assert f"`{field.name}" in contract, field.name

@@ -21,10 +21,12 @@ _MODULE_OF = {
     "Report": "forcing.report",
     "ThinkingEndCriteria": "generation.criteria",
     "ThinkingFormat": "forcing.formats",
+    "ThinkingStreamer": "generation.streaming",
     "budget_forcing": "generation.generate",
     "export_custom_generate": "generation.export",
     "generate": "generation.generate",
     "load_s1k": "data.s1k",
+    "stream": "generation.threaded",
     "sweep": "generation.sweep",
     "to_conversation": "data.conversation",
 }
@@ -45,7 +47,9 @@ if TYPE_CHECKING:  # the same names again, for type checkers and editors; tests/
     from s1_hf.generation.generate import budget_forcing as budget_forcing
     from s1_hf.generation.generate import generate as generate
     from s1_hf.generation.processor import BudgetForcingLogitsProcessor as BudgetForcingLogitsProcessor
+    from s1_hf.generation.streaming import ThinkingStreamer as ThinkingStreamer
     from s1_hf.generation.sweep import sweep as sweep
+    from s1_hf.generation.threaded import stream as stream
 
 __all__ = ["__version__", *_MODULE_OF]
 

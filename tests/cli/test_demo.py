@@ -1,6 +1,8 @@
 """The demonstration, on a few problems."""
 
 import json
+import re
+import shlex
 
 import pytest
 
@@ -29,6 +31,13 @@ def test_the_demo_shows_a_transcript_tables_figures_and_a_report_and_goes_on_whe
     assert {row.method for row in rows} == {name for method in demo.METHODS for name in method.names}
     assert all(row.thinking_tokens <= 16 for row in rows if row.setting == "cap 16")
     assert {row.ends_ignored for row in rows if row.setting == "2 ignores" and row.ended == "natural"} == {2}
+
+    offered = re.findall(r"^  (s1-hf .*)$", run.stderr, re.MULTILINE)
+    assert len(offered) > 4 and any(str(tmp_path / "new") in line for line in offered)
+    for line in offered:
+        assert CliRunner().invoke(app, [*shlex.split(line)[1:], "--help"]).exit_code == 0, line
+    compared = next(line for line in offered if " compare " in line)
+    assert CliRunner().invoke(app, shlex.split(compared)[1:]).exit_code == 0
 
     again = CliRunner().invoke(app, [*arguments, "--json"])
     assert "24 found on disk" in again.stderr  # 6 problems under 4 methods

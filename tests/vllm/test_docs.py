@@ -1,4 +1,4 @@
-"""The Python blocks about vLLM, in README and on its own page, run."""
+"""The Python blocks of the page about vLLM run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ from s1_hf import embedded
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/vllm.md"])
-def test_blocks_run(page, capsys):
+def test_blocks_run(capsys):
     question = embedded.Problem(2, 7, 3, 8).question
     names: dict = {"embedded": embedded, "chat": [{"role": "user", "content": question}]}
+    page = "docs/vllm.md"
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
-    if page == "README.md":
-        blocks = [block for block in blocks if "s1_hf.vllm" in block]
     assert blocks
     for block in blocks:
         exec(compile(block, page, "exec"), names)

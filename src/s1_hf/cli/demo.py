@@ -1,5 +1,6 @@
 """`s1-hf demo`."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,6 +66,23 @@ def demo(
             _show_transcript(show.showcase(rows))
         show_summaries(rows, as_json, report=str(report.page), figures=[str(path) for path in report.figures])
         messages.print(f"Figures, every answer and the report: {report.page}", soft_wrap=True)
+        messages.print(_next(model, output_dir), soft_wrap=True, highlight=False, markup=False)
+
+
+def _next(model: str, folder: Path) -> str:
+    """Where to look next: commands that work as they stand, or on a model and questions of one's own."""
+    from s1_hf.embedded import Problem
+
+    question = Problem(2, 7, 3, 8).question
+    lines = {
+        "one question, as it is written": f'generate {shlex.quote(model)} "{question}" --num-ignores 1',
+        "is the difference more than chance?": f'compare {shlex.quote(str(folder))} "2 ignores" "1 ignore"',
+        "how another model opens and closes its thinking": "formats Qwen/Qwen3-8B",
+        "its curve on your questions": "sweep Qwen/Qwen3-8B --tasks my.jsonl --max-thinking-tokens 500,2000,none",
+        "an endpoint at which every request has its budget": "serve Qwen/Qwen3-8B",
+        "the rest; in a checkout `make docs` builds the documentation": "--help",
+    }
+    return "\n".join(["Where to look next:", *(f"  # {said}\n  s1-hf {line}" for said, line in lines.items())])
 
 
 def _show_transcript(row: "Row") -> None:

@@ -208,7 +208,7 @@ def generate(
         budget, format, max_answer_tokens, answer_stop_strings, generation_config, cuda_graph: see [`budget_forcing`],
             as for **keywords.
         streamer ([`BaseStreamer`], *optional*): for a single prompt; an ignored end never reaches it.
-            A [`s1_hf.generation.streaming.ThinkingStreamer`] tells thinking, forced text and answer apart.
+            A [`ThinkingStreamer`] tells thinking, forced text and answer apart; [`stream`] lets you iterate over them.
         chat_template_kwargs (`dict`, *optional*): for the chat template, such as `{"enable_thinking": False}`.
 
     Returns:

@@ -78,7 +78,8 @@ class Pieces:
 class ThinkingStreamer(BaseStreamer):
     """
     Hands over each piece of text as soon as its last character is complete. Joined, the pieces are [`Completion.text`]:
-    delimiters are included, the prompt and the end of sequence are not. For one row, like every streamer.
+    delimiters are included, the prompt and the end of sequence are not. For one row, like every streamer. To iterate
+    over the pieces instead, see [`stream`].
 
     Args:
         write (`Callable`): called with a piece and its kind: `"forced"`, as in [`Completion`] (a closing delimiter is
@@ -88,8 +89,7 @@ class ThinkingStreamer(BaseStreamer):
     Example:
 
     ```python
-    >>> from s1_hf import embedded, generate
-    >>> from s1_hf.generation.streaming import ThinkingStreamer
+    >>> from s1_hf import ThinkingStreamer, embedded, generate
     >>> model, tokenizer = embedded.load()
     >>> pieces = []
     >>> streamer = ThinkingStreamer(lambda text, kind: pieces.append((text, kind)))
