@@ -25,6 +25,7 @@ def demo(
     output_dir: Annotated[Path, typer.Option(help="Folder for report.html, the figures and all answers.")] = Path(
         "s1-demo"
     ),
+    track: o.Track = None,
     as_json: o.AsJson = False,
 ) -> None:
     """Run the paper's methods on the embedded toy model: a transcript, tables, figures and a report, in about a minute.
@@ -41,10 +42,12 @@ def demo(
 
         from s1_hf import embedded
         from s1_hf.cli import demonstration as show
+        from s1_hf.cli.hosts import both, say_plainly
         from s1_hf.engines.locking import exclusive
         from s1_hf.methods import run_methods
         from s1_hf.plots.style import forget_own_settings
         from s1_hf.reporting import load_about, write_report
+        from s1_hf.tracking import Tracked
 
         forget_own_settings()
         drawn = show.draw_problems(problems, seed)
@@ -58,8 +61,12 @@ def demo(
             f"Embedded toy model ({lamps.num_parameters():,} parameters, taught to stop early and to continue after "
             f"Wait), {problems} held-out problems."
         )
-        with exclusive(output_dir), progress_bar() as tell:
-            rows = run_methods(show.METHODS, show.bench(lamps, tokenizer, drawn, seed, tell), output_dir)
+        about = {"model": model, "problems": problems, "seed": seed, "methods": [one.settings for one in show.METHODS]}
+        run = Tracked(track, output_dir, about, say_plainly)
+        with exclusive(output_dir), run, progress_bar() as tell:
+            bench = show.bench(lamps, tokenizer, drawn, seed, both(tell, run.progress))
+            rows = run_methods(show.METHODS, bench, output_dir)
+            run.results(rows)
             report = write_report(rows, output_dir, about=load_about(output_dir))
         if not as_json:
             _show_transcript(show.showcase(rows))
