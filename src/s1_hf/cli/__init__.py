@@ -21,6 +21,7 @@ try:
     from s1_hf.cli.plan import plan
     from s1_hf.cli.plot import plot
     from s1_hf.cli.power import power
+    from s1_hf.cli.push import push
     from s1_hf.cli.serve import serve
     from s1_hf.cli.sft import FIELDS_TOO, sft
     from s1_hf.cli.sweep import sweep
@@ -42,6 +43,7 @@ add(app, compare)
 add(app, power)
 add(app, pack)
 add(app, replay)
+add(app, push)
 add(app, plan, context_settings=FIELDS_TOO)
 add(app, sft, context_settings=FIELDS_TOO)
 app.add_typer(data, name="data")

@@ -16,7 +16,7 @@ from s1_hf.files import inside, remove, write_text
 from s1_hf.packs.chain import Link, chain, head
 from s1_hf.records import parse
 from s1_hf.reporting import load_about, write_report
-from s1_hf.reporting.tables import Table, methods_table, settings_table
+from s1_hf.reporting.tables import as_markdown, methods_table, settings_table
 from s1_hf.results.differences import paired_differences
 from s1_hf.results.rows import Row, load_rows, save_rows, versions
 from s1_hf.results.summaries import summarize_methods, summarize_settings
@@ -149,9 +149,9 @@ def _card(yaml: Any, rows: Sequence[Row], facts: Mapping[str, Any], links: Seque
         f"Answers of {in_markdown(shortened(', '.join(dict.fromkeys(models)) or 'an unknown model', 200))}, one a row, "
         f"packed by s1-hf {__version__}. `pack.json` holds settings, seeds, revisions, versions and all tables.",
         "",
-        *_markdown(settings_table(settings)),
+        *as_markdown(settings_table(settings)),
         "",
-        *_markdown(methods_table(summarize_methods(settings))),
+        *as_markdown(methods_table(summarize_methods(settings))),
         "",
         *(f"![{in_markdown(name)}]({name})" for name in shown if name.replace("-", "").replace(".", "").isalnum()),
         "",
@@ -167,9 +167,3 @@ def _card(yaml: Any, rows: Sequence[Row], facts: Mapping[str, Any], links: Seque
         "",
     ]
     return "\n".join(lines)
-
-
-def _markdown(table: Table) -> list[str]:
-    kinds = ["---"] * table.names + ["--:"] * (len(table.columns) - table.names)
-    rows = [table.columns, kinds, *([in_markdown(shortened(text, 80)) for text in row] for row in table.rows)]
-    return [f"| {' | '.join(row)} |" for row in rows]
