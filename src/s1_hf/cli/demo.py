@@ -8,7 +8,7 @@ from rich.text import Text
 
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
-from s1_hf.cli.progress import progress_bar
+from s1_hf.cli.progress import counted, progress_bar
 from s1_hf.cli.tables import show_summaries
 from s1_hf.cli.terminal import STYLES, console, messages, plain_errors, quiet_loading
 
@@ -63,11 +63,13 @@ def demo(
         )
         about = {"model": model, "problems": problems, "seed": seed, "methods": [one.settings for one in show.METHODS]}
         run = Tracked(track, output_dir, about, say_plainly)
-        with exclusive(output_dir), run, progress_bar() as tell:
-            bench = show.bench(lamps, tokenizer, drawn, seed, both(tell, run.progress))
-            rows = run_methods(show.METHODS, bench, output_dir)
+        with exclusive(output_dir), run:
+            with progress_bar() as tell:
+                bench = show.bench(lamps, tokenizer, drawn, seed, both(tell, run.progress))
+                rows = run_methods(show.METHODS, bench, output_dir)
             run.results(rows)
-            report = write_report(rows, output_dir, about=load_about(output_dir))
+            with counted() as drawing:
+                report = write_report(rows, output_dir, about=load_about(output_dir), progress=drawing)
         if not as_json:
             _show_transcript(show.showcase(rows))
         show_summaries(rows, as_json, report=str(report.page), figures=[str(path) for path in report.figures])

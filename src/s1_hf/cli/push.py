@@ -12,6 +12,7 @@ from rich.text import Text
 
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
+from s1_hf.cli.progress import counted
 from s1_hf.cli.terminal import console, messages, plain_errors, print_json, print_table, quiet_libraries
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def push(
                 raise ValueError("A pull request is to the main branch: leave out `--revision` or `--create-pr`.")
             pushed = None
         else:
-            pushed = pushed_as(plan, private=private, revision=revision, create_pr=create_pr)
+            with counted() as tell:
+                pushed = pushed_as(plan, private=private, revision=revision, create_pr=create_pr, progress=tell)
     if as_json:
         print_json(_as_json(plan, pushed), indent=1)
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class Packed:
     head: str
 
 
-def pack(results: str | Path, folder: str | Path) -> Packed:
+def pack(results: str | Path, folder: str | Path, *, progress: Callable[[str, int, int], None] | None = None) -> Packed:
     """Pack a run's rows as a data set that `datasets.load_dataset(folder)` and [`load_rows`] read.
 
     `data/rows.parquet` are the rows; `pack.json` says what they are of (model, revisions, seeds, versions, settings)
@@ -50,6 +50,7 @@ def pack(results: str | Path, folder: str | Path) -> Packed:
     Args:
         results (`str` or `Path`): a results folder, or a file of rows.
         folder (`str` or `Path`): not in `results`, and neither around it. What it held of an earlier pack is replaced.
+        progress (`Callable`, *optional*): told what is done, and how many times of how many.
 
     Raises:
         ValueError: the folders lie in each other, or for the reasons in [`load_rows`] and [`summarize_settings`].
@@ -64,7 +65,7 @@ def pack(results: str | Path, folder: str | Path) -> Packed:
     with exclusive(folder):
         remove(folder / FACTS)  # until everything else is there this is no pack
         rows = load_rows(save_rows(rows, inside(folder, ROWS)))  # as they will be read
-        report = write_report(rows, folder, about=runs)
+        report = write_report(rows, folder, about=runs, progress=progress)
         facts = {
             "format": FORMAT,
             "rows": len(rows),

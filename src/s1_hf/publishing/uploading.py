@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -106,7 +106,14 @@ def plan_of(folder: str | Path, repo: str, *, checkpoint: bool = False, eval_res
     return plan
 
 
-def push(plan: Plan, *, private: bool = False, revision: str | None = None, create_pr: bool = False) -> Pushed:
+def push(
+    plan: Plan,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    create_pr: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Pushed:
     """Write what is missing into the folder (card, report), and push it as one commit: all of it is there, or nothing.
 
     Interrupted at any moment and called again, it ends the same; large files that the Hub has are not sent again.
@@ -116,6 +123,8 @@ def push(plan: Plan, *, private: bool = False, revision: str | None = None, crea
         private (`bool`, defaults to `False`): make a new repository private. One that is public is refused.
         revision (`str`, *optional*): a branch, made if it is not there.
         create_pr (`bool`, defaults to `False`): open a pull request in a repository that exists.
+        progress (`Callable`, *optional*): told how far the report is, if it has to be written; huggingface_hub shows
+            the rest.
 
     Raises:
         ValueError: there is no token, or the Hub refuses; the message says what to do. BlockingIOError: a run is
@@ -134,7 +143,7 @@ def push(plan: Plan, *, private: bool = False, revision: str | None = None, crea
         held.enter_context(in_words(plan.repo, plan.kind.repo_type))
         repo = _full_name(api, plan.repo)
         exists = _check_repo(api, repo, plan.kind.repo_type, private, create_pr)
-        files = _written(plan)
+        files = _written(plan, progress)
         where: dict[str, Any] = {"repo_id": repo, "repo_type": plan.kind.repo_type}
         if not exists:
             api.create_repo(**where, private=private or None, exist_ok=True)
@@ -157,7 +166,7 @@ def push(plan: Plan, *, private: bool = False, revision: str | None = None, crea
         return Pushed(repo, url, done.commit_url, done.pr_url, proposed, keeps)
 
 
-def _written(plan: Plan) -> Sequence[str]:
+def _written(plan: Plan, progress: Callable[[str, int, int], None] | None) -> Sequence[str]:
     """Card and report are written; returns all files that go."""
     if plan.writes_report:
         from s1_hf.plots.style import forget_own_settings
@@ -165,7 +174,8 @@ def _written(plan: Plan) -> Sequence[str]:
         from s1_hf.results.rows import load_rows
 
         forget_own_settings()
-        write_report(load_rows(plan.folder), plan.folder, about=load_about(plan.folder))
+        about = load_about(plan.folder)
+        write_report(load_rows(plan.folder), plan.folder, about=about, progress=progress)
     card = new_card(plan.folder, plan.kind)  # with the figures that there are now
     if card is not None:
         write_text(inside(plan.folder, CARD), card)
