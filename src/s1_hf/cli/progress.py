@@ -30,7 +30,7 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
 
         def show(progress: Progress) -> None:
             name = f"{progress.found} found on disk" if progress.found else "generating"
-            shown.show(name, progress.done, progress.total, _speed(progress))
+            shown.show(name, progress.done, progress.total, _speed(progress), at_once=progress.found > 0)
 
         yield show
 
@@ -73,7 +73,7 @@ class _Bar:
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[more]}")
         self._bar = Bar(*columns, console=messages)
 
-    def show(self, name: str, done: int, total: int, more: str) -> None:
+    def show(self, name: str, done: int, total: int, more: str, at_once: bool = False) -> None:
         if not self._bar.tasks:
             self._bar.add_task(name, more="")
             self._bar.start()
@@ -92,9 +92,9 @@ class _Lines:
         self._said, self._wait = time.monotonic(), _FIRST_S
         self._last, self._has_spoken = "", False
 
-    def show(self, name: str, done: int, total: int, more: str) -> None:
+    def show(self, name: str, done: int, total: int, more: str, at_once: bool = False) -> None:
         self._last = ", ".join(filter(None, (f"{name}: {done:,} of {total:,}", more)))
-        if time.monotonic() - self._said >= self._wait:
+        if time.monotonic() - self._said >= self._wait or (at_once and not self._has_spoken):
             self._say()
             self._wait = min(2 * self._wait, _LAST_S)
 

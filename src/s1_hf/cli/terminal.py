@@ -86,10 +86,10 @@ def plain_errors(
         messages.print(Text("Error: ", style="red").append(said, style="default"), soft_wrap=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
-        kept = "What is finished is kept: rerun the same command to resume."
-        messages.print(
-            f"\nInterrupted. {kept if resumes else 'Rerun the same command to start again.'}", soft_wrap=True
-        )
+        again = "Rerun the same command to start again."
+        if resumes:
+            again = "What is finished is kept: rerun the same command to resume."
+        messages.print(f"\nInterrupted. {again}", soft_wrap=True)
         raise typer.Exit(130) from None
 
 
