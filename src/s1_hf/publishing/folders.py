@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s1_hf.packs.packing import CHAIN, FACTS
-from s1_hf.records import FLAG, check, parse, read_json
+from s1_hf.records import FLAG, OBJECT, check, parse, read_json
+from s1_hf.visible import shortened
 
 JOURNAL = "s1_run.json"  # of `s1_hf.sft.journal`, which imports what training needs
 STATE = "trainer_state.json"
@@ -125,10 +126,11 @@ def _check_weights(folder: Path) -> None:
         raise ValueError(f"{folder} has the configuration of a model, but no weights ({', '.join(WEIGHTS)}).")
     for index in folder.glob(_INDEX):
         content = read_json(index)
-        named = content.get("weight_map") if isinstance(content, dict) else None
-        missing = sorted({str(name) for name in (named or {}).values()} - {file.name for file in files})
-        if named is None or missing:
-            raise ValueError(f"The weights in {folder} are not whole: {index.name} names {missing or 'nothing'}.")
+        check(content, {"weight_map": OBJECT}, str(index))
+        missing = sorted({str(name) for name in content["weight_map"].values()} - {file.name for file in files})
+        if missing:
+            named = ", ".join(shortened(name, 80) for name in missing[:3])
+            raise ValueError(f"The weights in {folder} are not whole: {index.name} names {named}.")
     for file in files:
         if file.suffix == ".safetensors" and file.stat().st_size != _whole_size(file):
             raise ValueError(f"{file} is not as long as its header says. Was the run killed while it saved?")
