@@ -39,11 +39,11 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
 def counted() -> Iterator[Tell]:
     """The same for anything that can be counted."""
     with _shown() as shown:
-        begun: dict[str, float] = {}
+        begun = time.monotonic()
 
         def tell(name: str, done: int, total: int) -> None:
-            seconds = time.monotonic() - begun.setdefault(name, time.monotonic())
-            shown.show(name, done, total, _left(seconds / done * (total - done)) if done else "")
+            seconds = time.monotonic() - begun
+            shown.show(name, done, total, _left(seconds / done * (total - done)) if 0 < done < total else "")
 
         yield tell
 
