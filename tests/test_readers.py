@@ -111,6 +111,23 @@ def journal(file: Path) -> Any:
     return Journal(file.parent)._read()
 
 
+def tracked_runs(file: Path) -> Any:
+    from s1_hf.tracking.kept import read_kept
+
+    return read_kept(file.parent)
+
+
+def weights_index(file: Path) -> Any:
+    """Beside a model's configuration and one file of weights."""
+    from s1_hf.publishing.folders import kind_of
+
+    header = b"{}      "
+    (file.parent / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    if not (file.parent / "config.json").exists():
+        (file.parent / "config.json").write_text("{}")
+    return kind_of(file.parent)
+
+
 def chat(file: Path) -> Any:
     from s1_hf.cli.generate import _prompt
 
@@ -196,6 +213,11 @@ READERS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "chain.jsonl": (pack, lines(CHAINED, CHAINED)),
     "about.json": (about, json.dumps({"model": "m", "cost": {"saved": 1.5}, "settings": [{"a": None}]})),
     "s1_run.json": (journal, json.dumps({"settings": {"seed": 1}, "data": {}, "finished": False})),
+    "tracked.json": (
+        tracked_runs,
+        json.dumps({"runs": {"k": {"tracker": "trackio", "id": "1", "name": "r-1", "logged": None}}}),
+    ),
+    "model.safetensors.index.json": (weights_index, json.dumps({"weight_map": {"a": "model.safetensors"}})),
     "chat.json": (chat, json.dumps([{"role": "user", "content": "q"}, {"role": "assistant", "content": None}])),
     "curate.yaml": (curation, "seed: 3\nquality: {min_thinking_tokens: 5}\ndiversity: {method: random, n: 4}\n"),
     "machine-h100.yaml": (machine, json.dumps(CONFIG)),

@@ -73,7 +73,9 @@ def test_ctrl_c_says_whether_the_same_command_goes_on(resumes, goes_on, capsys):
         raise KeyboardInterrupt
     assert ended.value.exit_code == 130
     said = capsys.readouterr()
-    assert "Interrupted." in said.err and ("rerun the same command to resume" in said.err) is goes_on and not said.out
+    assert "Interrupted. " in said.err and not said.out
+    assert ("rerun the same command to resume" in said.err) is goes_on
+    assert ("Rerun the same command to start again" in said.err) is not goes_on
 
 
 def test_an_error_that_is_no_bad_input_keeps_its_traceback():
@@ -113,7 +115,7 @@ def interrupted() -> tuple[str, str, int]:
 def test_ctrl_c_leaves_no_traceback(interrupted):
     _, said, code = interrupted
     assert code == 130
-    assert said.strip() == "Interrupted."
+    assert said.strip() == "Interrupted. Rerun the same command to start again."
 
 
 def test_a_terminal_has_colours(interrupted):

@@ -303,6 +303,24 @@ def of_curate(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     ]
 
 
+def of_push(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    results = folder / f"results{HOSTILE.replace('/', '')}"
+    save_rows(hostile_rows(), results / "rows.jsonl")
+    (results / f"{HOSTILE.replace('/', '')}.png").write_text("")
+    model = folder / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": HOSTILE}}))
+    (model / "model.safetensors").write_text("")
+    return [
+        [str(results), "me/x", "--dry-run"],
+        [str(results), HOSTILE, "--dry-run"],
+        [str(results), "me/x", "--dry-run", "--eval-results-to", HOSTILE],
+        [str(model), "me/x", "--dry-run"],
+        [str(folder / HOSTILE.replace("/", "")), "me/x"],
+    ]
+
+
 def of_formats(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     model = folder / HOSTILE.replace("/", "")
     shutil.copytree(embedded.MODEL_PATH, model)
@@ -336,6 +354,7 @@ ROWS = {
     "power": of_rows,
     "pack": of_pack,
     "replay": of_replay,
+    "push": of_push,
     "plan": of_plan,
     "sft": of_sft,
     "data traces": of_traces,

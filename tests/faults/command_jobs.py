@@ -78,6 +78,7 @@ JOBS = {
         ("pack", "rows", "--output-dir", OUT), {"rows": "sweep"},
         ("data/*.parquet", "chain.jsonl", "pack.json", "README.md", "report.html", "*.svg"),
     ),
+    "push": Job(("push", "rows", "me/rows", "--dry-run"), {"rows": "sweep"}),
     "replay": Job(
         ("replay", "pack", "--output-dir", OUT, "--rows", "2"), {"pack": "pack"}, ("report.html", "*.svg")
     ),

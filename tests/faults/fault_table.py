@@ -36,6 +36,7 @@ REASONS: dict[str, dict[str, str]] = {
         "torn line": "whatever it finds is written anew; what is changed later: tests/packs",
         "foreign line": "whatever it finds is written anew; what is changed later: tests/packs",
     },
+    "push": dict.fromkeys(_WRITING, "writes no results; what it sends, killed, cut and refused: tests/publishing"),
     "replay": dict.fromkeys(("torn line", "foreign line"), f"{_NO_LINES}; what it reads: tests/packs"),
     "serve": dict.fromkeys(_WRITING, "writes nothing but a temporary folder"),
     "playground": {

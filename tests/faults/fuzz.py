@@ -44,6 +44,7 @@ with atheris.instrument_imports(include=["s1_hf"]):
     from s1_hf.sft.journal import Journal
     from s1_hf.sft.recipe import read_recipe as read_sft_recipe
     from s1_hf.traces.folder import Folder
+    from s1_hf.tracking.kept import read_kept
 
 PLACE = Path(tempfile.mkdtemp())
 atexit.register(shutil.rmtree, PLACE, ignore_errors=True)
@@ -101,6 +102,10 @@ def journal(data: bytes) -> None:
     Journal(file_with("run/s1_run.json", data).parent).check_data({"rows": 1})
 
 
+def tracked_runs(data: bytes) -> None:
+    read_kept(file_with("tracked/tracked.json", data).parent)
+
+
 def curate_recipes(data: bytes) -> None:
     read_curate_recipe(file_with("curate.yaml", data))
 
@@ -135,8 +140,8 @@ def outputs(data: bytes) -> None:
 READERS: dict[str, Callable[[bytes], None]] = {
     one.__name__: one
     for one in (
-        rows, ledger, traces, settings, about, verdicts, journal, curate_recipes, sft_recipes, machines, deepspeeds,
-        chats, outputs,
+        rows, ledger, traces, settings, about, verdicts, journal, tracked_runs, curate_recipes, sft_recipes, machines,
+        deepspeeds, chats, outputs,
     )
 }  # fmt: skip
 
@@ -156,6 +161,7 @@ def _examples() -> dict[str, list[Any]]:
         "about": [json.dumps({"command": "s1-hf sweep", "versions": {"torch": "2"}})],
         "verdicts": [json.dumps({"model": "m", "question": "q", "gold": "1", "attempt": "2", "verdict": True}) + "\n"],
         "journal": [json.dumps({"settings": {}, "data": {"rows": 1}, "finished": False})],
+        "tracked_runs": [json.dumps({"runs": {"k": {"tracker": "wandb", "id": "1", "name": "r", "logged": None}}})],
         "curate_recipes": [path.read_text() for path in recipes.glob("curate*.yaml")],
         "sft_recipes": [path.read_text() for path in recipes.glob("sft*.yaml")],
         "machines": [path.read_text() for path in recipes.glob("accelerate/*.yaml")],

@@ -17,11 +17,13 @@ try:
     from s1_hf.cli.export import export
     from s1_hf.cli.formats import formats
     from s1_hf.cli.generate import generate
+    from s1_hf.cli.overview import show_overview
     from s1_hf.cli.pack import pack, replay
     from s1_hf.cli.plan import plan
     from s1_hf.cli.playground import playground
     from s1_hf.cli.plot import plot
     from s1_hf.cli.power import power
+    from s1_hf.cli.push import push
     from s1_hf.cli.serve import serve
     from s1_hf.cli.sft import FIELDS_TOO, sft
     from s1_hf.cli.sweep import sweep
@@ -30,26 +32,27 @@ except ModuleNotFoundError as error:
     print(f"The command line needs `{error.name}`: pip install 's1-hf[cli]'", file=sys.stderr)
     sys.exit(2)
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-add(app, generate)
-add(app, evaluate, "eval", context_settings=MORE)
-add(app, sweep, context_settings=MORE)
-add(app, serve, context_settings=MORE)
-add(app, export)
-add(app, effort, context_settings=MORE)
-add(app, demo)
-add(app, playground, context_settings=MORE)
-add(app, plot)
-add(app, compare)
-add(app, power)
-add(app, pack)
-add(app, replay)
-add(app, plan, context_settings=FIELDS_TOO)
-add(app, sft, context_settings=FIELDS_TOO)
-app.add_typer(data, name="data")
-add(app, curate)
-add(app, formats)
-add(app, check, context_settings=MORE)
+app = typer.Typer(add_completion=True, pretty_exceptions_enable=False)
+add(app, demo, group="First minutes")
+add(app, check, group="First minutes", context_settings=MORE)
+add(app, formats, group="First minutes")
+add(app, generate, group="Ask")
+add(app, playground, group="Ask", context_settings=MORE)
+add(app, serve, group="Ask", context_settings=MORE)
+add(app, export, group="Ask")
+add(app, evaluate, "eval", group="Measure", context_settings=MORE)
+add(app, sweep, group="Measure", context_settings=MORE)
+add(app, effort, group="Measure", context_settings=MORE)
+add(app, plot, group="Measure")
+add(app, compare, group="Measure")
+add(app, power, group="Measure")
+app.add_typer(data, name="data", rich_help_panel="Train")
+add(app, curate, group="Train")
+add(app, plan, group="Train", context_settings=FIELDS_TOO)
+add(app, sft, group="Train", context_settings=FIELDS_TOO)
+add(app, push, group="Share and prove")
+add(app, pack, group="Share and prove")
+add(app, replay, group="Share and prove")
 
 
 def _show_version(wanted: bool) -> None:
@@ -60,8 +63,9 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def about(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
@@ -73,3 +77,5 @@ def about(
     Exit codes: 0, done; 1, a negative verdict (plan: does not fit, check: a fault, replay: does not agree) or a crash;
     2, bad input; 3, neither (plan: tight); 130, Ctrl-C.
     """
+    if context.invoked_subcommand is None:
+        show_overview(app)

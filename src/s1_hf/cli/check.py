@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from s1_hf.cli import options as o
 from s1_hf.cli.engines import Engine, engine_options
-from s1_hf.cli.terminal import console, messages, plain_errors, print_json, print_table, quiet_loading
+from s1_hf.cli.progress import counted
+from s1_hf.cli.terminal import console, plain_errors, print_json, print_table, quiet_loading
 from s1_hf.secrets import without_secrets
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def check(
         quiet_loading("embedded")
         from s1_hf.conformance.suite import check as run_suite
 
-        with _bar() as tell:
+        with counted() as tell:
             outcome = run_suite(
                 model,
                 engine=engine,
@@ -116,23 +116,6 @@ def _check_device(device: str | None, engine: str) -> None:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         first = str(error).splitlines()[0]
         raise ValueError(f"`--device` has to be one that this torch can use, but {device!r} is not: {first}") from None
-
-
-class _bar:
-    """A progress bar on stderr while the block lasts; yields what moves it."""
-
-    def __enter__(self) -> typing.Callable[[str, int, int], None]:
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-        self._bar = Progress(*columns, console=messages, transient=True)
-        self._task = self._bar.add_task("loading", total=None)
-        self._bar.start()
-        return self._tell
-
-    def _tell(self, name: str, done: int, total: int) -> None:
-        self._bar.update(self._task, description=name, completed=done, total=total)
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
 
 
 def _show(outcome: Outcome) -> None:

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from s1_hf._lazy import require
 from s1_hf.cli.columns import Columns, named_columns
-from s1_hf.cli.terminal import console, messages, plain_errors, print_json, print_table
+from s1_hf.cli.progress import phases
+from s1_hf.cli.terminal import console, plain_errors, print_json, print_table
 
 if TYPE_CHECKING:
     from s1_hf.curate import Stage
@@ -68,13 +69,13 @@ def curate(
         )  # fmt: skip
         options = replace(options, domains=options.domains.beside(check_folder(output_dir, overwrite=overwrite)))
         datasets.disable_progress_bars()
-        with messages.status("reading the pool") as status:
+        with phases("reading the pool") as begin:
 
             def show(stage: Stage) -> None:
-                status.update(f"{stage.name} has left {len(stage.rows):,} rows")
+                begin(f"{stage.name} has left {len(stage.rows):,} rows")
 
             curation = run(load_pool(input), options, num_proc=num_proc, on_stage=show)
-            status.update("writing")
+            begin("writing")
             save(curation, output_dir, overwrite=overwrite)
     if as_json:
         print_json(curation.report, indent=1)

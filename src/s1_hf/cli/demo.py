@@ -9,7 +9,7 @@ from rich.text import Text
 
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
-from s1_hf.cli.progress import progress_bar
+from s1_hf.cli.progress import counted, progress_bar
 from s1_hf.cli.tables import show_summaries
 from s1_hf.cli.terminal import STYLES, console, messages, plain_errors, quiet_loading
 
@@ -26,6 +26,7 @@ def demo(
     output_dir: Annotated[Path, typer.Option(help="Folder for report.html, the figures and all answers.")] = Path(
         "s1-demo"
     ),
+    track: o.Track = None,
     as_json: o.AsJson = False,
 ) -> None:
     """Run the paper's methods on the embedded toy model: a transcript, tables, figures and a report, in about a minute.
@@ -42,10 +43,12 @@ def demo(
 
         from s1_hf import embedded
         from s1_hf.cli import demonstration as show
+        from s1_hf.cli.hosts import both, say_plainly
         from s1_hf.engines.locking import exclusive
         from s1_hf.methods import run_methods
         from s1_hf.plots.style import forget_own_settings
         from s1_hf.reporting import load_about, write_report
+        from s1_hf.tracking import Tracked
 
         forget_own_settings()
         drawn = show.draw_problems(problems, seed)
@@ -59,9 +62,15 @@ def demo(
             f"Embedded toy model ({lamps.num_parameters():,} parameters, taught to stop early and to continue after "
             f"Wait), {problems} held-out problems."
         )
-        with exclusive(output_dir), progress_bar() as tell:
-            rows = run_methods(show.METHODS, show.bench(lamps, tokenizer, drawn, seed, tell), output_dir)
-            report = write_report(rows, output_dir, about=load_about(output_dir))
+        about = {"model": model, "problems": problems, "seed": seed, "methods": [one.settings for one in show.METHODS]}
+        run = Tracked(track, output_dir, about, say_plainly)
+        with exclusive(output_dir), run:
+            with progress_bar() as tell:
+                bench = show.bench(lamps, tokenizer, drawn, seed, both(tell, run.progress))
+                rows = run_methods(show.METHODS, bench, output_dir)
+            run.results(rows)
+            with counted() as drawing:
+                report = write_report(rows, output_dir, about=load_about(output_dir), progress=drawing)
         if not as_json:
             _show_transcript(show.showcase(rows))
         show_summaries(rows, as_json, report=str(report.page), figures=[str(path) for path in report.figures])

@@ -81,6 +81,7 @@ def effort(
     as_json: o.AsJson = False,
     output_dir: o.OutputDir = Path("results"),
     save_details: o.SaveDetails = True,
+    track: o.Track = None,
 ) -> None:
     """Propose a table of efforts for a model: the smallest caps that keep so much of its accuracy.
 

@@ -77,6 +77,7 @@ def evaluate(
     as_json: o.AsJson = False,
     output_dir: o.OutputDir = Path("results"),
     save_details: o.SaveDetails = True,
+    track: o.Track = None,
     push_eval_results: o.PushEvalResults = None,
     push_to_hub: Annotated[
         bool, typer.Option("--push-to-hub", help="Upload the results; needs --results-org.", **_SAVING)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,11 +14,15 @@ from s1_hf.cli import options as o
 from s1_hf.cli.engines import engine_options
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.terminal import messages, quiet_libraries, quiet_loading
+from s1_hf.engines.endpoint.options import is_address
 from s1_hf.engines.locking import exclusive
 from s1_hf.engines.processes import how_many, is_main, part
 from s1_hf.records import check, parse, read_json
+from s1_hf.secrets import shown_address
+from s1_hf.tracking import Tracked
 
 if TYPE_CHECKING:
+    from s1_hf.engines.progress import Progress
     from s1_hf.evaluation import Settings
     from s1_hf.evaluation.bench import Evaluated, Grid
     from s1_hf.tasks.task import Task
@@ -59,6 +63,8 @@ def needs_lighteval(given: Mapping[str, Any]) -> bool:
                 f"{files[0]} is asked by s1-hf itself: leave lighteval's tasks and options to another run."
             )
         _refuse_useless(["push_eval_results"], given, "needs `--host s1-hf`, which writes what it pushes")
+        if "push_to_hub" in given:  # of `s1-hf eval`, whose rows lighteval keeps to itself
+            _refuse_useless(["track"], given, "needs `--host s1-hf`: lighteval tracks by itself, see `--wandb`")
         require("lighteval", "lighteval")
         return True
     _refuse_useless(_OF_LIGHTEVAL, given, "needs `--host lighteval`, whose option it is")
@@ -104,10 +110,12 @@ def run_here(given: Mapping[str, Any], settings: Settings, grid: Grid | None, he
     if given.get("push_eval_results"):
         check_pushable(tasks)
     output_dir: Path = given["output_dir"]
+    run = tracked_run(given)
     with progress_bar() as show:
-        plan = bench.Plan.of(settings, tasks, grid=grid, progress=show)
+        plan = bench.Plan.of(settings, tasks, grid=grid, progress=both(show, run.progress))
         if is_main():
             held.enter_context(exclusive(output_dir))
+        held.enter_context(run)
         evaluated = plan.run(transcripts=given["save_details"])
     part()
     if evaluated is not None:
@@ -116,7 +124,42 @@ def run_here(given: Mapping[str, Any], settings: Settings, grid: Grid | None, he
         save(evaluated, output_dir, settings, tasks, about | {"cost": cost_of(evaluated)})
         if grid is None:
             _write_entries(given, evaluated, settings, tasks)
+        run.results(evaluated.rows)
     return evaluated
+
+
+_NOT_OF_THE_RUN = {
+    "context", "budget", "output_dir", "as_json", "save_details", "track", "batch_size", "keep", "push_eval_results",
+    "concurrency", "timeout_s", "max_retries", "api_key_env", *_OF_LIGHTEVAL,
+}  # fmt: skip
+"""Parameters that do not change what is answered, and those that are said in another way."""
+
+
+def tracked_run(given: Mapping[str, Any]) -> Tracked:
+    """The run of a command in the tracker that `--track` names; not begun yet. Only the main process has one."""
+    config = {}
+    for name, value in given.items():
+        if name not in _NOT_OF_THE_RUN and value is not None:
+            config[name] = str(value) if isinstance(value, Path) else value
+    if is_address(config["engine"]):
+        config["engine"] = shown_address(config["engine"])
+    config["budget"] = given["budget"].to_dict()
+    return Tracked(given["track"] if is_main() else None, given["output_dir"], config, say_plainly)
+
+
+def say_plainly(said: str) -> None:
+    """A note, as it is."""
+    messages.print(said, highlight=False, soft_wrap=True)
+
+
+def both(*listeners: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    """All of them are told."""
+
+    def tell(progress: Progress) -> None:
+        for listener in listeners:
+            listener(progress)
+
+    return tell
 
 
 def _write_entries(given: Mapping[str, Any], evaluated: Evaluated, settings: Settings, tasks: Sequence[Task]) -> None:

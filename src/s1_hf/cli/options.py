@@ -102,6 +102,10 @@ PushEvalResults = Annotated[
         **_SAVING,
     ),
 ]
+Track = Annotated[
+    Literal["trackio", "wandb"] | None,
+    typer.Option(help="Log settings, results and figures there, as training does: trackio or wandb.", **_SAVING),
+]
 SaveDetails = Annotated[
     bool, typer.Option(help="Save transcripts; with lighteval, its details: every answer, as Parquet.", **_SAVING)
 ]

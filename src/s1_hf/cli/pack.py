@@ -1,8 +1,8 @@
 """`s1-hf pack` and `s1-hf replay`."""
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,9 +10,8 @@ import typer
 
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
-from s1_hf.cli.progress import progress_bar
+from s1_hf.cli.progress import counted
 from s1_hf.cli.terminal import console, messages, plain_errors, print_json, quiet_loading
-from s1_hf.engines.progress import Progress
 from s1_hf.visible import shortened
 
 if TYPE_CHECKING:
@@ -28,13 +27,13 @@ def pack(
     """Pack a run's rows as a data set in the Hub's format, with all that it takes to replay them.
 
     Rows, settings, seeds, revisions, versions, tables, figures, a card, and a chain of hashes over the rows. Its head
-    stands for all of them: publish it where nobody can change it. Upload the folder as it is: hf upload.
+    stands for all of them: publish it where nobody can change it. Upload it: s1-hf push.
 
     Examples:
 
     s1-hf pack results --output-dir packed
 
-    s1-hf replay packed
+    s1-hf push packed my-name/packed
     """
     with plain_errors():
         require("matplotlib", "plot")
@@ -42,7 +41,8 @@ def pack(
         from s1_hf.plots.style import forget_own_settings
 
         forget_own_settings()
-        packed = packed_as(results, output_dir)
+        with counted() as tell:
+            packed = packed_as(results, output_dir, progress=tell)
     if as_json:
         print_json({"folder": str(packed.folder), "rows": packed.rows, "head": packed.head}, indent=1)
         return
@@ -81,20 +81,15 @@ def replay(
 
         forget_own_settings()
         quiet_loading("embedded")
-        with progress_bar() as show:
+        with counted() as tell:
             options: Any = {"rows": rows, "seed": seed, "head": head, "model": model, "dtype": dtype}
-            found = replayed(pack, output_dir, batch_size=batch_size, progress=_told(show), **options)
+            found = replayed(pack, output_dir, batch_size=batch_size, progress=partial(tell, "asking again"), **options)
     if as_json:
         print_json(asdict(found) | {"folder": str(found.folder), "agrees": found.agrees}, indent=1)
     else:
         _show(found, rows)
     if not found.agrees:
         raise typer.Exit(1)
-
-
-def _told(show: Callable[[Progress], None]) -> Callable[[int, int], None]:
-    begun = time.monotonic()
-    return lambda done, total: show(Progress(0, done, total, 0, time.monotonic() - begun))
 
 
 def _show(found: "Replay", wanted: int) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
+from s1_hf.cli.progress import counted
 from s1_hf.cli.tables import show_summaries
 from s1_hf.cli.terminal import console, messages, plain_errors, print_json
 
@@ -63,7 +64,8 @@ def plot(
             _show_figures(draw_models(results, folder, wanted), as_json)
             return
         rows = load_rows(results)
-        report = write_report(rows, folder, about=load_about(results), formats=wanted)
+        with counted() as tell:
+            report = write_report(rows, folder, about=load_about(results), formats=wanted, progress=tell)
     _show_report(rows, report, as_json)
 
 

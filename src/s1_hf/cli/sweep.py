@@ -18,7 +18,16 @@ from s1_hf.cli.engines import (
     ServedName,
     TimeoutS,
 )
-from s1_hf.cli.hosts import about_run, cost_of, needs_lighteval, run_here, say_what_is_replaced, settings_of
+from s1_hf.cli.hosts import (
+    about_run,
+    both,
+    cost_of,
+    needs_lighteval,
+    run_here,
+    say_what_is_replaced,
+    settings_of,
+    tracked_run,
+)
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.tables import show_summaries
 from s1_hf.cli.terminal import messages, plain_errors
@@ -88,6 +97,7 @@ def sweep(
     as_json: o.AsJson = False,
     output_dir: o.OutputDir = Path("results"),
     save_details: o.SaveDetails = True,
+    track: o.Track = None,
 ) -> None:
     """Evaluate a model under all combinations of caps and ignores, in one pass. Rerun the same command to resume.
 
@@ -140,15 +150,17 @@ def sweep_with(
 
     output_dir: Path = given["output_dir"]
     disable_progress_bars()
+    run = tracked_run(given)
     if is_main():
         held.enter_context(exclusive(output_dir))
+    held.enter_context(run)
     as_they_are = ("max_samples", "custom_tasks", "data_folder", "save_details")
     with progress_bar() as show:
         swept = sweeping.sweep(
             BudgetForcingConfig.of(config),
             given["tasks"],
             settings=settings,
-            progress=show,
+            progress=both(show, run.progress),
             output_dir=str(output_dir),
             **{name: given[name] for name in as_they_are},
         )
@@ -158,6 +170,7 @@ def sweep_with(
         say_what_is_replaced(output_dir / "rows.parquet", about)
         save_rows(swept.rows, output_dir / "rows.parquet")
         write_about(output_dir, **about, cost=cost_of(swept))
+        run.results(swept.rows)
     return swept
 
 

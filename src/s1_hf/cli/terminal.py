@@ -86,8 +86,10 @@ def plain_errors(
         messages.print(Text("Error: ", style="red").append(said, style="default"), soft_wrap=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
-        kept = " What is finished is kept: rerun the same command to resume." if resumes else ""
-        messages.print(f"\nInterrupted.{kept}", soft_wrap=True)
+        again = "Rerun the same command to start again."
+        if resumes:
+            again = "What is finished is kept: rerun the same command to resume."
+        messages.print(f"\nInterrupted. {again}", soft_wrap=True)
         raise typer.Exit(130) from None
 
 
@@ -123,13 +125,19 @@ def print_json(found: Any, **how: Any) -> None:
     sys.stdout.write(json.dumps(found, **how) + "\n")
 
 
-def add(app: typer.Typer, command: Callable[..., Any], name: str | None = None, **settings: Any) -> None:
-    """Make `command` one of `app`: its docstring is its help, of which the examples come last, a paragraph a line."""
+def add(
+    app: typer.Typer, command: Callable[..., Any], name: str | None = None, group: str | None = None, **settings: Any
+) -> None:
+    """Make `command` one of `app`: its docstring is its help, of which the examples come last, a paragraph a line.
+
+    Args:
+        group (`str`, *optional*): of the commands that are listed together.
+    """
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     lines = [" ".join(paragraph.split("\n")) for paragraph in paragraphs]
     begin = next((i for i, line in enumerate(lines) if line.startswith("Example")), len(lines))
     about, examples = ("\n\n".join(part) for part in (lines[:begin], lines[begin:]))
-    app.command(name, help=about, epilog=examples, **settings)(command)
+    app.command(name, help=about, epilog=examples, rich_help_panel=group, **settings)(command)
 
 
 def quiet_loading(model: str) -> None:

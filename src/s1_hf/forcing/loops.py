@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from s1_hf.forcing.values import is_count
+
+if TYPE_CHECKING:
+    import torch
 
 MOST_TOKENS = 4096
 """How far back a guard may look; every step compares so many tokens with themselves, for every period."""
@@ -65,6 +67,8 @@ def looping(input_ids: torch.Tensor, thinking: torch.Tensor, guard: LoopGuard) -
         input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`): all tokens so far.
         thinking (`torch.LongTensor` of shape `(batch_size,)`): thinking tokens so far.
     """
+    import torch  # only here: the command line starts without it
+
     periods = torch.arange(1, guard.max_period + 1, device=input_ids.device)  # (P,)
     stretch = (periods * guard.repeats).clamp(min=guard.min_tokens)  # (P,): tokens that have to repeat
     width = guard.width

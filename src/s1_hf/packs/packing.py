@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from s1_hf.files import inside, remove, write_text
 from s1_hf.packs.chain import Link, chain, head
 from s1_hf.records import parse
 from s1_hf.reporting import load_about, write_report
-from s1_hf.reporting.tables import Table, methods_table, settings_table
+from s1_hf.reporting.tables import as_markdown, methods_table, settings_table
 from s1_hf.results.differences import paired_differences
 from s1_hf.results.rows import Row, load_rows, save_rows, versions
 from s1_hf.results.summaries import summarize_methods, summarize_settings
@@ -40,7 +40,7 @@ class Packed:
     head: str
 
 
-def pack(results: str | Path, folder: str | Path) -> Packed:
+def pack(results: str | Path, folder: str | Path, *, progress: Callable[[str, int, int], None] | None = None) -> Packed:
     """Pack a run's rows as a data set that `datasets.load_dataset(folder)` and [`load_rows`] read.
 
     `data/rows.parquet` are the rows; `pack.json` says what they are of (model, revisions, seeds, versions, settings)
@@ -50,6 +50,7 @@ def pack(results: str | Path, folder: str | Path) -> Packed:
     Args:
         results (`str` or `Path`): a results folder, or a file of rows.
         folder (`str` or `Path`): not in `results`, and neither around it. What it held of an earlier pack is replaced.
+        progress (`Callable`, *optional*): told what is done, and how many times of how many.
 
     Raises:
         ValueError: the folders lie in each other, or for the reasons in [`load_rows`] and [`summarize_settings`].
@@ -64,7 +65,7 @@ def pack(results: str | Path, folder: str | Path) -> Packed:
     with exclusive(folder):
         remove(folder / FACTS)  # until everything else is there this is no pack
         rows = load_rows(save_rows(rows, inside(folder, ROWS)))  # as they will be read
-        report = write_report(rows, folder, about=runs)
+        report = write_report(rows, folder, about=runs, progress=progress)
         facts = {
             "format": FORMAT,
             "rows": len(rows),
@@ -149,9 +150,9 @@ def _card(yaml: Any, rows: Sequence[Row], facts: Mapping[str, Any], links: Seque
         f"Answers of {in_markdown(shortened(', '.join(dict.fromkeys(models)) or 'an unknown model', 200))}, one a row, "
         f"packed by s1-hf {__version__}. `pack.json` holds settings, seeds, revisions, versions and all tables.",
         "",
-        *_markdown(settings_table(settings)),
+        *as_markdown(settings_table(settings)),
         "",
-        *_markdown(methods_table(summarize_methods(settings))),
+        *as_markdown(methods_table(summarize_methods(settings))),
         "",
         *(f"![{in_markdown(name)}]({name})" for name in shown if name.replace("-", "").replace(".", "").isalnum()),
         "",
@@ -167,9 +168,3 @@ def _card(yaml: Any, rows: Sequence[Row], facts: Mapping[str, Any], links: Seque
         "",
     ]
     return "\n".join(lines)
-
-
-def _markdown(table: Table) -> list[str]:
-    kinds = ["---"] * table.names + ["--:"] * (len(table.columns) - table.names)
-    rows = [table.columns, kinds, *([in_markdown(shortened(text, 80)) for text in row] for row in table.rows)]
-    return [f"| {' | '.join(row)} |" for row in rows]

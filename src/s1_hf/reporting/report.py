@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ def write_report(
     *,
     about: Mapping[str, Mapping[str, Any]] | None = None,
     formats: Sequence[str] = FORMATS,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> WrittenReport:
     """Write `report.html`, which contains everything and loads nothing, and each figure as a file next to it.
 
@@ -56,6 +57,7 @@ def write_report(
         folder (`str` or `Path`): created if needed; files with the same names are replaced.
         about (`Mapping`, *optional*): by run, what its `about.json` says; shown verbatim.
         formats (`Sequence[str]`, defaults to `("png", "svg")`): of the figures' files; may be empty.
+        progress (`Callable`, *optional*): told what is done, and how many figures of how many.
 
     Raises:
         ValueError: there are no rows, a format is unknown, or for the reasons in [`summarize_settings`].
@@ -71,7 +73,11 @@ def write_report(
     differences = paired_differences(rows, settings)
     drawn, left_out = draw(rows, settings, methods)
     folder = Path(folder)
-    files = [as_files(one.figure, [*formats, "svg"]) for one in drawn]
+    files = []
+    for number, one in enumerate(drawn, 1):
+        files.append(as_files(one.figure, [*formats, "svg"]))
+        if progress is not None:
+            progress("drawing", number, len(drawn))
     figures = [_figure(one, contents["svg"]) for one, contents in zip(drawn, files, strict=True)]
     with exclusive(folder):
         paths: list[Path] = []

@@ -9,6 +9,7 @@ from typing import TypeVar
 from s1_hf.results.differences import Difference
 from s1_hf.results.rows import ENDED
 from s1_hf.results.summaries import MethodSummary, SettingSummary
+from s1_hf.visible import in_markdown, shortened
 
 One = TypeVar("One")
 
@@ -30,6 +31,13 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     names: int
+
+
+def as_markdown(table: Table) -> list[str]:
+    """The lines of a table in a card."""
+    kinds = ["---"] * table.names + ["--:"] * (len(table.columns) - table.names)
+    rows = [table.columns, kinds, *([in_markdown(shortened(text, 80)) for text in row] for row in table.rows)]
+    return [f"| {' | '.join(row)} |" for row in rows]
 
 
 def settings_table(settings: Sequence[SettingSummary], *, brief: bool = False) -> Table:

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
+from s1_hf.forcing.budget import NAMES
 from s1_hf.metrics import accuracy, bootstrap_interval, control, performance, scaling, wilson_interval
-from s1_hf.results.rows import Row
+from s1_hf.results.rows import ENDED, Row
 from s1_hf.visible import shortened
 
 RESAMPLES = 2_000
@@ -101,6 +103,33 @@ def summarize_settings(rows: Iterable[Row]) -> list[SettingSummary]:
     for row in rows:
         groups.setdefault((row.task, row.method, row.setting), []).append(row)
     return [_summary(group) for group in groups.values()]
+
+
+def setting_records(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Each setting as one flat record of numbers and texts: its names, its budget, what came of it.
+
+    Returns:
+        `list[dict]`: `task`, `method`, `setting`; the columns of the [`Budget`], null where rows do not say;
+        `problems`, `samples`, `accuracy`, `low`, `high` (percent), `thinking_tokens`, `total_tokens`, `ends_ignored`
+        (means), and `ended_natural` and so on: the share of the answers whose thinking ended so.
+
+    Raises:
+        ValueError: see [`summarize_settings`].
+    """
+    budgets: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in rows:
+        known = row.num_ignores is not None
+        columns = {name: getattr(row, name) if known else None for name in NAMES}
+        budgets.setdefault((row.task, row.method, row.setting), columns)
+    return [_record(one, budgets[one.task, one.method, one.setting]) for one in summarize_settings(rows)]
+
+
+def _record(one: SettingSummary, budget: dict[str, Any]) -> dict[str, Any]:
+    names = {"task": one.task, "method": one.method, "setting": one.setting}
+    counted = ("problems", "samples", "accuracy", "low", "high", "thinking_tokens", "total_tokens", "ends_ignored")
+    answers = one.problems * one.samples
+    ended = {f"ended_{how}": one.ended[how] / answers for how in ENDED}
+    return names | budget | {name: getattr(one, name) for name in counted} | ended
 
 
 def summarize_methods(settings: Sequence[SettingSummary]) -> list[MethodSummary]:
