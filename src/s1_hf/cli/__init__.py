@@ -17,6 +17,7 @@ try:
     from s1_hf.cli.export import export
     from s1_hf.cli.formats import formats
     from s1_hf.cli.generate import generate
+    from s1_hf.cli.grpo import grpo
     from s1_hf.cli.pack import pack, replay
     from s1_hf.cli.plan import plan
     from s1_hf.cli.plot import plot
@@ -44,6 +45,7 @@ add(app, pack)
 add(app, replay)
 add(app, plan, context_settings=FIELDS_TOO)
 add(app, sft, context_settings=FIELDS_TOO)
+add(app, grpo, context_settings=FIELDS_TOO)
 app.add_typer(data, name="data")
 add(app, curate)
 add(app, formats)
