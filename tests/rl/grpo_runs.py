@@ -61,9 +61,11 @@ def inputs_of(trainer: GRPOTrainer) -> dict[str, Any]:
 
 
 def arguments(folder: Path, *more: str) -> list[str]:
-    short = ["--max_steps", "4", "--save_steps", "1", "--logging_steps", "1", "--max_completion_length", "60"]
+    """Under a cap near which the model may end by itself, so that rewards differ and it learns."""
+    short = ["--max_steps", "3", "--save_steps", "1", "--logging_steps", "1", "--max_completion_length", "90"]
     sizes = ["--global_batch_size", "8", "--per_device_train_batch_size", "4", "--num_generations", "4"]
-    return ["grpo_embedded", "--output_dir", str(folder), *short, *sizes, "--max_thinking_tokens", "8-32", *more]
+    budget = ["--max_thinking_tokens", "62-70", "--rewards", "correct,within_budget"]
+    return ["grpo_embedded", "--output_dir", str(folder), *short, *sizes, *budget, *more]
 
 
 def start(given: list[str]) -> subprocess.Popen:

@@ -38,14 +38,22 @@ NEW_TOKENS = 4
 
 
 class Scene:
-    """A model that knows three words and the ends of a family, with one prompt."""
+    """A model that knows two words and the ends of a family, with one prompt.
 
-    def __init__(self, seed: int, budget: str = "none", family: str = "opened", ends: float = 0.5) -> None:
+    Args:
+        ends: how likely these are.
+        one_end: whether it ends its thinking by the closing delimiter alone.
+    """
+
+    def __init__(
+        self, seed: int, budget: str = "none", family: str = "opened", ends: float = 0.5, one_end: bool = False
+    ) -> None:
         self.tokenizer, self.format, self.delimiters = setting(family)
-        only = [encode(self.tokenizer, t)[0] for t in ("a", "Wait")] + [*self.format.ends]
-        self.model = toy_model(
-            len(self.delimiters.texts) + 2, seed, {i: ends for i in self.format.ends}, [*only, *self.format.call_ends]
-        )
+        only = [encode(self.tokenizer, t)[0] for t in ("a", "Wait")]
+        only += [i for i in self.format.ends if i == self.format.close[0] or not one_end] + [*self.format.call_ends]
+        self.model = toy_model(len(self.delimiters.texts) + 2, seed, {i: ends for i in self.format.ends}, only)
+        self.model.bias.data -= 1e4
+        self.model.bias.data[only] += 1e4
         chat = [{"role": "user", "content": "b"}]
         text = self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         self.prompt = tuple(encode(self.tokenizer, text))

@@ -93,7 +93,7 @@ def test_what_would_be_wasted_is_refused_before_weights_are_loaded(tmp_path, fie
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "no rows"),
+        ("", "no column with a usual name for the question"),
         ('{"question": "2+2?"}\n', "no column with a usual name for the answer"),
         ('{"question": "", "answer": "4"}\n', "row 1"),
         ('{"question": "2+2?", "answer": null}\n', "row 1"),

@@ -129,7 +129,7 @@ def test_a_prompts_completions_share_a_budget_that_follows_from_seed_and_step(tm
 def test_evaluation_has_its_own_number_of_completions(tmp_path):
     rollout = Kept(Drawn(max_thinking_tokens=(1, 50)))
     trainer = trainer_of(rollout, tmp_path, num_generations_eval=4, per_device_eval_batch_size=4)
-    metrics = trainer.evaluate()
+    metrics = trainer.evaluate(trainer.eval_dataset.select([0]))
     assert 0 <= metrics["eval_reward"] <= 1
     assert len(set(rollout.told["max_thinking_tokens"])) == 1
 

@@ -55,7 +55,8 @@ RL = RecipeKind(
     GRPOConfig,
     "s1_hf.rl",
     "grpo*",
-    ("dataset_path", "question_column", "answer_column"),
+    ("dataset_path",),
+    ("question_column", "answer_column"),
 )
 """Reinforcement learning."""
 

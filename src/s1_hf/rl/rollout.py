@@ -153,9 +153,9 @@ class BudgetRollout:
         laws: list[_RowLaw | None] = [None] * len(finished)
         for kind in kinds.values():
             size = engine.config.get_text_config().vocab_size
-            longest = max(len(finished[i].completion.token_ids) for i in kind)
-            at_once = max(SCORES_AT_ONCE // (size * longest), 1)
-            by_length = sorted(kind, key=lambda i: len(finished[i].completion.token_ids))
+            lengths = {i: len(finished[i].request.prompt) + len(finished[i].completion.token_ids) for i in kind}
+            at_once = max(SCORES_AT_ONCE // (size * max(lengths.values())), 1)
+            by_length = sorted(kind, key=lengths.__getitem__)
             for begin in range(0, len(by_length), at_once):
                 part = by_length[begin : begin + at_once]
                 found = law_of_rows(engine, [finished[i] for i in part], self._tolerance, trainer.accelerator.autocast)

@@ -78,13 +78,15 @@ class RecipeKind(NamedTuple):
         training (`type`): TRL's config.
         module (`str`): what runs it: `python -m MODULE RECIPE`.
         names (`str`): a pattern of the names of the package's own.
-        of_data (`tuple[str, ...]`): the fields that belong to the data; the first two name them.
+        named_by (`tuple[str, ...]`): the fields that name the data.
+        of_data (`tuple[str, ...]`): further fields that belong to them.
     """
 
     data: type
     training: type
     module: str
     names: str
+    named_by: tuple[str, ...]
     of_data: tuple[str, ...]
 
 
@@ -93,7 +95,8 @@ SFT = RecipeKind(
     SFTConfig,
     "s1_hf.sft",
     "sft*",
-    ("dataset", "dataset_path", "dataset_traces", "dataset_revision"),
+    ("dataset", "dataset_path"),
+    ("dataset_traces", "dataset_revision"),
 )
 """Fine-tuning."""
 
@@ -167,8 +170,8 @@ def read_recipe(source: str | Path, overrides: Iterable[str] = (), kind: RecipeK
     ours = {item.name for item in fields(kind.data) if item.default is None}
     values |= {name: None for name in ours if values[name] == "none"}
     typed = {parser._option_string_actions[name].dest for name in names}
-    if any(name in typed and values[name] is not None for name in kind.of_data[:2]):
-        values |= {name: None for name in kind.of_data if name not in typed}
+    if any(name in typed and values[name] is not None for name in kind.named_by):
+        values |= {name: None for name in (*kind.named_by, *kind.of_data) if name not in typed}
     said = {*given, *typed}
     return Recipe(path, values, {name: value for name, value in values.items() if name in said}, kind)
 
