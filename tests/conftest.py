@@ -4,12 +4,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 import torch
 
 torch.set_num_threads(1)  # the models are toys: a second thread only waits
+
+try:
+    version("vllm")
+except PackageNotFoundError:
+    sys.modules["vllm"] = None  # type: ignore[assignment]  # TRL would take the folder tests/vllm for it
 
 
 @pytest.fixture

@@ -255,6 +255,14 @@ def of_sft(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     return recipes(folder)
 
 
+def of_grpo(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    key, value, broken = (one[0] for one in recipes(folder)[:3])
+    data = hostile(folder, ".jsonl", json.dumps({"question": HOSTILE, HOSTILE: 1}) + "\n")
+    column = ["grpo_embedded", "--dataset_path", data, "--answer_column", HOSTILE]
+    ranges = ["grpo_embedded", "--max_thinking_tokens", HOSTILE]
+    return [[key], [value], [broken], [HOSTILE], ["grpo_embedded", f"--{HOSTILE}", "1"], column, ranges]
+
+
 def of_traces(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     pool = hostile(folder, ".csv", f"question,{HOSTILE}\nrefused,1\nbroken,2\nspoken,3\n")
     said = json.dumps({"error": {"message": HOSTILE}}).encode()
@@ -357,6 +365,7 @@ ROWS = {
     "push": of_push,
     "plan": of_plan,
     "sft": of_sft,
+    "grpo": of_grpo,
     "data traces": of_traces,
     "data show": of_show,
     "data embedded": of_pool,
@@ -395,7 +404,7 @@ def test_every_command_has_its_row():
 def test_no_hostile_text_controls_the_terminal(command, tmp_path, server, monkeypatch):
     if command in ("eval", "sweep", "effort"):
         pytest.importorskip("lighteval")
-    if command in ("plan", "sft"):
+    if command in ("plan", "sft", "grpo"):
         pytest.importorskip("trl")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [])

@@ -52,6 +52,11 @@ _SHORT = ("--max-new-tokens", "60", "--max-answer-tokens", "12", "--batch-size",
 _TRACED = ("--max-new-tokens", "150", "--batch-size", "4")
 _TASK = ("embedded", "--tasks", "s1:embedded", "--max-samples", "6", *_SHORT, "--output-dir", OUT)
 _TRAINING = ("--max_steps", "4", "--save_steps", "1", "--expected_steps", "none", "--save_dtype", "float32")
+_REINFORCEMENT = (
+    *("--max_steps", "3", "--save_steps", "1", "--logging_steps", "1", "--max_completion_length", "30"),
+    *("--max_thinking_tokens", "4-8", "--global_batch_size", "4", "--per_device_train_batch_size", "4"),
+    *("--num_generations", "2", "--max_answer_tokens", "4"),
+)
 _PATTERNS = ("--max_length", "none", "--logging_steps", "1")
 
 JOBS = {
@@ -86,6 +91,9 @@ JOBS = {
     "sft": Job(
         ("sft_embedded", "--output_dir", OUT, *_TRAINING, *_PATTERNS), results=("*.safetensors",), module="s1_hf.sft"
     ),
+    "grpo": Job(
+        ("grpo_embedded", "--output_dir", OUT, *_REINFORCEMENT), results=("*.safetensors",), module="s1_hf.rl"
+    ),
     "data traces": Job(
         ("data", "traces", "embedded", "--input", "pool", *_TRACED, "--output-dir", OUT), {"pool": "data embedded"},
         ("data/*.parquet",),
@@ -109,6 +117,7 @@ _PRELOADED = [
     "s1_hf.reporting",
     "s1_hf.traces",
     "s1_hf.sft.run",
+    "s1_hf.rl.job",
 ]
 _PRELOADED += ["s1_hf.curate", "matplotlib.pyplot", "pyarrow.parquet", "math_verify", "command_jobs"]
 

@@ -47,6 +47,7 @@ REASONS: dict[str, dict[str, str]] = {
     "data embedded": dict.fromkeys(("torn line", "foreign line"), _NO_LINES),
     "curate": dict.fromkeys(("torn line", "foreign line"), _NO_LINES),
     "sft": dict.fromkeys(("torn line", "foreign line"), f"{_NO_LINES}; torn checkpoints: tests/sft"),
+    "grpo": dict.fromkeys(("torn line", "foreign line"), f"{_NO_LINES}; torn checkpoints: tests/sft"),
 }
 """Why a command is not tried under a fault."""
 

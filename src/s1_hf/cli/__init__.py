@@ -17,6 +17,7 @@ try:
     from s1_hf.cli.export import export
     from s1_hf.cli.formats import formats
     from s1_hf.cli.generate import generate
+    from s1_hf.cli.grpo import grpo
     from s1_hf.cli.overview import show_overview
     from s1_hf.cli.pack import pack, replay
     from s1_hf.cli.plan import plan
@@ -50,6 +51,7 @@ app.add_typer(data, name="data", rich_help_panel="Train")
 add(app, curate, group="Train")
 add(app, plan, group="Train", context_settings=FIELDS_TOO)
 add(app, sft, group="Train", context_settings=FIELDS_TOO)
+add(app, grpo, group="Train", context_settings=FIELDS_TOO)
 add(app, push, group="Share and prove")
 add(app, pack, group="Share and prove")
 add(app, replay, group="Share and prove")

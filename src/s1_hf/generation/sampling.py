@@ -46,6 +46,12 @@ class Sampling:
         if self._min_p:
             self._warpers.append(MinPLogitsWarper(self._min_p))
 
+    def law(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """The log-probability with which [`Sampling.draw`] draws each token, of the shape of `scores`."""
+        for warper in self._warpers:
+            scores = warper(input_ids, scores)
+        return scores.log_softmax(-1)
+
     def draw(self, input_ids: torch.Tensor, scores: torch.Tensor, number: torch.Tensor) -> torch.Tensor:
         """One token per row, of shape `(batch_size,)`.
 

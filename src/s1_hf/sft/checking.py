@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from accelerate.parallelism_config import ParallelismConfig
 from trl import ModelConfig, SFTConfig
@@ -16,7 +18,7 @@ from s1_hf.sft.checkpoints import Checkpoints
 from s1_hf.sft.journal import Journal
 from s1_hf.sft.packages import package_faults
 from s1_hf.sft.prepare import Prepared, prepare
-from s1_hf.sft.recipe import DataArguments, Recipe
+from s1_hf.sft.recipe import DataArguments, Recipe, RunArguments
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class Run:
     """
 
     recipe: Recipe
-    data: DataArguments
-    args: SFTConfig
+    data: Any
+    args: Any
     model_args: ModelConfig
     prepared: Prepared
     checkpoints: Checkpoints
@@ -41,37 +43,72 @@ class Run:
         return None if newest is None else str(newest)
 
 
-def check(recipe: Recipe, processes: int | None = None) -> Run:
+class Checks(NamedTuple):
+    """What is checked of a kind of training beside what is checked of all.
+
+    Args:
+        not_here (`Mapping[str, str]`): fields of TRL's config that are refused, and why.
+        faults (`Callable`): what is wrong with the values of all fields.
+        build (`Callable`): from a recipe, and a number of processes, if the planned run has others than this one, to
+            its three parts, with the steps that they accumulate.
+        prepare (`Callable`): everything that a run needs besides the weights.
+    """
+
+    not_here: Mapping[str, str] | None
+    faults: Callable[[Mapping[str, Any]], list[str]]
+    build: Callable[[Recipe, int | None], tuple[Any, Any, ModelConfig]]
+    prepare: Callable[[Any, Any, ModelConfig], Prepared]
+
+
+def check(recipe: Recipe, processes: int | None = None, checks: Checks | None = None) -> Run:
     """Make all checks; no weights are loaded.
 
     Args:
+        checks ([`Checks`], *optional*): those of the recipe's kind; by default of fine-tuning.
         processes (`int`, *optional*): the number of data-parallel processes of the planned run, if this is not it.
 
     Raises:
         ValueError: a guard refuses the run (`s1_hf.sft.guards`), or its folder holds a link, a finished run or one
             started with other settings.
     """
+    checks = checks or SFT_CHECKS
     guards.refuse(
-        guards.field_faults(recipe.given)
+        guards.field_faults(recipe.given, checks.not_here)
         + guards.value_faults(recipe.values)
+        + checks.faults(recipe.values)
         + guards.folder_faults(Path(recipe.values["output_dir"] or "."))
     )
     refuse_links(recipe.values["output_dir"] or ".")  # the trainer would write through them
-    data, args, model_args = recipe.build()
-    guards.refuse(package_faults(args, model_args))
-    if processes is None:
-        if not data.dry_run:
-            check_together(args.world_size)
-        processes = data_parallel_ranks(max(args.world_size, launched()))
-    args.gradient_accumulation_steps = guards.accumulation_steps(
-        data.global_batch_size, args.per_device_train_batch_size, processes
-    )
+    data, args, model_args = checks.build(recipe, processes)
     args.logging_nan_inf_filter = False  # it would hide what stops the run
     journal = Journal(Path(args.output_dir))
     found = journal.checkpoints(recipe)
-    prepared = prepare(data, args, model_args)
+    prepared = checks.prepare(data, args, model_args)
     journal.check_data(prepared.source)
     return Run(recipe, data, args, model_args, prepared, found)
+
+
+def build(recipe: Recipe, processes: int | None) -> tuple[DataArguments, SFTConfig, ModelConfig]:
+    """The parts of a recipe of fine-tuning, see [`Checks`]."""
+    data, args, model_args = recipe.build()
+    guards.refuse(package_faults(args, model_args))
+    args.gradient_accumulation_steps = guards.accumulation_steps(
+        data.global_batch_size, args.per_device_train_batch_size, ranks(data, args, processes)
+    )
+    return data, args, model_args
+
+
+def ranks(data: RunArguments, args: Any, processes: int | None) -> int:
+    """How many processes see rows of their own, by the launcher if it is not given."""
+    if processes is not None:
+        return processes
+    if not data.dry_run:
+        check_together(args.world_size)
+    return data_parallel_ranks(max(args.world_size, launched()))
+
+
+SFT_CHECKS = Checks(None, lambda values: [], build, prepare)
+"""Of fine-tuning."""
 
 
 def data_parallel_ranks(processes: int, parallelism: ParallelismConfig | None = None) -> int:

@@ -20,15 +20,9 @@ if TYPE_CHECKING:
     from s1_hf.data.conversation import LengthSummary
 
 
-_NOT_HERE = {
+NOWHERE = {
     "gradient_accumulation_steps": "follows from `global_batch_size`, `per_device_train_batch_size` and the number of "
     "processes",
-    "packing": "would change the number of rows per step",
-    "completion_only_loss": "is always on: the loss is on trace and answer",
-    "assistant_only_loss": "is not needed: the loss is on trace and answer",
-    "pad_token": "is deprecated in TRL: use `padding_token`",
-    "dataset_text_field": "has no effect: rows have a question, traces and an answer",
-    "dataset_kwargs": "has no effect: the trainer gets tokenised rows",
     "do_eval": "is not supported: evaluate the saved model",
     "eval_strategy": "is not supported: evaluate the saved model",
     "save_only_model": "would make resuming impossible; `--save_strategy no` saves only the final model",
@@ -36,11 +30,27 @@ _NOT_HERE = {
     "auto_find_batch_size": "would change the number of rows per step",
     "logging_nan_inf_filter": "has nothing to filter: the run stops at a loss that is not finite",
 }
+"""What no recipe may set, and why."""
+
+_NOT_HERE = {
+    "packing": "would change the number of rows per step",
+    "completion_only_loss": "is always on: the loss is on trace and answer",
+    "assistant_only_loss": "is not needed: the loss is on trace and answer",
+    "pad_token": "is deprecated in TRL: use `padding_token`",
+    "dataset_text_field": "has no effect: rows have a question, traces and an answer",
+    "dataset_kwargs": "has no effect: the trainer gets tokenised rows",
+    **NOWHERE,
+}
 
 
-def field_faults(given: Mapping[str, object]) -> list[str]:
-    """Fields of `SFTConfig` that a recipe must not set, because they would have no effect or the wrong one."""
-    faults = [f"Leave out `{name}`: it {why}." for name, why in _NOT_HERE.items() if name in given]
+def field_faults(given: Mapping[str, object], not_here: Mapping[str, str] | None = None) -> list[str]:
+    """Fields of TRL's config that a recipe must not set, because they would have no effect or the wrong one.
+
+    Args:
+        not_here (`Mapping[str, str]`, *optional*): which, and why; by default those of `SFTConfig`.
+    """
+    refused = _NOT_HERE if not_here is None else not_here
+    faults = [f"Leave out `{name}`: it {why}." for name, why in refused.items() if name in given]
     return faults + [
         f"Leave out `{name}`: a secret would be kept in the run's files. Set HF_TOKEN, or log in by `hf auth login`."
         for name in _secret_fields(given)
@@ -64,7 +74,7 @@ def value_faults(values: Mapping[str, Any]) -> list[str]:
     if not (0 < epochs < math.inf) and values["max_steps"] <= 0:
         faults.append(f"`num_train_epochs` has to be more than 0, but is {epochs}.")
     for name in ("global_batch_size", "per_device_train_batch_size", "max_length"):
-        if values[name] is not None and values[name] < 1:
+        if values.get(name) is not None and values[name] < 1:
             faults.append(f"`{name}` has to be at least 1, but is {values[name]}.")
     if not 0 < values["learning_rate"] < math.inf:
         faults.append(f"`learning_rate` has to be more than 0, but is {values['learning_rate']}.")

@@ -26,9 +26,11 @@ from s1_hf.visible import visible
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from s1_hf.sft.recipe import DataArguments
+    from s1_hf.sft.recipe import DataArguments, RunArguments
 
 logger = logging.getLogger(__name__)
+_ABOUT = """fine-tuned on {rows:,} reasoning traces with [s1-hf](https://pypi.org/project/s1-hf), following
+"s1: Simple test-time scaling" ([arXiv 2501.19393](https://arxiv.org/abs/2501.19393), section 4.1)."""
 _BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 
 
@@ -42,6 +44,7 @@ class Prepared:
         thinking_format (`ThinkingFormat`): the delimiters to train.
         source (`dict[str, Any]`): where the data comes from.
         steps (`int`): optimizer steps of the run.
+        about (`str`): a sentence for the model's card, which begins with what was done to the base.
     """
 
     rows: Dataset
@@ -49,6 +52,7 @@ class Prepared:
     thinking_format: ThinkingFormat
     source: dict[str, Any]
     steps: int
+    about: str
 
 
 def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Prepared:
@@ -91,7 +95,9 @@ def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Pr
     if args.process_index == 0:
         logger.info("%s\n%s optimizer steps of %s rows", summary, f"{steps:,}", data.global_batch_size)
         logger.info("Row 0:\n%s", visible(show_mask(rows[0], tokenizer)))
-    return Prepared(rows, tokenizer, thinking_format, asdict(describe_source(dataset)), steps)
+    return Prepared(
+        rows, tokenizer, thinking_format, asdict(describe_source(dataset)), steps, _ABOUT.format(rows=len(rows))
+    )
 
 
 def _with_loss(rows: Dataset, max_length: int) -> Dataset:
@@ -110,7 +116,7 @@ def _lengths(rows: Dataset, max_length: int | None) -> LengthSummary:
     return LengthSummary(tuple(lengths), trained, max_length)
 
 
-def disk_needed(config: PreTrainedConfig, data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> int:
+def disk_needed(config: PreTrainedConfig, data: RunArguments, args: Any, model_args: ModelConfig) -> int:
     """The most bytes that a run writes: checkpoints (weights and AdamW's two moments, in float32) and the result."""
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
@@ -159,12 +165,18 @@ def _set_tokens(tokenizer: PreTrainedTokenizerBase, data: DataArguments, args: S
         if not Path(template).is_file():
             raise ValueError(f"`chat_template_path` has to be a Jinja file, but {template!r} is not a file.")
         tokenizer.chat_template = read_text(template)
-    for field, attribute, token in (
-        ("padding_token", "pad_token", data.padding_token),
-        ("eos_token", "eos_token", args.eos_token),
-    ):
-        if token is None:
-            continue
-        if token not in tokenizer.get_vocab():
-            raise ValueError(f"`{field}` has to be a token in the tokenizer's vocabulary, but {token!r} is not.")
-        setattr(tokenizer, attribute, token)
+    set_padding(tokenizer, data.padding_token)
+    _set_token(tokenizer, "eos_token", "eos_token", args.eos_token)
+
+
+def set_padding(tokenizer: PreTrainedTokenizerBase, token: str | None) -> None:
+    """Pad with `token`, if a recipe names one; raises a `ValueError` if the vocabulary lacks it."""
+    _set_token(tokenizer, "padding_token", "pad_token", token)
+
+
+def _set_token(tokenizer: PreTrainedTokenizerBase, field: str, attribute: str, token: str | None) -> None:
+    if token is None:
+        return
+    if token not in tokenizer.get_vocab():
+        raise ValueError(f"`{field}` has to be a token in the tokenizer's vocabulary, but {token!r} is not.")
+    setattr(tokenizer, attribute, token)

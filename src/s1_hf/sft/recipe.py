@@ -1,4 +1,7 @@
-"""A recipe: one YAML file with the fields of TRL's `SFTConfig` and `ModelConfig`, and of `DataArguments`."""
+"""A recipe: one YAML file with the fields of a config of TRL's, of its `ModelConfig`, and of our own.
+
+Those of fine-tuning are `SFTConfig` and `DataArguments`; other rooms say by a [`RecipeKind`] what theirs are.
+"""
 
 import difflib
 import json
@@ -6,7 +9,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from trl import ModelConfig, SFTConfig, TrlParser
 
@@ -15,8 +18,29 @@ from s1_hf.records import read_yaml
 
 
 @dataclass
-class DataArguments:
-    """The fields that we add to TRL's: what to train on, and what to check before training."""
+class RunArguments:
+    """The fields that we add to TRL's for every kind of training."""
+
+    global_batch_size: int = field(
+        default=16,
+        metadata={"help": "Rows per optimizer step, over all processes; it determines gradient accumulation."},
+    )
+    padding_token: str | None = field(
+        default=None, metadata={"help": "Token of the vocabulary to pad with (default: the tokenizer's)."}
+    )
+    save_dtype: str = field(
+        default="bfloat16",
+        metadata={"help": "dtype of the saved weights.", "choices": ["bfloat16", "float16", "float32"]},
+    )
+    merge_adapter: bool = field(
+        default=False, metadata={"help": "Also save the model with its LoRA adapter merged, in `merged/`."}
+    )
+    dry_run: bool = field(default=False, metadata={"help": "Run all checks, load no weights, train nothing."})
+
+
+@dataclass
+class DataArguments(RunArguments):
+    """The fields of fine-tuning: what to train on, and what to check before training."""
 
     dataset: str | None = field(
         default=None, metadata={"help": "s1K, s1K-1.1 or full59K, from the Hub. Alternatively set `dataset_path`."}
@@ -38,27 +62,43 @@ class DataArguments:
         default=None, metadata={"help": "Delimiters of your own: what opens thinking, one token of the vocabulary."}
     )
     thinking_close: str | None = field(default=None, metadata={"help": "And what closes it, likewise."})
-    global_batch_size: int = field(
-        default=16,
-        metadata={"help": "Rows per optimizer step, over all processes; it determines gradient accumulation."},
-    )
-    padding_token: str | None = field(
-        default=None, metadata={"help": "Token of the vocabulary to pad with (default: the tokenizer's)."}
-    )
     expected_steps: int | None = field(
         default=None, metadata={"help": "Refuse to start unless the run has exactly this many optimizer steps."}
     )
     allow_truncation: bool = field(
         default=False, metadata={"help": "Train on rows cut at `max_length` instead of refusing to start."}
     )
-    save_dtype: str = field(
-        default="bfloat16",
-        metadata={"help": "dtype of the saved weights.", "choices": ["bfloat16", "float16", "float32"]},
-    )
-    merge_adapter: bool = field(
-        default=False, metadata={"help": "Also save the model with its LoRA adapter merged, in `merged/`."}
-    )
-    dry_run: bool = field(default=False, metadata={"help": "Run all checks, load no weights, train nothing."})
+
+
+class RecipeKind(NamedTuple):
+    """What a recipe is for.
+
+    Args:
+        data (`type`): a dataclass derived from [`RunArguments`].
+        training (`type`): TRL's config.
+        module (`str`): what runs it: `python -m MODULE RECIPE`.
+        names (`str`): a pattern of the names of the package's own.
+        named_by (`tuple[str, ...]`): the fields that name the data.
+        of_data (`tuple[str, ...]`): further fields that belong to them.
+    """
+
+    data: type
+    training: type
+    module: str
+    names: str
+    named_by: tuple[str, ...]
+    of_data: tuple[str, ...]
+
+
+SFT = RecipeKind(
+    DataArguments,
+    SFTConfig,
+    "s1_hf.sft",
+    "sft*",
+    ("dataset", "dataset_path"),
+    ("dataset_traces", "dataset_revision"),
+)
+"""Fine-tuning."""
 
 
 class _Parser(TrlParser):
@@ -74,29 +114,35 @@ class Recipe:
         path (`Path`): its file.
         values (`dict[str, Any]`): all fields, defaults included.
         given (`dict[str, Any]`): only the fields set by the file or the command line.
+        kind ([`RecipeKind`]): what it is for.
     """
 
     path: Path
     values: dict[str, Any]
     given: dict[str, Any]
+    kind: RecipeKind = SFT
 
-    def build(self) -> tuple[DataArguments, SFTConfig, ModelConfig]:
-        """Build the three parts. `SFTConfig` inspects the machine, so call this in the training process."""
-        return self._part(DataArguments), self._training(), self._part(ModelConfig)
+    def build(self) -> tuple[Any, Any, ModelConfig]:
+        """Build the three parts: the kind's data and training, and the model's.
 
-    def _training(self) -> SFTConfig:
+        TRL's config inspects the machine, so call this in the training process.
+        """
+        return self._part(self.kind.data), self._training(), self._part(ModelConfig)
+
+    def _training(self) -> Any:
         """A dry run of a bf16 recipe also works on a machine without a GPU."""
         import torch
 
         values = self.values
         elsewhere = values["dry_run"] and values["bf16"] is not False and not torch.cuda.is_available()
-        return replace(self, values=values | {"use_cpu": True})._part(SFTConfig) if elsewhere else self._part(SFTConfig)
+        here = replace(self, values=values | {"use_cpu": True}) if elsewhere else self
+        return here._part(self.kind.training)
 
     def _part(self, kind: type) -> Any:
         return kind(**{f.name: self.values[f.name] for f in fields(kind) if f.init})
 
 
-def read_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+def read_recipe(source: str | Path, overrides: Iterable[str] = (), kind: RecipeKind = SFT) -> Recipe:
     """Read a recipe. Fields on the command line (`["--learning_rate", "2e-5"]`) override those in the file.
 
     A value `package://x` is a file inside this package. `null` sets a field to `None`. Data named on the command line
@@ -106,26 +152,28 @@ def read_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
         ValueError: the recipe does not exist or is not a YAML mapping; a field, in the file or in `overrides`, is
             unknown or has a value of the wrong type.
     """
-    path = find(source, RECIPES, "recipe", "sft*")
+    path = find(source, RECIPES, "recipe", kind.names)
     given = read_yaml(path)
     if not isinstance(given, dict):
         raise ValueError(f"{path} has to be a mapping of fields to values, but is a {type(given).__name__}.")
-    parser = _Parser([DataArguments, SFTConfig, ModelConfig], prog="python -m s1_hf.sft RECIPE", allow_abbrev=False)
+    parser = _Parser(
+        [kind.data, kind.training, ModelConfig], prog=f"python -m {kind.module} RECIPE", allow_abbrev=False
+    )
     known = {action.dest: action for action in parser._actions}
-    _check_names(path, given, known)
+    _check_names(path, given, known, kind)
     overrides = list(overrides)
     from_file = [text for name, value in given.items() for text in _as_arguments(name, value, known[name].default)]
-    namespace = _parse(parser, str(path), from_file, Namespace())
-    namespace = _parse(parser, "the command line", overrides, namespace)
+    namespace = _parse(parser, str(path), from_file, Namespace(), kind)
+    namespace = _parse(parser, "the command line", overrides, namespace, kind)
     names = [text.split("=")[0] for text in overrides if text.startswith("--")]
     values = {name: in_package(value) for name, value in vars(namespace).items()}
-    ours = {item.name for item in fields(DataArguments) if item.default is None}
+    ours = {item.name for item in fields(kind.data) if item.default is None}
     values |= {name: None for name in ours if values[name] == "none"}
     typed = {parser._option_string_actions[name].dest for name in names}
-    if any(name in typed and values[name] is not None for name in ("dataset", "dataset_path")):
-        values |= {name: None for name in _OF_DATA if name not in typed}
+    if any(name in typed and values[name] is not None for name in kind.named_by):
+        values |= {name: None for name in (*kind.named_by, *kind.of_data) if name not in typed}
     said = {*given, *typed}
-    return Recipe(path, values, {name: value for name, value in values.items() if name in said})
+    return Recipe(path, values, {name: value for name, value in values.items() if name in said}, kind)
 
 
 def recipe_and_fields(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -147,23 +195,20 @@ def recipe_and_fields(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     return named.config, rest
 
 
-_OF_DATA = ("dataset", "dataset_path", "dataset_traces", "dataset_revision")
-
-
-def _parse(parser: _Parser, where: str, arguments: list[str], namespace: Namespace) -> Namespace:
+def _parse(parser: _Parser, where: str, arguments: list[str], namespace: Namespace, kind: RecipeKind) -> Namespace:
     namespace, rest = parser.parse_known_args(arguments, namespace)
     unknown = [text.split("=")[0].removeprefix("--") for text in rest if text.startswith("--")]
     if unknown:
-        raise ValueError(_unknown(where, unknown, {action.dest for action in parser._actions}))
+        raise ValueError(_unknown(where, unknown, {action.dest for action in parser._actions}, kind))
     if rest:
         raise ValueError(f"Every field except a list takes one value, but {where} also has {' '.join(rest)!r}.")
     return namespace
 
 
-def _check_names(path: Path, given: dict[Any, Any], known: dict[str, Any]) -> None:
+def _check_names(path: Path, given: dict[Any, Any], known: dict[str, Any], kind: RecipeKind) -> None:
     unknown = [str(name) for name in given if name not in known or name == "help"]
     if unknown:
-        raise ValueError(_unknown(str(path), unknown, known))
+        raise ValueError(_unknown(str(path), unknown, known, kind))
 
 
 _LAUNCHER = "is no field: give it to `s1-hf sft ... --machine`, or to `accelerate launch` before its `-m s1_hf.sft`"
@@ -177,7 +222,7 @@ _ELSEWHERE = {
 }
 
 
-def _unknown(where: str, names: Sequence[str], known: Iterable[str]) -> str:
+def _unknown(where: str, names: Sequence[str], known: Iterable[str], kind: RecipeKind) -> str:
     hints = []
     for name in names:
         if name in _ELSEWHERE:
@@ -186,8 +231,9 @@ def _unknown(where: str, names: Sequence[str], known: Iterable[str]) -> str:
         close = difflib.get_close_matches(name, list(known), 1)
         hints.append(f"`{name}`" + (f" (did you mean `{close[0]}`?)" if close else ""))
     return (
-        f"Unknown fields in {where}: {', '.join(hints)}. A recipe has the fields of the installed TRL's SFTConfig and "
-        "ModelConfig, and of s1_hf.sft.recipe.DataArguments; `python -m s1_hf.sft --help` lists them."
+        f"Unknown fields in {where}: {', '.join(hints)}. A recipe has the fields of the installed TRL's "
+        f"{kind.training.__name__} and ModelConfig, and of {kind.data.__module__}.{kind.data.__name__}; "
+        f"`python -m {kind.module} --help` lists them."
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from accelerate.utils import gather_object
@@ -16,10 +16,10 @@ from trl import get_peft_config, get_quantization_config
 
 from s1_hf.engines.locking import exclusive
 from s1_hf.engines.processes import check_devices, how_many, is_main
-from s1_hf.sft.checking import Run, check
+from s1_hf.sft.checking import SFT_CHECKS, Checks, Run, check
 from s1_hf.sft.checkpoints import check_kind, find_checkpoints
 from s1_hf.sft.journal import Journal
-from s1_hf.sft.recipe import read_recipe
+from s1_hf.sft.recipe import SFT, RecipeKind, read_recipe
 from s1_hf.sft.saving import save
 from s1_hf.sft.trainer import NotAsPlanned, NotFinite, RunMark, Trainer
 
@@ -40,10 +40,25 @@ class Stopped(Exception):
     """The run has ended early; the message says why and what to do. What it had saved is kept."""
 
 
-def start(source: str, overrides: Sequence[str], processes: int | None = None) -> None:
+class Job(NamedTuple):
+    """A kind of training: how a recipe is read and checked, and what trains.
+
+    Args:
+        kind ([`RecipeKind`]): of its recipes.
+        checks ([`Checks`]): what they have to pass.
+        trainer (`Callable`): from a run to its trainer, derived from [`Checked`], with the model loaded.
+    """
+
+    kind: RecipeKind
+    checks: Checks
+    trainer: Callable[[Run], Any]
+
+
+def start(source: str, overrides: Sequence[str], processes: int | None = None, job: Job | None = None) -> None:
     """Check a recipe and train with it, with its folder locked by every process; every step is logged.
 
     Args:
+        job ([`Job`], *optional*): by default fine-tuning.
         processes (`int`, *optional*): for a dry run, the number of data-parallel processes of the planned run.
 
     Raises:
@@ -56,15 +71,16 @@ def start(source: str, overrides: Sequence[str], processes: int | None = None) -
     logging.getLogger("s1_hf").setLevel(logging.INFO if is_main() else logging.WARNING)
     if said := how_many():
         logger.info(said)
+    job = job or FINE_TUNING
     with ExitStack() as held:
         try:
             check_devices()
-            run = check(read_recipe(source, overrides), processes)
+            run = check(read_recipe(source, overrides, job.kind), processes, job.checks)
             if run.data.dry_run:
                 logger.info("All checks passed. Dry run: no weights were loaded and nothing was trained.")
                 return
             held.enter_context(exclusive(run.args.output_dir, run.args.process_index, gather_object))
-            trainer = make_trainer(run)
+            trainer = job.trainer(run)
         except DistError as error:
             raise Refused(_UNREACHABLE.format(str(error).splitlines()[0])) from error
         except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
@@ -97,7 +113,7 @@ def _is_of_writing(error: Exception) -> bool:
     return not isinstance(error, RuntimeError) or "inline_container.cc" in str(error)
 
 
-def train(run: Run, trainer: Trainer | None = None) -> None:
+def train(run: Run, trainer: Any = None) -> None:
     """Train into the recipe's `output_dir`, resuming from its last whole checkpoint if there is one, and save.
 
     Raises:
@@ -120,7 +136,7 @@ def train(run: Run, trainer: Trainer | None = None) -> None:
         logger.info("Saved to %s.", args.output_dir)
 
 
-def _run_trainer(trainer: Trainer, run: Run) -> Any:
+def _run_trainer(trainer: Any, run: Run) -> Any:
     try:
         if run.checkpoints.newest:
             check_kind(run.checkpoints.newest, trainer)
@@ -138,12 +154,7 @@ def _run_trainer(trainer: Trainer, run: Run) -> Any:
 
 def make_trainer(run: Run) -> Trainer:
     """The trainer, with the model loaded."""
-    run.args.model_init_kwargs = {
-        "revision": run.model_args.model_revision,
-        "attn_implementation": run.model_args.attn_implementation,
-        "dtype": run.model_args.dtype,
-        **(run.args.model_init_kwargs or {}),
-    }
+    set_loading(run)
     return Trainer(
         rows=run.data.global_batch_size,
         steps=run.prepared.steps,
@@ -154,3 +165,17 @@ def make_trainer(run: Run) -> Trainer:
         quantization_config=get_quantization_config(run.model_args),
         peft_config=get_peft_config(run.model_args),
     )
+
+
+def set_loading(run: Run) -> None:
+    """Tell the trainer how the recipe wants the weights."""
+    run.args.model_init_kwargs = {
+        "revision": run.model_args.model_revision,
+        "attn_implementation": run.model_args.attn_implementation,
+        "dtype": run.model_args.dtype,
+        **(run.args.model_init_kwargs or {}),
+    }
+
+
+FINE_TUNING = Job(SFT, SFT_CHECKS, make_trainer)
+"""What `s1-hf sft` does."""

@@ -29,8 +29,7 @@ _CARD = """---
 
 # {name}
 
-{base} fine-tuned on {rows:,} reasoning traces with [s1-hf](https://pypi.org/project/s1-hf), following
-"s1: Simple test-time scaling" ([arXiv 2501.19393](https://arxiv.org/abs/2501.19393), section 4.1). It thinks between
+{base} {about} It thinks between
 `{start}` and `{close}`; s1-hf can shorten or extend that thinking.
 
 | | |
@@ -95,13 +94,13 @@ def card(trainer: SFTTrainer, run: Run) -> str:
         base_model=None if Path(base).is_dir() else base,
         library_name="peft" if run.model_args.use_peft else "transformers",
         pipeline_tag="text-generation",
-        tags=["s1-hf", "trl", "sft", "test-time-scaling"],
+        tags=["s1-hf", "trl", run.recipe.kind.module.rpartition(".")[2], "test-time-scaling"],
     )
     return _CARD.format(
         front=front.to_yaml(),
         name=Path(trainer.args.output_dir).name,
         base=f"[{base}](https://huggingface.co/{base})" if not Path(base).is_dir() else f"`{base}`",
-        rows=len(run.prepared.rows),
+        about=run.prepared.about,
         start=thinking.start_text,
         close=thinking.close_text,
         facts="\n".join(f"| {name} | {value} |" for name, value in facts.items()),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import transformers
 from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
@@ -21,8 +22,8 @@ class NotAsPlanned(ValueError):
     """The trainer counts other rows or steps than planned."""
 
 
-class Trainer(SFTTrainer):
-    """`SFTTrainer`, which trains as planned and on finite numbers, or not at all.
+class Checked(transformers.Trainer):
+    """Of a trainer of TRL's, which stands behind it: trains as planned and on finite numbers, or not at all.
 
     Args:
         rows (`int`): rows of an optimizer step.
@@ -76,8 +77,12 @@ class RunMark(TrainerCallback, ExportableState):
         return {"args": {"run": self.run}, "attributes": {}}
 
 
+class Trainer(Checked, SFTTrainer):
+    """`SFTTrainer`, checked."""
+
+
 class _Checks(TrainerCallback):
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: Any) -> None:
         self.trainer = trainer
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
