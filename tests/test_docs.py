@@ -18,7 +18,7 @@ PLACES = ("*.md", "docs/*.md", "docs/reference/*.md", "recipes/*.md", "benchmark
 PAGES = sorted(page for place in PLACES for page in ROOT.glob(place))
 ROOMS = (
     "cli|conformance|curate|data|embedded|engines|evaluation|forcing|generation|grading|memory|methods|metrics|plots|"
-    "packs|playground|publishing|reporting|results|scoring|serving|tracking|vllm"
+    "packs|playground|publishing|reporting|results|rl|scoring|serving|tracking|vllm"
 )
 
 
