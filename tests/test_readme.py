@@ -49,6 +49,7 @@ def swept(tmp_path_factory):
 def test_python_blocks_run_and_print_what_they_say(page, tmp_path, monkeypatch, capsys, toy_for_hub_names, request):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv("TRL_EXPERIMENTAL_SILENCE", "1")  # TRL warns of what it calls experimental
     blocks, text = list(blocks_of(page)), page.read_text(encoding="utf-8")
     if any(block.said == "results of a sweep" and block.runs for block in blocks):
         shutil.copytree(request.getfixturevalue("swept"), "results")

@@ -30,9 +30,10 @@ ELSEWHERE = {
     "benchmarks/grading.md": "benchmarks_grading.md",
     "recipes/README.md": "recipes.md",
     "src/s1_hf/embedded/model/README.md": "embedded.md",
+    "src/s1_hf/embedded/reward/README.md": "reward_model.md",
     "training/embedded/curation.md": "curated_or_random.md",
 }
-"""Pages from outside docs/. README has a page of the site's own in its place."""
+"""Pages from outside docs/, if they are there. README has a page of the site's own in its place."""
 
 PICTURES = (".png", ".svg")
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
@@ -61,7 +62,8 @@ def build(folder: Path) -> list[str]:
 def stage(pages: Path) -> None:
     """Copy pages and pictures, with links as they are on the site."""
     sources = {path: path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md") if SITE not in path.parents}
-    sources |= {ROOT / path: name for path, name in ELSEWHERE.items() if path != "README.md"}
+    outside = {ROOT / path: name for path, name in ELSEWHERE.items() if path != "README.md"}
+    sources |= {path: name for path, name in outside.items() if path.exists()}
     places = {ROOT / "README.md": "index.md", **sources}
     for path in DOCS.rglob("*"):
         if path.suffix in PICTURES:
