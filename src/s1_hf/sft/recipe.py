@@ -11,7 +11,11 @@ from typing import Any, NoReturn
 from trl import ModelConfig, SFTConfig, TrlParser
 
 from s1_hf.finding import RECIPES, find, in_package
-from s1_hf.records import read_yaml
+from s1_hf.forcing.families import FAMILIES
+from s1_hf.records import parse, read_yaml
+
+ADD, SPLIT = "add", "split"
+"""What can be done with tokens that a vocabulary lacks; without either, the run is refused."""
 
 
 @dataclass
@@ -31,13 +35,33 @@ class DataArguments:
     dataset_revision: str | None = field(
         default=None, metadata={"help": "Branch, tag or commit of the dataset on the Hub."}
     )
+    columns: dict[str, Any] | str | None = field(
+        default=None,
+        metadata={
+            "help": "The names that columns of local data have, ours to yours: question: problem, or reply: generation "
+            'for one that holds thinking and answer. On the command line as JSON: \'{"question": "problem"}\'.'
+        },
+    )
     thinking_format: str = field(
-        default="s1", metadata={"help": "Delimiters to train: s1 or think.", "choices": ["s1", "think"]}
+        default="s1",
+        metadata={"help": "Delimiters to train: a family of docs/families.md.", "choices": list(FAMILIES)},
     )
     thinking_start: str | None = field(
         default=None, metadata={"help": "Delimiters of your own: what opens thinking, one token of the vocabulary."}
     )
     thinking_close: str | None = field(default=None, metadata={"help": "And what closes it, likewise."})
+    missing_tokens: str | None = field(
+        default=None,
+        metadata={
+            "help": "Tokens that the vocabulary lacks, of the delimiters, `eos_token`, `padding_token` and a chosen "
+            "chat template: add them, or train them split, as several. By default the run is refused.",
+            "choices": [ADD, SPLIT],
+        },
+    )
+    chat_template_kwargs: dict[str, Any] | str | None = field(
+        default=None,
+        metadata={"help": "What the chat template is given besides the messages, such as enable_thinking: true."},
+    )
     global_batch_size: int = field(
         default=16,
         metadata={"help": "Rows per optimizer step, over all processes; it determines gradient accumulation."},
@@ -59,6 +83,21 @@ class DataArguments:
         default=False, metadata={"help": "Also save the model with its LoRA adapter merged, in `merged/`."}
     )
     dry_run: bool = field(default=False, metadata={"help": "Run all checks, load no weights, train nothing."})
+
+    def __post_init__(self) -> None:
+        self.columns = _mapping("columns", self.columns)
+        self.chat_template_kwargs = _mapping("chat_template_kwargs", self.chat_template_kwargs)
+
+
+def _mapping(name: str, value: str | dict[str, Any] | None) -> dict[str, Any] | None:
+    """A field that is a mapping, which the command line has as a text."""
+    try:
+        found = parse(value, f"`{name}`") if isinstance(value, str) else value
+    except ValueError as error:
+        raise ValueError(f'{error} Write it as JSON, such as --{name} \'{{"question": "problem"}}\'.') from None
+    if not isinstance(found, (dict, type(None))) or not all(isinstance(key, str) for key in found or ()):
+        raise ValueError(f"`{name}` has to be a mapping of names to values, but is {value!r}.")
+    return found
 
 
 class _Parser(TrlParser):
@@ -147,7 +186,7 @@ def recipe_and_fields(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     return named.config, rest
 
 
-_OF_DATA = ("dataset", "dataset_path", "dataset_traces", "dataset_revision")
+_OF_DATA = ("dataset", "dataset_path", "dataset_traces", "dataset_revision", "columns")
 
 
 def _parse(parser: _Parser, where: str, arguments: list[str], namespace: Namespace) -> Namespace:
