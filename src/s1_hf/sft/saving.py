@@ -65,7 +65,9 @@ def save(trainer: SFTTrainer, run: Run) -> None:
         return
     if run.model_args.use_peft:
         _refuse_not_finite({name: weight for name, weight in weights.items() if any(map(name.__contains__, _TRAINED))})
-        model.save_pretrained(folder, state_dict=weights)
+        # An adapter has the rows of new tokens; where embeddings have grown, PEFT would put all others beside them.
+        whole = False if run.prepared.new_tokens.rows else "auto"
+        model.save_pretrained(folder, state_dict=weights, save_embedding_layers=whole)
         del weights  # of the base as well
         if run.data.merge_adapter:
             _save_merged(model.config, folder, run)

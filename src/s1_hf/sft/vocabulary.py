@@ -65,10 +65,12 @@ def add_tokens(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], config:
         is_special = text.startswith("<|") and text.endswith("|>")
         tokenizer.add_tokens([AddedToken(text, special=is_special, normalized=False)], special_tokens=is_special)
     pieces |= {text: _pieces(tokenizer, text) for text in without_rows(tokenizer, config) if text not in pieces}
+    if not pieces:
+        return NewTokens()
     by_id = {tokenizer.convert_tokens_to_ids(text): found for text, found in pieces.items()}
     unknown = {tokenizer.unk_token_id, *by_id}
     by_id = {i: tuple(p for p in found if p not in unknown and p < rows) for i, found in by_id.items()}
-    last = max(by_id, default=-1)
+    last = max(by_id)
     grown = None if last < rows else -(-(last + 1) // _MULTIPLE) * _MULTIPLE
     return NewTokens(by_id, grown, min(known, rows))
 
