@@ -25,6 +25,7 @@ from trl.trainer.utils import add_fused_lm_head
 from live_bytes import LiveBytes, fake_ranks, loss_as_on_gpu, put_fake_tensors, shard
 from reporting import Row, table
 from s1_hf.memory import Lora, Machine, MemoryPlan, Training, decoder_shape, plan, read_config
+from s1_hf.memory.planning import CONTEXT, UNUSED
 from s1_hf.memory.training import ALL_LINEAR
 
 NAME_32B = "Qwen/Qwen2.5-32B-Instruct"
@@ -132,8 +133,8 @@ def _start_of_peak(live: LiveBytes | None) -> None:
 
 
 def predicted(result: MemoryPlan) -> int:
-    """A plan's total without its allowance, which is for what is not counted here either."""
-    return sum(part.bytes for part in result.parts if part.name != "allowance")
+    """A plan's total without what it assumes, which is for what is not counted here either."""
+    return sum(part.bytes for part in result.parts if part.name not in (CONTEXT, UNUSED))
 
 
 def simulated_cases(quick: bool) -> list[tuple[str, PreTrainedConfig, Training, Machine]]:

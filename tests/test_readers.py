@@ -120,7 +120,7 @@ def curation(file: Path) -> Any:
 
 
 def machine(file: Path) -> Any:
-    from s1_hf.memory.machine import machine_from_accelerate
+    from s1_hf.memory.machine_file import machine_from_accelerate
 
     return machine_from_accelerate(file, memory=2**30)
 

@@ -20,3 +20,8 @@ fsdp_config: {fsdp_version: 2, fsdp_reshard_after_forward: true, fsdp_offload_pa
 def parts(plan):
     """The bytes of a plan's parts, by name."""
     return {part.name: part.bytes for part in plan.parts}
+
+
+def of_host(plan):
+    """The bytes of host memory without those of the processes themselves."""
+    return sum(part.bytes for part in plan.host.parts if part.name != "processes")

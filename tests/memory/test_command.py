@@ -35,7 +35,11 @@ def test_the_command_gives_bytes_as_json(s1_hf_command, tmp_path):
     )
     said = json.loads(result.stdout)
     assert said["verdict"] == "does not fit"
-    assert said["total"] == sum(said["parts"].values()) > said["gpu_memory"]
+    gpu, host = said["gpu"], said["host"]
+    assert gpu["total"] == sum(gpu["parts"].values()) > gpu["capacity"]
+    assert gpu["low"] < gpu["total"] < gpu["high"] and gpu["verdict"] == "does not fit"
+    assert (said["exit_code"], result.exit_code) == (1, 1)
+    assert (host["verdict"], host["capacity"]) == ("not judged", None)
     assert said["suggestions"][0]["change"].startswith("gradient_checkpointing: true")
 
 

@@ -25,8 +25,8 @@ def test_a_machine_that_the_formulas_do_not_cover_is_refused_with_its_remedy(tmp
     path.write_text(ACCELERATE.replace("version: 2", "version: 1"))
     with pytest.raises(ValueError, match="accelerate to-fsdp2"):
         memory.machine_from_accelerate(path)
-    path.write_text("distributed_type: DEEPSPEED\nnum_processes: 8")
-    with pytest.raises(ValueError, match="FSDP, MULTI_GPU or NO, but is DEEPSPEED"):
+    path.write_text("distributed_type: MEGATRON_LM\nnum_processes: 8")
+    with pytest.raises(ValueError, match="FSDP, DEEPSPEED, MULTI_GPU or NO, but is MEGATRON_LM"):
         memory.machine_from_accelerate(path)
 
 

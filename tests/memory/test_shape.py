@@ -2,7 +2,7 @@
 
 import pytest
 from fine_tunes import NAME_7B, NAME_32B, P
-from transformers import MixtralConfig, Qwen2Config
+from transformers import MambaConfig, Qwen2Config
 
 from s1_hf import memory
 from s1_hf.memory import shape
@@ -23,8 +23,8 @@ def test_a_tied_head_counts_once():
 
 
 def test_an_unverified_architecture_is_refused():
-    with pytest.raises(ValueError, match="llama, qwen2, qwen3.*but this one is 'mixtral'"):
-        memory.decoder_shape(MixtralConfig())
+    with pytest.raises(ValueError, match="llama, mistral, qwen2.*but this one is 'mamba'"):
+        memory.decoder_shape(MambaConfig())
 
 
 def test_without_a_network_a_local_folder_is_asked_for(monkeypatch):

@@ -69,5 +69,5 @@ def about(
     Results are written to stdout, progress and errors to stderr.
 
     Exit codes: 0, done; 1, a negative verdict (plan: does not fit, check: a fault, replay: does not agree) or a crash;
-    2, bad input; 130, Ctrl-C.
+    2, bad input; 3, neither (plan: tight); 130, Ctrl-C.
     """

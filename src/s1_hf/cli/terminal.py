@@ -1,7 +1,7 @@
 """What every command shares: the terminal, examples, and errors and Ctrl-C without a traceback.
 
 Results are written to stdout, everything else to stderr. Exit codes: 0; 1, a verdict that is negative; 2, bad input;
-130, Ctrl-C.
+3, a plan that is tight; 130, Ctrl-C.
 
 What others have written controls no terminal: our own consoles show its control characters, and so do the streams that
 everything else writes to (`s1_hf.visible.guard_terminal`). Texts are never read as markup.

@@ -1,14 +1,9 @@
-"""A machine: its GPUs, their memory, and how FSDP shards the model over them."""
+"""A machine: its GPUs, their memory, and how a model and its rows are spread over them."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
-
-from s1_hf._lazy import require
-from s1_hf.records import COUNT, OBJECT, Schema, check, or_null, read_yaml
+from typing import Literal
 
 # The total that torch reports, as the lowest value seen in out-of-memory messages ("has a total capacity of 79.11 GiB",
 # vllm-project/vllm#27508, and similar for the others). It is less than the nominal size, which includes ECC's share.
@@ -23,8 +18,37 @@ _GPUS_GIB = {
 }
 
 
-PROCESSES: Schema = {"num_processes": COUNT, "num_machines": COUNT, "fsdp_config": or_null(OBJECT)}
-"""What is read of an accelerate config."""
+@dataclass(frozen=True)
+class Zero:
+    """DeepSpeed's ZeRO; elements, with DeepSpeed's own defaults.
+
+    Args:
+        stage (`int`): 1 splits the optimizer's state, 2 gradients as well, 3 weights as well.
+        offload_optimizer, offload_weights (`bool`): in host memory (`device: cpu`).
+        reduce_bucket (`int`): gradients that are reduced together (`reduce_bucket_size`).
+        gather_bucket (`int`): weights that stage 1 and 2 gather together after a step (`allgather_bucket_size`).
+        prefetched (`int`): weights that are gathered ahead (`stage3_prefetch_bucket_size`).
+        live (`int`): weights that may stay gathered (`stage3_max_live_parameters`).
+        step (`int`): elements that stage 3 updates together (`sub_group_size`).
+    """
+
+    stage: Literal[1, 2, 3] = 3
+    offload_optimizer: bool = False
+    offload_weights: bool = False
+    reduce_bucket: int = 500_000_000
+    gather_bucket: int = 500_000_000
+    prefetched: int = 50_000_000
+    live: int = 1_000_000_000
+    step: int = 1_000_000_000
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.stage not in (1, 2, 3):
+            faults.append(f"ZeRO's `stage` has to be 1, 2 or 3, but is {self.stage}")
+        if self.offload_weights and self.stage != 3:
+            faults.append(f"`offload_param` needs stage 3, but the stage is {self.stage}")
+        if faults:
+            raise ValueError(f"{'; '.join(faults)}.")
 
 
 @dataclass(frozen=True)
@@ -37,43 +61,73 @@ class Machine:
         gpu_memory (`int`): bytes of one GPU, as reported by torch.
         nodes (`int`, defaults to 1): number of machines.
         sharding (`str`, defaults to `"full"`): `"full"` is FSDP2 with `reshard_after_forward`; `"gradients"` is FSDP2
-            without it, so all layers stay gathered from forward to backward; `"none"` keeps a full copy on each GPU.
+            without it, so all layers stay gathered from forward to backward; `"zero"` is DeepSpeed's ZeRO; `"none"`
+            keeps a full copy on each GPU.
         offload (`bool`): FSDP keeps weights, gradients and optimizer state in host memory.
         activation_checkpointing (`bool`): FSDP's own checkpointing, equivalent to the recipe's
             `gradient_checkpointing`.
         one_loads (`bool`, defaults to `True`): only one process per node reads the weights
-            (`cpu_ram_efficient_loading`).
+            (`cpu_ram_efficient_loading`; under ZeRO-3, each reads and keeps its part).
+        zero (`Zero`, *optional*): ZeRO's settings, if `sharding` is `"zero"`.
+        context (`int`, defaults to 1): GPUs that share the tokens of a row (`cp_size` or `sp_size`).
+        ulysses (`bool`): whether they exchange heads instead of keys and values (`sp_size`).
+        tensor (`int`, defaults to 1): GPUs that share every matrix of a layer (`tp_size`).
+        replicas (`int`, defaults to 1): copies of the sharded model (`dp_replicate_size`).
+        host_memory (`int`, *optional*): bytes of one node's host memory; without it, the host's need is not judged.
     """
 
     name: str
     gpus: int
     gpu_memory: int
     nodes: int = 1
-    sharding: Literal["full", "gradients", "none"] = "full"
+    sharding: Literal["full", "gradients", "zero", "none"] = "full"
     offload: bool = False
     activation_checkpointing: bool = False
     one_loads: bool = True
+    zero: Zero | None = None
+    context: int = 1
+    ulysses: bool = False
+    tensor: int = 1
+    replicas: int = 1
+    host_memory: int | None = None
 
     def __post_init__(self) -> None:
-        faults = [
-            f"`{name}` has to be at least 1" for name in ("gpus", "gpu_memory", "nodes") if getattr(self, name) < 1
-        ]
+        counts = ("gpus", "gpu_memory", "nodes", "context", "tensor", "replicas")
+        faults = [f"`{name}` has to be at least 1" for name in counts if getattr(self, name) < 1]
         if self.nodes >= 1 and self.gpus % self.nodes:
             faults.append(f"`gpus` has to be a multiple of `nodes`, but {self.gpus} is not a multiple of {self.nodes}")
-        if self.offload and self.sharding == "none":
+        together = self.context * self.tensor * self.replicas
+        if not faults and self.gpus % together:
+            parts = f"context {self.context} x tensor {self.tensor} x replicas {self.replicas}"
+            faults.append(f"`gpus` has to be a multiple of {together} ({parts}), but is {self.gpus}")
+        if self.offload and self.sharding not in ("full", "gradients"):
             faults.append("`offload` needs FSDP: set `sharding` to 'full'")
+        if (self.zero is None) == (self.sharding == "zero"):
+            faults.append("`zero` has to be given if `sharding` is 'zero', and only then")
+        if self.host_memory is not None and self.host_memory < 1:
+            faults.append("`host_memory` has to be at least 1")
         if faults:
             raise ValueError(f"{'; '.join(faults)}.")
 
     @property
     def shards(self) -> int:
-        """Number of parts that weights, gradients and optimizer state are split into."""
-        return 1 if self.sharding == "none" else self.gpus
+        """Number of parts that weights, gradients and optimizer state are split into, beside tensor parallelism."""
+        return 1 if self.sharding == "none" else self.gpus // (self.replicas * self.tensor)
+
+    @property
+    def data_ranks(self) -> int:
+        """Number of processes, or groups of them, that have rows of their own."""
+        return self.gpus // (self.context * self.tensor)
 
     @property
     def gpus_per_node(self) -> int:
         """Number of processes that share one host's memory."""
         return self.gpus // self.nodes
+
+    @property
+    def fsdp(self) -> bool:
+        """Whether FSDP gathers weights layer by layer."""
+        return self.sharding in ("full", "gradients")
 
 
 def gpu_memory(kind: str) -> int:
@@ -90,62 +144,37 @@ def gpu_memory(kind: str) -> int:
     return int(_GPUS_GIB[kind] * 2**30)
 
 
-def machine_from_accelerate(path: str | Path, memory: int | None = None) -> Machine:
-    """The machine described by an accelerate config.
+def kind_in(name: str) -> str | None:
+    """The kind of GPU that a machine's name ends in, if it is known: `"h100"` for `"2x8-h100"`."""
+    kinds = sorted((kind for kind in _GPUS_GIB if name == kind or name.endswith(f"-{kind}")), key=len)
+    return kinds[-1] if kinds else None
+
+
+def machine_of(
+    gpus: int, memory: int, *, sharding: str | None = None, host_memory: int | None = None, per_node: int = 8
+) -> Machine:
+    """A machine without a file: `gpus` GPUs of `memory` bytes, `per_node` of them in a node.
 
     Args:
-        path (`str | Path`): a YAML file written by `accelerate config`, for FSDP2 or for one process per GPU without
-            sharding.
-        memory (`int`, *optional*): bytes of one GPU. By default, the host's memory for `use_cpu`, else that of the kind
-            of GPU that the file's name ends in (`2x8-h100.yaml`), else what torch reports for the GPU here.
+        sharding (`str`, *optional*): `"fsdp"`, `"zero3"`, `"zero2"` or `"none"`. By default FSDP if there are several
+            GPUs, as in the recipes' machines.
 
     Raises:
-        ValueError: the config uses another kind of distribution, or a GPU of unknown memory.
+        ValueError: a number is below 1, or `sharding` is none of these.
     """
-    path = Path(path)
-    config = read_yaml(path)
-    check(config, {"num_processes": COUNT}, str(path), optional=PROCESSES, remedy="`accelerate config` writes it.")
-    kind, fsdp = str(config.get("distributed_type", "NO")), _plain(config.get("fsdp_config"))
-    check(fsdp, {}, f"{path}, `fsdp_config`", optional={"version": COUNT})
-    faults = []
-    if kind not in ("NO", "MULTI_GPU", "FSDP"):
-        faults.append(f"`distributed_type` has to be FSDP, MULTI_GPU or NO, but is {kind}")
-    if kind == "FSDP" and fsdp.get("version", 1) != 2:
-        faults.append("`fsdp_version` has to be 2; `accelerate to-fsdp2` converts a file")
-    if config.get("parallelism_config"):
-        faults.append("`parallelism_config` (tensor, context or sequence parallelism) is not covered by the formulas")
-    if faults:
-        raise ValueError(f"No plan for {path}: {'; '.join(faults)}.")
-    resharded = fsdp.get("reshard_after_forward", True)
-    try:
-        return Machine(
-            path.stem,
-            gpus=config["num_processes"],
-            gpu_memory=memory or _memory_of(path.stem, bool(config.get("use_cpu"))),
-            nodes=config.get("num_machines", 1),
-            sharding="none" if kind != "FSDP" else "full" if resharded else "gradients",
-            offload=bool(fsdp.get("offload_params")),
-            activation_checkpointing=bool(fsdp.get("activation_checkpointing")),
-            one_loads=bool(fsdp.get("cpu_ram_efficient_loading")) if kind == "FSDP" else False,
-        )
-    except ValueError as error:
-        raise ValueError(f"No plan for {path}: {error}") from None
-
-
-def _plain(fsdp: dict[str, Any] | None) -> dict[str, Any]:
-    return {name.removeprefix("fsdp_"): value for name, value in (fsdp or {}).items()}
-
-
-def _memory_of(name: str, use_cpu: bool) -> int:
-    if use_cpu:
-        if hasattr(os, "sysconf"):
-            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return int(require("psutil", "train").virtual_memory().total)  # Windows
-    kinds = sorted((kind for kind in _GPUS_GIB if name == kind or name.endswith(f"-{kind}")), key=len)
-    if kinds:
-        return gpu_memory(kinds[-1])
-    import torch
-
-    if torch.cuda.is_available():
-        return int(torch.cuda.get_device_properties(0).total_memory)
-    return gpu_memory(name.rpartition("-")[2])
+    kinds = ("fsdp", "zero3", "zero2", "none")
+    if sharding is None:
+        sharding = "fsdp" if gpus > 1 else "none"
+    if sharding not in kinds:
+        raise ValueError(f"`sharding` has to be one of {', '.join(kinds)}, but is {sharding!r}.")
+    zero = {"zero3": Zero(3), "zero2": Zero(2)}.get(sharding)
+    return Machine(
+        f"{gpus} x {memory / 2**30:.4g} GiB",
+        gpus,
+        memory,
+        nodes=max(1, -(-gpus // per_node)) if gpus % per_node == 0 else 1,
+        sharding="zero" if zero else "full" if sharding == "fsdp" else "none",
+        zero=zero,
+        one_loads=sharding in ("fsdp", "zero3"),
+        host_memory=host_memory,
+    )

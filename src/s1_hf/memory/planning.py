@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from s1_hf.memory.machine import Machine
 from s1_hf.memory.moments import Moments
+from s1_hf.memory.parts import Need, Part, Verdict, worst
 from s1_hf.memory.shape import DecoderShape
-from s1_hf.memory.state import Part
 from s1_hf.memory.training import OPTIMIZERS, Training
 
-# Assumptions, not formulas, and not measured by us: the CUDA context with NCCL's and cuBLAS's buffers; and what the
-# caching allocator holds without using it, as a share of what is used.
-CONTEXT = 2 * 2**30
-FRAGMENTATION = 0.04
-TIGHT = 0.05  # a plan is tight if less than this share of the GPU is left
+_MIB = 2**20
+# Assumptions, not formulas: least, expected, most.
+# CUDA's context with torch's kernels and cuBLAS's workspace, in one process; and NCCL's buffers and DeepSpeed's streams
+# where there are several, which grow with channels and communicators, and over a network.
+_CONTEXT = (450 * _MIB, 800 * _MIB, 1200 * _MIB)
+_NCCL = (300 * _MIB, 900 * _MIB, 2000 * _MIB)
+# What the caching allocator holds without using it, as shares of what outlives a batch, which is allocated once, and of
+# what comes and goes. Rows of different lengths leave holes: 14.0 GiB beside 119.2 GiB in use are reported in
+# https://github.com/simplescaling/s1/issues/106.
+_UNUSED_STATE = (0.0, 0.005, 0.03)
+_UNUSED_MOVING = (0.0, 0.06, 0.15)
+CONTEXT, UNUSED = "context", "unused blocks"
+"""The names of the parts that are assumed."""
+_STATE = ("weights", "gradients", "whole gradients", "optimizer state")
 
 
 @dataclass(frozen=True)
@@ -23,35 +31,36 @@ class MemoryPlan:
     """The memory that a run needs on each GPU and each host.
 
     Args:
-        parts (`tuple[Part, ...]`): the parts at the worst moment; they add up to `total`.
-        moments (`dict[str, int]`): the total at each moment considered.
-        capacity (`int`): bytes of one GPU.
-        host (`int`): bytes of host memory that one node needs, not counting the program itself and the data.
+        gpu ([`Need`]): of one GPU.
+        host ([`Need`]): of one node.
+        moments (`dict[str, int]`): the total on a GPU at each moment considered.
         trained_parameters (`int`): number of elements that the optimizer updates.
     """
 
-    parts: tuple[Part, ...]
+    gpu: Need
+    host: Need
     moments: dict[str, int]
-    capacity: int
-    host: int
     trained_parameters: int
 
     @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts on a GPU at its worst moment; they add up to `total`."""
+        return self.gpu.parts
+
+    @property
     def total(self) -> int:
-        """Bytes on one GPU at the worst moment."""
-        return sum(part.bytes for part in self.parts)
+        """Bytes expected on one GPU at its worst moment."""
+        return self.gpu.total
 
     @property
     def moment(self) -> str:
-        """The worst moment."""
-        return max(self.moments, key=lambda name: self.moments[name])
+        """The worst moment of a GPU."""
+        return self.gpu.moment
 
     @property
-    def verdict(self) -> Literal["fits", "tight", "does not fit"]:
-        """Whether the run fits. `"tight"`: the share left is below `TIGHT`, and the formulas may be off by more."""
-        if self.total > self.capacity:
-            return "does not fit"
-        return "tight" if self.total > (1 - TIGHT) * self.capacity else "fits"
+    def verdict(self) -> Verdict:
+        """Whether the run fits: the worse of the GPU's and, if its memory is known, the host's ([`Need.verdict`])."""
+        return worst([self.gpu.verdict, self.host.verdict])
 
 
 def plan(shape: DecoderShape, training: Training, machine: Machine) -> MemoryPlan:
@@ -71,17 +80,23 @@ def plan(shape: DecoderShape, training: Training, machine: Machine) -> MemoryPla
       activations (`activations.transient_bytes`). In the first batch of a step, the last layer's backward coincides
       with all kept activations and few gradients, the first layer's with the opposite; in between, both change
       linearly.
-    - an allowance for CUDA, NCCL and unused blocks, which is an assumption.
+    - what CUDA, NCCL and unused blocks take, which is an assumption with a least, an expected and a most.
+
+    Under DeepSpeed's ZeRO-3, weights, gradients and optimizer state are 2 + 2 + 12 bytes / N, the gathered weights are
+    those that it lets live, and buckets of gradients are added. GPUs that share a row (context, sequence parallelism)
+    have T / c tokens each, and see keys and values of all; those that share matrices (tensor parallelism) have a part
+    of every layer's weights, heads and MLP, and all of the residuals.
 
     The plan is the moment with the largest sum. Prompt positions are counted, although TRL's loss leaves them out.
     benchmarks/training_memory.py compares plans with simulated and measured steps.
 
     Raises:
-        ValueError: 4-bit weights under FSDP, which were never verified; or both kinds of checkpointing at once.
+        ValueError: 4-bit weights in a dtype that FSDP cannot shard; or both kinds of checkpointing at once.
     """
-    if training.lora is not None and training.lora.four_bit and machine.sharding != "none":
+    if training.lora is not None and training.lora.four_bit and machine.fsdp and training.lora.storage != "bfloat16":
         raise ValueError(
-            "4-bit weights under FSDP are not covered: plan for a machine with one GPU, or leave out `load_in_4bit`."
+            "FSDP shards 4-bit weights only if they are packed in the dtype of all other weights: set "
+            "`bnb_4bit_quant_storage: bfloat16`, or plan for a machine without FSDP."
         )
     if machine.activation_checkpointing and training.gradient_checkpointing:
         raise ValueError(
@@ -89,10 +104,11 @@ def plan(shape: DecoderShape, training: Training, machine: Machine) -> MemoryPla
             "thing: set one of them to false."
         )
     moments = Moments(shape, training, machine)
-    at = {name: (*parts, _allowance(parts)) for name, parts in moments.each().items()}
+    at = {name: (*parts, *_allowance(parts, machine)) for name, parts in moments.each().items()}
     totals = {name: sum(part.bytes for part in parts) for name, parts in at.items()}
-    worst = max(totals, key=lambda name: totals[name])
-    return MemoryPlan(at[worst], totals, machine.gpu_memory, moments.host(), moments.state.trained)
+    moment = max(totals, key=lambda name: totals[name])
+    gpu = Need(moment, tuple(part for part in at[moment] if part.bytes or part.name in _STATE), machine.gpu_memory)
+    return MemoryPlan(gpu, moments.host(), totals, moments.state.trained * machine.tensor)
 
 
 def checkpoint_bytes(trained_parameters: int, *, optimizer: str = "adamw_torch_fused", model_only: bool = False) -> int:
@@ -106,12 +122,21 @@ def checkpoint_bytes(trained_parameters: int, *, optimizer: str = "adamw_torch_f
 
     ```
     """
-    state = 0.0 if model_only else OPTIMIZERS[optimizer][0]
+    state = 0.0 if model_only else OPTIMIZERS[optimizer].state
     return int(trained_parameters * (4 + state))
 
 
-def _allowance(parts: list[Part]) -> Part:
-    used = sum(part.bytes for part in parts)
-    return Part(
-        "allowance", CONTEXT + int(FRAGMENTATION * used), "assumed: 2 GiB for CUDA and NCCL, 4 % for unused blocks"
+def _allowance(parts: list[Part], machine: Machine) -> list[Part]:
+    alone = machine.gpus == 1
+    low, expected, high = (one + (0 if alone else more) for one, more in zip(_CONTEXT, _NCCL, strict=True))
+    names = "CUDA and cuBLAS" if alone else "CUDA, cuBLAS and NCCL"
+    state = sum(part.bytes for part in parts if part.name in _STATE)
+    moving = sum(part.bytes for part in parts) - state
+    least, likely, most = (
+        int(of_state * state + of_moving * moving)
+        for of_state, of_moving in zip(_UNUSED_STATE, _UNUSED_MOVING, strict=True)
     )
+    return [
+        Part(CONTEXT, expected, f"assumed for {names}", low, high),
+        Part(UNUSED, likely, "assumed: what the allocator holds without using it", least, most),
+    ]

@@ -18,7 +18,7 @@ from accelerate.commands.launch import launch_command, launch_command_parser
 from s1_hf.engines.processes import devices
 from s1_hf.finding import RECIPES, find
 from s1_hf.isolation import isolated_children
-from s1_hf.memory.machine import PROCESSES
+from s1_hf.memory.machine_file import PROCESSES
 from s1_hf.records import check, read_yaml
 from s1_hf.sft.checking import data_parallel_ranks
 from s1_hf.sft.recipe import read_recipe
