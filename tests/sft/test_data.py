@@ -104,13 +104,20 @@ def test_the_trained_part_is_shown_decoded(tokenizer):
     assert trained.endswith("Answer: 4<|im_end|>\\n'")
 
 
-def test_a_template_that_drops_the_thinking_is_refused(tokenizer):
-    tokenizer = embedded.load()[1]
-    tokenizer.chat_template = tokenizer.chat_template.replace(
+def test_a_template_that_drops_the_thinking_of_earlier_turns_trains_all_of_it(tokenizer):
+    """As DeepSeek-R1's does: the model does not see the template's rendering of what it is writing."""
+    kept = training_rows(datasets.Dataset.from_list(ROWS), tokenizer, s1(tokenizer))
+    drops = embedded.load()[1]
+    drops.chat_template = drops.chat_template.replace(
         "message.content", "message.content.split('<|im_start|>answer')[-1]"
     )
-    with pytest.raises(ValueError, match="Row 0: the trained part has to begin with '<|im_start|>think', but"):
-        training_rows(datasets.Dataset.from_list(ROWS), tokenizer, s1(tokenizer))
+    assert list(training_rows(datasets.Dataset.from_list(ROWS), drops, s1(drops))) == list(kept)
+
+
+def test_a_row_that_cannot_be_used_is_named_with_its_number(tokenizer):
+    bad = [*ROWS, ROWS[0] | {"attempt": "4<|im_end|>"}]
+    with pytest.raises(ValueError, match="Row 3: the trained part has to contain the end of turn '<|im_end|>' once"):
+        training_rows(datasets.Dataset.from_list(bad), tokenizer, s1(tokenizer))
 
 
 def test_a_template_without_an_end_of_turn_is_refused():

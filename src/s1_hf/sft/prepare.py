@@ -76,14 +76,14 @@ def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Pr
     written = written_format(data)
     new = set_tokens(tokenizer, data, args, config)
     thinking_format = format_of_settings(tokenizer, tokenizer.init_kwargs[SIGN])
-    turn = read_turn(tokenizer, thinking_format, _ends(config, name, where), data.chat_template_kwargs)
+    turn = read_turn(tokenizer, thinking_format, _ends(config, name, where), data.template_options)
     if thinking_format.plain and args.process_index == 0:
         logger.info(_PLAIN, thinking_format.close_text)
     with args.main_process_first(desc="preparing the data"):
         dataset = load_s1k(
             data.dataset,
             path=data.dataset_path,
-            columns=data.columns,
+            columns=data.own_columns,
             traces=data.dataset_traces,
             revision=data.dataset_revision,
         )
@@ -174,7 +174,7 @@ def set_tokens(
     delimiters = missing_delimiters(tokenizer, written, is_own=not has_template)
     wanted = [*delimiters, *(token for token in named.values() if token is not None)]
     if has_template:
-        wanted += tokens_of_template(tokenizer, data.chat_template_kwargs)
+        wanted += tokens_of_template(tokenizer, data.template_options)
     lacking = [token for token in dict.fromkeys(wanted) if token not in tokenizer.get_vocab()]
     new = NewTokens()
     if data.missing_tokens == ADD:

@@ -88,6 +88,16 @@ class DataArguments:
         self.columns = _mapping("columns", self.columns)
         self.chat_template_kwargs = _mapping("chat_template_kwargs", self.chat_template_kwargs)
 
+    @property
+    def template_options(self) -> dict[str, Any]:
+        """`chat_template_kwargs`, which are a mapping once they are read."""
+        return dict(self.chat_template_kwargs) if isinstance(self.chat_template_kwargs, dict) else {}
+
+    @property
+    def own_columns(self) -> dict[str, str]:
+        """`columns`, likewise."""
+        return dict(self.columns) if isinstance(self.columns, dict) else {}
+
 
 def _mapping(name: str, value: str | dict[str, Any] | None) -> dict[str, Any] | None:
     """A field that is a mapping, which the command line has as a text."""

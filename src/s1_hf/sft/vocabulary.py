@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from accelerate import PartialState
 from transformers import AddedToken, AutoModelForCausalLM
-from transformers.integrations import is_deepspeed_zero3_enabled, is_fsdp_enabled
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
+from transformers.integrations.fsdp import is_fsdp_enabled
 from trl import get_peft_config
 
 from s1_hf.forcing.vocabulary import encode
@@ -67,7 +68,7 @@ def add_tokens(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], config:
     pieces |= {text: _pieces(tokenizer, text) for text in without_rows(tokenizer, config) if text not in pieces}
     if not pieces:
         return NewTokens()
-    by_id = {tokenizer.convert_tokens_to_ids(text): found for text, found in pieces.items()}
+    by_id = {tokenizer.get_vocab()[text]: found for text, found in pieces.items()}
     unknown = {tokenizer.unk_token_id, *by_id}
     by_id = {i: tuple(p for p in found if p not in unknown and p < rows) for i, found in by_id.items()}
     last = max(by_id)
@@ -214,7 +215,8 @@ def _pieces(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
 
 def _embeddings(model: PreTrainedModel) -> list[torch.Tensor]:
     """What has a row for each token: one tensor where input and output are tied, and the output's bias, if any."""
-    inputs, outputs = model.get_input_embeddings(), model.get_output_embeddings()
+    inputs: Any = model.get_input_embeddings()
+    outputs: Any = model.get_output_embeddings()
     found = [inputs.weight]
     if outputs is not None:
         found += [outputs.weight] if outputs.weight is not inputs.weight else []
