@@ -20,6 +20,7 @@ from s1_hf.data.conversation import (
     summarize,
 )
 from shared_data import REAL_ROWS, SHARED, needs_shared
+from toys import byte_tokenizer
 
 ROW = {"question": "1+1?", "thinking_trajectories": ["one\n", "\ntwo "], "attempt": " 2 "}
 
@@ -480,3 +481,9 @@ def test_columns_may_have_names_of_their_own():
 def test_faults_have_the_rows_own_names_and_what_could_be_read_is_offered(row, columns, said):
     with pytest.raises(ValueError, match=said):
         to_conversation(row, "think", columns=columns)
+
+
+def test_a_template_that_refuses_a_message_is_said_in_a_line():
+    """gpt-oss' wants thinking beside the content; `s1-hf sft` writes its replies behind the prompt."""
+    with pytest.raises(ValueError, match="cannot render this row: TemplateError: You have passed a message contain"):
+        check_template(byte_tokenizer(["<|return|>"], eos="<|return|>", template=trl_template("gptoss")), "harmony")

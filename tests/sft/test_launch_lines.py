@@ -32,7 +32,18 @@ TEXTS += [PACKAGE / "cli" / "sft.py", PACKAGE / "sft" / "__init__.py", PACKAGE /
 COMMANDS = r"accelerate launch|python -m s1_hf\.sft|s1-hf sft|srun"
 LINE = re.compile(rf"^[#\s`]*((?:{COMMANDS}) .*?)(?:`.*|  +\S.*)?$", re.MULTILINE)
 TOY = ["--model_name_or_path", str(embedded.BASE_PATH), "--padding_token", "none", "--expected_steps", "none"]
-TOY += ["--columns", "none", "--max_length", "512", "--per_device_train_batch_size", "1", "--dry_run", "true"]
+TOY += [
+    "--columns",
+    "none",
+    "--missing_tokens",
+    "add",
+    "--max_length",
+    "512",
+    "--per_device_train_batch_size",
+    "1",
+    "--dry_run",
+    "true",
+]
 
 
 def lines() -> list[str]:

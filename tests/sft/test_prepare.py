@@ -188,7 +188,7 @@ def test_a_base_without_template_end_of_turn_and_padding_gets_them(tmp_path):
     with pytest.raises(ValueError, match="has no chat template. Set `chat_template_path` to .*`chatml`"):
         check(read_recipe(recipe, overrides))
     overrides += ["--chat_template_path", "llama3", "--missing_tokens", "add", "--padding_token", "<|pad|>"]
-    with pytest.raises(ValueError, match=r"end of turn '<\|endoftext\|>', but .*: set `eos_token` to '<\|eot_id\|>'"):
+    with pytest.raises(ValueError, match=r"the end of turn '.*, but ends .*: set `eos_token` to '<\|eot_id\|>'"):
         check(read_recipe(recipe, overrides))
     prepared = check(read_recipe(recipe, [*overrides, "--eos_token", "<|eot_id|>"])).prepared
     added = prepared.tokenizer.convert_ids_to_tokens(prepared.new_tokens.ids)

@@ -312,8 +312,11 @@ def _render(
     if not tokenizer.chat_template:
         raise ValueError("The tokenizer has to have a chat template, but has none. Set `tokenizer.chat_template`.")
     prompt, completion = conversation["prompt"], conversation["completion"]
-    opened = str(tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True))
-    whole = str(tokenizer.apply_chat_template([*prompt, *completion], tokenize=False))
+    try:
+        opened = str(tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True))
+        whole = str(tokenizer.apply_chat_template([*prompt, *completion], tokenize=False))
+    except Exception as error:  # templates raise whatever they like: gpt-oss', where a message holds its tokens
+        raise ValueError(f"The chat template cannot render this row: {type(error).__name__}: {error}") from None
     content = completion[0]["content"]
     head, found, _ = whole.rpartition(content)
     if found and opened in (head, f"{head}{family_of(format).start}\n"):  # the prompt may already open thinking

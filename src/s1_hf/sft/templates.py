@@ -166,7 +166,7 @@ def _check_thinking(asked: str, tokenizer: PreTrainedTokenizerBase, thinking_for
 
 def _end(tail: str, ends: Collection[int], tokenizer: PreTrainedTokenizerBase) -> str:
     """The end of turn in what stands behind an answer, with the white space behind it."""
-    texts = [str(tokenizer.convert_ids_to_tokens(i)) for i in ends]
+    texts = [str(tokenizer.convert_ids_to_tokens(i)) for i in sorted(ends)]
     cut = max((tail.rfind(text) + len(text) for text in texts if text in tail), default=0)
     if not cut:
         offered = _TOKENS.search(tail)
