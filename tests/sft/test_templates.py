@@ -4,7 +4,11 @@ import pytest
 
 pytest.importorskip("trl")
 
+from real_templates import IN_TRL, REAL, real_row
+
 from s1_hf import ThinkingFormat
+from s1_hf.forcing.families import FAMILIES
+from s1_hf.sft.data import IGNORED, tokenize
 from s1_hf.sft.templates import find_template, read_turn, tokens_of_template
 from shared_data import SHARED, needs_shared, qwen
 from toys import CHATML, CHATML_OPENED, byte_tokenizer
@@ -49,6 +53,17 @@ def test_the_tokens_that_a_template_means_are_named():
 def test_the_end_of_turn_stands_behind_an_answer():
     assert think(CHATML).end == "<|im_end|>\n"
     assert think(CHATML.replace("<|im_end|>\n", "<|im_end|>")).end == "<|im_end|>"
+
+
+def test_an_end_that_is_written_only_before_the_next_turn_is_found():
+    """As GLM's, whose turns end with what opens the user's, and Apertus'."""
+    glm = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}{% endfor %}"
+    glm += "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    ours = tokenizer(glm, ("<|user|>", "<|assistant|>", "<|end|>"), eos="<|end|>")
+    fmt = ThinkingFormat.from_delimiters(ours, start="<think>", close="</think>", turn="t")
+    assert read_turn(ours, fmt, [ours.convert_tokens_to_ids("<|user|>")]).end == "<|user|>"
+    with pytest.raises(ValueError, match="has to end with the end of turn '<.end.>', but ends with 'the answer'"):
+        read_turn(ours, fmt)
 
 
 def test_what_opens_the_next_turn_is_no_end():
@@ -122,3 +137,35 @@ def test_the_templates_of_models_that_think_are_read():
         else:
             assert read_turn(ours, fmt, ends).end == "<|im_end|>\n"
     assert (SHARED / "tokenizers").is_dir()
+
+
+SWITCHED_ON = {"enable_thinking": True, "thinking": True}
+ROW = {"question": "How much?", "thinking_trajectories": ["One.\n\nAnd one."], "attempt": "It is 2."}
+
+
+def check_trained(path, name, modes):
+    row = real_row(path, name, modes)
+    ours, fmt, _ = row.setting()
+    turn = read_turn(ours, fmt, ours.convert_tokens_to_ids(list(row.eos)), SWITCHED_ON)
+    tokens = tokenize(ROW, ours, fmt, turn)
+    reply = FAMILIES[fmt.name].written("One.\n\nAnd one.", "It is 2.")
+    trained = ours.decode([i for i in tokens.labels if i != IGNORED])
+    prompt = ours.decode(tokens.input_ids[: tokens.prompt_length])
+    opened = prompt.rstrip().endswith(fmt.start_text.strip())
+    assert trained.lstrip() == (reply.removeprefix(fmt.start_text).lstrip() if opened else reply) + turn.end
+    assert prompt == turn.prompt(ours, [{"role": "user", "content": "How much?"}])
+
+
+@pytest.mark.parametrize(("path", "name", "modes"), IN_TRL, ids=[path for path, *_ in IN_TRL])
+def test_trls_templates_of_models_that_think_are_trained_as_they_are(path, name, modes):
+    check_trained(path, name, modes)
+
+
+@needs_shared
+@pytest.mark.parametrize(("path", "name", "modes"), REAL, ids=[path for path, *_ in REAL])
+def test_real_templates_are_too(path, name, modes):
+    if "rwkv" in path:  # whose turns end with an empty line
+        with pytest.raises(ValueError, match="has to end with the end of turn"):
+            check_trained(path, name, modes)
+    else:
+        check_trained(path, name, modes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -26,7 +26,7 @@ from s1_hf.records import read_text
 
 _OURS = {"chatml": Path(__file__).with_name("chatml.jinja")}
 _TRLS = Path(trl.__file__).with_name("chat_templates")
-_ASKED, _ANSWERED = "Zeroth?", "Oneth."
+_ASKED, _ANSWERED, _ASKED_AGAIN = "Zeroth?", "Oneth.", "Twoth?"
 _CHAT = [{"role": "user", "content": _ASKED}, {"role": "assistant", "content": _ANSWERED}]
 # What the authors of templates mean to be one token.
 _TOKENS = re.compile(r"<\|[^<>|\s]{1,40}\|>|<｜[^<>｜\s]{1,40}｜>|<(?:start|end)_of_turn>|\[/?INST\]")
@@ -110,7 +110,11 @@ def read_turn(
     _check_beginning(asked, head)
     _check_thinking(asked, tokenizer, thinking_format)
     known = {i for i in (tokenizer.eos_token_id, *ends) if i is not None}
-    return Turn(_end(tail, known, tokenizer), frozenset(known), dict(options or {}))
+    texts = [str(tokenizer.convert_ids_to_tokens(i)) for i in sorted(known)]
+    end = _end(tail, texts) or _end_before_more(tokenizer, texts, options)
+    if not end:
+        raise _no_end(tail, texts)
+    return Turn(end, frozenset(known), dict(options or {}))
 
 
 def _render(
@@ -164,16 +168,24 @@ def _check_thinking(asked: str, tokenizer: PreTrainedTokenizerBase, thinking_for
         )
 
 
-def _end(tail: str, ends: Collection[int], tokenizer: PreTrainedTokenizerBase) -> str:
-    """The end of turn in what stands behind an answer, with the white space behind it."""
-    texts = [str(tokenizer.convert_ids_to_tokens(i)) for i in sorted(ends)]
+def _end(tail: str, texts: Sequence[str]) -> str:
+    """The end of turn in what stands behind an answer, with the white space behind it; empty if there is none."""
     cut = max((tail.rfind(text) + len(text) for text in texts if text in tail), default=0)
-    if not cut:
-        offered = _TOKENS.search(tail)
-        remedy = f"set `eos_token` to {offered.group()!r}" if offered else "set `chat_template_path` or `eos_token`"
-        raise ValueError(
-            f"the trained part has to end with the end of turn {' or '.join(map(repr, texts))}, but ends with "
-            f"{('the answer' + tail)[-60:]!r}: {remedy}."
-        )
     rest = tail[cut:]
-    return tail[:cut] + rest[: len(rest) - len(rest.lstrip())]
+    return tail[:cut] + rest[: len(rest) - len(rest.lstrip())] if cut else ""
+
+
+def _end_before_more(tokenizer: Any, texts: Sequence[str], options: Mapping[str, Any] | None) -> str:
+    """The same where a template ends a turn only before the next one: GLM's ends with what opens the user's."""
+    chat = [*_CHAT, {"role": "user", "content": _ASKED_AGAIN}]
+    between = _render(tokenizer, chat, options).rpartition(_ANSWERED)[2].partition(_ASKED_AGAIN)[0]
+    return between[: min((between.find(text) + len(text) for text in texts if text in between), default=0)]
+
+
+def _no_end(tail: str, texts: Sequence[str]) -> ValueError:
+    offered = _TOKENS.search(tail)
+    remedy = f"set `eos_token` to {offered.group()!r}" if offered else "set `chat_template_path` or `eos_token`"
+    return ValueError(
+        f"the trained part has to end with the end of turn {' or '.join(map(repr, texts))}, but ends with "
+        f"{('the answer' + tail)[-60:]!r}: {remedy}."
+    )
