@@ -81,6 +81,7 @@ def save_merged(rank: int, mesh, folder: Path) -> None:
     from peft import LoraConfig, get_peft_model
 
     from s1_hf import embedded
+from s1_hf.sft.vocabulary import NewTokens
     from s1_hf.sft import saving
 
     base, tokenizer = embedded.load_base()
@@ -103,7 +104,8 @@ def save_merged(rank: int, mesh, folder: Path) -> None:
         model_args=SimpleNamespace(use_peft=True, model_name_or_path=str(embedded.BASE_PATH)),
         data=SimpleNamespace(merge_adapter=True, save_dtype="float32"),
         prepared=SimpleNamespace(
-            tokenizer=tokenizer, source={}, rows=[1], thinking_format=SimpleNamespace(start_text="a", close_text="b")
+            tokenizer=tokenizer, source={}, rows=[1], thinking_format=SimpleNamespace(start_text="a", close_text="b"),
+            new_tokens=NewTokens(),
         ),
         recipe=SimpleNamespace(path=Path("x.yaml"), given={}),
     )

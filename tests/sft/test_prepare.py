@@ -192,6 +192,6 @@ def test_a_base_without_template_end_of_turn_and_padding_gets_them(tmp_path):
         check(read_recipe(recipe, overrides))
     prepared = check(read_recipe(recipe, [*overrides, "--eos_token", "<|eot_id|>"])).prepared
     added = prepared.tokenizer.convert_ids_to_tokens(prepared.new_tokens.ids)
-    assert added == ["<|eot_id|>", "<|pad|>", "<|start_header_id|>", "<|end_header_id|>"]
+    assert added == ["<|pad|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"]
     assert (prepared.tokenizer.eos_token, prepared.tokenizer.pad_token) == ("<|eot_id|>", "<|pad|>")
     assert prepared.tokenizer.decode(prepared.rows[0]["input_ids"][-1:]) == "<|eot_id|>"
