@@ -81,8 +81,8 @@ def save_merged(rank: int, mesh, folder: Path) -> None:
     from peft import LoraConfig, get_peft_model
 
     from s1_hf import embedded
-from s1_hf.sft.vocabulary import NewTokens
     from s1_hf.sft import saving
+    from s1_hf.sft.vocabulary import NewTokens
 
     base, tokenizer = embedded.load_base()
     model = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
@@ -104,7 +104,10 @@ from s1_hf.sft.vocabulary import NewTokens
         model_args=SimpleNamespace(use_peft=True, model_name_or_path=str(embedded.BASE_PATH)),
         data=SimpleNamespace(merge_adapter=True, save_dtype="float32"),
         prepared=SimpleNamespace(
-            tokenizer=tokenizer, source={}, rows=[1], thinking_format=SimpleNamespace(start_text="a", close_text="b"),
+            tokenizer=tokenizer,
+            source={},
+            rows=[1],
+            thinking_format=SimpleNamespace(start_text="a", close_text="b"),
             new_tokens=NewTokens(),
         ),
         recipe=SimpleNamespace(path=Path("x.yaml"), given={}),
