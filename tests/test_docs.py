@@ -67,6 +67,13 @@ def test_the_page_of_families_is_what_the_code_gives():
     assert script["PAGE"].read_text(encoding="utf-8") == script["page"]()
 
 
+def test_the_page_of_training_is_what_the_code_gives():
+    """If not: `python docs/training.py`."""
+    pytest.importorskip("trl")
+    script = runpy.run_path(str(ROOT / "docs" / "training.py"))
+    assert script["PAGE"].read_text(encoding="utf-8") == script["page"]()
+
+
 @pytest.mark.parametrize("name", sorted(TOYS.keys() & FAMILIES.keys()))
 def test_the_page_says_truly_whether_ends_can_be_ignored(name):
     """As a family's format does on a tokenizer in the shape of the family's own."""

@@ -20,6 +20,7 @@ from s1_hf.data.conversation import (
     summarize,
 )
 from shared_data import REAL_ROWS, SHARED, needs_shared
+from toys import byte_tokenizer
 
 ROW = {"question": "1+1?", "thinking_trajectories": ["one\n", "\ntwo "], "attempt": " 2 "}
 
@@ -79,6 +80,21 @@ def test_s1_text():
 
 def test_think_text_has_nothing_put_before_the_answer():
     assert content(ROW, "think") == "<think>\none\n\n\ntwo\n</think>\n\n2"
+
+
+@pytest.mark.parametrize(
+    ("format", "written"),
+    [
+        ("harmony", "<|channel|>analysis<|message|>one\n\n\ntwo<|end|><|start|>assistant<|channel|>final<|message|>2"),
+        ("magistral", "[THINK]one\n\n\ntwo[/THINK]2"),
+        ("seed", "<seed:think>one\n\n\ntwo</seed:think>\n2"),
+        ("gemma4", "<|channel>thought\none\n\n\ntwo\n<channel|>2"),
+        ("command", "<|START_THINKING|>one\n\n\ntwo<|END_THINKING|><|START_RESPONSE|>2"),
+        ("hunyuan", "<think>\none\n\n\ntwo\n</think>\n<answer>\n2\n</answer>"),
+    ],
+)
+def test_other_families_are_written_as_their_models_write(format, written):
+    assert content(ROW, format) == written
 
 
 @pytest.mark.parametrize("attempt", ["Answer: 2", "so\nFinal Answer:2", "\nThe Answer: is 2 \n"])
@@ -214,8 +230,8 @@ def test_a_row_of_s1k_1_1_as_it_is_on_the_hub_is_told_to_use_load_s1k():
 
 @pytest.mark.parametrize("call", [lambda f: to_conversation(ROW, f), lambda f: check_rows([], f)])
 def test_an_unknown_format_is_refused(call):
-    with pytest.raises(ValueError, match="`format` has to be one of 's1', 'think', or a pair .*, but is 'harmony'"):
-        call("harmony")
+    with pytest.raises(ValueError, match="`format` has to be one of 's1', 'think', .*, or a pair .*, but is 'thinks'"):
+        call("thinks")
 
 
 # Tokenizers
@@ -465,3 +481,9 @@ def test_columns_may_have_names_of_their_own():
 def test_faults_have_the_rows_own_names_and_what_could_be_read_is_offered(row, columns, said):
     with pytest.raises(ValueError, match=said):
         to_conversation(row, "think", columns=columns)
+
+
+def test_a_template_that_refuses_a_message_is_said_in_a_line():
+    """gpt-oss' wants thinking beside the content; `s1-hf sft` writes its replies behind the prompt."""
+    with pytest.raises(ValueError, match="cannot render this row: TemplateError: You have passed a message contain"):
+        check_template(byte_tokenizer(["<|return|>"], eos="<|return|>", template=trl_template("gptoss")), "harmony")

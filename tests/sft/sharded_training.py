@@ -82,6 +82,7 @@ def save_merged(rank: int, mesh, folder: Path) -> None:
 
     from s1_hf import embedded
     from s1_hf.sft import saving
+    from s1_hf.sft.vocabulary import NewTokens
 
     base, tokenizer = embedded.load_base()
     model = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
@@ -103,7 +104,11 @@ def save_merged(rank: int, mesh, folder: Path) -> None:
         model_args=SimpleNamespace(use_peft=True, model_name_or_path=str(embedded.BASE_PATH)),
         data=SimpleNamespace(merge_adapter=True, save_dtype="float32"),
         prepared=SimpleNamespace(
-            tokenizer=tokenizer, source={}, rows=[1], thinking_format=SimpleNamespace(start_text="a", close_text="b")
+            tokenizer=tokenizer,
+            source={},
+            rows=[1],
+            thinking_format=SimpleNamespace(start_text="a", close_text="b"),
+            new_tokens=NewTokens(),
         ),
         recipe=SimpleNamespace(path=Path("x.yaml"), given={}),
     )

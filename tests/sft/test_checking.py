@@ -38,7 +38,16 @@ def test_ranks_that_share_their_rows_are_no_data_parallel_ones(tmp_path, monkeyp
     monkeypatch.setattr("s1_hf.sft.checking.launched", lambda: 8)
     monkeypatch.setattr("s1_hf.sft.checking.check_together", lambda count: None)
     recipe, *overrides = arguments(tmp_path / "run", "--per_device_train_batch_size", "1")
+    overrides += ["--pad_to_multiple_of", "8"]
     assert check(read_recipe(recipe, overrides)).args.gradient_accumulation_steps == accumulated
+
+
+def test_rows_that_cannot_be_cut_are_refused_in_the_processes_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_PARALLELISM_CONFIG", "true")
+    monkeypatch.setenv("PARALLELISM_CONFIG_CP_SIZE", "4")
+    recipe, *overrides = arguments(tmp_path / "run")
+    with pytest.raises(ValueError, match="`pad_to_multiple_of` has to be a multiple of 8 with `cp_size` 4"):
+        check(read_recipe(recipe, overrides))
 
 
 def test_processes_that_cannot_be_divided_are_refused():

@@ -1,5 +1,8 @@
 """The labels: where the loss is, position for position."""
 
+import runpy
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("trl")
@@ -104,13 +107,20 @@ def test_the_trained_part_is_shown_decoded(tokenizer):
     assert trained.endswith("Answer: 4<|im_end|>\\n'")
 
 
-def test_a_template_that_drops_the_thinking_is_refused(tokenizer):
-    tokenizer = embedded.load()[1]
-    tokenizer.chat_template = tokenizer.chat_template.replace(
+def test_a_template_that_drops_the_thinking_of_earlier_turns_trains_all_of_it(tokenizer):
+    """As DeepSeek-R1's does: the model does not see the template's rendering of what it is writing."""
+    kept = training_rows(datasets.Dataset.from_list(ROWS), tokenizer, s1(tokenizer))
+    drops = embedded.load()[1]
+    drops.chat_template = drops.chat_template.replace(
         "message.content", "message.content.split('<|im_start|>answer')[-1]"
     )
-    with pytest.raises(ValueError, match="Row 0: the trained part has to begin with '<|im_start|>think', but"):
-        training_rows(datasets.Dataset.from_list(ROWS), tokenizer, s1(tokenizer))
+    assert list(training_rows(datasets.Dataset.from_list(ROWS), drops, s1(drops))) == list(kept)
+
+
+def test_a_row_that_cannot_be_used_is_named_with_its_number(tokenizer):
+    bad = [*ROWS, ROWS[0] | {"attempt": "4<|im_end|>"}]
+    with pytest.raises(ValueError, match="Row 3: the trained part has to contain the end of turn '<|im_end|>' once"):
+        training_rows(datasets.Dataset.from_list(bad), tokenizer, s1(tokenizer))
 
 
 def test_a_template_without_an_end_of_turn_is_refused():
@@ -131,3 +141,26 @@ def test_an_end_of_turn_within_a_row_is_refused(tokenizer):
     row = ROWS[0] | {"attempt": "4<|im_end|>5"}
     with pytest.raises(ValueError, match="has to contain the end of turn '<|im_end|>' once, but also has it in"):
         tokenize(row, tokenizer, s1(tokenizer))
+
+
+TABLE = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "training.py"))
+CELLS = [
+    (name, written)
+    for name, model in TABLE["MODELS"].items()
+    for written in dict.fromkeys(("s1", "think", model.own))
+    if written is not None and not TABLE["cell"](model, written).startswith("refused")
+]
+
+
+@pytest.mark.parametrize(("name", "written"), CELLS, ids=lambda value: value)
+def test_the_loss_is_on_trace_delimiters_answer_and_end_of_turn_of_every_family(name, written):
+    """What the table in docs/training.md calls trainable: the prompt is the template's, the rest is the reply."""
+    model = TABLE["MODELS"][name]
+    prompt, reply, _ = TABLE["trained"](model, written, "add")
+    (message,) = to_conversation(TABLE["_ROW"], written)["completion"]
+    begun = next((text for text in ("<think>\n", "<think>") if prompt.endswith(text)), "")
+    assert (begun + reply).startswith(message["content"])
+    end = (begun + reply).removeprefix(message["content"])
+    ends = {model.eos, model.stops, dict(model.fields).get("eos_token")} - {None}
+    assert any(end.strip().endswith(token) for token in ends) and "How much" not in reply
+    assert prompt.count("How much is 1+1?") == 1

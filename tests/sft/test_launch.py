@@ -13,6 +13,7 @@ pytest.importorskip("datasets")
 
 import psutil
 import yaml
+from accelerate import ParallelismConfig
 from accelerate.commands.config import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils import FullyShardedDataParallelPlugin, patch_environment
@@ -27,11 +28,12 @@ from s1_hf.sft.launch import MACHINES, find_machine, launch
 from s1_hf.sft.run import Refused
 
 MACHINE_NAMES = sorted(path.stem for path in MACHINES.glob("*.yaml"))
-SHARDED = [name for name in MACHINE_NAMES if "x8-" in name or "x4-" in name]
+SHARDED = [name for name in MACHINE_NAMES if ("x8-" in name or "x4-" in name) and "zero3" not in name]
 
 
 def test_the_machines_of_the_readme_exist():
-    assert {"2x8-h100", "1x8-h100", "1x8-h200", "1x4-h200", "1x1-h100", "1x1-h200", "cpu"} == set(MACHINE_NAMES)
+    ours = {"2x8-h100", "1x8-h100", "1x8-h200", "1x4-h200", "1x1-h100", "1x1-h200", "1x1-rtx4090", "cpu"}
+    assert ours | {"1x8-cp8-h100", "1x8-zero3-h100"} == set(MACHINE_NAMES)
 
 
 @pytest.mark.parametrize("name", MACHINE_NAMES)
@@ -58,13 +60,42 @@ def test_machine_builds_the_fsdp_plugin_it_means(name):
     args, *_ = _validate_launch_command(launch_command_parser().parse_args(arguments))
     assert args.use_fsdp and args.module
     with patch_environment(**prepare_multi_gpu_env(args)):
-        plugin = FullyShardedDataParallelPlugin()
+        plugin, parallelism = FullyShardedDataParallelPlugin(), ParallelismConfig()
+    assert (parallelism.cp_size, parallelism.tp_size) == (8 if "cp8" in name else 1, 1)
     assert plugin.fsdp_version == 2
     assert plugin.reshard_after_forward is True
     assert plugin.activation_checkpointing is False  # the recipes' own; both at once is an error of the trainer
     assert plugin.cpu_ram_efficient_loading is True
     assert "SHARDED_STATE_DICT" in str(plugin.state_dict_type)
     assert isinstance(plugin.cpu_offload, CPUOffloadPolicy) is content["fsdp_config"]["fsdp_offload_params"]
+
+
+def test_the_machine_with_deepspeed_shards_everything_and_can_save():
+    config = str(find_machine("1x8-zero3-h100"))
+    arguments = ["--config_file", config, "--main_process_port", "0", "-m", "s1_hf.sft", "sft"]
+    args, *_ = _validate_launch_command(launch_command_parser().parse_args(arguments))
+    assert args.use_deepspeed and int(args.zero_stage) == 3
+    assert str(args.zero3_save_16bit_model).lower() == "true" and str(args.zero3_init_flag).lower() == "true"
+    assert str(args.offload_optimizer_device) == str(args.offload_param_device) == "none"
+
+
+def test_a_machine_whose_package_is_missing_is_refused_also_in_a_dry_run(launched, monkeypatch):
+    monkeypatch.setattr("s1_hf.sft.packages.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="one with DeepSpeed, which is not installed: pip install deepspeed"):
+        launch("sft_embedded", "1x8-zero3-h100", ["--dry_run", "true"])
+    assert launched == []
+
+
+def test_context_parallelism_wants_rows_that_can_be_cut(launched):
+    """Otherwise the first batch would end the run, in eight processes."""
+    for fields in ([], ["--pad_to_multiple_of", "8"]):
+        with pytest.raises(ValueError, match="multiple of 16 with `cp_size` 8, .*`--pad_to_multiple_of 16`"):
+            launch("sft", "1x8-cp8-h100", fields)
+    with pytest.raises(ValueError, match="`attn_implementation` has to be sdpa with context parallelism"):
+        launch("sft", "1x8-cp8-h100", ["--pad_to_multiple_of", "16", "--attn_implementation", "flash_attention_2"])
+    assert launched == []
+    launch("sft", "1x8-cp8-h100", ["--pad_to_multiple_of", "32"])
+    assert len(launched) == 1
 
 
 @pytest.fixture
@@ -133,7 +164,7 @@ def test_ranks_that_share_their_rows_are_not_counted_in_a_dry_run(launched, tmp_
     content = yaml.safe_load(find_machine("1x8-h200").read_text())
     content["parallelism_config"] = {"parallelism_config_cp_size": 4, "parallelism_config_tp_size": 1}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
-    fields = ["--dry_run", "true", "--output_dir", str(tmp_path / "run")]
+    fields = ["--dry_run", "true", "--output_dir", str(tmp_path / "run"), "--pad_to_multiple_of", "8"]
     launch("sft_embedded", str(tmp_path / "mine.yaml"), [*fields, "--per_device_train_batch_size", "8"])
     with pytest.raises(Refused, match="16 x 2 processes = 32"):
         launch("sft_embedded", str(tmp_path / "mine.yaml"), fields)

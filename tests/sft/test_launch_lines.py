@@ -16,11 +16,13 @@ pytest.importorskip("datasets")
 
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils.launch import prepare_multi_gpu_env
+from transformers import Trainer
 from typer.testing import CliRunner
 
 from s1_hf import embedded
 from s1_hf.cli import app
 from s1_hf.finding import PACKAGE, RECIPES
+from s1_hf.sft import packages
 from s1_hf.sft.__main__ import main
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +32,18 @@ TEXTS += [PACKAGE / "cli" / "sft.py", PACKAGE / "sft" / "__init__.py", PACKAGE /
 COMMANDS = r"accelerate launch|python -m s1_hf\.sft|s1-hf sft|srun"
 LINE = re.compile(rf"^[#\s`]*((?:{COMMANDS}) .*?)(?:`.*|  +\S.*)?$", re.MULTILINE)
 TOY = ["--model_name_or_path", str(embedded.BASE_PATH), "--padding_token", "none", "--expected_steps", "none"]
-TOY += ["--max_length", "512", "--per_device_train_batch_size", "1", "--dry_run", "true"]
+TOY += [
+    "--columns",
+    "none",
+    "--missing_tokens",
+    "add",
+    "--max_length",
+    "512",
+    "--per_device_train_batch_size",
+    "1",
+    "--dry_run",
+    "true",
+]
 
 
 def lines() -> list[str]:
@@ -60,6 +73,8 @@ def rows(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("line", lines())
 def test_a_line_that_starts_a_training_starts_it(line, rows, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(packages, "find_spec", lambda name: name)  # tests/sft/test_packages.py says what is missing
+    monkeypatch.setattr(Trainer, "get_optimizer_cls_and_kwargs", lambda args: None)
     for name, value in {"ADDRESS": "127.0.0.1", "RANK": "0", "[--field value ...]": "", "...": ""}.items():
         line = line.replace(name, value)
     toy = [*TOY, "--dataset_path", str(rows), "--output_dir", str(tmp_path / "run")]

@@ -1,5 +1,6 @@
 """Tokenizer and data are prepared and checked; the disk space is counted."""
 
+import json
 import shutil
 
 import pytest
@@ -82,6 +83,9 @@ def test_disk_of_a_run_is_weights_and_two_moments_a_checkpoint_and_the_result():
             ["--chat_template_path", "nowhere.jinja"],
             "`chat_template_path` .* but 'nowhere.jinja' is not a file",
         ),
+        (["--eos_token", "<end>"], "`eos_token` has to be a token .*, but '<end>' is not. .*`missing_tokens: add`"),
+        (["--chat_template_path", "phi3"], "writes '<\\|user\\|>', '<\\|end\\|>'.* not as one token each"),
+        (["--columns", '{"question": "problem"}'], "lacks 'problem'; it has "),
     ],
 )
 def test_what_cannot_be_prepared_is_refused_with_its_field(tmp_path, overrides, said):
@@ -103,6 +107,10 @@ def test_delimiters_of_ones_own_are_trained_and_signed(tmp_path):
     """Rows are written with them, the loss begins at them, and what is saved says so."""
     folder = with_tags(tmp_path / "base")
     own = ["--thinking_start", "<r>", "--thinking_close", "</r>"]
+    refused, *fields = arguments(tmp_path / "run", "--model_name_or_path", str(folder), *own)
+    with pytest.raises(ValueError, match="no row in its embeddings: <r>, </r>. Set `missing_tokens: add`"):
+        check(read_recipe(refused, fields))
+    own += ["--missing_tokens", "add"]
     recipe, *overrides = arguments(tmp_path / "run", "--model_name_or_path", str(folder), *own)
     prepared = check(read_recipe(recipe, overrides)).prepared
     fmt = prepared.thinking_format
@@ -126,3 +134,64 @@ def test_delimiters_that_cannot_be_trained_are_refused(tmp_path, own, message):
     recipe, *overrides = arguments(tmp_path / "run", *own)
     with pytest.raises(ValueError, match=message):
         check(read_recipe(recipe, overrides))
+
+
+def test_columns_of_other_names_are_read_and_recorded(tmp_path):
+    """`reply` is taken apart into trace and answer; the names are part of the source, so that a resume has them."""
+    rows = [{"problem": f"{i}+1?", "generation": f"<think>\nOne\n</think>\n\n{i + 1}"} for i in range(4)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    own = ["--dataset_path", str(tmp_path / "rows.jsonl"), "--global_batch_size", "4"]
+    own += ["--per_device_train_batch_size", "4", "--columns", '{"question": "problem", "reply": "generation"}']
+    recipe, *overrides = arguments(tmp_path / "run", *own)
+    prepared = check(read_recipe(recipe, overrides)).prepared
+    assert prepared.source["columns"] == {"question": "problem", "reply": "generation"}
+    text = prepared.tokenizer.decode(prepared.rows[3]["input_ids"])
+    assert "user\n3+1?<|im_end|>" in text and "<|im_start|>think\nOne\n<|im_start|>answer\nAnswer: 4<|im_end|>" in text
+
+
+def test_tags_of_several_tokens_are_trained_if_requested_and_what_that_means_is_said(tmp_path, caplog):
+    tags = ["--thinking_format", "think", "--missing_tokens", "split"]
+    recipe, *overrides = arguments(tmp_path / "run", *tags)
+    with caplog.at_level("INFO", logger="s1_hf"):
+        prepared = check(read_recipe(recipe, overrides)).prepared
+    assert prepared.thinking_format.plain and not prepared.new_tokens.pieces
+    assert "'</think>' is several tokens here: the thinking of the trained model can be capped" in caplog.text
+    prepared.tokenizer.save_pretrained(tmp_path / "saved")
+    assert ThinkingFormat.from_tokenizer(AutoTokenizer.from_pretrained(tmp_path / "saved")).name == "think"
+
+
+@pytest.mark.parametrize("name", ["magistral", "seed", "openthinker"])
+def test_split_delimiters_of_a_family_are_found_again_in_the_saved_folder(tmp_path, name):
+    split = ["--thinking_format", name, "--missing_tokens", "split"]
+    recipe, *overrides = arguments(tmp_path / "run", *split)
+    prepared = check(read_recipe(recipe, overrides)).prepared
+    prepared.tokenizer.save_pretrained(tmp_path / "saved")
+    found = ThinkingFormat.from_tokenizer(AutoTokenizer.from_pretrained(tmp_path / "saved"))
+    assert found == prepared.thinking_format and found.name == name and found.plain
+
+
+def test_delimiters_that_cannot_be_split_are_refused(tmp_path):
+    """Those of gpt-oss begin with the same plain letters, and thinking may open again."""
+    recipe, *overrides = arguments(tmp_path / "run", "--thinking_format", "harmony", "--missing_tokens", "split")
+    with pytest.raises(ValueError, match="begin with the same token"):
+        check(read_recipe(recipe, overrides))
+
+
+def test_a_base_without_template_end_of_turn_and_padding_gets_them(tmp_path):
+    model, tokenizer = embedded.load_base()
+    tokenizer.chat_template, tokenizer.eos_token, tokenizer.pad_token = None, "<|endoftext|>", None
+    tokenizer.bos_token = "<|endoftext|>"
+    for part in (model, tokenizer):
+        part.save_pretrained(tmp_path / "base")
+    base = ["--model_name_or_path", str(tmp_path / "base")]
+    recipe, *overrides = arguments(tmp_path / "run", *base)
+    with pytest.raises(ValueError, match="has no chat template. Set `chat_template_path` to .*`chatml`"):
+        check(read_recipe(recipe, overrides))
+    overrides += ["--chat_template_path", "llama3", "--missing_tokens", "add", "--padding_token", "<|pad|>"]
+    with pytest.raises(ValueError, match=r"the end of turn '.*, but ends .*: set `eos_token` to '<\|eot_id\|>'"):
+        check(read_recipe(recipe, overrides))
+    prepared = check(read_recipe(recipe, [*overrides, "--eos_token", "<|eot_id|>"])).prepared
+    added = prepared.tokenizer.convert_ids_to_tokens(prepared.new_tokens.ids)
+    assert added == ["<|pad|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"]
+    assert (prepared.tokenizer.eos_token, prepared.tokenizer.pad_token) == ("<|eot_id|>", "<|pad|>")
+    assert prepared.tokenizer.decode(prepared.rows[0]["input_ids"][-1:]) == "<|eot_id|>"

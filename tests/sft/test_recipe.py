@@ -7,7 +7,7 @@ pytest.importorskip("trl")
 
 from s1_hf.finding import RECIPES
 from s1_hf.sft.launch import MACHINES, find_machine
-from s1_hf.sft.recipe import read_recipe, recipe_and_fields
+from s1_hf.sft.recipe import DataArguments, read_recipe, recipe_and_fields
 
 NAMES = sorted(path.stem for path in RECIPES.glob("sft*.yaml"))
 
@@ -22,7 +22,7 @@ def test_recipe_is_read_without_unknown_keys_and_builds(name, tmp_path):
 
 
 def test_the_recipes_of_the_readme_exist():
-    assert {"sft", "sft_7b", "sft_embedded", "sft_lora"} <= set(NAMES)
+    assert {"sft", "sft_7b", "sft_embedded", "sft_lora", "sft_qlora", "sft_8b_think"} <= set(NAMES)
 
 
 # Section 4.1 and the appendix "training details" of https://arxiv.org/abs/2501.19393, train/sft.sh of the original.
@@ -116,6 +116,21 @@ def test_a_recipe_comes_first_or_by_trls_own_option(arguments, found):
     assert recipe_and_fields(arguments) == found
 
 
+def test_columns_are_a_mapping_in_the_file_and_json_on_the_command_line(tmp_path):
+    (tmp_path / "mine.yaml").write_text("columns: {question: problem, reply: generation}\n")
+    in_file = read_recipe(tmp_path / "mine.yaml", ["--dry_run", "true", "--output_dir", str(tmp_path)]).build()[0]
+    assert in_file.columns == {"question": "problem", "reply": "generation"}
+    said = read_recipe("sft_7b", ["--dataset_path", "mine.jsonl", "--columns", '{"question": "problem"}'])
+    assert said._part(DataArguments).columns == {"question": "problem"}
+    assert read_recipe(tmp_path / "mine.yaml", ["--dataset", "s1K"]).values["columns"] is None
+
+
+@pytest.mark.parametrize("value", ["question=problem", "[1]", '"x"', "{", "1"])
+def test_what_is_no_mapping_is_refused_with_an_example(value):
+    with pytest.raises(ValueError, match="`columns`"):
+        read_recipe("sft_7b", ["--dataset_path", "x", "--columns", value])._part(DataArguments)
+
+
 def test_a_file_that_is_not_text_is_named(tmp_path):
     (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match="mine.yaml has to be text in UTF-8"):
@@ -138,7 +153,8 @@ def test_files_of_the_package_are_found():
         ("learning_rat: 1.0", r"Unknown fields in .*mine.yaml: `learning_rat` \(did you mean `learning_rate`\?\)"),
         ("seed: [1, 2]", "mine.yaml also has '2'"),
         ("seed: many", "argument --seed: invalid int value: 'many'"),
-        ("thinking_format: harmony", "invalid choice: 'harmony'"),
+        ("thinking_format: thoughts", "invalid choice: 'thoughts'"),
+        ("missing_tokens: maybe", "invalid choice: 'maybe'"),
         ("- a list", "has to be a mapping of fields to values, but is a list"),
         ("a: b: c", "is not a YAML file"),
         ("help: true", "Unknown fields"),
@@ -167,7 +183,7 @@ def test_a_bad_command_line_is_refused(overrides, message):
 
 
 def test_an_unknown_recipe_is_refused_with_the_existing_ones():
-    with pytest.raises(ValueError, match="no recipe 'sft_lara'.*sft_7b, sft_embedded.*Did you mean 'sft_lora'"):
+    with pytest.raises(ValueError, match="no recipe 'sft_lara'.*sft_7b, .*sft_embedded.*Did you mean 'sft_lora'"):
         read_recipe("sft_lara")
 
 
@@ -177,6 +193,6 @@ def test_a_path_of_the_repository_finds_the_packages_recipe_anywhere(tmp_path, m
     assert find_machine("recipes/accelerate/cpu.yaml") == MACHINES / "cpu.yaml"
 
 
-@pytest.mark.parametrize("name", ["sft", "sft_7b", "sft_lora"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "sft_embedded"])
 def test_large_recipes_checkpoint_activations_where_machines_do_not(name):
     assert read_recipe(name).values["gradient_checkpointing"] is True

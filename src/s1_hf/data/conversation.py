@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 Messages = list[dict[str, str]]
 
-FORMATS = ("s1", "think")
-"""The formats that can be written, by their names in `s1_hf.forcing.families.FAMILIES`."""
+FORMATS = tuple(FAMILIES)
+"""The formats that can be written, by their names in `s1_hf.forcing.families`."""
 
 Delimiters = tuple[str, str]
 """What opens and closes thinking, in place of a format's name."""
@@ -49,12 +49,13 @@ def to_conversation(
     - `"s1"`: `<|im_start|>think\\n{trace}\\n<|im_start|>answer\\n{answer}`, byte for byte as in the original; answer is
       prefixed with `Answer: ` unless it already contains `Answer:`, and then stripped;
     - `"think"`: `<think>\\n{trace}\\n</think>\\n\\n{answer}`; answer is stripped, without a prefix;
+    - any other family of `s1_hf.forcing.families`: as its models write it (`layout`), with the answer stripped;
     - delimiters of your own, `("<r>", "</r>")`: as `"think"`, with these.
 
     Args:
         row (`Mapping`): with `question` (`str`), `thinking_trajectories` (`list[str]`) and `attempt` (`str`); or, in
             place of these, `messages` or `conversations` of one question and one reply.
-        format (`str` or `tuple[str, str]`, defaults to `"s1"`): `"s1"`, `"think"`, or what opens and closes thinking.
+        format (`str` or `tuple[str, str]`, defaults to `"s1"`): a family's name, or what opens and closes thinking.
         system (`str`, *optional*): a system message. Without one the chat template's default applies (s1 was trained
             with Qwen2.5's).
         columns (`Mapping[str, str]`, *optional*): the row's own names, as in [`s1_hf.load_s1k`].
@@ -118,19 +119,21 @@ def check_delimiters(tokenizer: PreTrainedTokenizerBase, format: str | Delimiter
     split = _split_tokens(tokenizer, format)
     if split:
         shown = " and ".join(f"{token!r}, which splits into {parts}" for token, parts in split.items())
-        has = [repr(name) for name in FORMATS if name != format and not _split_tokens(tokenizer, name)]
+        others = [name for name in FORMATS if name != format and FAMILIES[name].tokens]
+        has = [repr(name) for name in others if not _split_tokens(tokenizer, name)]
         other = f"Use format {' or '.join(has)}" if has else "It has those of no other format either. Use"
         raise ValueError(
             f"`format={format!r}` needs delimiters that are one token each, but this tokenizer does not have {shown}. "
             f"{other}{', or' if has else ''} two tokens of its vocabulary that nothing else uses as delimiters of your "
-            "own (`thinking_start` and `thinking_close` in a recipe), or a model whose tokenizer has them."
+            "own (`thinking_start` and `thinking_close` in a recipe), or a model whose tokenizer has them. A recipe "
+            "can also add them (`missing_tokens: add`), or train them as several tokens (`missing_tokens: split`)."
         )
 
 
 def _split_tokens(tokenizer: PreTrainedTokenizerBase, format: str | Delimiters) -> dict[str, list[str] | str]:
     """The format's tokens that this tokenizer splits, and into what."""
     split: dict[str, list[str] | str] = {}
-    for token in _family(format).tokens:
+    for token in family_of(format).tokens:
         ids = tokenizer.encode(token, add_special_tokens=False)
         if len(ids) != 1 or ids[0] == tokenizer.unk_token_id:
             split[token] = tokenizer.convert_ids_to_tokens(ids)
@@ -248,7 +251,8 @@ def _check_format(format: str | Delimiters) -> None:
         )
 
 
-def _family(format: str | Delimiters) -> Family:
+def family_of(format: str | Delimiters) -> Family:
+    """The family of a format's name; of delimiters, one made of them."""
     if isinstance(format, str):
         return FAMILIES[format]
     start, close = format
@@ -256,11 +260,10 @@ def _family(format: str | Delimiters) -> Family:
 
 
 def _write(format: str | Delimiters, trace: str, attempt: str) -> str:
-    family = _family(format)
-    if format != "s1":
-        return f"{family.start}\n{trace}\n{family.close}\n\n{attempt.strip()}"
-    answer = attempt if "Answer:" in attempt else "Answer: " + attempt
-    return f"{family.start}\n{trace}\n{family.close}\n{answer.strip()}"
+    family = family_of(format)
+    if format == "s1" and "Answer:" not in attempt:
+        attempt = "Answer: " + attempt
+    return family.written(trace, attempt.strip())
 
 
 def _read(row: Row, columns: Mapping[str, str] | None) -> Row:
@@ -293,7 +296,8 @@ def _faults(given: Row, format: str | Delimiters, columns: Mapping[str, str] | N
         if not isinstance(text, str) or not text.strip():
             faults.append(f"`{name}` has to be a string that is not blank, but is {text!r:.60}")
             continue
-        inside = [token for token in _family(format).tokens if token in text]
+        family = family_of(format)
+        inside = [token for token in family.tokens or family.texts if token in text]
         if inside:
             offer = f"; `columns={{'reply': {named[column]!r}}}` takes it apart" if holds_both(text) else ""
             said = f"`{name}` contains {' and '.join(map(repr, inside))}, a delimiter of format {format!r}"
@@ -308,16 +312,19 @@ def _render(
     if not tokenizer.chat_template:
         raise ValueError("The tokenizer has to have a chat template, but has none. Set `tokenizer.chat_template`.")
     prompt, completion = conversation["prompt"], conversation["completion"]
-    opened = str(tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True))
-    whole = str(tokenizer.apply_chat_template([*prompt, *completion], tokenize=False))
+    try:
+        opened = str(tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True))
+        whole = str(tokenizer.apply_chat_template([*prompt, *completion], tokenize=False))
+    except Exception as error:  # templates raise whatever they like: gpt-oss', where a message holds its tokens
+        raise ValueError(f"The chat template cannot render this row: {type(error).__name__}: {error}") from None
     content = completion[0]["content"]
     head, found, _ = whole.rpartition(content)
-    if found and opened in (head, f"{head}{_family(format).start}\n"):  # the prompt may already open thinking
+    if found and opened in (head, f"{head}{family_of(format).start}\n"):  # the prompt may already open thinking
         return opened, whole
     if found:
         fault = f"it is preceded by {head[-60:]!r}, while a prompt ends in {opened[-60:]!r}"
     else:
-        trace = content.split(_family(format).close)[0]
+        trace = content.split(family_of(format).close)[0]
         fault = "the answer is changed" if trace in whole else "the thinking is dropped or changed"
     raise ValueError(
         f"The chat template has to render an assistant's message in full and right after the prompt, but {fault}. "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_TIGHT = "{start}{trace}{close}{answer_start}{answer}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
@@ -16,6 +18,8 @@ class Family:
         tokens (`tuple[str, ...]`): what is a single token in the family's vocabularies; empty for plain delimiters.
         force_start (`bool`): see [`ThinkingFormat`]; such a family is never guessed.
         interleaved (`bool`): see [`ThinkingFormat`].
+        layout (`str`): how a whole reply is written, with `{start}`, `{trace}`, `{close}`, `{answer_start}` and
+            `{answer}`; without what the chat template itself writes behind it.
         models (`str`): who writes like this.
         source (`str`): where that was read.
     """
@@ -27,6 +31,7 @@ class Family:
     tokens: tuple[str, ...] = ()
     force_start: bool = False
     interleaved: bool = False
+    layout: str = "{start}\n{trace}\n{close}\n\n{answer}"
     models: str
     source: str
 
@@ -40,6 +45,11 @@ class Family:
         """Every delimiter that it has."""
         return tuple(text for text in (self.start, self.close, self.answer_start) if text)
 
+    def written(self, trace: str, answer: str) -> str:
+        """A whole reply."""
+        delimiters = {"start": self.start, "close": self.close, "answer_start": self.answer_start}
+        return self.layout.format(**delimiters, trace=trace, answer=answer)
+
 
 FAMILIES: dict[str, Family] = {
     "s1": Family(
@@ -47,6 +57,7 @@ FAMILIES: dict[str, Family] = {
         close="<|im_start|>answer",
         tokens=("<|im_start|>",),
         force_start=True,
+        layout="{start}\n{trace}\n{close}\n{answer}",
         models="s1, s1.1",
         source="simplescaling/s1, evaluation harness",
     ),
@@ -66,6 +77,7 @@ FAMILIES: dict[str, Family] = {
         handovers=("<|call|>",),
         tokens=("<|start|>", "<|channel|>", "<|message|>", "<|end|>"),
         interleaved=True,
+        layout=_TIGHT,
         models="gpt-oss",
         source="openai/harmony, docs/format.md",
     ),
@@ -73,6 +85,7 @@ FAMILIES: dict[str, Family] = {
         start="[THINK]",
         close="[/THINK]",
         tokens=("[THINK]", "[/THINK]"),
+        layout=_TIGHT,
         models="Magistral, Ministral-3-Reasoning",
         source="the models' chat templates",
     ),
@@ -80,6 +93,7 @@ FAMILIES: dict[str, Family] = {
         start="<seed:think>",
         close="</seed:think>",
         tokens=("<seed:think>", "</seed:think>"),
+        layout="{start}{trace}{close}\n{answer}",
         models="Seed-OSS",
         source="the model's chat template",
     ),
@@ -88,6 +102,7 @@ FAMILIES: dict[str, Family] = {
         close="<channel|>",
         handovers=("<|tool_response>",),
         tokens=("<|channel>", "<channel|>"),
+        layout="{start}{trace}\n{close}{answer}",
         models="Gemma-4",
         source="the model's chat template and generation config",
     ),
@@ -95,6 +110,7 @@ FAMILIES: dict[str, Family] = {
         start="<mm:think>",
         close="</mm:think>",
         tokens=("<mm:think>", "</mm:think>"),
+        layout=_TIGHT,
         models="MiniMax-M3",
         source="the model's chat template",
     ),
@@ -110,6 +126,7 @@ FAMILIES: dict[str, Family] = {
         close="<|END_THINKING|>",
         answer_start="<|START_RESPONSE|>",
         tokens=("<|START_THINKING|>", "<|END_THINKING|>", "<|START_RESPONSE|>"),
+        layout=_TIGHT,
         models="Command-A-Reasoning, Command-R7B",
         source="the models' chat templates",
     ),
@@ -118,6 +135,7 @@ FAMILIES: dict[str, Family] = {
         close="<|END_THINKING|>",
         answer_start="<|START_TEXT|>",
         tokens=("<|START_THINKING|>", "<|END_THINKING|>", "<|START_TEXT|>"),
+        layout=_TIGHT,
         models="Cohere2-MoE",
         source="the model's chat template",
     ),
@@ -126,6 +144,7 @@ FAMILIES: dict[str, Family] = {
         close="<|inner_suffix|>",
         handovers=("<|tools_suffix|>",),
         tokens=("<|inner_prefix|>", "<|inner_suffix|>"),
+        layout=_TIGHT,
         models="Apertus",
         source="the model's chat template",
     ),
@@ -134,12 +153,14 @@ FAMILIES: dict[str, Family] = {
         close="<|close|>think<|sep|>",
         answer_start="<|open|>response<|sep|>",
         tokens=("<|open|>", "<|close|>", "<|sep|>"),
+        layout=_TIGHT,
         models="Kimi-K3",
         source="the model's card",
     ),
     "kimi_vl": Family(
         start="◁think▷",
         close="◁/think▷",
+        layout=_TIGHT,
         models="Kimi-VL-Thinking (refused where its tokenizer splits the delimiters inside characters)",
         source="the model's card",
     ),
@@ -153,6 +174,7 @@ FAMILIES: dict[str, Family] = {
         start="<|begin_of_thought|>",
         close="<|end_of_thought|>",
         answer_start="<|begin_of_solution|>",
+        layout="{start}\n\n{trace}\n\n{close}\n\n{answer_start}\n\n{answer}\n\n<|end_of_solution|>",
         models="OpenThinker",
         source="the model's card",
     ),
@@ -160,6 +182,7 @@ FAMILIES: dict[str, Family] = {
         start="<think>",
         close="</think>",
         answer_start="<response>",
+        layout="{start}{trace}{close}{answer_start}{answer}</response>",
         models="Granite-3.3",
         source="the model's chat template",
     ),
@@ -167,6 +190,7 @@ FAMILIES: dict[str, Family] = {
         start="<think>",
         close="</think>",
         answer_start="<answer>",
+        layout="{start}\n{trace}\n{close}\n{answer_start}\n{answer}\n</answer>",
         models="Hunyuan-A13B",
         source="the model's chat template",
     ),

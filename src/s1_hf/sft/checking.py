@@ -77,6 +77,7 @@ def check(recipe: Recipe, processes: int | None = None, checks: Checks | None = 
         + guards.value_faults(recipe.values)
         + checks.faults(recipe.values)
         + guards.folder_faults(Path(recipe.values["output_dir"] or "."))
+        + guards.context_faults(recipe.values, _launched_with().cp_size)
     )
     refuse_links(recipe.values["output_dir"] or ".")  # the trainer would write through them
     data, args, model_args = checks.build(recipe, processes)
@@ -120,10 +121,7 @@ def data_parallel_ranks(processes: int, parallelism: ParallelismConfig | None = 
     Raises:
         ValueError: the processes cannot be divided like that.
     """
-    if parallelism is None:
-        if os.environ.get("ACCELERATE_USE_PARALLELISM_CONFIG", "false").lower() != "true":
-            return processes
-        parallelism = ParallelismConfig()
+    parallelism = parallelism or _launched_with()
     shared = parallelism.non_data_parallel_size
     if processes % shared:
         raise ValueError(
@@ -131,3 +129,9 @@ def data_parallel_ranks(processes: int, parallelism: ParallelismConfig | None = 
             f"parallelism together, but is {processes}. Change `num_processes` or `parallelism_config`."
         )
     return processes // shared
+
+
+def _launched_with() -> ParallelismConfig:
+    """The parallelism that `accelerate launch` has set; by default none."""
+    is_set = os.environ.get("ACCELERATE_USE_PARALLELISM_CONFIG", "false").lower() == "true"
+    return ParallelismConfig() if is_set else ParallelismConfig(tp_size=1, cp_size=1, sp_size=1)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import TemplateError
-
 from s1_hf.data.conversation import to_conversation
 from s1_hf.forcing.formats import ThinkingFormat
+from s1_hf.forcing.vocabulary import encode
+from s1_hf.sft.templates import Turn, read_turn
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -40,42 +40,54 @@ class Tokens:
         return [IGNORED] * self.prompt_length + self.input_ids[self.prompt_length :]
 
 
-def tokenize(row: dict[str, Any], tokenizer: PreTrainedTokenizerBase, thinking_format: ThinkingFormat) -> Tokens:
+def tokenize(
+    row: dict[str, Any], tokenizer: PreTrainedTokenizerBase, thinking_format: ThinkingFormat, turn: Turn | None = None
+) -> Tokens:
     """Tokenise a row with `question`, `thinking_trajectories` and `attempt` as the model will see it.
 
+    The prompt is that of the chat template. If it has opened thinking, the loss begins with the trace; otherwise with
+    the opening delimiter.
+
+    Args:
+        turn ([`Turn`], *optional*): what the template puts around a reply, if it has been read before.
+
     Raises:
-        ValueError: the chat template renders the prompt differently once an answer follows it; or the trained part does
-            not begin with the opening delimiter, lacks the closing one, or does not end with the end of turn. In each
-            case, training would differ from what the model sees when it generates.
+        ValueError: [`read_turn`] refuses the template; or the row's text holds an end of turn or changes the
+            delimiters. In each case, training would differ from what the model sees when it generates.
     """
+    turn = turn or read_turn(tokenizer, thinking_format)
     own = (thinking_format.start_text, thinking_format.close_text)
     messages = to_conversation(row, format=own if thinking_format.name == "custom" else thinking_format.name)
-    prompt = _render(tokenizer, messages["prompt"], add_generation_prompt=True)
-    ids = _render(tokenizer, messages["prompt"] + messages["completion"])
-    tokens = Tokens(ids, len(prompt))
-    if ids[: len(prompt)] != prompt:
-        raise ValueError(
-            "the chat template renders the prompt differently once an answer follows it. Without an answer, it ends "
-            f"with {tokenizer.decode(prompt[-12:])!r}. Use the template of an instruction model, or one of TRL's "
-            "training templates (`chat_template_path`)."
-        )
-    opened = str(tokenizer.decode(prompt)).rstrip().endswith(thinking_format.start_text)
-    _check_completion(ids[len(prompt) :], opened, tokenizer, thinking_format)
-    return tokens
+    asked = turn.prompt(tokenizer, messages["prompt"])
+    reply = messages["completion"][0]["content"]
+    if asked.rstrip().endswith(thinking_format.start_text.strip()):
+        reply = reply.removeprefix(thinking_format.start_text)
+        reply = reply.lstrip() if asked[-1].isspace() or thinking_format.start_text[-1].isspace() else reply
+    prompt = tokenizer.encode(asked, add_special_tokens=False)
+    ids = tokenizer.encode(asked + reply + turn.end, add_special_tokens=False)
+    if ids[: len(prompt)] != prompt:  # a token would reach from the prompt into the reply, which no model can write
+        ids = [*prompt, *encode(tokenizer, reply + turn.end)]
+    _check_completion(ids[len(prompt) :], tokenizer, thinking_format, turn)
+    return Tokens(ids, len(prompt))
 
 
 def training_rows(
-    dataset: Dataset, tokenizer: PreTrainedTokenizerBase, thinking_format: ThinkingFormat, num_proc: int | None = None
+    dataset: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    thinking_format: ThinkingFormat,
+    num_proc: int | None = None,
+    turn: Turn | None = None,
 ) -> Dataset:
     """A dataset of `input_ids` and `labels` (lists of `int`), which `SFTTrainer` uses unchanged.
 
     Raises:
         ValueError: as in [`tokenize`], with the row's number.
     """
+    turn = turn or read_turn(tokenizer, thinking_format)
 
     def convert(row: dict[str, Any], index: int) -> dict[str, list[int]]:
         try:
-            tokens = tokenize(row, tokenizer, thinking_format)
+            tokens = tokenize(row, tokenizer, thinking_format, turn)
         except ValueError as error:
             raise ValueError(f"Row {index}: {error}") from None
         return {"input_ids": tokens.input_ids, "labels": tokens.labels}
@@ -97,36 +109,22 @@ def show_mask(row: dict[str, list[int]], tokenizer: PreTrainedTokenizerBase, edg
     return "\n".join(f"{name} {len(part)} tokens: {_ends(part, tokenizer, edge)}" for name, part in parts)
 
 
-def _render(tokenizer: Any, messages: list[dict[str, str]], add_generation_prompt: bool = False) -> list[int]:
-    try:
-        encoded = tokenizer.apply_chat_template(
-            messages, add_generation_prompt=add_generation_prompt, tokenize=True, return_dict=True
-        )
-    except TemplateError as error:
-        raise ValueError(f"the chat template cannot render this row: {error}") from None
-    return list(encoded["input_ids"])
-
-
 def _check_completion(
-    completion: list[int], opened: bool, tokenizer: PreTrainedTokenizerBase, thinking_format: ThinkingFormat
+    completion: list[int], tokenizer: PreTrainedTokenizerBase, thinking_format: ThinkingFormat, turn: Turn
 ) -> None:
-    start, close = thinking_format.start, thinking_format.close
-    text = str(tokenizer.decode(completion))
-    faults = []
-    if not opened and tuple(completion[: len(start)]) != start:
-        faults.append(f"begin with {thinking_format.start_text!r}, but begins with {text[:60]!r}")
-    if not _contains(completion, close):
+    close, faults = thinking_format.close, []
+    if thinking_format.plain:
+        is_there = thinking_format.close_text.strip() in str(tokenizer.decode(completion))
+    else:
+        is_there = _contains(completion, close)
+    if not is_there:
         faults.append(f"contain {thinking_format.close_text!r}, but does not")
-    if not text.rstrip().endswith(str(tokenizer.eos_token)):
-        faults.append(f"end with the end of turn {tokenizer.eos_token!r}, but ends with {text[-60:]!r}")
-    if completion.count(tokenizer.eos_token_id) > 1:
-        faults.append(f"contain the end of turn {tokenizer.eos_token!r} once, but also has it in the trace or answer")
+    ends = [i for i in completion if i in turn.ends]
+    if len(ends) > len([i for i in encode(tokenizer, turn.end) if i in turn.ends]):
+        end = tokenizer.convert_ids_to_tokens(ends[0])
+        faults.append(f"contain the end of turn {end!r} once, but also has it in the trace or answer")
     if faults:
-        raise ValueError(
-            f"the trained part has to {'; has to '.join(faults)}. Either the chat template drops or rewrites it, or "
-            "the tokenizer's `eos_token` is not the end of turn (set `chat_template_path` or `eos_token`), or the "
-            "row's text contains such tokens."
-        )
+        raise ValueError(f"the trained part has to {'; has to '.join(faults)}.")
 
 
 def _contains(ids: list[int], part: tuple[int, ...]) -> bool:

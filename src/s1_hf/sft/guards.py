@@ -86,6 +86,24 @@ def value_faults(values: Mapping[str, Any]) -> list[str]:
     return faults
 
 
+def context_faults(values: Mapping[str, Any], ranks: int) -> list[str]:
+    """What context parallelism over `ranks` processes wants of a recipe: each takes two parts of every row."""
+    if ranks == 1:
+        return []
+    faults, parts = [], 2 * ranks
+    multiple = str(values["pad_to_multiple_of"])  # which TRL reads as a text
+    if not multiple.isdecimal() or int(multiple) < 1 or int(multiple) % parts:
+        faults.append(
+            f"`pad_to_multiple_of` has to be a multiple of {parts} with `cp_size` {ranks}, which cuts rows into "
+            f"{parts} parts, but is {multiple}: `--pad_to_multiple_of {parts}`."
+        )
+    if values["attn_implementation"] not in (None, "sdpa"):
+        faults.append(
+            f"`attn_implementation` has to be sdpa with context parallelism, but is {values['attn_implementation']}."
+        )
+    return faults
+
+
 def folder_faults(folder: Path) -> list[str]:
     """Whether results can be written to `folder`."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())

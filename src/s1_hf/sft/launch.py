@@ -21,6 +21,8 @@ from s1_hf.isolation import isolated_children
 from s1_hf.memory.machine_file import PROCESSES
 from s1_hf.records import check, read_yaml
 from s1_hf.sft.checking import data_parallel_ranks
+from s1_hf.sft.guards import context_faults, refuse
+from s1_hf.sft.packages import machine_faults
 from s1_hf.sft.recipe import read_recipe
 
 logger = logging.getLogger(__name__)
@@ -73,11 +75,13 @@ def launch(
         processes = num_processes
         command += ["--num_processes", str(num_processes)]
     _check_numbers(config.stem, machines, processes, machine_rank, main_process_ip, main_process_port)
+    parallelism = _parallelism(content.get("parallelism_config"))
+    refuse([*context_faults(read.values, parallelism.cp_size), *machine_faults(content)])
     if read.values["dry_run"]:
         from s1_hf.sft.run import start
 
         # In this process, on behalf of all of them.
-        start(recipe, overrides, data_parallel_ranks(processes, _parallelism(content.get("parallelism_config"))))
+        start(recipe, overrides, data_parallel_ranks(processes, parallelism))
         return
     if not content.get("use_cpu") and content.get("distributed_type") not in ("XLA", "TPU"):
         _check_gpus(config.stem, processes // machines)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer
 from transformers.integrations.integration_utils import get_reporting_integration_callbacks
@@ -23,6 +23,13 @@ _ATTENTION = {
 def package_faults(args: SFTConfig, model_args: ModelConfig) -> list[str]:
     """The fields whose packages are not installed, each with the command that installs it."""
     return [*_missing(args, model_args), *_optimizer(args), *_reports(args)]
+
+
+def machine_faults(machine: Mapping[str, Any]) -> list[str]:
+    """The same of a machine's file (an accelerate config)."""
+    if machine.get("distributed_type") == "DEEPSPEED" and find_spec("deepspeed") is None:
+        return ["The machine is one with DeepSpeed, which is not installed: pip install deepspeed"]
+    return []
 
 
 def _missing(args: SFTConfig, model_args: ModelConfig) -> Iterator[str]:

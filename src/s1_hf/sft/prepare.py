@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
-import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedConfig, PreTrainedTokenizerBase
 from trl import ModelConfig, SFTConfig, get_peft_config
 
-from s1_hf.data.conversation import LengthSummary, check_delimiters, check_rows
+from s1_hf.data.conversation import LengthSummary, check_delimiters, check_rows, family_of
 from s1_hf.data.s1k import describe_source, load_s1k
 from s1_hf.forcing.families import SIGN
 from s1_hf.forcing.formats import ThinkingFormat, format_of_settings
+from s1_hf.forcing.templates import template_of
 from s1_hf.generation.context import context_of
 from s1_hf.memory import checkpoint_bytes
-from s1_hf.records import read_text
 from s1_hf.sft import guards
 from s1_hf.sft.data import IGNORED, show_mask, training_rows
+from s1_hf.sft.recipe import ADD, SPLIT
+from s1_hf.sft.templates import find_template, read_turn, tokens_of_template
+from s1_hf.sft.vocabulary import NewTokens, add_tokens, grown, say, skeleton, vocabulary_faults, without_rows
 from s1_hf.visible import visible
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 _ABOUT = """fine-tuned on {rows:,} reasoning traces with [s1-hf](https://pypi.org/project/s1-hf), following
 "s1: Simple test-time scaling" ([arXiv 2501.19393](https://arxiv.org/abs/2501.19393), section 4.1)."""
+_PLAIN = (
+    "%r is several tokens here: the thinking of the trained model can be capped, but attempts to end it cannot be "
+    "ignored, because its end is known only once it is written. `missing_tokens: add` makes it one token."
+)
 _BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 
 
@@ -45,6 +51,7 @@ class Prepared:
         source (`dict[str, Any]`): where the data comes from.
         steps (`int`): optimizer steps of the run.
         about (`str`): a sentence for the model's card, which begins with what was done to the base.
+        new_tokens ([`NewTokens`]): what the run adds to the vocabulary.
     """
 
     rows: Dataset
@@ -53,6 +60,7 @@ class Prepared:
     source: dict[str, Any]
     steps: int
     about: str
+    new_tokens: NewTokens = field(default_factory=NewTokens)
 
 
 def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Prepared:
@@ -69,16 +77,22 @@ def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Pr
     where = {"revision": model_args.model_revision, "trust_remote_code": args.trust_remote_code}
     config = AutoConfig.from_pretrained(name, **where)
     tokenizer = AutoTokenizer.from_pretrained(name, **where)
-    _set_tokens(tokenizer, data, args)
     written = written_format(data)
-    check_delimiters(tokenizer, written)
-    thinking_format = format_of_settings(tokenizer, _sign(data))
+    new = set_tokens(tokenizer, data, args, config)
+    thinking_format = format_of_settings(tokenizer, tokenizer.init_kwargs[SIGN])
+    turn = read_turn(tokenizer, thinking_format, _ends(config, name, where), data.template_options)
+    if thinking_format.plain and args.process_index == 0:
+        logger.info(_PLAIN, thinking_format.close_text)
     with args.main_process_first(desc="preparing the data"):
         dataset = load_s1k(
-            data.dataset, path=data.dataset_path, traces=data.dataset_traces, revision=data.dataset_revision
+            data.dataset,
+            path=data.dataset_path,
+            columns=data.own_columns,
+            traces=data.dataset_traces,
+            revision=data.dataset_revision,
         )
         check_rows(dataset, written)
-        rows = training_rows(dataset, tokenizer, thinking_format, args.dataset_num_proc)
+        rows = training_rows(dataset, tokenizer, thinking_format, args.dataset_num_proc, turn)
     summary = _lengths(rows, args.max_length)
     if data.allow_truncation and args.max_length:
         rows = _with_loss(rows, args.max_length)
@@ -90,14 +104,14 @@ def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Pr
         guards.length_faults(summary, context_of(config), data.allow_truncation)
         + guards.padding_faults(tokenizer)
         + guards.step_faults(steps, data.expected_steps, len(rows))
-        + guards.disk_faults(Path(args.output_dir), disk_needed(config, data, args, model_args))
+        + vocabulary_faults(new, config, model_args, data.merge_adapter)
+        + guards.disk_faults(Path(args.output_dir), disk_needed(grown(config, new), data, args, model_args))
     )
     if args.process_index == 0:
         logger.info("%s\n%s optimizer steps of %s rows", summary, f"{steps:,}", data.global_batch_size)
         logger.info("Row 0:\n%s", visible(show_mask(rows[0], tokenizer)))
-    return Prepared(
-        rows, tokenizer, thinking_format, asdict(describe_source(dataset)), steps, _ABOUT.format(rows=len(rows))
-    )
+    about = _ABOUT.format(rows=len(rows))
+    return Prepared(rows, tokenizer, thinking_format, asdict(describe_source(dataset)), steps, about, new)
 
 
 def _with_loss(rows: Dataset, max_length: int) -> Dataset:
@@ -118,8 +132,7 @@ def _lengths(rows: Dataset, max_length: int | None) -> LengthSummary:
 
 def disk_needed(config: PreTrainedConfig, data: RunArguments, args: Any, model_args: ModelConfig) -> int:
     """The most bytes that a run writes: checkpoints (weights and AdamW's two moments, in float32) and the result."""
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+    model: Any = skeleton(config)
     weights = model.num_parameters()
     trained, final = weights, weights * _BYTES[data.save_dtype]
     peft_config = get_peft_config(model_args)
@@ -148,25 +161,37 @@ def written_format(data: DataArguments) -> str | tuple[str, str]:
     return data.thinking_start, data.thinking_close
 
 
-def _sign(data: DataArguments) -> str | dict[str, str]:
-    """The format of a recipe, as the settings that a folder carries."""
-    written = written_format(data)
-    return written if isinstance(written, str) else {"start": written[0], "close": written[1]}
-
-
-def _set_tokens(tokenizer: PreTrainedTokenizerBase, data: DataArguments, args: SFTConfig) -> None:
-    """Set padding token, end of turn and chat template as the recipe asks, before the rows are made.
+def set_tokens(
+    tokenizer: PreTrainedTokenizerBase, data: DataArguments, args: SFTConfig, config: PreTrainedConfig
+) -> NewTokens:
+    """Set chat template, end of turn and padding as the recipe asks, and add the tokens that the vocabulary lacks.
 
     And the sign by which whatever is saved with this tokenizer, checkpoints included, is known as of this format.
+
+    Raises:
+        ValueError: a token is lacking and is not to be added, or there is no such template.
     """
-    tokenizer.init_kwargs[SIGN] = _sign(data)
-    template = args.chat_template_path
-    if template is not None:
-        if not Path(template).is_file():
-            raise ValueError(f"`chat_template_path` has to be a Jinja file, but {template!r} is not a file.")
-        tokenizer.chat_template = read_text(template)
+    written, has_template = written_format(data), args.chat_template_path is not None
+    if args.chat_template_path is not None:
+        tokenizer.chat_template = find_template(args.chat_template_path)
+        args.chat_template_path = None  # the trainer would look for it on the Hub
+    named = {"padding_token": data.padding_token, "eos_token": args.eos_token}
+    delimiters = missing_delimiters(tokenizer, written, is_own=not has_template)
+    wanted = [*delimiters, *(token for token in named.values() if token is not None)]
+    if has_template:
+        wanted += tokens_of_template(tokenizer, data.template_options)
+    lacking = [token for token in dict.fromkeys(wanted) if token not in tokenizer.get_vocab()]
+    new = NewTokens()
+    if data.missing_tokens == ADD:
+        new = add_tokens(tokenizer, lacking, config)
+        if args.process_index == 0:
+            say(new, tokenizer, config)
+    else:
+        _refuse_missing(tokenizer, data, named, lacking, config)
     set_padding(tokenizer, data.padding_token)
     _set_token(tokenizer, "eos_token", "eos_token", args.eos_token)
+    tokenizer.init_kwargs[SIGN] = _sign(data, is_split=bool(delimiters) and data.missing_tokens == SPLIT)
+    return new
 
 
 def set_padding(tokenizer: PreTrainedTokenizerBase, token: str | None) -> None:
@@ -180,3 +205,72 @@ def _set_token(tokenizer: PreTrainedTokenizerBase, field: str, attribute: str, t
     if token not in tokenizer.get_vocab():
         raise ValueError(f"`{field}` has to be a token in the tokenizer's vocabulary, but {token!r} is not.")
     setattr(tokenizer, attribute, token)
+
+
+def _refuse_missing(
+    tokenizer: PreTrainedTokenizerBase,
+    data: DataArguments,
+    named: dict[str, str | None],
+    lacking: list[str],
+    config: PreTrainedConfig,
+) -> None:
+    """What is lacking from a vocabulary and may neither be added nor, as far as it matters, be split."""
+    for name, token in named.items():
+        if token in lacking:
+            raise ValueError(
+                f"`{name}` has to be a token in the tokenizer's vocabulary, but {token!r} is not. Choose one of its "
+                "tokens, or set `missing_tokens: add`."
+            )
+    if beyond := without_rows(tokenizer, config):
+        raise ValueError(
+            f"The tokenizer has tokens for which the model has no row in its embeddings: {', '.join(beyond[:5])}. Set "
+            "`missing_tokens: add`, so that they grow."
+        )
+    if data.missing_tokens == SPLIT:
+        return
+    written = written_format(data)
+    if not set(family_of(written).tokens).isdisjoint(lacking):
+        check_delimiters(tokenizer, written)
+    if lacking:
+        raise ValueError(
+            f"The chat template writes {', '.join(map(repr, lacking))}, which this vocabulary has not as one token "
+            "each. Set `missing_tokens: add`, or `split` to train them as several tokens, or choose the model's own "
+            "template."
+        )
+
+
+def missing_delimiters(
+    tokenizer: PreTrainedTokenizerBase, written: str | tuple[str, str], is_own: bool = True
+) -> list[str]:
+    """The tokens of a format that the vocabulary lacks, unless the model itself writes them as several.
+
+    A model does if its family does (`thought`), or if its own chat template names the tags that its vocabulary splits.
+    """
+    family, template = family_of(written), template_of(tokenizer)
+    is_plain = isinstance(written, str) and set(family.tokens) <= {family.start, family.close}
+    if is_plain and is_own and any(text in template for text in family.texts):
+        return []
+    return [token for token in family.tokens if token not in tokenizer.get_vocab()]
+
+
+def _sign(data: DataArguments, is_split: bool) -> str | dict[str, Any]:
+    """The format of a recipe, as the settings that a folder carries."""
+    written = written_format(data)
+    if not isinstance(written, str):
+        return {"start": written[0], "close": written[1]}
+    if not is_split or written == "think":
+        return written
+    family = family_of(written)
+    settings = {"name": written, "start": family.start, "close": family.close, "answer_start": family.answer_start}
+    return settings | {"force_start": family.force_start, "interleaved": family.interleaved}
+
+
+def _ends(config: PreTrainedConfig, name: str, where: dict[str, Any]) -> set[int]:
+    """The tokens at which the model stops, by its own settings."""
+    where = {key: value for key, value in where.items() if key == "revision"}
+    try:
+        generation = GenerationConfig.from_pretrained(name, **where)
+    except OSError:
+        generation = GenerationConfig.from_model_config(config)
+    found = generation.eos_token_id
+    return set() if found is None else {found} if isinstance(found, int) else set(found)

@@ -14,7 +14,11 @@ from typing import Any, NamedTuple, NoReturn
 from trl import ModelConfig, SFTConfig, TrlParser
 
 from s1_hf.finding import RECIPES, find, in_package
-from s1_hf.records import read_yaml
+from s1_hf.forcing.families import FAMILIES
+from s1_hf.records import parse, read_yaml
+
+ADD, SPLIT = "add", "split"
+"""What can be done with tokens that a vocabulary lacks; without either, the run is refused."""
 
 
 @dataclass
@@ -55,19 +59,53 @@ class DataArguments(RunArguments):
     dataset_revision: str | None = field(
         default=None, metadata={"help": "Branch, tag or commit of the dataset on the Hub."}
     )
+    columns: dict[str, Any] | str | None = field(
+        default=None,
+        metadata={
+            "help": "The names that columns of local data have, ours to yours: question: problem, or reply: generation "
+            'for one that holds thinking and answer. On the command line as JSON: \'{"question": "problem"}\'.'
+        },
+    )
     thinking_format: str = field(
-        default="s1", metadata={"help": "Delimiters to train: s1 or think.", "choices": ["s1", "think"]}
+        default="s1",
+        metadata={"help": "Delimiters to train: a family of docs/families.md.", "choices": list(FAMILIES)},
     )
     thinking_start: str | None = field(
         default=None, metadata={"help": "Delimiters of your own: what opens thinking, one token of the vocabulary."}
     )
     thinking_close: str | None = field(default=None, metadata={"help": "And what closes it, likewise."})
+    missing_tokens: str | None = field(
+        default=None,
+        metadata={
+            "help": "Tokens that the vocabulary lacks, of the delimiters, `eos_token`, `padding_token` and a chosen "
+            "chat template: add them, or train them split, as several. By default the run is refused.",
+            "choices": [ADD, SPLIT],
+        },
+    )
+    chat_template_kwargs: dict[str, Any] | str | None = field(
+        default=None,
+        metadata={"help": "What the chat template is given besides the messages, such as enable_thinking: true."},
+    )
     expected_steps: int | None = field(
         default=None, metadata={"help": "Refuse to start unless the run has exactly this many optimizer steps."}
     )
     allow_truncation: bool = field(
         default=False, metadata={"help": "Train on rows cut at `max_length` instead of refusing to start."}
     )
+
+    def __post_init__(self) -> None:
+        self.columns = _mapping("columns", self.columns)
+        self.chat_template_kwargs = _mapping("chat_template_kwargs", self.chat_template_kwargs)
+
+    @property
+    def template_options(self) -> dict[str, Any]:
+        """`chat_template_kwargs`, which are a mapping once they are read."""
+        return dict(self.chat_template_kwargs) if isinstance(self.chat_template_kwargs, dict) else {}
+
+    @property
+    def own_columns(self) -> dict[str, str]:
+        """`columns`, likewise."""
+        return dict(self.columns) if isinstance(self.columns, dict) else {}
 
 
 class RecipeKind(NamedTuple):
@@ -96,9 +134,20 @@ SFT = RecipeKind(
     "s1_hf.sft",
     "sft*",
     ("dataset", "dataset_path"),
-    ("dataset_traces", "dataset_revision"),
+    ("dataset_traces", "dataset_revision", "columns"),
 )
 """Fine-tuning."""
+
+
+def _mapping(name: str, value: str | dict[str, Any] | None) -> dict[str, Any] | None:
+    """A field that is a mapping, which the command line has as a text."""
+    try:
+        found = parse(value, f"`{name}`") if isinstance(value, str) else value
+    except ValueError as error:
+        raise ValueError(f'{error} Write it as JSON, such as --{name} \'{{"question": "problem"}}\'.') from None
+    if not isinstance(found, (dict, type(None))) or not all(isinstance(key, str) for key in found or ()):
+        raise ValueError(f"`{name}` has to be a mapping of names to values, but is {value!r}.")
+    return found
 
 
 class _Parser(TrlParser):

@@ -13,6 +13,7 @@ from accelerate.utils import gather_object
 from safetensors import SafetensorError
 from torch.distributed import DistError
 from trl import get_peft_config, get_quantization_config
+from trl.trainer.utils import create_model_from_path
 
 from s1_hf.engines.locking import exclusive
 from s1_hf.engines.processes import check_devices, how_many, is_main
@@ -22,6 +23,7 @@ from s1_hf.sft.journal import Journal
 from s1_hf.sft.recipe import SFT, RecipeKind, read_recipe
 from s1_hf.sft.saving import save
 from s1_hf.sft.trainer import NotAsPlanned, NotFinite, RunMark, Trainer
+from s1_hf.sft.vocabulary import give_rows, peft_config_for, refuse_spread
 
 logger = logging.getLogger(__name__)
 
@@ -155,16 +157,37 @@ def _run_trainer(trainer: Any, run: Run) -> Any:
 def make_trainer(run: Run) -> Trainer:
     """The trainer, with the model loaded."""
     set_loading(run)
+    new, peft_config = run.prepared.new_tokens, get_peft_config(run.model_args)
+    model: Any = run.model_args.model_name_or_path
+    quantization = get_quantization_config(run.model_args)
+    if new.pieces:
+        model = _with_rows(run, quantization)
+        peft_config = peft_config_for(model, run.model_args, new)
+        run.args.model_init_kwargs, quantization = None, None  # the trainer would say that they come too late
     return Trainer(
         rows=run.data.global_batch_size,
         steps=run.prepared.steps,
-        model=run.model_args.model_name_or_path,
+        model=model,
         args=run.args,
         train_dataset=run.prepared.rows,
         processing_class=run.prepared.tokenizer,
-        quantization_config=get_quantization_config(run.model_args),
-        peft_config=get_peft_config(run.model_args),
+        quantization_config=quantization,
+        peft_config=peft_config,
     )
+
+
+def _with_rows(run: Run, quantization: Any) -> Any:
+    """The model with the rows of new tokens, loaded as the trainer would load it."""
+    args = run.args
+    options = {"trust_remote_code": args.trust_remote_code, **(args.model_init_kwargs or {})}
+    if quantization is not None:
+        options["quantization_config"] = quantization
+    if args.distributed_state.distributed_type in ("MULTI_GPU", "DEEPSPEED"):
+        options["device_map"] = None
+    refuse_spread()
+    model = create_model_from_path(run.model_args.model_name_or_path, **options)
+    give_rows(model, run.prepared.new_tokens)
+    return model
 
 
 def set_loading(run: Run) -> None:

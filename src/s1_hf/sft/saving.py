@@ -16,6 +16,7 @@ from s1_hf.files import write_text
 from s1_hf.secrets import without_secret_values
 from s1_hf.sft.journal import versions
 from s1_hf.sft.trainer import NotFinite, not_finite
+from s1_hf.sft.vocabulary import give_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from s1_hf.sft.checking import Run
 
+_TRAINED = ("lora_", "trainable_tokens_delta", "modules_to_save")  # in the names of an adapter's weights
 _CARD = """---
 {front}
 ---
@@ -61,8 +63,10 @@ def save(trainer: SFTTrainer, run: Run) -> None:
     if not trainer.args.should_save:
         return
     if run.model_args.use_peft:
-        _refuse_not_finite({name: weight for name, weight in weights.items() if "lora_" in name})
-        model.save_pretrained(folder, state_dict=weights)
+        _refuse_not_finite({name: weight for name, weight in weights.items() if any(map(name.__contains__, _TRAINED))})
+        # An adapter has the rows of new tokens; where embeddings have grown, PEFT would put all others beside them.
+        whole = False if run.prepared.new_tokens.rows else "auto"
+        model.save_pretrained(folder, state_dict=weights, save_embedding_layers=whole)
         del weights  # of the base as well
         if run.data.merge_adapter:
             _save_merged(model.config, folder, run)
@@ -129,6 +133,7 @@ def _save_merged(config: PreTrainedConfig, folder: Path, run: Run) -> None:
         dtype=config.dtype,
         trust_remote_code=run.recipe.given.get("trust_remote_code", False),
     )
+    give_rows(base, run.prepared.new_tokens)
     merged = PeftModel.from_pretrained(base, folder).merge_and_unload()
     _save_model(merged, merged.state_dict(), folder / "merged", run)
 

@@ -37,6 +37,9 @@ class Checked(transformers.Trainer):
 
     def __init__(self, *args: Any, rows: int, steps: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        head = self.model.get_output_embeddings()
+        if hasattr(head, "token_adapter") and not hasattr(head, "bias"):
+            head.bias = None  # TRL's loss asks for it, and PEFT's wrapper, which trains rows of new tokens, has none
         self.planned = (rows, steps)
         self.losses: list[torch.Tensor] = []  # of the batches since the last step
         self.norm = 0.0
