@@ -37,7 +37,8 @@ class Checked(transformers.Trainer):
 
     def __init__(self, *args: Any, rows: int, steps: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        head = self.model.get_output_embeddings()
+        trained: Any = self.model
+        head = trained.get_output_embeddings()
         if hasattr(head, "token_adapter") and not hasattr(head, "bias"):
             head.bias = None  # TRL's loss asks for it, and PEFT's wrapper, which trains rows of new tokens, has none
         self.planned = (rows, steps)
