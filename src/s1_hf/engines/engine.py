@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from s1_hf.engines.ledger import REMEDY
 from s1_hf.engines.request import Request, digest
+from s1_hf.forcing.pauses import Begun
 from s1_hf.forcing.report import ENDED_NAMES, Report
 from s1_hf.generation.chats import Completion
 from s1_hf.records import COUNT, TEXT, Schema, check, counts_below, one_of
@@ -188,7 +189,8 @@ def under(request: Request, setting: Budget) -> Request:
 def completion_to_dict(completion: Completion) -> dict[str, Any]:
     """A completion as JSON types, for a ledger."""
     report = completion.report
-    return {
+    state = {} if completion.begun is None else {"state": list(map(int, completion.begun.state))}
+    return state | {
         "thinking": completion.thinking,
         "answer": completion.answer,
         "output": completion.text,
@@ -207,6 +209,7 @@ _COMPLETION: Schema = {
     "forced": counts_below(_TOKEN_IDS), "thinking_tokens": COUNT, "ended": one_of(ENDED_NAMES), "ends_ignored": COUNT,
     "answer_tokens": COUNT,
 }  # fmt: skip
+_PAUSED: Schema = {"state": counts_below(_TOKEN_IDS)}
 
 
 def check_completion(entry: Any, where: str) -> None:
@@ -215,7 +218,7 @@ def check_completion(entry: Any, where: str) -> None:
     Raises:
         ValueError: a field is missing, of another type, or does not go with the others.
     """
-    check(entry, _COMPLETION, where)
+    check(entry, _COMPLETION, where, optional=_PAUSED)
     length, forced = len(entry["token_ids"]), entry["forced"]
     if forced and (max(forced) >= length or len(set(forced)) < len(forced)):
         raise ValueError(f"{where}: `forced` has to hold different positions in `token_ids`, but does not.")
@@ -234,4 +237,6 @@ def completion_from(entry: dict[str, Any]) -> Completion:
         forced=forced,
         answer_tokens=entry["answer_tokens"],
     )
-    return Completion(entry["thinking"], entry["answer"], entry["output"], tuple(entry["token_ids"]), forced, report)
+    ids = tuple(entry["token_ids"])
+    begun = Begun(ids, forced, tuple(entry["state"])) if "state" in entry else None
+    return Completion(entry["thinking"], entry["answer"], entry["output"], ids, forced, report, begun)
