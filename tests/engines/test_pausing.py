@@ -84,7 +84,7 @@ def test_branches_share_what_they_go_on_from(fed):
     fed.clear()
     branches = [replace(request, begun=trunk.begun, seed=seed, sample=seed) for seed in range(5)]
     together = run_all(engine, branches)
-    assert sum(fed) <= 5 * max(len(one.token_ids) - begun for one in together)
+    assert max(fed) <= 5  # a token each: nothing is read again
     assert len({one.token_ids for one in together}) > 1
     assert all(one.token_ids[:begun] == trunk.token_ids for one in together)
     assert together == [run_all(engine, [branch])[0] for branch in branches]  # read again, each by itself
