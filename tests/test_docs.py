@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*.md"), *ROOT.glob("benchmarks/*.md")])
 ROOMS = (
     "cli|conformance|curate|data|embedded|engines|evaluation|forcing|generation|grading|memory|methods|metrics|plots|"
-    "packs|reporting|results|serving|vllm"
+    "packs|reporting|results|scoring|serving|vllm"
 )
 
 

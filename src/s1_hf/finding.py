@@ -37,6 +37,11 @@ def in_package(value: object) -> object:
     return value
 
 
+_MODELS = {"embedded": "model", "embedded-reward": "reward"}
+
+
 def model_named(name: str) -> str:
-    """`embedded` as the folder of the toy model in this package, if there is none of that name; else as it is."""
-    return str(PACKAGE / "embedded" / "model") if name == "embedded" and not Path(name).exists() else name
+    """`embedded` and `embedded-reward` as folders of this package's toy and its reward model, if there is nothing of
+    that name; else as it is."""
+    ours = name in _MODELS and not Path(name).exists()
+    return str(PACKAGE / "embedded" / _MODELS[name]) if ours else name

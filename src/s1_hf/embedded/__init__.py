@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 from s1_hf.embedded.problems import Problem
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
+    from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM, Qwen2ForTokenClassification
 
-__all__ = ["BASE_PATH", "MODEL_PATH", "Problem", "load", "load_base"]
+__all__ = ["BASE_PATH", "MODEL_PATH", "REWARD_PATH", "Problem", "load", "load_base", "load_reward"]
 
 MODEL_PATH = Path(__file__).with_name("model")
 """The folder of the fine-tuned model, for `from_pretrained` and commands that take a model's name."""
 
 BASE_PATH = Path(__file__).with_name("base")
 """The folder of the base model that it was fine-tuned from."""
+
+REWARD_PATH = Path(__file__).with_name("reward")
+"""The folder of the process reward model for its lines, see `reward/README.md` and `s1_hf.scoring`."""
 
 
 def load(folder: str | Path = MODEL_PATH) -> "tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast]":
@@ -32,10 +35,20 @@ def load_base() -> "tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast]":
     return _load(BASE_PATH)
 
 
-def _load(folder: Path) -> "tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast]":
+def load_reward() -> "tuple[Qwen2ForTokenClassification, PreTrainedTokenizerFast]":
+    """The process reward model, float32 and in evaluation mode, and its tokenizer, which is the same.
+
+    [`s1_hf.scoring.RewardModel`] knows how it is asked: `RewardModel.load("embedded-reward")`.
+    """
+    from transformers import Qwen2ForTokenClassification
+
+    return _load(REWARD_PATH, Qwen2ForTokenClassification)
+
+
+def _load(folder: Path, cls: Any = None) -> Any:
     import torch
     from transformers import AutoTokenizer, Qwen2ForCausalLM
 
-    model = Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    model = (cls or Qwen2ForCausalLM).from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     return model.eval(), tokenizer

@@ -13,6 +13,7 @@ from s1_hf.engines.request import Request
 if TYPE_CHECKING:
     from s1_hf.engines.engine import Finished
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def plan_batches(requests: Sequence[Request], batch_size: int) -> list[list[Requ
     return batches
 
 
-def in_halves(run: Callable[[list[Request]], list[T]], batch: list[Request]) -> list[T]:
+def in_halves(run: Callable[[list[R]], list[T]], batch: list[R]) -> list[T]:
     """`run` on the batch, or on its halves if it does not fit into memory."""
     try:
         return run(batch)
