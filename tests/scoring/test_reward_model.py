@@ -174,7 +174,7 @@ def test_a_model_that_looks_ahead_is_no_process_reward_model():
         vocab_size=300, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, num_labels=2
     )
     with pytest.raises(ValueError, match="looks at later tokens"):
-        RewardModel(BertForTokenClassification(config), byte_tokenizer([]), TRL("\n"))
+        RewardModel(BertForTokenClassification(config).eval(), byte_tokenizer([]), TRL("\n"))
 
 
 def test_a_model_in_training_mode_is_refused():

@@ -8,8 +8,7 @@
    from there, gave the right answer. What stands before the last forced Wait has no label, for the toy was not left to
    itself. The answer's label is whether it is right.
 3. Fine-tune the toy's own weights for token classification, in the form of TRL's PRM trainer, with transformers'
-   Trainer: TRL 1.16 has no PRM trainer any more. First on these traces, then on a third of them and on the beginnings
-   of all, each up to a comparison that was made wrong, labelled 0: the toy itself errs too rarely to learn it from.
+   Trainer: TRL 1.16 has no PRM trainer any more.
 4. Measure on held-out problems: AUC and accuracy of lines and of answers, and best of N beside majority voting and the
    oracle. `--measure` does only this.
 
@@ -33,7 +32,7 @@ from transformers import AutoTokenizer, Qwen2ForTokenClassification, Trainer, Tr
 
 from s1_hf import Budget, embedded
 from s1_hf.embedded.lines import right_lines
-from s1_hf.embedded.problems import Problem, compare, extract_answer, held_out_sample, trainable
+from s1_hf.embedded.problems import Problem, extract_answer, held_out_sample, trainable
 from s1_hf.engines.engine import Finished
 from s1_hf.engines.request import Request, Sampling, seed_of
 from s1_hf.engines.transformers_engine import TransformersEngine
@@ -45,7 +44,6 @@ from s1_hf.scoring import RewardModel
 OUTPUT = Path(embedded.__file__).with_name("reward")
 SEPARATOR = "\n"
 IGNORES = (0, 0, 0, 0, 1, 2, 3, 4)  # ignored ends, one problem after the other
-MAX_PLACES = 14  # right comparisons of a trace, of which one is spoiled
 MAX_NEW_TOKENS = 600
 
 
@@ -117,7 +115,7 @@ def sampled(asked: Sequence[tuple[Problem, int, int]], name: str) -> Iterator[At
 def attempt_of(problem: Problem, finished: Finished, tokenizer) -> Attempt:
     done = finished.completion
     lines, own = done.thinking.split("\n"), 0
-    for place in (i for i, is_forced in enumerate(done.forced) if is_forced):
+    for place in (i for i, is_forced in enumerate(done.forced) if is_forced and done.report.ends_ignored):
         line = tokenizer.decode(done.token_ids[: place + 1]).count("\n") - 1  # the first newline opens the thinking
         own = line if 0 <= line < len(lines) else own  # a Wait; others open and close the thinking
     return Attempt((problem.a, problem.p, problem.b, problem.q), lines, done.answer, own, len(done.token_ids))
@@ -148,31 +146,6 @@ def example(tokenizer: Any, question: str, steps: Sequence[str], labels: Sequenc
     return {"input_ids": ids, "labels": at}
 
 
-def spoiled(attempt: Attempt, rng: random.Random) -> tuple[list[str], list[int | None]] | None:
-    """A trace up to one of its right comparisons, which is made wrong, and the labels; None if it has none."""
-    states = list(Problem(*attempt.problem).states())
-    places = {}  # of right comparisons but the first, which state they show
-    for number, (line, right) in enumerate(zip(attempt.lines, attempt.lines_right, strict=True)):
-        if right and line in (said := [compare(*state) for state in states]) and number > 1:
-            places[number] = said.index(line)
-    if not places:
-        return None
-    number = rng.choice(sorted(places)[:MAX_PLACES])
-    line = wrong_line(Problem(*attempt.problem), states, places[number], rng)
-    return [*attempt.lines[:number], line], [*attempt.labels[:number], 0]
-
-
-def wrong_line(problem: Problem, states: list[tuple[int, int]], shown: int, rng: random.Random) -> str:
-    """In place of the right comparison: another sum (half of them), the other lamp's step, a repetition, a sign."""
-    (a, b), (time_a, time_b) = states[shown - 1], states[shown]
-    off = rng.choice([-1, 1]) * rng.choice([1, 1, 2, 3, 5, 10, 10, rng.randint(1, 20)])
-    moved = (time_a + off, time_b) if time_a != a else (time_a, time_b + off)
-    other = (a, b + problem.q) if time_a != a else (a + problem.p, b)
-    sign = compare(time_a, time_b).translate(str.maketrans("<>=", "><<"))
-    kinds = [compare(*moved)] * 3 + [compare(*other), compare(a, b), sign]
-    return rng.choice(kinds)
-
-
 def collated(rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
     width = max(len(row["input_ids"]) for row in rows)
     padded = {
@@ -184,39 +157,32 @@ def collated(rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
 
 
 def train(attempts: Sequence[Attempt], output: Path, work: Path, seed: int) -> None:
+    torch.manual_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(embedded.MODEL_PATH)
     model = Qwen2ForTokenClassification.from_pretrained(
         embedded.MODEL_PATH, dtype=torch.float32, num_labels=2, id2label={0: "wrong", 1: "right"}
     )
     model.config.step_separator = SEPARATOR
-    rng = random.Random(seed)
-    whole = [example(tokenizer, one.question, one.steps, one.labels) for one in attempts]
-    fit(model, whole, work, seed, num_train_epochs=2, per_device_train_batch_size=32, learning_rate=1e-3)
-    second = rng.sample(whole, len(whole) // 3)
-    for one in attempts:
-        if (made := spoiled(one, rng)) is not None:
-            second.append(example(tokenizer, one.question, *made))
-    fit(model, second, work, seed, num_train_epochs=1, per_device_train_batch_size=16, learning_rate=7e-4)
-    tokenizer.save_pretrained(output)
-    model.to(torch.bfloat16).save_pretrained(output)
-
-
-def fit(model: Any, rows: list[dict[str, list[int]]], work: Path, seed: int, **settings: Any) -> None:
+    rows = [example(tokenizer, one.question, one.steps, one.labels) for one in attempts]
     arguments = TrainingArguments(
         output_dir=str(work / "trainer"),
+        num_train_epochs=2,
+        per_device_train_batch_size=32,
+        learning_rate=1e-3,
         lr_scheduler_type="cosine",
         warmup_steps=30,
         weight_decay=0.0,
         train_sampling_strategy="group_by_length",
-        logging_steps=20,
+        logging_steps=50,
         save_strategy="no",
         report_to=[],
         use_cpu=True,
         seed=seed,
         disable_tqdm=True,
-        **settings,
     )
     Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collated).train()
+    tokenizer.save_pretrained(output)
+    model.to(torch.bfloat16).save_pretrained(output)
 
 
 def training_questions(traces: int, seed: int) -> list[tuple[Problem, int, int]]:

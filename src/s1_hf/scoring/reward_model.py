@@ -80,10 +80,12 @@ class RewardModel:
     >>> from s1_hf.embedded import Problem
     >>> scorer = RewardModel.load("embedded-reward")
     >>> lines = ["A from 2 by 7, B from 3 by 8.", "2 < 3", "9 > 3", "9 < 11"]
-    >>> wrong = ["A from 2 by 7, B from 3 by 8.", "2 < 3", "9 > 5", "9 < 13"]
     >>> question = Problem(2, 7, 3, 8).question
-    >>> scores = scorer.scores([Candidate(question, lines), Candidate(question, wrong)])
-    >>> scores.values[0][-1] > scores.values[1][-1]
+    >>> early = Candidate(question, [*lines, "Not yet."], "Answer: 11")
+    >>> whole = Candidate(question, [*lines, "16 > 11", "16 < 19", "23 > 19", "23 < 27", "30 > 27", "30 < 35",
+    ...                              "37 > 35", "37 < 43", "44 > 43", "44 < 51", "51 = 51"], "Answer: 51")
+    >>> scores = scorer.scores([early, whole])
+    >>> scores.values[0][-1] < scores.values[1][-1]
     True
 
     ```
