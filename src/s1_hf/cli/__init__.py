@@ -21,6 +21,7 @@ try:
     from s1_hf.cli.plan import plan
     from s1_hf.cli.plot import plot
     from s1_hf.cli.power import power
+    from s1_hf.cli.search import search
     from s1_hf.cli.serve import serve
     from s1_hf.cli.sft import FIELDS_TOO, sft
     from s1_hf.cli.sweep import sweep
@@ -33,6 +34,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 add(app, generate)
 add(app, evaluate, "eval", context_settings=MORE)
 add(app, sweep, context_settings=MORE)
+add(app, search, context_settings=MORE)
 add(app, serve, context_settings=MORE)
 add(app, export)
 add(app, effort, context_settings=MORE)
