@@ -176,9 +176,7 @@ def _listed(methods: str) -> list[str]:
 def _check(names: Sequence[str], scorer: str | None, temperature: float) -> None:
     need = [name for name in names if name in WITH_SCORER]
     if need and scorer is None:
-        raise ValueError(
-            f"`--scorer` has to name a reward model for {', '.join(need)}. Others of `--methods` need none."
-        )
+        raise ValueError(f"`--scorer` has to name a reward model for {', '.join(need)}. Other methods need none.")
     if scorer is not None and not need:
         raise ValueError(f"`--scorer` has no effect on {', '.join(names)}. Leave it out, or add rebase to `--methods`.")
     if not temperature:
