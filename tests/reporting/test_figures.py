@@ -145,6 +145,6 @@ def test_what_a_reward_model_read_is_drawn_and_said(tmp_path, monkeypatch):
     _, page = written([*a_curve([(True, False), (True, True)]), *searched], tmp_path, formats=["svg"])
     ((curves, options),) = drawn
     assert [x for curve in curves if curve.name == "REBASE" for x, *_ in curve.points] == [490]
-    assert options == {"tokens": "tokens generated and scored"}
+    assert options == {"tokens": "tokens with scorer"}
     text = "".join(read(page).text)
-    assert "mean tokens generated and scored per answer" in text and "scorer tokens" in text
+    assert "mean tokens generated, and read by reward models, per answer" in text and "scorer tokens" in text

@@ -200,7 +200,8 @@ def _performance(settings: Sequence[SettingSummary], methods: Sequence[MethodSum
 
 def _compare(settings: Sequence[SettingSummary], curves: Sequence[Sequence[SettingSummary]]) -> Drawn:
     lines = []
-    what = "generated and scored" if any(s.scorer_tokens for s in settings) else "generated"
+    scored = any(s.scorer_tokens for s in settings)
+    what = "generated, and read by reward models," if scored else "generated"
     for own in curves:
         single = [s for s in own if plots.ScalingPoint.of(s).kind != "both"] or own
         lines.append(plots.Curve(own[0].method, [(s.all_tokens, s.accuracy, s.low, s.high) for s in single]))
@@ -208,9 +209,8 @@ def _compare(settings: Sequence[SettingSummary], curves: Sequence[Sequence[Setti
         f"Accuracy over mean tokens {what} per answer, including rejected samples and all voters; one "
         f"line per method. {_counts(settings)} Settings with both a limit and ignored ends are left out."
     )
-    return replace(
-        _drawn(plots.compare(lines, tokens=f"tokens {what}"), "compare", settings, caption), about=settings[0].task
-    )
+    ax = plots.compare(lines, tokens="tokens with scorer" if scored else "tokens generated")
+    return replace(_drawn(ax, "compare", settings, caption), about=settings[0].task)
 
 
 def _thinking(settings: Sequence[SettingSummary], tokens: Mapping[Name, Sequence[int]]) -> Iterator[Wish | str]:

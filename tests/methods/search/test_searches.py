@@ -20,7 +20,7 @@ from s1_hf.grading import grade
 from s1_hf.methods import BeamSearch, Parallel, ParticleFiltering, Rebase, run_methods
 from s1_hf.methods.search.electing import elected
 from s1_hf.results.rows import load_rows
-from s1_hf.scoring import Oracle
+from s1_hf.scoring import Oracle, RewardModel
 from searching import Counting, equal_scorer, known_reward, lamp_bench, text_scorer
 
 SEARCHES = [
@@ -305,6 +305,21 @@ def test_what_the_scorer_read_is_counted():
     for asked in scorer.asked:
         assert len(set(map(repr, asked))) == len(asked)
     assert all(row.scorer_tokens > 0 and row.request is None for row in rows)
+
+
+def test_a_reward_model_reads_as_much_as_the_rows_say(monkeypatch):
+    """Counted by the masks of its own forward passes, padding left out."""
+    scorer = RewardModel.load("embedded-reward")
+    read, stock = [], type(scorer.model).forward
+
+    @functools.wraps(stock)
+    def forward(self, *args, **kwargs):
+        read.append(int(kwargs["attention_mask"].sum()))
+        return stock(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(scorer.model), "forward", forward)
+    (row,) = Rebase(scorer=scorer, widths=[3], separator="\n").run(lamp_bench(1))
+    assert row.scorer_tokens == sum(read) > 0
 
 
 def test_a_search_of_particles_is_over_when_no_row_that_goes_on_is_drawn():
