@@ -389,3 +389,10 @@ def test_names_tell_elections_and_budgets_apart():
     )]  # fmt: skip
     assert names == ["REBASE", "REBASE, best answer", "REBASE, cap 20"]
     assert Counter(names).most_common(1)[0][1] == 1
+
+
+def test_progress_counts_what_is_generated_and_no_token_twice():
+    told = []
+    bench = lamp_bench(1, progress=told.append)
+    (row,) = Rebase(scorer=text_scorer(), widths=[3], separator="\n").run(bench)
+    assert told[-1].tokens == row.total_tokens
