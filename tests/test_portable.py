@@ -36,7 +36,7 @@ NO_NAMES = {
 GUARDED = {
     ("grading/worker.py", "os.register_at_fork"),
     ("grading/worker.py", "resource"),
-    ("memory/machine.py", "os.sysconf"),
+    ("memory/machine_file.py", "os.sysconf"),
 }
 
 HIDE = f"""

@@ -50,13 +50,15 @@ def rows(file: Path) -> Any:
 
 
 def completions(file: Path) -> Any:
+    from s1_hf.engines.continuing import Continuing
     from s1_hf.engines.engine import check_completion, completion_from
     from s1_hf.engines.ledger import Ledger
 
     ledger, found = Ledger(file.parent), []
     for key, entry in ledger.read().items():
-        check_completion(entry, ledger.where(key))
-        found.append(completion_from(entry))
+        whole = Continuing(ledger).whole(entry, ledger.where(key))
+        check_completion(whole, ledger.where(key))
+        found.append(completion_from(whole))
     return found
 
 

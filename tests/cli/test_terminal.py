@@ -171,6 +171,18 @@ def of_effort(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     return [*of_tasks(folder, server), [*short, "--keep", f"{name}=50"], [*short, "--keep", HOSTILE], short]
 
 
+def of_search(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    task = ["embedded", "--tasks", "s1:embedded", "--max-samples", "1", "--output-dir", str(folder / "out")]
+    return [
+        ["embedded", "--tasks", f"s1:{HOSTILE}", "--scorer", "oracle"],
+        [*task, "--methods", HOSTILE],
+        [*task, "--scorer", str(folder / HOSTILE.replace("/", ""))],
+        [*task, "--scorer", "embedded-reward", "--scorer-convention", HOSTILE],
+        [*task, "--scorer", "embedded-reward", "--aggregation", HOSTILE],
+        [*task, "--scorer", "embedded-reward", "--widths", HOSTILE],
+    ]
+
+
 def of_demo(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     return [[str(folder / HOSTILE.replace("/", ""))]]
 
@@ -352,6 +364,7 @@ ROWS = {
     "generate": of_generate,
     "eval": of_tasks,
     "sweep": of_tasks,
+    "search": of_search,
     "serve": of_serve,
     "playground": of_playground,
     "export": of_export,

@@ -16,6 +16,7 @@ from s1_hf.engines.endpoint_engine import EndpointEngine
 from s1_hf.engines.engine import Recorded
 from s1_hf.engines.ledger import Ledger
 from s1_hf.forcing.formats import ThinkingFormat
+from s1_hf.forcing.pauses import Begun, Pause
 from s1_hf.generation.grids import grid
 from served_models import Lamps, LampServer, garbage, late, status
 
@@ -449,6 +450,8 @@ def test_the_smallest_context_counts(serve, engine_at, other):
     [
         ({"repetition_penalty": 1.1}, "`repetition_penalty` cannot be combined with budgets"),
         ({"steering": Steers()}, "Steers steers rows by a processor of transformers, which a server cannot run"),
+        ({"pause": Pause("\n")}, "needs the transformers engine; a server cannot be asked for it yet"),
+        ({"begun": Begun((1,), (False,), (0,) * 7)}, "Searches by steps need that"),
         ({"budget": Budget(wait_text="<|im_start|>answer", num_ignores=1)}, "`wait_text` has to be free of delimiters"),
         ({"budget": Budget(min_thinking_tokens=500)}, "`min_thinking_tokens` has to fit"),
     ],

@@ -9,6 +9,7 @@ import pytest
 from lamp_requests import Steers
 from s1_hf.engines.in_vllm import check_fits, check_supported
 from s1_hf.engines.request import Request
+from s1_hf.forcing.pauses import Begun, Pause
 
 REQUEST = Request(prompt=(1, 2, 3), max_new_tokens=7, problem="p")
 
@@ -24,6 +25,8 @@ def test_a_request_may_fill_the_context():
     [
         ({"repetition_penalty": 1.1}, "`repetition_penalty` cannot be combined with budgets in vLLM"),
         ({"steering": Steers()}, "Steers steers rows by a processor of transformers, which a server cannot run"),
+        ({"pause": Pause("\n")}, "needs the transformers engine; a server cannot be asked for it yet"),
+        ({"begun": Begun((1,), (False,), (0,) * 7)}, "Searches by steps need that"),
     ],
 )
 def test_what_only_transformers_can_do_is_refused(change, message):

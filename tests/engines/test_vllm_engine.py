@@ -14,6 +14,7 @@ from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.engines.engine import Recorded
 from s1_hf.engines.ledger import Ledger
 from s1_hf.engines.vllm_engine import VllmEngine
+from s1_hf.forcing.pauses import Begun, Pause
 from s1_hf.generation.grids import grid
 from vllm import SamplingParams
 
@@ -114,6 +115,8 @@ def test_requests_of_others_are_not_lost(engine, other):
     [
         ({"repetition_penalty": 1.1}, "`repetition_penalty` cannot be combined with budgets in vLLM"),
         ({"steering": Steers()}, "Steers steers rows by a processor of transformers, which vLLM cannot run"),
+        ({"pause": Pause("\n")}, "needs the transformers engine; vLLM cannot be asked for it yet"),
+        ({"begun": Begun((1,), (False,), (0,) * 7)}, "Searches by steps need that"),
         ({"max_new_tokens": 1000}, "have to fit into the model's context of 1024"),
         ({"budget": Budget(wait_text="<|im_start|>answer", num_ignores=1)}, "`wait_text` has to be free of delimiters"),
         ({"budget": Budget(min_thinking_tokens=500)}, "`min_thinking_tokens` has to fit"),

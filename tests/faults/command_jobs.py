@@ -63,6 +63,9 @@ JOBS = {
     "generate": Job(("generate", "embedded", QUESTION, "--max-new-tokens", "30")),
     "eval": Job(("eval", *_TASK), results=("results.json", "rows.parquet")),
     "sweep": Job(("sweep", *_TASK, "--max-thinking-tokens", "8,16"), results=("rows.parquet",)),
+    "search": Job(
+        ("search", *_TASK, "--scorer", "embedded-reward", "--widths", "1,2", "--steps", "4"), results=("rows.jsonl",)
+    ),
     "serve": Job(("serve", "embedded", "--num-ignores", "1", "--show-command")),
     "playground": Job(("playground", "embedded", "--space", OUT), results=("app.py", "requirements.txt", "README.md")),
     "export": Job(

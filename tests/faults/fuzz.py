@@ -27,6 +27,7 @@ import yaml
 with atheris.instrument_imports(include=["s1_hf"]):
     from s1_hf import embedded
     from s1_hf.curate.recipe import read_recipe as read_curate_recipe
+    from s1_hf.engines.continuing import Continuing
     from s1_hf.engines.engine import check_completion, completion_from, completion_to_dict
     from s1_hf.engines.ledger import Ledger
     from s1_hf.forcing.automaton import Automaton
@@ -74,8 +75,9 @@ def ledger(data: bytes) -> None:
     found = Ledger(PLACE / "ledger").read()
     assert found == Ledger(PLACE / "ledger").find(found)
     for entry in found.values():
-        check_completion(entry, "the entry")
-        completion_from(entry)
+        whole = Continuing(Ledger(PLACE / "ledger")).whole(entry, "the entry")
+        check_completion(whole, "the entry")
+        completion_from(whole)
 
 
 def traces(data: bytes) -> None:
@@ -148,14 +150,15 @@ READERS: dict[str, Callable[[bytes], None]] = {
 
 def _examples() -> dict[str, list[Any]]:
     """Whole files to begin with, as their texts."""
-    report = embedded_completion()
+    first = completion_to_dict(embedded_completion()) | {"state": [0] * 7}
+    second = first | {"after": "key", "shared": [3, 0, 9], "token_ids": [5], "forced": [0]}
     row = Row("m", "s", "t", "1", 0, 3, 2, True, "natural", transcript=[{"text": "a", "forced": True}])
     save_rows([row, row], PLACE / "seed.jsonl")
     trace = {"question": "a", "sample": 0, "thinking": "b", "answer": "c", "ended": "natural"}
     recipes = Path(__file__).parents[2] / "recipes"
     return {
         "rows": [(PLACE / "seed.jsonl").read_text()],
-        "ledger": [json.dumps({"key": completion_to_dict(report)}) + "\n"],
+        "ledger": [json.dumps({"key": first}) + "\n" + json.dumps({"next": second}) + "\n"],
         "traces": [json.dumps({"key": trace}) + "\n"],
         "settings": [json.dumps({"model": "embedded", "seed": 0})],
         "about": [json.dumps({"command": "s1-hf sweep", "versions": {"torch": "2"}})],

@@ -135,3 +135,16 @@ def test_files_that_differ_only_in_case_are_named_apart(tmp_path):
     rows = [row for task in "aA" for row in a_curve([(True, False), (True, True)], task=task)]
     report, _ = written(rows, tmp_path, formats=["svg"])
     assert len({path.name.lower() for path in report.figures}) == len(report.figures) == 6
+
+
+def test_what_a_reward_model_read_is_drawn_and_said(tmp_path, monkeypatch):
+    drawn = []
+    compare = plots.compare
+    monkeypatch.setattr(plots, "compare", lambda curves, **o: drawn.append((curves, o)) or compare(curves, **o))
+    searched = [a_row("width 4", p, method="REBASE", tries=4, total_tokens=400, scorer_tokens=90) for p in "01"]
+    _, page = written([*a_curve([(True, False), (True, True)]), *searched], tmp_path, formats=["svg"])
+    ((curves, options),) = drawn
+    assert [x for curve in curves if curve.name == "REBASE" for x, *_ in curve.points] == [490]
+    assert options == {"tokens": "tokens with scorer"}
+    text = "".join(read(page).text)
+    assert "mean tokens generated, and read by reward models, per answer" in text and "scorer tokens" in text

@@ -79,3 +79,9 @@ def test_rows_that_do_not_belong_together_are_refused():
         summarize_settings([a_row(), a_row()])
     with pytest.raises(ValueError, match="from 1 to 2 samples"):
         summarize_settings([a_row(), a_row(sample=1), a_row(problem="2")])
+
+
+def test_tokens_of_a_scorer_count_beside_those_of_the_model():
+    rows = [a_row(problem="1", total_tokens=100, scorer_tokens=30), a_row(problem="2", total_tokens=200)]
+    (summary,) = summarize_settings(rows)
+    assert (summary.total_tokens, summary.scorer_tokens, summary.all_tokens) == (150, 15, 165)

@@ -25,6 +25,7 @@ try:
     from s1_hf.cli.plot import plot
     from s1_hf.cli.power import power
     from s1_hf.cli.push import push
+    from s1_hf.cli.search import search
     from s1_hf.cli.serve import serve
     from s1_hf.cli.sft import FIELDS_TOO, sft
     from s1_hf.cli.sweep import sweep
@@ -43,6 +44,7 @@ add(app, serve, group="Ask", context_settings=MORE)
 add(app, export, group="Ask")
 add(app, evaluate, "eval", group="Measure", context_settings=MORE)
 add(app, sweep, group="Measure", context_settings=MORE)
+add(app, search, group="Measure", context_settings=MORE)
 add(app, effort, group="Measure", context_settings=MORE)
 add(app, plot, group="Measure")
 add(app, compare, group="Measure")

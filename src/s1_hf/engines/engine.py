@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from s1_hf.engines.continuing import Continuing
 from s1_hf.engines.ledger import REMEDY
 from s1_hf.engines.request import Request, digest
+from s1_hf.forcing.pauses import Begun
 from s1_hf.forcing.report import ENDED_NAMES, Report
 from s1_hf.generation.chats import Completion
 from s1_hf.generation.streaming import PieceKind
@@ -119,6 +121,7 @@ class Recorded:
     def __init__(self, engine: Engine, ledger: Ledger, wait_for_everyone: Callable[[], Any] = lambda: None) -> None:
         self._engine, self._ledger, self._wait = engine, ledger, wait_for_everyone
         self._identity = digest(engine.identity)
+        self._continuing = Continuing(ledger)
 
     def found(self, requests: Sequence[Request]) -> list[Finished]:
         """Those that are finished.
@@ -128,11 +131,15 @@ class Recorded:
         """
         keys = [self._key(one) for one in requests]
         kept = self._ledger.find(keys)
+        self._continuing.forget(requests)
         found = []
+        whole: list[tuple[Request, str, Any]] = []
         for one, key in zip(requests, keys, strict=True):
             if key in kept:
-                self._check(one, kept[key], self._ledger.where(key))
-                found.append(Finished(one, completion_from(kept[key])))
+                entry = self._checked(one, kept[key], self._ledger.where(key))
+                found.append(Finished(one, completion_from(entry)))
+                whole.append((one, key, entry))
+        self._continuing.remember(whole)
         return found
 
     def run(self, requests: Sequence[Request], on_step: Step) -> Iterator[list[Finished]]:
@@ -174,21 +181,31 @@ class Recorded:
     def _key(self, request: Request) -> str:
         return digest([self._identity, request.key])[:32]
 
-    def _check(self, request: Request, entry: Any, where: str) -> None:
-        """Whether an entry is a completion, and one that this request can have."""
+    def _checked(self, request: Request, entry: Any, where: str) -> Any:
+        """The whole entry, which has to be a completion, and one that this request can have."""
         try:
+            entry = self._continuing.whole(entry, where)
             check_completion(entry, where)
             asked = _names(request)
             others = [name for name in asked if entry.get(name) != asked[name]]
             if others or len(entry["token_ids"]) > request.max_new_tokens:
                 raise ValueError(f"{where} does not answer what it was asked for ({asked}).")
+            begins = () if request.begun is None else request.begun.ids
+            if tuple(entry["token_ids"][: len(begins)]) != begins:
+                raise ValueError(f"{where} does not go on from what it was asked to.")
         except ValueError as error:
             raise ValueError(f"{error} {REMEDY}") from None
+        return entry
 
     def _entries(self, batch: Sequence[Finished]) -> dict[str, dict[str, Any]]:
+        """To be kept. Rows that go on from what is kept are entered without it."""
         entries = {}
+        whole = []
         for request, completion in batch:
-            entries[self._key(request)] = _names(request) | completion_to_dict(completion)
+            key, entry = self._key(request), _names(request) | completion_to_dict(completion)
+            entries[key] = self._continuing.shortened(request, entry)
+            whole.append((request, key, entry))
+        self._continuing.remember(whole)
         return entries
 
 
@@ -210,7 +227,8 @@ def under(request: Request, setting: Budget) -> Request:
 def completion_to_dict(completion: Completion) -> dict[str, Any]:
     """A completion as JSON types, for a ledger."""
     report = completion.report
-    return {
+    state = {} if completion.begun is None else {"state": list(map(int, completion.begun.state))}
+    return state | {
         "thinking": completion.thinking,
         "answer": completion.answer,
         "output": completion.text,
@@ -229,6 +247,7 @@ _COMPLETION: Schema = {
     "forced": counts_below(_TOKEN_IDS), "thinking_tokens": COUNT, "ended": one_of(ENDED_NAMES), "ends_ignored": COUNT,
     "answer_tokens": COUNT,
 }  # fmt: skip
+_PAUSED: Schema = {"state": counts_below(_TOKEN_IDS)}
 
 
 def check_completion(entry: Any, where: str) -> None:
@@ -237,7 +256,7 @@ def check_completion(entry: Any, where: str) -> None:
     Raises:
         ValueError: a field is missing, of another type, or does not go with the others.
     """
-    check(entry, _COMPLETION, where)
+    check(entry, _COMPLETION, where, optional=_PAUSED)
     length, forced = len(entry["token_ids"]), entry["forced"]
     if forced and (max(forced) >= length or len(set(forced)) < len(forced)):
         raise ValueError(f"{where}: `forced` has to hold different positions in `token_ids`, but does not.")
@@ -256,4 +275,6 @@ def completion_from(entry: dict[str, Any]) -> Completion:
         forced=forced,
         answer_tokens=entry["answer_tokens"],
     )
-    return Completion(entry["thinking"], entry["answer"], entry["output"], tuple(entry["token_ids"]), forced, report)
+    ids = tuple(entry["token_ids"])
+    begun = Begun(ids, forced, tuple(entry["state"])) if "state" in entry else None
+    return Completion(entry["thinking"], entry["answer"], entry["output"], ids, forced, report, begun)

@@ -29,6 +29,11 @@ def check_supported(request: Request, runner: str) -> None:
             f"{type(request.steering).__name__} steers rows by a processor of transformers, which {runner} cannot run. "
             "Use the transformers engine."
         )
+    if request.pause is not None or request.begun is not None:
+        raise ValueError(
+            f"A row that pauses while it thinks, and goes on from its cache, needs the transformers engine; {runner} "
+            "cannot be asked for it yet. Searches by steps need that; votes and best-of-N do not."
+        )
 
 
 def check_fits(request: Request, context: int, whose: str) -> None:

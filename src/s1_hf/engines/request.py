@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import LogitsProcessor, PreTrainedTokenizerBase
 
     from s1_hf.forcing.formats import ThinkingFormat
+    from s1_hf.forcing.pauses import Begun, Pause
     from s1_hf.generation.chats import Completion
 
 
@@ -80,6 +81,9 @@ class Request:
         seed (`int`, defaults to 0): for this row's draws, see [`seed_of`].
         repetition_penalty (`float`, defaults to 1): as in `generate`.
         steering ([`Steering`], *optional*): more to steer the row by.
+        pause ([`Pause`], *optional*): where the row pauses while it thinks; its completion then has a `begun`.
+        begun ([`Begun`], *optional*): what it goes on from, of a completion to the same prompt that has paused. The
+            completion then begins with that.
         task, problem (`str`) and sample, attempt (`int`): what the answer is for.
     """
 
@@ -92,6 +96,8 @@ class Request:
     seed: int = 0
     repetition_penalty: float = 1.0
     steering: Steering | None = None
+    pause: Pause | None = None
+    begun: Begun | None = None
     task: str = ""
     problem: str = ""
     sample: int = 0
@@ -107,6 +113,10 @@ class Request:
         everything["seed"] = self.seed if self.sampling else None
         if self.steering is not None:
             everything["steering"] = [type(self.steering).__name__, asdict(self.steering)]  # type: ignore[call-overload]
+        for name in ("pause", "begun"):  # earlier versions had neither
+            one = everything.pop(name)
+            if one is not None:
+                everything[name] = asdict(one)
         return digest(everything)[:32]
 
     @property
@@ -116,7 +126,22 @@ class Request:
         if shared.max_thinking_tokens != "auto":
             shared = shared.shared()
         lengths = (self.max_new_tokens, self.max_answer_tokens)
-        return self.task, shared, lengths, self.sampling, self.repetition_penalty, self.steering
+        return self.task, shared, lengths, self.sampling, self.repetition_penalty, self.steering, self.pause
+
+
+def check_pauses(request: Request) -> None:
+    """Raises a `ValueError` for a request that cannot pause, or go on, as it says."""
+    if request.pause is None and request.begun is None:
+        return
+    if request.give_up_after is not None or request.steering is not None:
+        raise ValueError("A request that pauses can neither be given up nor be steered. Leave one of them out.")
+    if request.budget.max_thinking_tokens == "auto":
+        raise ValueError('A request that pauses cannot have the cap "auto", which depends on the batch. Give a number.')
+    if request.begun is not None and len(request.begun.ids) >= request.max_new_tokens:
+        raise ValueError(
+            f"`max_new_tokens` has to be more than the {len(request.begun.ids)} tokens that the row goes on from, but "
+            f"is {request.max_new_tokens}."
+        )
 
 
 def seed_of(seed: int, task: str, problem: str, sample: int = 0, attempt: int = 0) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,14 @@ from s1_hf.engines.engine import Finished, Step, SweptBatch, Write, finished_bat
 from s1_hf.engines.fingerprint import weights_in_memory
 from s1_hf.engines.giving_up import GiveUp
 from s1_hf.engines.plain_config import ends_of, own_settings_only, plain_config
-from s1_hf.engines.request import Request
+from s1_hf.engines.request import Request, check_pauses
 from s1_hf.engines.streaming import streamed
 from s1_hf.forcing.budget import check_effect
 from s1_hf.forcing.collect import stacked
 from s1_hf.forcing.draws import SeededDraws
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
+from s1_hf.forcing.pauses import Begun, check_begun
+from s1_hf.forcing.prompts import read_prompt
 from s1_hf.generation.cache_rows import check_rows, follows_rows
 from s1_hf.generation.chats import Completion, completion_of
 from s1_hf.generation.context import check_fits, context_of
@@ -28,8 +30,9 @@ from s1_hf.generation.decoding import Decoding
 from s1_hf.generation.generate import forcing_arguments
 from s1_hf.generation.grids import chosen_settings, largest_setting, smallest_setting
 from s1_hf.generation.guards import check_can_ignore, check_model
+from s1_hf.generation.pausing import Pausing
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
-from s1_hf.generation.running import Call, Ended, Row
+from s1_hf.generation.running import Call, Ended, Row, Standing
 from s1_hf.generation.sweep import SweepCall, sweep_batch
 
 if TYPE_CHECKING:
@@ -45,6 +48,8 @@ class TransformersEngine:
     Requests are cut into batches of one kind, longest prompts first, so that little is padded and a batch too big shows
     at once. Rows that have ended leave their batch, and waiting ones take their places where the model's cache allows
     it. A batch that does not fit into the GPU's memory begins again with half as many rows.
+    Rows that pause are held, with their caches, until the next requests have been run: those of these that go on from
+    them are not read again, where the model's cache allows it.
     Nothing is left to the model's own `generation_config` but its ends of sequence. When sampling, each row is drawn by
     its own seed, so that batches do not change what it becomes, up to the rounding of scores. It cannot do beam search.
 
@@ -78,6 +83,7 @@ class TransformersEngine:
             check_model(model)
             self._loaded = model  # type: ignore[assignment]
         self._config = config
+        self._held: dict[Any, Standing] = {}  # rows that have paused, by prompt and what they have got
         self.tokenizer, self.batch_size = tokenizer, batch_size
         self.format = resolve_format(tokenizer, format)
 
@@ -136,7 +142,8 @@ class TransformersEngine:
     def check(self, requests: Sequence[Request]) -> None:
         """See [`Engine`]."""
         kinds = {request.batch_key: request for request in requests}
-        for request in kinds.values():
+        automata = {}
+        for kind, request in kinds.items():
             fmt = self._format_for(request)
             processor = BudgetForcingLogitsProcessor(
                 self.tokenizer,
@@ -146,6 +153,7 @@ class TransformersEngine:
                 context=self.context,
             )
             processor.check_vocabulary(self.config.get_text_config().vocab_size)
+            automata[kind] = processor.automaton
             if request.steering is not None:
                 request.steering.processor(self.tokenizer, fmt)
         check_effect([request.budget for request in requests])
@@ -155,6 +163,9 @@ class TransformersEngine:
         for request in requests:
             name = f"The prompt of problem {request.problem!r}"
             check_fits(len(request.prompt), request.max_new_tokens, context, prompt=name)
+            check_pauses(request)
+            if request.begun is not None:
+                check_begun(request.begun, automata[request.batch_key])
 
     def check_sweep(self, settings: Sequence[Budget]) -> None:
         """See [`Engine`]."""
@@ -176,8 +187,11 @@ class TransformersEngine:
         kinds: dict[Any, list[Request]] = {}
         for batch in self.plan(requests):
             kinds.setdefault(batch[0].batch_key, []).extend(batch)
+        before, self._held = self._held, {}
+        held = {place: before[place] for place in map(_place_of, requests) if place in before}
+        del before
         for kind in kinds.values():
-            yield from fewer_at_once(partial(self._run, on_step=on_step), kind, self.batch_size)
+            yield from fewer_at_once(partial(self._run, held=held, on_step=on_step), kind, self.batch_size)
 
     def stream(self, request: Request, write: Write, on_step: Step) -> Completion:
         """See [`StreamingEngine`]."""
@@ -197,13 +211,22 @@ class TransformersEngine:
                 whole = whole.joined(half)
             yield whole
 
-    def _run(self, requests: list[Request], at_once: int, on_step: Step) -> Iterator[list[Finished]]:
+    def _run(
+        self, requests: list[Request], at_once: int, held: dict[Any, Standing], on_step: Step
+    ) -> Iterator[list[Finished]]:
         """Requests of one `batch_key`."""
         size = at_once if stays_together(requests[0]) else len(requests)
         for first in range(0, len(requests), size):
-            yield from self._decoded(requests[first : first + size], at_once, on_step)
+            try:
+                yield from self._decoded(requests[first : first + size], at_once, held, on_step)
+            except torch.OutOfMemoryError:
+                held.clear()  # what is asked for again is read again
+                self._held.clear()
+                raise
 
-    def _decoded(self, requests: list[Request], at_once: int, on_step: Step) -> Iterator[list[Finished]]:
+    def _decoded(
+        self, requests: list[Request], at_once: int, held: Mapping[Any, Standing], on_step: Step
+    ) -> Iterator[list[Finished]]:
         first = requests[0]
         steering = first.steering
         own = None if steering is None else steering.processor(self.tokenizer, self._format_for(first))
@@ -212,14 +235,20 @@ class TransformersEngine:
         def make_call(rows: Sequence[Row]) -> Call:
             return self._call([requests[row.prompt] for row in rows], rows, processors, on_step)
 
+        begun = {i: request.begun for i, request in enumerate(requests) if request.begun is not None}
         decoding = Decoding(
             self.model,
-            [list(request.prompt) for request in requests],
-            [Row(i, request.budget) for i, request in enumerate(requests)],
+            [list(sum(_place_of(request), ())) for request in requests],
+            [
+                Row(i, one.budget, forced=() if one.begun is None else one.begun.forced)
+                for i, one in enumerate(requests)
+            ],
             make_call,
             at_once=at_once,
             thins=follows_rows(self.config) and not stays_together(first),
             refills=first.repetition_penalty == 1,  # which would count the padding of rows that have joined
+            states={i: one.state for i, one in begun.items()},
+            held={i: held[_place_of(requests[i])] for i in begun if _place_of(requests[i]) in held},
         )
         while ended := self._next(decoding):
             finished: list[Finished] = []
@@ -227,6 +256,10 @@ class TransformersEngine:
                 request = requests[done.row.prompt]
                 prompt = list(request.prompt)
                 completion = completion_of(self.tokenizer, decoding.automaton, prompt, done.ids, done.report)
+                if done.state is not None:
+                    completion = replace(completion, begun=Begun(completion.token_ids, completion.forced, done.state))
+                if done.standing is not None:
+                    self._held[request.prompt, completion.token_ids] = done.standing
                 if steering is not None:
                     completion = steering.finished(processors[0], done.row.prompt, completion)
                 finished.append(Finished(request, completion))
@@ -246,6 +279,10 @@ class TransformersEngine:
         if any(request.give_up_after is not None for request in requests):
             give_up = GiveUp([request.give_up_after for request in requests])
             criteria.append(give_up)
+        pausing = None
+        if first.pause is not None:
+            new = [len(row.forced) - len(_place_of(one)[1]) for one, row in zip(requests, rows, strict=True)]
+            criteria.append(pausing := Pausing(first.pause, new))
         draws = None
         if first.sampling is not None:
             draws = SeededDraws([request.seed for request in requests], [len(row.forced) for row in rows])
@@ -260,10 +297,18 @@ class TransformersEngine:
             logits_processor=processors,
             stopping_criteria=criteria,
         )
-        call = Call(arguments)
+        call = Call(arguments, pausing)
         if give_up is not None:
             give_up.attach(call.processor)
+        if pausing is not None:
+            pausing.attach(call.processor, [self._thought_before(request, call) for request in requests])
         return call
+
+    def _thought_before(self, request: Request, call: Call) -> int:
+        """How many thinking tokens a request begins with."""
+        if request.begun is not None:
+            return request.begun.thinking_tokens
+        return read_prompt(call.processor.automaton, request.prompt).thinking_tokens
 
     def _sweep(self, batch: list[Request], settings: Sequence[Budget], on_step: Step) -> list[SweptBatch]:
         """One batch under every setting, in a list, of which halves of a batch give two."""
@@ -297,3 +342,8 @@ class TransformersEngine:
     def ends(self) -> list[int]:
         """The ids that end a sequence: the model's own, and the tokenizer's. Reads the weights."""
         return ends_of(self.tokenizer, self.model.generation_config)
+
+
+def _place_of(request: Request) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The prompt of a request, and what it goes on from."""
+    return request.prompt, () if request.begun is None else request.begun.ids

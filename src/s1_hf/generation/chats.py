@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from s1_hf.forcing.automaton import Automaton
     from s1_hf.forcing.formats import ThinkingFormat
+    from s1_hf.forcing.pauses import Begun
 
 _OURS = frozenset(("tokenize", "add_generation_prompt", "continue_final_message", "return_dict", "return_tensors"))
 """Arguments of `apply_chat_template` that are not the caller's."""
@@ -42,6 +43,7 @@ class Completion:
         token_ids (`tuple[int, ...]`): all generated ids, the end of sequence included, padding not.
         forced (`tuple[bool, ...]`): for each of these, whether it was forced.
         report ([`Report`]): what budget forcing did.
+        begun ([`Begun`], *optional*): of a row that has paused: what it can go on from.
     """
 
     thinking: str
@@ -50,6 +52,7 @@ class Completion:
     token_ids: tuple[int, ...]
     forced: tuple[bool, ...]
     report: Report
+    begun: Begun | None = None
 
 
 def completion_of(

@@ -12,22 +12,22 @@ from __future__ import annotations
 import copy
 import inspect
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import GenerationMixin, LogitsProcessorList, MaxLengthCriteria, StoppingCriteriaList
-from transformers.generation.utils import ALL_CACHE_NAMES
+from transformers import GenerationMixin
 
 from s1_hf.forcing.decisions import highest
-from s1_hf.generation.cache_rows import can_join
-from s1_hf.generation.chats import left_padded
+from s1_hf.forcing.prompts import start_of
+from s1_hf.generation.cache_rows import can_join, take_rows
+from s1_hf.generation.preparing import Prepared
 from s1_hf.generation.reports import report_of
 from s1_hf.generation.running import Batch, Call, Ended, Row, Standing
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, PreTrainedModel
+    from transformers import PreTrainedModel
 
     from s1_hf.forcing.automaton import Automaton
     from s1_hf.generation.riders import Riders
@@ -51,6 +51,8 @@ class Decoding:
         thins (`bool`): whether rows that have ended may leave the batch before the others.
         refills (`bool`): whether waiting rows may then take their places, if the model's cache allows it; otherwise
             they begin when all others have ended.
+        states (`Mapping[int, Sequence[int]]`, *optional*): of prompts at whose ends rows have paused, where they stand.
+        held (`Mapping[int, Standing]`, *optional*): of some of these, the row, which then is not read again.
 
     Attributes:
         joins (`bool`): whether others may join the rows that were begun last.
@@ -68,21 +70,18 @@ class Decoding:
         riders: Riders | None = None,
         thins: bool = True,
         refills: bool = True,
+        states: Mapping[int, Sequence[int]] | None = None,
+        held: Mapping[int, Standing] | None = None,
     ) -> None:
         self._model: Any = model
         self._prompts, self._make_call = prompts, make_call
         self._waiting = deque(rows)
         self._at_once = at_once or len(rows)
         self._riders, self._thins, self._refills = riders, thins, refills
+        self._states, self._held = states or {}, held or {}
         self._standing: Standing | None = None
         self._ended: list[Ended] = []
-        # As `generate` has prepared them, for prompts that were begun last:
-        self._config: GenerationConfig
-        self._processors: LogitsProcessorList
-        self._criteria: StoppingCriteriaList
-        self._own: Call  # whose processor and criterion are among them
-        self._empty: dict[str, Any]  # caches
-        self._most = 0  # tokens that a row may get
+        self._prepared: Prepared  # the call for prompts that were begun last
         self.joins = False
         self.read_again = 0
 
@@ -102,7 +101,7 @@ class Decoding:
     @property
     def automaton(self) -> Automaton:
         """What the rows that have ended were read with."""
-        return self._own.processor.automaton
+        return self._prepared.call.processor.automaton
 
     # -- rows that come -----------------------------------------------------------------------------------------
 
@@ -121,58 +120,58 @@ class Decoding:
 
     def _begun(self, most: int) -> Batch:
         """Waiting rows, as `generate` prepares their call."""
-        rows = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        rows = self._first_waiting(most)
         call = self._make_call(rows)
-        config = call.processor.generation_config
-        assert config is not None
-        inputs = left_padded([self._prompts[row.prompt] for row in rows], config.pad_token_id or 0)
-        inputs = {name: tensor.to(self._model.device) for name, tensor in inputs.items()}
-        begun = []
-
-        def keep(model: Any, input_ids: torch.Tensor, **prepared: Any) -> torch.Tensor:  # as `generate` calls it
-            begun.append((input_ids, prepared))
-            return input_ids
-
-        generate: Any = type(self._model).generate  # a folder may have replaced the model's own
-        generate(self._model, **inputs, **call.arguments, custom_generate=keep)
-        (ids, prepared) = begun[0]
-        self._own, self._config = call, prepared.pop("generation_config")
-        self._processors = prepared.pop("logits_processor")
-        criteria = prepared.pop("stopping_criteria")
-        self._criteria = StoppingCriteriaList([one for one in criteria if not isinstance(one, MaxLengthCriteria)])
-        self._most = self._config.max_length - ids.shape[1]  # each row has a length of its own, from its first token on
-        self._empty = {name: copy.deepcopy(prepared[name]) for name in ALL_CACHE_NAMES if name in prepared}
-        self.joins = can_join(self._model, prepared)
+        self._prepare(rows, call)
+        held = [self._held[row.prompt] for row in rows if row.prompt in self._held]
+        if held and self.joins:
+            return self._resumed(Standing.together(self._model, rows, held))
+        if self._states:
+            starts = [self._states.get(row.prompt) or self._start_of(call, row) for row in rows]
+            call.processor.resume(torch.tensor(starts, device=self._model.device).T.contiguous())
+        batch = self._prepared.batch(rows, call, self._prepared.ids, self._prepared.carried)
+        batch.twins = self._prepared.twins
         if self._riders is not None:
-            self._riders.begin(call.processor, ids)
-        return self._batch(rows, call, ids, prepared)
+            self._riders.begin(call.processor, batch.ids)
+        return batch
+
+    def _prepare(self, rows: Sequence[Row], call: Call) -> None:
+        """The call for these rows; a prompt that several of them have is read once, if its cache can be repeated."""
+        prompts = [self._prompts[row.prompt] for row in rows]
+        different = [list(ids) for ids in dict.fromkeys(map(tuple, prompts))]
+        self._prepared = Prepared.of(self._model, call, different)
+        self.joins = can_join(self._model, self._prepared.carried)
+        if len(different) < len(rows):
+            places = [different.index(prompt) for prompt in prompts]
+            if self.joins:
+                self._prepared = self._prepared.repeated(places)
+            else:
+                self._prepared = Prepared.of(self._model, call, prompts)
+
+    def _first_waiting(self, most: int) -> list[Row]:
+        """Rows that are begun together: all are read, or none is."""
+        rows = [self._waiting.popleft()]
+        is_held = rows[0].prompt in self._held
+        while self._waiting and len(rows) < most and (self._waiting[0].prompt in self._held) == is_held:
+            rows.append(self._waiting.popleft())
+        return rows
+
+    def _start_of(self, call: Call, row: Row) -> tuple[int, ...]:
+        """Where a prompt that has nothing behind it leaves its row."""
+        return tuple(map(int, start_of(call.processor.automaton, self._prompts[row.prompt])))
 
     def _resumed(self, standing: Standing) -> Batch:
         """Rows that go on where they stand."""
         carried = standing.carried
         if not standing.has_cache:
-            carried = carried | copy.deepcopy(self._empty)
+            carried = carried | copy.deepcopy(self._prepared.empty)
             mask = carried.get("attention_mask")
             self.read_again += standing.ids.numel() if mask is None else int(mask.sum())
         call = self._make_call(standing.rows)
         call.processor.resume(standing.state)
-        batch = self._batch(standing.rows, call, standing.ids, carried)
+        batch = self._prepared.batch(standing.rows, call, standing.ids, carried)
         batch.is_read, batch.has_cache = True, standing.has_cache
         return batch
-
-    def _batch(self, rows: list[Row], call: Call, ids: torch.Tensor, carried: dict[str, Any]) -> Batch:
-        processor, criterion = self._own.processor, self._own.criterion
-        return Batch(
-            rows=rows,
-            call=call,
-            ids=ids,
-            carried=carried,
-            processors=LogitsProcessorList([call.processor if one is processor else one for one in self._processors]),
-            criteria=StoppingCriteriaList([call.criterion if one is criterion else one for one in self._criteria]),
-            start=ids.shape[1],
-            limits=[ids.shape[1] + self._most - len(row.forced) for row in rows],
-            unfinished=torch.ones(len(rows), dtype=torch.bool, device=ids.device),
-        )
 
     # -- steps --------------------------------------------------------------------------------------------------
 
@@ -182,11 +181,13 @@ class Decoding:
             leaving = self._step(batch)
             length = batch.ids.shape[1]
             is_due = length % EVERY == 0 or length in batch.limits
-            if leaving is None and not (once or is_due or batch.ids.device.type == "cpu"):
+            looks = once or is_due or batch.ids.device.type == "cpu" or batch.call.pausing is not None
+            if leaving is None and not looks:
                 continue  # without a wait for the device
             left = int(batch.unfinished.sum())
             leaves = is_due and self._is_worth(len(batch.rows), left)
-            if once or leaves or left == 0 or (leaving is not None and bool(leaving.any())):
+            pauses = batch.call.pausing is not None and left < len(batch.rows)
+            if once or leaves or pauses or left == 0 or (leaving is not None and bool(leaving.any())):
                 return self._changed(batch, leaving is not None)
 
     def _is_worth(self, rows: int, left: int) -> bool:
@@ -198,19 +199,23 @@ class Decoding:
     def _step(self, batch: Batch) -> torch.Tensor | None:
         """One more token in every row, as `generate` makes it; returns which riders leave, see [`Riders.look`]."""
         # 1. The model.
-        model, config = self._model, self._config
+        model, config = self._model, self._prepared.config
         if batch.has_cache or (batch.is_read and batch.carried.get("use_cache") is False):
             length = {"next_sequence_length": 1 if batch.carried["use_cache"] else None} if _SAYS_LENGTH else {}
             inputs = model.prepare_inputs_for_generation(batch.ids, **length, **batch.carried)
             with model._optimize_model_for_decode():
                 outputs = model(**inputs, return_dict=True)
         else:
-            outputs = model._prefill(batch.ids, config, batch.carried)
+            outputs = model._prefill(batch.ids if batch.twins is None else batch.twins.read, config, batch.carried)
         batch.carried = model._update_model_kwargs_for_generation(outputs, batch.carried)
         batch.is_read, batch.has_cache = True, bool(batch.carried["use_cache"])
         # 2. A token; rows that have ended are padded.
         logits = outputs.logits[:, -1].to(copy=True, dtype=torch.float32, device=batch.ids.device)
         del outputs
+        if batch.twins is not None:
+            logits = logits[batch.twins.places]
+            batch.carried, _ = take_rows(model, batch.carried, batch.twins.places, len(batch.twins.read))
+            batch.twins = None
         scores = batch.processors(batch.ids, logits)  # type: ignore[arg-type]
         tokens = highest(scores)  # when sampling the processor has drawn, and left nothing else possible
         if config._pad_token_tensor is not None:
@@ -236,7 +241,7 @@ class Decoding:
         Args:
             looked (`bool`): whether the riders have looked at the last step.
         """
-        processor = batch.call.processor
+        processor, pausing = batch.call.processor, batch.call.pausing
         steps = batch.ids.shape[1] - batch.start + len(batch.rows[0].forced)  # of all rows, where there are riders
         # 1. The rows as they are.
         staying = batch.unfinished.nonzero()[:, 0].tolist()
@@ -245,7 +250,11 @@ class Decoding:
             row.forced += report.forced
             if i not in staying:
                 ids = batch.ids[i, first:].tolist()[: len(row.forced)]
-                self._ended.append(Ended(row, ids, replace(report, forced=row.forced)))
+                ended = Ended(row, ids, replace(report, forced=row.forced))
+                has_room = batch.ids.shape[1] < batch.limits[i]
+                if pausing is not None and has_room and bool(pausing.paused[i]):
+                    ended = self._paused(batch, i, ended)
+                self._ended.append(ended)
         # 2. Those that branch off: each is a row's double but for the last token.
         doubles: list[tuple[int, Row]] = []
         if looked and self._riders is not None:
@@ -253,7 +262,7 @@ class Decoding:
             for i, branch in self._riders.leave(batch.rows, steps - 1, kept):
                 forced = (*batch.rows[i].forced[: steps - 1], True)
                 double = Row(branch.row, branch.budget, branch, forced)
-                if steps < self._most:
+                if steps < self._prepared.most:
                     doubles.append((i, double))
                 else:
                     ids = [*batch.ids[i, -steps:-1].tolist(), branch.token]
@@ -261,6 +270,12 @@ class Decoding:
         if not staying and not doubles:
             return None
         return self._in_turn(batch, staying, doubles)
+
+    def _paused(self, batch: Batch, place: int, ended: Ended) -> Ended:
+        """A row of the batch, with where it stands and what it can go on from."""
+        state = batch.call.processor.state_after(batch.ids)
+        held = self._chosen(batch, [(place, ended.row)], state) if self.joins and batch.has_cache else None
+        return replace(ended, state=tuple(state[:, place].tolist()), standing=held)
 
     def _in_turn(self, batch: Batch, staying: list[int], doubles: list[tuple[int, Row]]) -> Standing | None:
         """These rows, if they are not too many; else the branches run to their ends, and the others are left."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from s1_hf.forcing.budget import Budget
     from s1_hf.forcing.report import Report
     from s1_hf.generation.branches import Branch
+    from s1_hf.generation.pausing import Pausing
     from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 
 
@@ -39,11 +40,19 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Ended:
-    """A row that has ended: its generated ids, the end of sequence included, and its report."""
+    """A row that has ended, or paused.
+
+    Args:
+        ids (`list[int]`): generated, the end of sequence included.
+        state (`tuple[int, ...]`, *optional*): of a row that has paused: where it stands.
+        standing ([`Standing`], *optional*): of a row that has paused: what to go on from, if others can join it.
+    """
 
     row: Row
     ids: list[int]
     report: Report
+    state: tuple[int, ...] | None = None
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +61,11 @@ class Call:
 
     Args:
         arguments (`dict`): of [`budget_forcing`].
+        pausing ([`Pausing`], *optional*): the criterion among them that says which rows pause.
     """
 
     arguments: dict[str, Any]
+    pausing: Pausing | None = None
 
     @property
     def processor(self) -> BudgetForcingLogitsProcessor:
@@ -65,6 +76,19 @@ class Call:
     def criterion(self) -> Any:
         """The one among them, around all others."""
         return self.arguments["stopping_criteria"][-1]
+
+
+@dataclass(frozen=True, eq=False)
+class Twins:
+    """Rows that have prompts in common, each of which is read once.
+
+    Args:
+        read (`torch.LongTensor` of shape `(prompts, length)`): the prompts.
+        places (`torch.LongTensor` of shape `(batch_size,)`): of each row its prompt's place.
+    """
+
+    read: torch.Tensor
+    places: torch.Tensor
 
 
 @dataclass(eq=False)
@@ -79,6 +103,7 @@ class Batch:
         unfinished (`torch.BoolTensor` of shape `(batch_size,)`): which rows go on.
         is_read (`bool`): whether the model has seen the prompts.
         has_cache (`bool`): and has them in a cache.
+        twins ([`Twins`], *optional*): rows with prompts in common, before these have been read.
     """
 
     rows: list[Row]
@@ -92,6 +117,7 @@ class Batch:
     unfinished: torch.Tensor
     is_read: bool = False
     has_cache: bool = False
+    twins: Twins | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +153,24 @@ class Standing:
                 ids[place, -1] = row.branch.token
                 state[:, place] = torch.tensor(row.branch.state, device=state.device)
         return cls([row for _, row in chosen], ids, carried, state, has_cache)
+
+    @classmethod
+    def together(cls, model: PreTrainedModel, rows: Sequence[Row], held: Sequence[Standing]) -> Standing:
+        """Rows that go on from single ones, which stay as they are: several may go on from the same."""
+        of_each: dict[int, tuple[Standing, list[Row]]] = {}
+        for row, one in zip(rows, held, strict=True):
+            of_each.setdefault(id(one), (one, []))[1].append(row)
+        parts = [one._copied(model, own) for one, own in of_each.values()]
+        while len(parts) > 1:  # pairs, so that little is copied often
+            pairs = [parts[i : i + 2] for i in range(0, len(parts), 2)]
+            parts = [pair[0].beside(pair[1]) if len(pair) == 2 else pair[0] for pair in pairs]
+        return parts[0]
+
+    def _copied(self, model: PreTrainedModel, rows: list[Row]) -> Standing:
+        """The only row, once for each of these."""
+        places = torch.zeros(len(rows), dtype=torch.long, device=self.ids.device)
+        carried, _ = take_rows(model, self.carried, places, 1)
+        return replace(self, rows=rows, ids=self.ids[places], carried=carried, state=self.state[:, places])
 
     def cut(self) -> Standing:
         """Without the padding that all rows have in common, so that no memory is held for it."""

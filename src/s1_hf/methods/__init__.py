@@ -4,6 +4,7 @@
 - `forcing`: [`BudgetForcing`] and [`CueAblation`]; `conditional`: [`TokenConditional`], [`StepConditional`],
   [`ClassConditional`], with `steps`; `rejection`: [`RejectionSampling`]; `parallel`: [`Parallel`], which is majority
   voting and short-m@k, and the same as functions of rows, [`vote`] and [`shortest_of`].
+- `search`: [`Rebase`], [`BeamSearch`], [`ParticleFiltering`] and [`BestOfN`], which choose by a scorer.
 - `run`: [`run_methods`], with what is finished kept on disk (`kept`). A single method, in memory: `method.run(bench)`.
 
 Every method gives [`s1_hf.results.rows.Row`]s, which `s1_hf.results.summaries` turns into the paper's table 3.
@@ -16,16 +17,21 @@ from s1_hf.methods.method import Method
 from s1_hf.methods.parallel import Parallel, shortest_of, vote
 from s1_hf.methods.rejection import RejectionSampling
 from s1_hf.methods.run import run_methods
+from s1_hf.methods.search import BeamSearch, BestOfN, ParticleFiltering, Rebase
 from s1_hf.methods.steps import StepCountdown, count_steps, step_format
 from s1_hf.tasks.problems import problems_of
 
 __all__ = [
+    "BeamSearch",
     "Bench",
+    "BestOfN",
     "BudgetForcing",
     "ClassConditional",
     "CueAblation",
     "Method",
     "Parallel",
+    "ParticleFiltering",
+    "Rebase",
     "RejectionSampling",
     "StepConditional",
     "StepCountdown",

@@ -68,6 +68,11 @@ def at_points(budget: Budget, points: Sequence[Budget]) -> list[Budget]:
     return [replace(budget, **{name: getattr(point, name) for name in PER_PROMPT}) for point in points]
 
 
+def new_tokens(request: Request, completion: Completion) -> int:
+    """How many were generated for this request; the others are what it goes on from."""
+    return len(completion.token_ids) - (0 if request.begun is None else len(request.begun.ids))
+
+
 class Bench(_Fields):
     """An engine, problems, and how answers are generated; the same for all methods that are to be compared.
 
@@ -277,7 +282,7 @@ class Bench(_Fields):
             return done
         for batch in self.runner.run(requests, on_step):
             done.update((request.key, completion) for request, completion in batch)
-            self.watch.finish(0, sum(len(completion.token_ids) for _, completion in batch) if steps else 0)
+            self.watch.finish(0, sum(map(new_tokens, *zip(*batch, strict=True))) if steps else 0)
             steps = 0
         return done
 

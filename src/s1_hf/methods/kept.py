@@ -31,7 +31,8 @@ class Kept:
     """
 
     def __init__(self, engine: Engine, ledger: Ledger, generates: bool = True) -> None:
-        self._engine, self._recorded, self._generates = engine, Recorded(engine, ledger), generates
+        self._engine, self._recorded = engine, Recorded(engine, ledger)
+        self.ledger, self.generates = ledger, generates
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -68,7 +69,7 @@ class Kept:
 
     def run(self, requests: Sequence[Request], on_step: Step) -> Iterator[list[Finished]]:
         """First what the ledger holds, then the rest as it is finished."""
-        if self._generates:
+        if self.generates:
             yield from self._recorded.run(requests, on_step)
             return
         found = self._recorded.found(requests)
@@ -80,7 +81,7 @@ class Kept:
         """First what the ledger holds, of some settings perhaps less than of others, then batch after batch."""
         found = [self._recorded.found([under(request, setting) for request in requests]) for setting in settings]
         is_whole = all(len(of_setting) == len(requests) for of_setting in found)
-        if not is_whole and not self._generates:
+        if not is_whole and not self.generates:
             raise NotKept
         yield SweptBatch(found, Cost(0, 0, 0, 0.0))
         if not is_whole:

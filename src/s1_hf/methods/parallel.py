@@ -70,7 +70,7 @@ class Parallel(Method):
     def names(self) -> list[str]:
         names = []
         for kind in [VOTING] * bool(self.votes) + [SHORTEST] * bool(self.shortest):
-            names += [_named(kind, point) for point in self.grid()]
+            names += [named(kind, point) for point in self.grid()]
         return names
 
     def check(self, bench: Bench) -> None:
@@ -93,7 +93,7 @@ class Parallel(Method):
         rows = []
         for (point, name), of_problem in samples.items():
             for row in self._combined(of_problem, kinds[name]):
-                rows.append(replace(row, method=_named(row.method, point)))
+                rows.append(replace(row, method=named(row.method, point)))
         return rows
 
     def grid(self) -> list[Budget]:
@@ -237,7 +237,8 @@ def _elected(voters: Sequence[Row], kind: AnswerKind) -> Row:
     return voters[max(groups, key=len)[0]]  # the first of equals; groups stand in the order of their first members
 
 
-def _named(kind: str, point: Budget) -> str:
+def named(kind: str, point: Budget) -> str:
+    """A method's name under one of its budgets."""
     return kind if point == NO_INTERVENTION else f"{kind}, {point.name}"
 
 

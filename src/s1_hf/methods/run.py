@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from s1_hf._lazy import require
 from s1_hf.engines.ledger import Ledger
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def run_methods(
-    methods: Sequence[Method], bench: Bench, folder: str | Path, *, format: Literal["jsonl", "parquet"] = "jsonl"
+    methods: Sequence[Method],
+    bench: Bench,
+    folder: str | Path,
+    *,
+    format: Literal["jsonl", "parquet"] = "jsonl",
+    about: Mapping[str, Any] | None = None,
 ) -> list[Row]:
     """Run methods one after the other, into a results folder that pandas, `datasets` and [`load_rows`] read.
 
@@ -34,6 +39,8 @@ def run_methods(
         bench ([`Bench`]): what they are tried on.
         folder (`str` or `Path`): gets `rows.jsonl` or `rows.parquet`, `about.json` and `finished.jsonl`, the ledger.
         format (`str`, defaults to `"jsonl"`): of the rows; `"parquet"` needs the extra `data`.
+        about (`Mapping`, *optional*): what `about.json` is to say that a bench with an engine does not know, such as
+            the name of the model.
 
     Raises:
         ValueError: a method cannot be run on this bench, two give rows of one name, or `finished.jsonl` holds something
@@ -65,21 +72,21 @@ def run_methods(
         for ending in ("jsonl", "parquet"):
             (Path(folder) / f"rows.{ending}").unlink(missing_ok=True)  # else both would be read
         save_rows(finished, Path(folder) / f"rows.{format}")
-        write_about(
-            folder,
-            model=None if bench.model is None else bench.model.config.name_or_path,
-            engine=bench.runner.identity,
-            dtype="auto" if bench.model is None else str(bench.model.dtype).removeprefix("torch."),
-            seed=bench.seed,
-            asked={
+        facts = {
+            "model": None if bench.model is None else bench.model.config.name_or_path,
+            "engine": bench.runner.identity,
+            "dtype": "auto" if bench.model is None else str(bench.model.dtype).removeprefix("torch."),
+            "seed": bench.seed,
+            "asked": {
                 "chat_template_kwargs": bench.options["chat_template_kwargs"],
                 "format": bench.format if isinstance(bench.format, str) else None,
             },
-            tasks=list(dict.fromkeys(problem.task for problem in bench.problems)),
-            problems=len(bench.problems),
-            methods=[method.settings for method in methods],
-            bench=bench.options,
-        )
+            "tasks": list(dict.fromkeys(problem.task for problem in bench.problems)),
+            "problems": len(bench.problems),
+            "methods": [method.settings for method in methods],
+            "bench": bench.options,
+        }
+        write_about(folder, **{**facts, **(about or {})})
     return finished
 
 

@@ -200,14 +200,17 @@ def _performance(settings: Sequence[SettingSummary], methods: Sequence[MethodSum
 
 def _compare(settings: Sequence[SettingSummary], curves: Sequence[Sequence[SettingSummary]]) -> Drawn:
     lines = []
+    scored = any(s.scorer_tokens for s in settings)
+    what = "generated, and read by reward models," if scored else "generated"
     for own in curves:
         single = [s for s in own if plots.ScalingPoint.of(s).kind != "both"] or own
-        lines.append(plots.Curve(own[0].method, [(s.total_tokens, s.accuracy, s.low, s.high) for s in single]))
+        lines.append(plots.Curve(own[0].method, [(s.all_tokens, s.accuracy, s.low, s.high) for s in single]))
     caption = (
-        "Accuracy over mean tokens generated per answer, including rejected samples and all voters; one line per "
-        f"method. {_counts(settings)} Settings with both a limit and ignored ends are left out."
+        f"Accuracy over mean tokens {what} per answer, including rejected samples and all voters; one "
+        f"line per method. {_counts(settings)} Settings with both a limit and ignored ends are left out."
     )
-    return replace(_drawn(plots.compare(lines), "compare", settings, caption), about=settings[0].task)
+    ax = plots.compare(lines, tokens="tokens with scorer" if scored else "tokens generated")
+    return replace(_drawn(ax, "compare", settings, caption), about=settings[0].task)
 
 
 def _thinking(settings: Sequence[SettingSummary], tokens: Mapping[Name, Sequence[int]]) -> Iterator[Wish | str]:

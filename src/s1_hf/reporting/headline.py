@@ -21,7 +21,7 @@ def headlines(settings: Sequence[SettingSummary], differences: Sequence[Differen
 
 
 def _headline(settings: Sequence[SettingSummary], differences: Sequence[Difference]) -> str:
-    best = max(settings, key=lambda s: (s.accuracy, -s.total_tokens))
+    best = max(settings, key=lambda s: (s.accuracy, -s.all_tokens))
     task = shortened(best.task, _OF_NAME)
     several_methods = len({s.method for s in settings}) > 1
     name = _quoted(f"{best.method}, {best.setting}" if several_methods else best.setting)

@@ -168,9 +168,12 @@ def _settings_note(report: WrittenReport) -> str:
     kind = "Wilson"
     if any(s.samples > 1 for s in report.settings):
         kind += f" for one answer per problem, otherwise bootstrap over problems, {RESAMPLES:,} resamples, seed 0"
+    scored = ""
+    if any(s.scorer_tokens for s in report.settings):
+        scored = ", all rows of a search, and not what its reward model has read, which are scorer tokens"
     return (
         "n: problems (× answers to each). thinking, all tokens: means per answer; all tokens includes rejected tries "
-        f"and all voters. 95 %: interval of the accuracy, {kind}. ignored: mean number of ends of thinking "
+        f"and all voters{scored}. 95 %: interval of the accuracy, {kind}. ignored: mean number of ends of thinking "
         "that were ignored. The last columns: how thinking ended, in percent of the answers."
     )
 

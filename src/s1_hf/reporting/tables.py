@@ -45,12 +45,13 @@ def settings_table(settings: Sequence[SettingSummary], *, brief: bool = False) -
 
     Args:
         brief (`bool`, defaults to `False`): fit settings of one task and method into 80 characters: leave out the
-            method, all tokens and ignored ends.
+            method, all tokens, those of a scorer and ignored ends.
     """
     columns: dict[str, Callable[[SettingSummary], str]] = {
         "n": lambda s: f"{s.problems}" if s.samples == 1 else f"{s.problems} × {s.samples}",
         "thinking": lambda s: f"{s.thinking_tokens:,.0f}",
         "all tokens": lambda s: f"{s.total_tokens:,.0f}",
+        "scorer tokens": lambda s: f"{s.scorer_tokens:,.0f}",
         "tries": lambda s: f"{s.tries:,.1f}",
         "acc. %": lambda s: f"{s.accuracy:.1f}",
         "95 %": lambda s: f"{s.low:.1f} to {s.high:.1f}",
@@ -60,6 +61,8 @@ def settings_table(settings: Sequence[SettingSummary], *, brief: bool = False) -
         columns[how.replace("_", " ")] = lambda s, how=how: f"{100 * s.ended[how] / (s.problems * s.samples):.0f}"  # type: ignore[misc]
     if all(s.tries == 1 for s in settings):
         del columns["tries"]
+    if brief or not any(s.scorer_tokens for s in settings):
+        del columns["scorer tokens"]
     for how in ENDED:
         if not any(s.ended[how] for s in settings):
             del columns[how.replace("_", " ")]

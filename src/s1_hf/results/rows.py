@@ -74,13 +74,15 @@ class Row:
         method (`str`): such as `"budget forcing"`, `"majority voting"`, `"rejection sampling"`.
         setting (`str`): the method's, such as `"cap 500, 2 ignores"`; a point of its curve.
         task, problem (`str`) and sample (`int`): what was asked, and which of several independent answers this is.
-        thinking_tokens (`int`): of the thinking that the answer comes from; of a vote, of all its voters together.
+        thinking_tokens (`int`): of the thinking that the answer comes from; of a vote, of all its voters together, of a
+            search, of all its rows, each token once.
         answer_tokens (`int`): the same for its answer.
         correct (`bool`): by the task's grader; text inside the thinking is never graded.
         ended (`str`): how thinking ended, as in [`Report`]; `"not_found"`: no sample was accepted.
         ends_ignored (`int`): see [`Report`].
         total_tokens (`int`): all that was generated for this answer, thrown away tries included.
-        tries (`int`): how many samples that were.
+        tries (`int`): how many samples that were; of a search, how many of its rows have ended or were given up.
+        scorer_tokens (`int`): all that a reward model had to read for this answer, beside `total_tokens`.
         promised_max_tokens, promised_min_tokens (`int`, *optional*): limits on thinking that the setting promises,
             which Control counts; none: it promises nothing. Budget forcing promises its caps and minimums; a prompt
             that names a limit promises it, and forces nothing.
@@ -108,6 +110,7 @@ class Row:
     ends_ignored: int = 0
     total_tokens: int = 0
     tries: int = 1
+    scorer_tokens: int = 0
     promised_max_tokens: int | None = None
     promised_min_tokens: int | None = None
     max_thinking_tokens: int | None = None
@@ -340,7 +343,8 @@ _NEEDED: Schema = {
     "answer_tokens": COUNT, "correct": FLAG, "ended": one_of(ENDED),
 }  # fmt: skip
 _OPTIONAL: Schema = {
-    "ends_ignored": COUNT, "total_tokens": COUNT, "tries": COUNT, "promised_max_tokens": or_null(COUNT),
+    "ends_ignored": COUNT, "total_tokens": COUNT, "tries": COUNT, "scorer_tokens": COUNT,
+    "promised_max_tokens": or_null(COUNT),
     "promised_min_tokens": or_null(COUNT), "max_thinking_tokens": or_null(COUNT), "min_thinking_tokens": or_null(COUNT),
     "num_ignores": or_null(COUNT), "wait_text": or_null(TEXT), "cut_text": or_null(TEXT), "cut_window": or_null(COUNT),
     "cut_at": or_null(TEXT), "answer_prefix": or_null(TEXT), "answer_reserve": or_null(COUNT),

@@ -28,8 +28,8 @@ class SettingSummary:
     Args:
         method, setting, task (`str`): their names.
         problems, samples (`int`): number of problems, and of answers to each.
-        thinking_tokens, total_tokens, tries (`float`): means, see [`Row`]. Thinking tokens are averaged over the
-            answers that were found; 0 if none was.
+        thinking_tokens, total_tokens, tries, scorer_tokens (`float`): means, see [`Row`]. Thinking tokens are averaged
+            over the answers that were found; 0 if none was.
         accuracy, low, high (`float`): percent, with a 95 % interval: Wilson's for one sample per problem, otherwise
             by bootstrap over problems (seed 0).
         ended (`Counter[str]`): how many times thinking ended in each way.
@@ -52,6 +52,12 @@ class SettingSummary:
     ends_ignored: float
     max_thinking_tokens: int | None
     min_thinking_tokens: int | None
+    scorer_tokens: float = 0.0
+
+    @property
+    def all_tokens(self) -> float:
+        """Mean tokens of the model and of the one that scores."""
+        return self.total_tokens + self.scorer_tokens
 
 
 @dataclass(frozen=True)
@@ -162,6 +168,7 @@ def _summary(rows: list[Row]) -> SettingSummary:
         ends_ignored=float(np.mean([row.ends_ignored for row in rows])),
         max_thinking_tokens=most,
         min_thinking_tokens=least,
+        scorer_tokens=float(np.mean([row.scorer_tokens for row in rows])),
     )
 
 

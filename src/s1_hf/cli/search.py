@@ -1,0 +1,247 @@
+"""`s1-hf search`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from s1_hf.cli import options as o
+from s1_hf.cli.budgets import takes_budget
+from s1_hf.cli.engines import Engine
+from s1_hf.cli.hosts import say_what_is_replaced, settings_of, tasks_in
+from s1_hf.cli.progress import progress_bar
+from s1_hf.cli.sweep import numbers
+from s1_hf.cli.tables import show_summaries
+from s1_hf.cli.terminal import messages, plain_errors
+from s1_hf.engines.processes import launched
+from s1_hf.forcing.budget import PER_PROMPT, Budget
+from s1_hf.records import parse
+
+if TYPE_CHECKING:
+    from s1_hf.methods import Bench, Method
+    from s1_hf.scoring import Scorer
+
+_SEARCH = {"rich_help_panel": "Search"}
+
+NAMES = ("rebase", "beam", "particles", "best", "weighted", "majority", "steps", "forcing")
+WITH_SCORER = NAMES[:5]
+
+
+@takes_budget(without=[name for name in PER_PROMPT if name == "min_thinking_tokens"])
+def search(
+    context: typer.Context,
+    model: o.Model,
+    tasks: o.Tasks,
+    *,
+    methods: Annotated[
+        str, typer.Option(help=f"Which are compared, separated by commas: {', '.join(NAMES)}.", **_SEARCH)
+    ] = "rebase,majority,steps",
+    scorer: Annotated[
+        str | None,
+        typer.Option(
+            help="A reward model, by folder or name; 'embedded-reward' is the built-in one of the toy; 'oracle' knows "
+            "the right answers.",
+            **_SEARCH,
+        ),
+    ] = None,
+    scorer_convention: Annotated[
+        str | None, typer.Option(help="How the reward model is asked, if its configuration does not say.", **_SEARCH)
+    ] = None,
+    widths: Annotated[
+        str, typer.Option(help="Rows of a search and voters of a vote, separated by commas.", **_SEARCH)
+    ] = "1,2,4,8,16",
+    separator: Annotated[
+        str | None,
+        typer.Option(help=r"What ends a step; \n is a line break. By default the reward model's, or \n\n.", **_SEARCH),
+    ] = None,
+    max_step_tokens: Annotated[int | None, typer.Option(help="A longer step ends here.", min=1, **_SEARCH)] = None,
+    max_steps: Annotated[
+        int | None, typer.Option(help="Rows with so many steps go to their ends as they are.", min=1, **_SEARCH)
+    ] = None,
+    aggregation: Annotated[
+        str, typer.Option(help="Of a row's numbers: last, min, product or mean.", **_SEARCH)
+    ] = "last",
+    balance: Annotated[float, typer.Option(help="Temperature of REBASE's balance.", **_SEARCH)] = 0.2,
+    expand: Annotated[int, typer.Option(help="How many times beam search continues a row.", min=1, **_SEARCH)] = 4,
+    steps: Annotated[
+        str, typer.Option(help="Of the method steps: the numbers that prompts name.", **_SEARCH)
+    ] = "16,32,64,128,256",
+    force_steps: Annotated[
+        bool,
+        typer.Option(
+            "--force-steps", help="Also with the count of steps written in, as s1's model knows it.", **_SEARCH
+        ),
+    ] = False,
+    ignores: Annotated[
+        str, typer.Option(help="Of the method forcing: how many ends of thinking are ignored.", **_SEARCH)
+    ] = "0,1,2,4",
+    engine: Engine = "transformers",
+    budget: Budget,
+    max_answer_tokens: o.MaxAnswerTokens = None,
+    thinking_format: o.ThinkingFormat = None,
+    thinking_start: o.ThinkingStart = None,
+    thinking_close: o.ThinkingClose = None,
+    force_start: o.ForceStart = False,
+    temperature: o.Temperature = 1.0,
+    top_p: o.TopP = None,
+    top_k: o.TopK = None,
+    min_p: o.MinP = None,
+    seed: o.Seed = 0,
+    max_new_tokens: o.MaxNewTokens = None,
+    dtype: o.Dtype = "auto",
+    batch_size: o.BatchSize = 8,
+    max_model_len: o.MaxModelLen = None,
+    system_prompt: o.SystemPrompt = None,
+    no_chat_template: o.NoChatTemplate = False,
+    chat_template_kwargs: o.ChatTemplateKwargs = None,
+    revision: o.Revision = "main",
+    trust_remote_code: o.TrustRemoteCode = False,
+    max_samples: o.MaxSamples = None,
+    data_folder: o.DataFolder = None,
+    question_column: o.QuestionColumn = None,
+    answer_column: o.AnswerColumn = None,
+    choices_column: o.ChoicesColumn = None,
+    answer_kind: o.AnswerKind = None,
+    as_json: o.AsJson = False,
+    output_dir: o.OutputDir = Path("results"),
+) -> None:
+    """Search with a reward model, and compare that with votes and longer thinking. Rerun the same command to resume.
+
+    Every token counts: of rows that were given up, and of the reward model. All answers are in rows.jsonl of the output
+    folder; `s1-hf plot` draws accuracy over tokens from it, as in the paper's figure 7.
+
+    Examples:
+
+    s1-hf search embedded --tasks s1:embedded --max-samples 100 --scorer embedded-reward --widths 1,2,4,8 --steps 4,8,16
+
+    s1-hf search my-model --tasks s1:aime24 --scorer Qwen/Qwen2.5-Math-PRM-7B --methods rebase,weighted,majority
+    """
+    given = dict(locals())
+    with plain_errors(resumes=True):
+        wanted = _listed(methods)
+        _check(wanted, scorer, temperature)
+        if budget.max_thinking_tokens == "auto":
+            raise ValueError(
+                '`--max-thinking-tokens` has to be a number here: "auto" depends on a batch, and rows of a search come '
+                "and go."
+            )
+        settings = settings_of(given)
+        found = tasks_in({**given, "samples": None})
+        from s1_hf.evaluation.model import ModelOnTasks
+        from s1_hf.generation.chats import behind_system
+        from s1_hf.methods import Bench, run_methods
+
+        asked = ModelOnTasks(settings)
+        limit = min(request.max_new_tokens for request in asked.requests(found))
+        problems = []
+        for task in found:
+            for one in task.problems:
+                prompt = behind_system(asked.tokenizer, one.prompt, system_prompt)
+                problems.append(replace(one, prompt=prompt))
+        sampling = settings.sampling
+        assert sampling is not None
+        with progress_bar() as show:
+            bench = Bench(
+                problems=problems, max_new_tokens=limit, engine=asked.engine, max_answer_tokens=max_answer_tokens,
+                temperature=sampling.temperature, top_p=sampling.top_p, top_k=sampling.top_k, min_p=sampling.min_p,
+                seed=seed, batch_size=batch_size, budget=budget.shared(),
+                chat_template_kwargs=settings.chat_template_kwargs, progress=show,
+            )  # fmt: skip
+            about: dict[str, Any] = {"model": model, "revision": revision, "dtype": dtype}
+            about["asked"] = {
+                "system_prompt": system_prompt,
+                "chat_template_kwargs": dict(settings.chat_template_kwargs),
+                "format": settings.format,
+            }
+            made = _methods(wanted, given, bench)
+            facts = {**about, "seed": seed, "methods": [method.settings for method in made]}
+            say_what_is_replaced(output_dir / "rows.jsonl", dict(parse(json.dumps(facts), "about.json")))
+            rows = run_methods(made, bench, output_dir, about=about)
+        show_summaries(rows, as_json)
+        messages.print(
+            f"All answers are in {output_dir / 'rows.jsonl'}. Draw them: s1-hf plot {output_dir}", soft_wrap=True
+        )
+
+
+def _listed(methods: str) -> list[str]:
+    names = [name.strip() for name in methods.split(",")]
+    if not set(names) <= set(NAMES) or len(set(names)) < len(names):
+        raise ValueError(f"`--methods` has to be different ones of {', '.join(NAMES)}, but is {methods!r}.")
+    return names
+
+
+def _check(names: Sequence[str], scorer: str | None, temperature: float) -> None:
+    need = [name for name in names if name in WITH_SCORER]
+    if need and scorer is None:
+        raise ValueError(f"`--scorer` has to name a reward model for {', '.join(need)}. Other methods need none.")
+    if scorer is not None and not need:
+        raise ValueError(f"`--scorer` has no effect on {', '.join(names)}. Leave it out, or add rebase to `--methods`.")
+    if not temperature:
+        raise ValueError("`--temperature` has to be above 0: searches and votes sample. The paper's is 1.")
+    if launched() > 1:
+        raise ValueError(f"`s1-hf search` runs in one process, but this is one of {launched()}. Start it by itself.")
+
+
+def _methods(names: Sequence[str], given: Mapping[str, Any], bench: "Bench") -> list["Method"]:
+    from s1_hf.methods import (
+        BeamSearch,
+        BestOfN,
+        BudgetForcing,
+        Parallel,
+        ParticleFiltering,
+        Rebase,
+        StepConditional,
+    )
+
+    widths = _counts("--widths", given["widths"])
+    point = Budget(**{name: getattr(given["budget"], name) for name in PER_PROMPT})
+    choosing: dict[str, Any] = {}
+    if any(name in WITH_SCORER for name in names):
+        scorer = _scorer(given, bench)
+        choosing = {"scorer": scorer, "widths": widths, "aggregation": given["aggregation"], "point": point}
+        choosing["separator"] = _separator(given["separator"], scorer)
+    searching = {**choosing, **{name: given[name] for name in ("max_steps", "max_step_tokens")}}
+    made: list[Method] = []
+    for name in names:
+        if name == "rebase":
+            made.append(Rebase(**searching, temperature=given["balance"]))
+        elif name == "beam":
+            made.append(BeamSearch(**searching, expand=given["expand"]))
+        elif name == "particles":
+            made.append(ParticleFiltering(**searching))
+        elif name in ("best", "weighted"):
+            made.append(BestOfN(**choosing, election=name))  # type: ignore[arg-type]
+        elif name == "majority":
+            caps, counts = [point.max_thinking_tokens], [point.num_ignores]
+            made.append(
+                Parallel(samples=max(widths), votes=widths, max_thinking_tokens=caps, num_ignores=counts)  # type: ignore[arg-type]
+            )
+        elif name == "steps":
+            made.append(StepConditional(_counts("--steps", given["steps"]), forced=given["force_steps"]))
+        else:
+            made.append(BudgetForcing(num_ignores=_counts("--ignores", given["ignores"])))
+    return made
+
+
+def _counts(name: str, text: str) -> list[int]:
+    return [number for number in numbers(name, text) if number is not None]
+
+
+def _scorer(given: Mapping[str, Any], bench: "Bench") -> "Scorer":
+    from s1_hf.scoring import Oracle
+
+    if given["scorer"] == "oracle":
+        return Oracle(bench.problems)
+    from s1_hf.scoring import RewardModel
+
+    return RewardModel.load(given["scorer"], given["scorer_convention"], batch_size=given["batch_size"])
+
+
+def _separator(given: str | None, scorer: "Scorer") -> str:
+    if given is not None:
+        return given.replace("\\n", "\n")
+    convention = getattr(scorer, "convention", None)
+    return getattr(convention, "separator", "\n\n")

@@ -1,0 +1,133 @@
+"""Where a row pauses while it thinks, for a search to choose whether and how it goes on: at the end of a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+
+from s1_hf.forcing.report import Ended
+from s1_hf.forcing.spelling import Spelling, is_whole
+from s1_hf.forcing.tables import State
+from s1_hf.forcing.values import is_count
+from s1_hf.forcing.vocabulary import encode
+
+if TYPE_CHECKING:
+    from s1_hf.forcing.automaton import Automaton
+
+
+@dataclass(frozen=True)
+class Pause:
+    """When a row that thinks pauses. It does so between two tokens that the model chooses, whichever comes first.
+
+    Args:
+        separator (`str`, *optional*): at the end of a step: with the token that completes this text. White space before
+            a step's first other character is no part of it, so that no step is blank.
+        tokens (`int`, *optional*): after so many more thinking tokens.
+
+    Raises:
+        ValueError: neither is given, or one is empty or not positive.
+    """
+
+    separator: str | None = None
+    tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.separator is None and self.tokens is None:
+            raise ValueError("A pause has to have a `separator`, such as '\\n\\n', or a number of `tokens`.")
+        if self.separator is not None and (not isinstance(self.separator, str) or not self.separator):
+            raise ValueError(f"`separator` has to be a text, such as '\\n\\n', but is {self.separator!r}.")
+        if self.tokens is not None and (not is_count(self.tokens) or self.tokens < 1):
+            raise ValueError(f"`tokens` has to be an integer of at least 1, but is {self.tokens!r}.")
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What a row has got already, that goes on from a pause.
+
+    Args:
+        ids (`tuple[int, ...]`): generated tokens.
+        forced (`tuple[bool, ...]`): which of them were forced.
+        state (`tuple[int, ...]`): where they have led, see [`State`].
+    """
+
+    ids: tuple[int, ...]
+    forced: tuple[bool, ...]
+    state: tuple[int, ...]
+
+    @property
+    def thinking_tokens(self) -> int:
+        """How many of them, and of the prompt, are thinking."""
+        return State(*self.state).thinking_tokens
+
+    @property
+    def ignores_used(self) -> int:
+        """How many ignores they have used up."""
+        return State(*self.state).ignores_used
+
+
+def check_begun(begun: Begun, automaton: Automaton) -> None:
+    """Raises a `ValueError` if no row of this automaton can have paused so."""
+    state = State(*begun.state) if len(begun.state) == len(State._fields) else State(-1)
+    if not (0 <= state.cell < len(automaton.cells) and automaton.cells[state.cell].thinking and min(state) >= 0):
+        raise ValueError(
+            f"A row can go on from where it has paused in its thinking, but its state is {begun.state}. Was it paused "
+            "under another format, or other texts of a budget?"
+        )
+    if len(begun.ids) != len(begun.forced) or state.ended != Ended.UNFINISHED:
+        raise ValueError("A row can go on from a pause only, whose tokens are all said to be forced or not.")
+
+
+@dataclass(frozen=True, eq=False)
+class StepTable:
+    """How far a step's text has come towards its separator. 0: it is blank so far; `1 + n`: its last `n` characters are
+    the first of the separator; the last state: it has ended.
+
+    Args:
+        after (`torch.LongTensor` of shape `(states, ids + 1)`): the state after each token, from each state but the
+            last; the last column is for ids beyond the tokenizer.
+    """
+
+    after: torch.Tensor
+
+    @property
+    def ended(self) -> int:
+        """The state of a step that has ended."""
+        return len(self.after)
+
+    def step(self, state: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """The states after one more token in each row, all of shape `(batch_size,)`; behind an end a step begins."""
+        return self.after[state % self.ended, tokens.clamp(max=self.after.shape[1] - 1)]
+
+
+def step_table(automaton: Automaton, separator: str, device: torch.device) -> StepTable:
+    """The table of a separator, whatever tokens it is written in; kept, as every batch asks for the same one."""
+    return _kept(automaton.spelling, automaton.spelling.text_of(encode(automaton.tokenizer, separator)), device)
+
+
+@lru_cache(maxsize=8)
+def _kept(spelling: Spelling, separator: str, device: torch.device) -> StepTable:
+    length, letters = len(separator), set(separator)
+    silent = list(range(length + 1))
+    columns: list[list[int]] = []
+    for symbol in spelling.symbols:
+        if not symbol:  # no token, or a part of a character
+            columns.append(silent)
+        elif letters.isdisjoint(symbol):
+            is_blank = is_whole(symbol[0]) or not symbol.strip()  # what opens thinking is no text of a step
+            columns.append([0 if is_blank else 1, *[1] * length])
+        else:
+            columns.append([_after(symbol, state, separator) for state in range(length + 1)])
+    return StepTable(torch.tensor([*columns, silent], device=device).T.contiguous())
+
+
+def _after(text: str, state: int, separator: str) -> int:
+    """The state after `text`."""
+    seen = separator[: state - 1] + text if state else text.lstrip()
+    if not seen:
+        return 0
+    if separator in seen:
+        return len(separator) + 1
+    return 1 + next(n for n in range(len(separator) - 1, -1, -1) if seen.endswith(separator[:n]))

@@ -1,0 +1,90 @@
+"""`s1-hf search`: the comparison of figure 7 on the toy, and what is refused before anything is generated."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("typer")
+pytest.importorskip("math_verify")
+
+from typer.testing import CliRunner
+
+from s1_hf.cli import app
+from s1_hf.results.rows import load_rows
+
+SHORT = ["--max-samples", "2", "--max-new-tokens", "150", "--max-answer-tokens", "12", "--batch-size", "8"]
+
+
+def search(folder, *more: str):
+    return CliRunner().invoke(
+        app, ["search", "embedded", "--tasks", "s1:embedded", *SHORT, "--output-dir", str(folder), *more]
+    )
+
+
+def test_methods_are_compared_and_the_rows_kept(tmp_path):
+    options = ["--scorer", "embedded-reward", "--widths", "1,3", "--steps", "4"]
+    done = search(tmp_path, *options)
+    assert done.exit_code == 0, done.output
+    assert "s1-hf plot" in done.stderr
+    rows = load_rows(tmp_path)
+    found = {(row.method, row.setting) for row in rows}
+    assert found == {
+        *(("REBASE", f"width {n}") for n in (1, 3)), ("majority voting", "1 vote"), ("majority voting", "3 votes"),
+        ("step-conditional control", "4 steps"),
+    }  # fmt: skip
+    assert {row.task for row in rows} == {"s1:embedded"}
+    assert any(row.scorer_tokens > 0 for row in rows if row.setting == "width 3")
+    about = json.loads((tmp_path / "about.json").read_text())
+    assert about["model"] == "embedded" and about["methods"][0]["scorer"]["scorer"] == "reward model"
+    assert about["methods"][0]["separator"] == "\n"  # the reward model's
+
+    lines = (tmp_path / "finished.jsonl").read_bytes()
+    again = search(tmp_path, *options, "--json")
+    assert json.loads(again.stdout)["settings"][0]["method"] == "REBASE"
+    assert "they are replaced" not in again.stderr
+    assert (tmp_path / "finished.jsonl").read_bytes() == lines and load_rows(tmp_path) == rows
+    other = search(tmp_path, *options, "--balance", "0.5")
+    assert "a run with other methods; they are replaced" in " ".join(other.stderr.split())
+
+
+def test_other_methods_budgets_and_the_oracle(tmp_path):
+    done = search(
+        tmp_path, "--methods", "best,weighted,forcing", "--scorer", "oracle", "--widths", "2", "--ignores", "0,1",
+        "--max-thinking-tokens", "20",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    rows = load_rows(tmp_path)
+    assert {row.method for row in rows} == {"best-of-N, cap 20", "weighted voting, cap 20", "budget forcing"}
+    assert all(row.max_thinking_tokens == 20 for row in rows if row.method != "budget forcing")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--methods", "rebase"], "`--scorer` has to name a reward model for rebase."),
+        (["--methods", "mcts", "--scorer", "oracle"], "`--methods` has to be different ones of rebase, beam"),
+        (["--methods", "best,best", "--scorer", "oracle"], "`--methods` has to be different ones"),
+        (["--methods", "majority", "--scorer", "oracle"], "`--scorer` has no effect on majority"),
+        (["--scorer", "oracle"], "has to score steps"),
+        (["--scorer", "embedded-reward", "--temperature", "0"], "`--temperature` has to be above 0"),
+        (["--scorer", "embedded-reward", "--widths", "one"], "`--widths` has to be numbers separated by commas"),
+        (["--scorer", "embedded-reward", "--widths", "2,2"], "`widths` has to be a sequence of different integers"),
+        (["--scorer", "embedded-reward", "--aggregation", "sum"], "`aggregation` has to be one of"),
+        (["--scorer", "embedded-reward", "--balance", "0"], "`temperature` has to be a number above 0"),
+        (["--scorer", "embedded-reward", "--max-thinking-tokens", "auto"], '"auto"'),
+        (["--scorer", "no-such-model"], "no-such-model"),
+        (["--scorer", "embedded-reward", "--tensor-parallel-size", "2"], "need `--engine vllm`"),
+    ],
+)
+def test_misuse_is_refused(tmp_path, arguments, said):
+    done = search(tmp_path, *arguments)
+    assert done.exit_code == 2 and said in " ".join(done.stderr.split()), done.output
+    assert not (tmp_path / "finished.jsonl").exists()
+
+
+def test_one_process_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    done = search(tmp_path, "--scorer", "embedded-reward")
+    assert done.exit_code == 2 and "runs in one process, but this is one of 2" in " ".join(done.stderr.split())
