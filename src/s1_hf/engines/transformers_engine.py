@@ -10,27 +10,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from s1_hf.engines.batches import fewer_at_once, in_halves, plan_batches, stays_together
+from s1_hf.engines.calls import call_for, place_of
 from s1_hf.engines.engine import Finished, Step, SweptBatch, Write, finished_batch, under
 from s1_hf.engines.fingerprint import weights_in_memory
-from s1_hf.engines.giving_up import GiveUp
 from s1_hf.engines.plain_config import ends_of, own_settings_only, plain_config
 from s1_hf.engines.request import Request, check_pauses
 from s1_hf.engines.streaming import streamed
 from s1_hf.forcing.budget import check_effect
-from s1_hf.forcing.collect import stacked
-from s1_hf.forcing.draws import SeededDraws
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.forcing.pauses import Begun, check_begun
-from s1_hf.forcing.prompts import read_prompt
 from s1_hf.generation.cache_rows import check_rows, follows_rows
 from s1_hf.generation.chats import Completion, completion_of
 from s1_hf.generation.context import check_fits, context_of
 from s1_hf.generation.criteria import StepListener
 from s1_hf.generation.decoding import Decoding
-from s1_hf.generation.generate import forcing_arguments
 from s1_hf.generation.grids import chosen_settings, largest_setting, smallest_setting
 from s1_hf.generation.guards import check_can_ignore, check_model
-from s1_hf.generation.pausing import Pausing
 from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 from s1_hf.generation.running import Call, Ended, Row, Standing
 from s1_hf.generation.sweep import SweepCall, sweep_batch
@@ -48,8 +43,7 @@ class TransformersEngine:
     Requests are cut into batches of one kind, longest prompts first, so that little is padded and a batch too big shows
     at once. Rows that have ended leave their batch, and waiting ones take their places where the model's cache allows
     it. A batch that does not fit into the GPU's memory begins again with half as many rows.
-    Rows that pause are held, with their caches, until the next requests have been run: those of these that go on from
-    them are not read again, where the model's cache allows it.
+    Rows that pause are held, with their caches, until the next requests have been run, which then need not read them.
     Nothing is left to the model's own `generation_config` but its ends of sequence. When sampling, each row is drawn by
     its own seed, so that batches do not change what it becomes, up to the rounding of scores. It cannot do beam search.
 
@@ -127,6 +121,7 @@ class TransformersEngine:
         """Free the memory of a model that was loaded here."""
         if self._config is not None:
             self._loaded = None
+            self._held.clear()
             torch.cuda.empty_cache()
 
     @cached_property
@@ -188,7 +183,7 @@ class TransformersEngine:
         for batch in self.plan(requests):
             kinds.setdefault(batch[0].batch_key, []).extend(batch)
         before, self._held = self._held, {}
-        held = {place: before[place] for place in map(_place_of, requests) if place in before}
+        held = {place: before[place] for place in map(place_of, requests) if place in before}
         del before
         for kind in kinds.values():
             yield from fewer_at_once(partial(self._run, held=held, on_step=on_step), kind, self.batch_size)
@@ -229,8 +224,7 @@ class TransformersEngine:
     ) -> Iterator[list[Finished]]:
         first = requests[0]
         steering = first.steering
-        own = None if steering is None else steering.processor(self.tokenizer, self._format_for(first))
-        processors: list[LogitsProcessor] = [] if own is None else [own]
+        processors = [] if steering is None else [steering.processor(self.tokenizer, self._format_for(first))]
 
         def make_call(rows: Sequence[Row]) -> Call:
             return self._call([requests[row.prompt] for row in rows], rows, processors, on_step)
@@ -238,17 +232,14 @@ class TransformersEngine:
         begun = {i: request.begun for i, request in enumerate(requests) if request.begun is not None}
         decoding = Decoding(
             self.model,
-            [list(sum(_place_of(request), ())) for request in requests],
-            [
-                Row(i, one.budget, forced=() if one.begun is None else one.begun.forced)
-                for i, one in enumerate(requests)
-            ],
+            [[*request.prompt, *place_of(request)[1]] for request in requests],
+            [Row(i, one.budget, forced=begun[i].forced if i in begun else ()) for i, one in enumerate(requests)],
             make_call,
             at_once=at_once,
             thins=follows_rows(self.config) and not stays_together(first),
             refills=first.repetition_penalty == 1,  # which would count the padding of rows that have joined
             states={i: one.state for i, one in begun.items()},
-            held={i: held[_place_of(requests[i])] for i in begun if _place_of(requests[i]) in held},
+            held={i: held[place_of(requests[i])] for i in begun if place_of(requests[i]) in held},
         )
         while ended := self._next(decoding):
             finished: list[Finished] = []
@@ -265,50 +256,16 @@ class TransformersEngine:
                 finished.append(Finished(request, completion))
             yield finished
 
-    def _next(self, decoding: Decoding) -> list[Ended]:
+    def _next(self, rows: Decoding) -> list[Ended]:
         with own_settings_only(self.model, self.ends):
-            return decoding.next()
+            return rows.next()
 
     def _call(
         self, requests: list[Request], rows: Sequence[Row], processors: list[LogitsProcessor], on_step: Step
     ) -> Call:
         """The call of `generate` for rows of one kind."""
-        first = requests[0]
-        criteria: list[Any] = [StepListener(on_step)]
-        give_up = None
-        if any(request.give_up_after is not None for request in requests):
-            give_up = GiveUp([request.give_up_after for request in requests])
-            criteria.append(give_up)
-        pausing = None
-        if first.pause is not None:
-            new = [len(row.forced) - len(_place_of(one)[1]) for one, row in zip(requests, rows, strict=True)]
-            criteria.append(pausing := Pausing(first.pause, new))
-        draws = None
-        if first.sampling is not None:
-            draws = SeededDraws([request.seed for request in requests], [len(row.forced) for row in rows])
-        arguments = forcing_arguments(
-            self.model,
-            self.tokenizer,
-            stacked([request.budget for request in requests]),
-            format=self._format_for(first),
-            max_answer_tokens=first.max_answer_tokens,
-            generation_config=plain_config(first, self.tokenizer, self.ends),
-            draws=draws,
-            logits_processor=processors,
-            stopping_criteria=criteria,
-        )
-        call = Call(arguments, pausing)
-        if give_up is not None:
-            give_up.attach(call.processor)
-        if pausing is not None:
-            pausing.attach(call.processor, [self._thought_before(request, call) for request in requests])
-        return call
-
-    def _thought_before(self, request: Request, call: Call) -> int:
-        """How many thinking tokens a request begins with."""
-        if request.begun is not None:
-            return request.begun.thinking_tokens
-        return read_prompt(call.processor.automaton, request.prompt).thinking_tokens
+        fmt = self._format_for(requests[0])
+        return call_for(self.model, self.tokenizer, fmt, self.ends, requests, rows, processors, on_step)
 
     def _sweep(self, batch: list[Request], settings: Sequence[Budget], on_step: Step) -> list[SweptBatch]:
         """One batch under every setting, in a list, of which halves of a batch give two."""
@@ -342,8 +299,3 @@ class TransformersEngine:
     def ends(self) -> list[int]:
         """The ids that end a sequence: the model's own, and the tokenizer's. Reads the weights."""
         return ends_of(self.tokenizer, self.model.generation_config)
-
-
-def _place_of(request: Request) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The prompt of a request, and what it goes on from."""
-    return request.prompt, () if request.begun is None else request.begun.ids
