@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 ROOMS = (
     "s1_hf s1_hf.conformance s1_hf.curate s1_hf.embedded s1_hf.evaluation s1_hf.grading s1_hf.memory s1_hf.methods "
-    "s1_hf.metrics s1_hf.packs s1_hf.plots s1_hf.reporting s1_hf.tasks s1_hf.traces s1_hf.vllm"
+    "s1_hf.metrics s1_hf.packs s1_hf.plots s1_hf.publishing s1_hf.reporting s1_hf.scoring s1_hf.tasks "
+    "s1_hf.tracking s1_hf.traces s1_hf.vllm"
 )
 NOT_SHOWN = {"s1_hf.__version__", "s1_hf.conformance.Outcome", "s1_hf.conformance.check"}  # the latter in `suite`
 

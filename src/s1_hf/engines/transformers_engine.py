@@ -222,8 +222,7 @@ class TransformersEngine:
     def _decoded(
         self, requests: list[Request], at_once: int, held: Mapping[Any, Standing], on_step: Step
     ) -> Iterator[list[Finished]]:
-        first = requests[0]
-        steering = first.steering
+        first, steering = requests[0], requests[0].steering
         processors = [] if steering is None else [steering.processor(self.tokenizer, self._format_for(first))]
 
         def make_call(rows: Sequence[Row]) -> Call:
