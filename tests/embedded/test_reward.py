@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
+import pytest
+
 from s1_hf import embedded
 from s1_hf.embedded.problems import Problem, compare, held_out_sample
+from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.scoring import Candidate, RewardModel
 
 PROBLEMS = [problem for problem in held_out_sample(60, seed=5) if len(list(problem.states())) > 8][:24]
@@ -44,3 +47,8 @@ def test_an_answer_after_the_lamps_have_met_is_worth_more_than_one_before() -> N
         guessed.append(Candidate(problem.question, [*lines(problem, 6), "Not yet."], f"Answer: {max(early)}"))
     pairs = zip(scores(met), scores(guessed), strict=True)
     assert sum(one[-1] > other[-1] for one, other in pairs) >= len(PROBLEMS) - 1
+
+
+def test_it_is_not_taken_for_a_model_that_writes() -> None:
+    with pytest.raises(ValueError, match="Qwen2ForTokenClassification, which gives numbers to texts"):
+        Checkpoint.find("embedded-reward").load()

@@ -147,7 +147,11 @@ class Checkpoint:
                 process and several GPUs all of these are used.
             processes (`int`, defaults to 1): how many processes load the model at once.
             dtype, device_map, attn_implementation: for `from_pretrained`.
+
+        Raises:
+            ValueError: the model writes no text.
         """
+        _check_writes(self.base, self.config)
         if device_map is None and processes == 1 and torch.cuda.device_count() > 1:
             device_map = "auto"
         if device_map is not None:
@@ -164,6 +168,16 @@ class Checkpoint:
             model = model.to(device or accelerator())
         model.generation_config = GenerationConfig(eos_token_id=ends_of(self.tokenizer, model.generation_config))
         return model.eval()
+
+
+def _check_writes(name: str, config: PretrainedConfig) -> None:
+    """Raises a `ValueError` for a model with another head, in whose place transformers would put random numbers."""
+    architecture = (config.architectures or [""])[0]
+    if architecture.endswith(("ForTokenClassification", "ForSequenceClassification", "RewardModel")):
+        raise ValueError(
+            f"{name} is a {architecture}, which gives numbers to texts and writes none. Name a model that writes; as a "
+            "reward model it is for `s1-hf search --scorer` (docs/scoring.md)."
+        )
 
 
 def _check_folder(name: str) -> None:
