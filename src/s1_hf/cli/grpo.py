@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from s1_hf._lazy import require
+from s1_hf.cli.sft import named_recipe
 from s1_hf.cli.terminal import plain_errors
 
 
@@ -27,14 +27,7 @@ def grpo(
     s1-hf grpo grpo_1.5b --dataset_path problems.jsonl --dry_run true  (all checks, no training)
     """
     with plain_errors(resumes=True):
-        require("trl", "train")
-        require("datasets", "train")
-        from s1_hf.sft.recipe import recipe_and_fields
-
-        named = ["--config", config] if config is not None else []
-        source, fields = recipe_and_fields([*named, *([recipe] if recipe is not None else []), *context.args])
-        if source is None:
-            raise ValueError("A recipe has to come first: `s1-hf grpo RECIPE --field value`.")
+        source, fields = named_recipe("grpo", recipe, config, context.args)
         from s1_hf.rl.job import REINFORCEMENT
         from s1_hf.sft.run import Refused, Stopped, start
     with plain_errors(resumes=True, bad_input=(Refused, Stopped)):

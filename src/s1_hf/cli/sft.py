@@ -50,14 +50,7 @@ def sft(
     s1-hf sft sft_7b --machine 1x8-h100 --dry_run true  (all checks, no training)
     """
     with plain_errors(resumes=True):
-        require("trl", "train")
-        require("datasets", "train")
-        from s1_hf.sft.recipe import recipe_and_fields
-
-        named = ["--config", config] if config is not None else []
-        source, fields = recipe_and_fields([*named, *([recipe] if recipe is not None else []), *context.args])
-        if source is None:
-            raise ValueError("A recipe has to come first: `s1-hf sft RECIPE --field value`.")
+        source, fields = named_recipe("sft", recipe, config, context.args)
         if machine is not None:
             from s1_hf.sft.launch import launch
 
@@ -78,3 +71,16 @@ def sft(
         from s1_hf.sft.run import Refused, Stopped, start
     with plain_errors(resumes=True, bad_input=(Refused, Stopped)):
         start(source, fields)
+
+
+def named_recipe(command: str, recipe: str | None, config: str | None, more: list[str]) -> tuple[str, list[str]]:
+    """The recipe that a command was given, by one of its two ways, and the fields that follow it."""
+    require("trl", "train")
+    require("datasets", "train")
+    from s1_hf.sft.recipe import recipe_and_fields
+
+    named = ["--config", config] if config is not None else []
+    source, fields = recipe_and_fields([*named, *([recipe] if recipe is not None else []), *more])
+    if source is None:
+        raise ValueError(f"A recipe has to come first: `s1-hf {command} RECIPE --field value`.")
+    return source, fields
