@@ -25,7 +25,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from s1_hf import Budget, embedded, stream
 
 
-class Question(BaseModel):
+class Question(BaseModel, extra="forbid", strict=True):
     """What a client asks; `None`: no cap, and as many tokens as fit into the model's context."""
 
     question: str

@@ -53,6 +53,14 @@ def test_a_number_of_problems_that_does_not_exist_is_refused(count, tmp_path):
     assert "`problems` has to be from 1 to" in run.output and "Traceback" not in run.output
 
 
+def test_a_model_that_is_no_embedded_one_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3", "vocab_size": 151936}')
+    (tmp_path / "model.safetensors").touch()
+    run = CliRunner().invoke(app, ["demo", str(tmp_path), "--output-dir", str(tmp_path / "out")])
+    assert run.exit_code == 2 and not (tmp_path / "out").exists()
+    assert "another one (a qwen3)" in " ".join(run.output.split())
+
+
 def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     run = CliRunner().invoke(app, ["demo", "--output-dir", str(tmp_path / "file")])
@@ -70,3 +78,4 @@ def test_the_transcript_shown_is_one_that_a_wait_has_set_right_if_there_is_any()
     waited = [row("1", "1 ignore", True, 1), row("2", "1 ignore", True, 1)]
     assert demo.showcase([*plain, *waited]) == waited[1]
     assert demo.showcase([*plain[:1], *waited[:1]]) == waited[0]
+    assert demo.showcase(plain) == plain[0]  # of a model that never stops by itself

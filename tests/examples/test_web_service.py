@@ -60,6 +60,13 @@ def test_a_wrong_budget_is_refused_before_anything_is_sent(address):
     assert reply.status_code == 400 and "max_thinking_tokens" in reply.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"max_thinking_token": 5}, {"max_thinking_tokens": True}, {"num_ignores": "2"}], ids=str
+)
+def test_a_field_that_would_not_act_is_refused(wrong, address):
+    assert httpx.post(address, json={"question": QUESTION} | wrong).status_code == 422
+
+
 def test_a_prompt_that_does_not_fit_is_an_error_line(address):
     reply = httpx.post(address, json={"question": "lamp " * 3000}, timeout=60)
     (line,) = map(json.loads, reply.text.splitlines())

@@ -143,6 +143,15 @@ def test_a_budgeted_row_that_never_thinks_is_warned_about():
     assert completion.text.startswith("<think>\n</think>")
 
 
+def test_the_remedy_keeps_delimiters_that_were_named():
+    tokenizer, _ = family_of("think")
+    model = wanting(tokenizer, {prompt_of(tokenizer, "q"): "xyz<|im_end|>"})
+    named = ThinkingFormat.from_delimiters(tokenizer, start="<r>", close="</r>")
+    match = r"from_delimiters\(tokenizer, start='<r>', close='</r>', force_start=True\)"
+    with pytest.warns(BudgetWarning, match=match):
+        generate(model, tokenizer, "q", format=named, max_thinking_tokens=4, max_new_tokens=40)
+
+
 def test_an_empty_answer_is_warned_about():
     model, tokenizer = opened("ab</think><|im_end|>")
     with pytest.warns(BudgetWarning, match="A row has no answer: the model stopped right after its thinking"):

@@ -254,7 +254,7 @@ class Silent(BaseStreamer):
     [(["a", "b"], {}, 2), ("a", {"do_sample": True, "num_return_sequences": 3}, 3)],
 )
 def test_a_streamer_takes_a_single_row(prompts, options, rows):
-    with pytest.raises(ValueError, match="`streamer` has to have a single prompt, as in `generate`, but there are"):
+    with pytest.raises(ValueError, match="Text can be streamed of a single prompt and a single row, but "):
         generate(MODEL, S1, prompts, streamer=Silent(), **options)
 
 

@@ -124,6 +124,11 @@ def test_under_model_generate_it_has_to_be_told_the_processor(lamps):
     assert "".join(pieces) == tokenizer.decode(out[0, inputs["input_ids"].shape[1] :])
 
 
+def test_it_needs_something_to_call():
+    with pytest.raises(TypeError, match="`write` has to be a function of a text and its kind, but is None"):
+        ThinkingStreamer(None)
+
+
 def test_it_can_be_used_for_another_prompt(lamps):
     pieces: list[str] = []
     streamer = ThinkingStreamer(lambda text, kind: pieces.append(text))

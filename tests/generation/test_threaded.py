@@ -7,7 +7,8 @@ import pytest
 import torch
 from transformers.modeling_outputs import CausalLMOutput
 
-from s1_hf import BudgetWarning, embedded, generate, stream
+from s1_hf import BudgetWarning, ThinkingStreamer, embedded, generate, stream
+from s1_hf.generation import threaded
 from toys import ToyConfig, ToyModel, toy_tokenizer
 
 QUESTION = embedded.Problem(2, 7, 3, 8).question
@@ -61,6 +62,16 @@ def test_several_prompts_are_refused(lamps):
         stream(*lamps, [QUESTION, QUESTION])
 
 
+def test_several_rows_of_one_prompt_are_refused_with_their_cause(lamps):
+    with pytest.raises(ValueError, match="`num_beams` or `num_return_sequences` make 2 rows"):
+        stream(*lamps, QUESTION, num_beams=2)
+
+
+def test_it_takes_no_streamer(lamps):
+    with pytest.raises(ValueError, match="`stream` makes its streamer itself"):
+        stream(*lamps, QUESTION, streamer=ThinkingStreamer(print))
+
+
 def test_an_error_while_generating_is_raised_where_the_pieces_are_read():
     tokenizer = toy_tokenizer("opened")
     pieces = stream(Endless(tokenizer, fails_after=3), tokenizer, "x", max_new_tokens=9)
@@ -68,6 +79,34 @@ def test_an_error_while_generating_is_raised_where_the_pieces_are_read():
     with pytest.raises(MemoryError, match="no room"):
         next(pieces)
     assert pieces.completion is None and list(pieces) == []
+
+
+def test_an_error_that_is_faster_than_the_reader_loses_no_piece(monkeypatch):
+    class Late(threading.Event):
+        """Wakes who waits only when all is over: set for the prompt, for each of three tokens, and at the end."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.times = threading.Semaphore(0)
+
+        def set(self) -> None:
+            super().set()
+            self.times.release()
+
+        def wait(self, timeout=None) -> bool:
+            return all(self.times.acquire(timeout=60) for _ in range(5))
+
+    class LateFeed(threaded._Feed):
+        def __init__(self, write) -> None:
+            super().__init__(write)
+            self.has_begun = Late()
+
+    monkeypatch.setattr(threaded, "_Feed", LateFeed)
+    tokenizer = toy_tokenizer("opened")
+    pieces = stream(Endless(tokenizer, fails_after=3), tokenizer, "x", max_new_tokens=9)
+    assert [next(pieces) for _ in range(3)] == [("a", "thinking")] * 3
+    with pytest.raises(MemoryError):
+        next(pieces)
 
 
 def test_leaving_the_block_stops_generation():

@@ -40,3 +40,15 @@ def test_numbers_that_cannot_be_used_are_refused(values):
 def test_a_function_needs_a_name():
     with pytest.raises(ValueError, match="`name`"):
         FunctionScorer(lambda one: 1.0, "", of_steps=True)
+
+
+def test_a_function_is_a_function():
+    with pytest.raises(TypeError, match="`function` has to be a function of a candidate, but is None"):
+        FunctionScorer(None, "none", of_steps=False)
+
+
+@pytest.mark.parametrize("given", ["hi", None, ["a"], [0.5, 0.5]])
+def test_what_is_no_number_is_named(given):
+    scorer = FunctionScorer(lambda candidate: given, "mine", of_steps=False)
+    with pytest.raises(ValueError, match="'mine' has to give a finite number for this, but gave"):
+        scorer.scores([Candidate("q", ["a"], "b")])

@@ -27,6 +27,27 @@ def test_nothing_is_no_candidate():
         Candidate("q", [])
 
 
+@pytest.mark.parametrize("question", [None, 3, b"q", [], ["q"], {"role": "user"}], ids=str)
+def test_a_question_is_a_text_or_a_chat(question):
+    with pytest.raises(TypeError, match="`question` has to be a text or a chat"):
+        Candidate(question, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("question", "steps"), [("\ud800", ["a"]), ("q", ["\ud800"]), ([{"role": "user", "content": "\ud800"}], ["a"])]
+)
+def test_half_a_character_is_refused(question, steps):
+    with pytest.raises(ValueError, match=r"character 0 is a lone surrogate \(U\+D800\)"):
+        Candidate(question, steps)
+
+
+@pytest.mark.parametrize("values", [[0.1, float("nan")], [float("nan"), 0.1], [float("inf")], ["a"], "abc", [None]])
+@pytest.mark.parametrize("how", ["last", "min", "product", "mean"])
+def test_what_is_no_finite_number_is_not_made_into_one(values, how):
+    with pytest.raises(ValueError, match="`values` has to hold finite numbers"):
+        aggregate(values, how)
+
+
 def test_a_question_is_a_text_or_a_chat_of_one():
     assert Candidate([{"role": "user", "content": "q"}], ["a"]).question_text == "q"
     with pytest.raises(ValueError, match="a chat of 2 messages"):

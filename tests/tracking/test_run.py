@@ -151,8 +151,7 @@ def test_a_tracker_that_fails_in_the_middle_is_said_once_and_its_results_are_log
     fake.fails = ""
     with track(tmp_path) as run:
         run.results(rows())
-    if moment != "close":  # what was logged before is
-        assert logged(fake).count("close") >= 1 and "table" in [what for what, *_ in fake.made[-1].told]
+    assert len(fake.made) == 2 and "table" in [what for what, *_ in fake.made[-1].told]
 
 
 def test_progress_is_told_now_and_then_and_not_of_what_was_found(fake, tmp_path, monkeypatch):
@@ -210,6 +209,26 @@ def test_trackio_has_all_of_it_once(tmp_path):
     (table,) = [one["settings"]["_value"] for one in points if "settings" in one]
     assert [one["max_thinking_tokens"] for one in table] == [100, 200]
     assert json.loads(config)["engine"] == "http://***@host/v1"
+
+
+def test_trackio_without_a_folder_to_write_to_is_refused_before_anything_runs(tmp_path):
+    pytest.importorskip("trackio")
+    (tmp_path / "file").touch()
+    with pytest.raises(AssertionError, match=r"ValueError: trackio could not be started: .*file"):
+        run_real("trackio", tmp_path / "results", tmp_path / "empty", TRACKIO_DIR=str(tmp_path / "file"))
+
+
+def test_what_trackio_drops_with_a_warning_is_said_and_logged_by_the_next_run(tmp_path):
+    pytest.importorskip("trackio")
+    run_real("trackio", tmp_path / "first", tmp_path / "empty")
+    (file,) = (tmp_path / "trackio").glob("*.db")
+    with sqlite3.connect(file) as database:
+        database.execute("create trigger full before insert on metrics begin select raise(abort, 'disk full'); end")
+    said = run_real("trackio", tmp_path / "second", tmp_path / "empty")
+    assert "Warning: trackio failed" in said and "Rerun the same command" in said and "Tracked:" not in said
+    with sqlite3.connect(file) as database:
+        database.execute("drop trigger full")
+    assert "Tracked:" in run_real("trackio", tmp_path / "second", tmp_path / "empty")
 
 
 def test_wandb_writes_into_the_results_only_and_nothing_of_the_command_line(tmp_path):

@@ -55,6 +55,8 @@ def demo(
         own = None if model == "embedded" else Path(model)
         if own is not None and not (own / "model.safetensors").is_file():
             raise ValueError(f"`MODEL` has to be a folder with a trained embedded model, but {own} has no weights.")
+        if own is not None:
+            _check_is_embedded(own)
         quiet_loading("embedded")
         torch.set_num_threads(1)  # a toy gains nothing by more, which on a busy machine wait for each other
         lamps, tokenizer = embedded.load(own or embedded.MODEL_PATH)
@@ -92,6 +94,20 @@ def _next(model: str, folder: Path) -> str:
         "the rest; in a checkout `make docs` builds the documentation": "--help",
     }
     return "\n".join(["Where to look next:", *(f"  # {said}\n  s1-hf {line}" for said, line in lines.items())])
+
+
+def _check_is_embedded(folder: Path) -> None:
+    """Another model would be loaded as if it were one, with weights at random where its own do not fit."""
+    from transformers import AutoConfig
+
+    from s1_hf import embedded
+
+    found, wanted = (AutoConfig.from_pretrained(one, local_files_only=True) for one in (folder, embedded.MODEL_PATH))
+    if (found.model_type, getattr(found, "vocab_size", None)) != (wanted.model_type, wanted.vocab_size):
+        raise ValueError(
+            f"`MODEL` has to be a folder with a trained embedded model, but {folder} is another one (a "
+            f"{found.model_type}). To measure it: `s1-hf sweep {folder} --tasks ... --max-thinking-tokens ...`"
+        )
 
 
 def _show_transcript(row: "Row") -> None:

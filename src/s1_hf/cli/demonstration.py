@@ -59,8 +59,11 @@ def draw_problems(count: int, seed: int) -> list[Problem]:
 
 
 def showcase(rows: Sequence[Row]) -> Row:
-    """A transcript worth reading: one where a Wait turned a wrong answer into a right one, if there is any."""
+    """A transcript worth reading: one where a Wait turned a wrong answer into a right one, if there is any.
+
+    Of a model that never tries to end its thinking there is none with a Wait: any will do.
+    """
     forced = [row for row in rows if row.method == METHODS[0].names[0]]
     wrong = {row.problem for row in forced if row.setting == NO_INTERVENTION.name and not row.correct}
     waited = [row for row in forced if row.ends_ignored]
-    return next((row for row in waited if row.correct and row.problem in wrong), waited[0])
+    return next((row for row in waited if row.correct and row.problem in wrong), (waited or forced)[0])

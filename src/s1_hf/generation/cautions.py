@@ -10,18 +10,15 @@ import torch
 
 from s1_hf.forcing.budget import NO_LIMIT, BudgetWarning
 from s1_hf.forcing.decisions import Field, Limits
+from s1_hf.forcing.families import FAMILIES
 from s1_hf.forcing.report import Ended, Report
 from s1_hf.generation.replay import can_record
 
 if TYPE_CHECKING:
     from s1_hf.forcing.automaton import Automaton
     from s1_hf.forcing.budget import Budget
+    from s1_hf.forcing.formats import ThinkingFormat
 
-_MAKE_IT_THINK = (
-    "If the model should think, open thinking in the prompt (for many chat templates: "
-    "`chat_template_kwargs={'enable_thinking': True}`), or have it forced: "
-    "`format=ThinkingFormat.from_tokenizer(tokenizer, force_start=True)`, on the command line `--force-start`."
-)
 # Arguments of `generate` that can stop or bend thinking, and what to do about each.
 _REACHES_INTO_THINKING = {
     "stop_strings": "give them as `answer_stop_strings` to limit them to the answer",
@@ -94,7 +91,7 @@ def warn_about_closed_prompts(automaton: Automaton, limits: Limits, state: torch
         warn(
             "A thinking budget has no effect on a prompt that has closed thinking already, as chat templates do where "
             "thinking is switched off, or before a tool was called in the same turn (a model that then thinks again "
-            f"needs `ThinkingFormat.from_tokenizer(tokenizer, interleaved=True)`). {_MAKE_IT_THINK}"
+            f"needs `ThinkingFormat.from_tokenizer(tokenizer, interleaved=True)`). {_make_it_think(automaton.format)}"
         )
 
 
@@ -113,7 +110,7 @@ def warn_about_reports(reports: Sequence[Report], automaton: Automaton, limits: 
         turn = automaton.format.turn_text or "none"
         warn(
             "A thinking budget had no effect: in a row, no thinking was seen (opened by "
-            f"{automaton.format.start_text!r}, in a turn opened by {turn!r}). {_MAKE_IT_THINK}"
+            f"{automaton.format.start_text!r}, in a turn opened by {turn!r}). {_make_it_think(automaton.format)}"
         )
     forced = len(automaton.answer_ids)  # what a cut puts at the answer's beginning
     for report in reports:
@@ -125,6 +122,19 @@ def warn_about_reports(reports: Sequence[Report], automaton: Automaton, limits: 
                 "after a cut, another `answer_prefix` may help."
             )
             return
+
+
+def _make_it_think(format: ThinkingFormat) -> str:
+    """What to do about a model that does not think."""
+    how = "from_tokenizer(tokenizer, force_start=True)"
+    if format.name not in FAMILIES:  # its delimiters have been named, and a tokenizer does not know them
+        start, close = format.start_text, format.close_text
+        how = f"from_delimiters(tokenizer, start={start!r}, close={close!r}, force_start=True)"
+    return (
+        "If the model should think, open thinking in the prompt (for many chat templates: "
+        "`chat_template_kwargs={'enable_thinking': True}`), or have it forced: "
+        f"`format=ThinkingFormat.{how}`, on the command line `--force-start`."
+    )
 
 
 def warn_about_sampling() -> None:

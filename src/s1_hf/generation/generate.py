@@ -247,7 +247,11 @@ def generate(
     assert config is not None
     count = len(rows) * rows_per_prompt(config)
     if streamer is not None and count > 1:
-        raise ValueError(f"`streamer` has to have a single prompt, as in `generate`, but there are {count} rows.")
+        why = f"{len(rows)} prompts" if len(rows) > 1 else "`num_beams` or `num_return_sequences`"
+        raise ValueError(
+            f"Text can be streamed of a single prompt and a single row, but {why} make {count} rows. Ask one by "
+            "one, or without streaming."
+        )
     if isinstance(streamer, ThinkingStreamer):
         streamer.follow(processor)
     processor.check_prompts(rows)  # before the model is run

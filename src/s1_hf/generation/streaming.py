@@ -86,6 +86,9 @@ class ThinkingStreamer(BaseStreamer):
             forced even where the model wanted to end); of the model's own text `"thinking"`, from its opening
             delimiter on, and else `"answer"`.
 
+    Raises:
+        TypeError: `write` is no function.
+
     Example:
 
     ```python
@@ -103,6 +106,8 @@ class ThinkingStreamer(BaseStreamer):
     """
 
     def __init__(self, write: Callable[[str, PieceKind], Any]) -> None:
+        if not callable(write):
+            raise TypeError(f"`write` has to be a function of a text and its kind, but is {write!r}.")
         self._write = write
         self._processor: BudgetForcingLogitsProcessor | None = None
         self._begin()

@@ -57,6 +57,10 @@ def stream(
 
     ```
     """
+    if "streamer" in keywords:
+        raise ValueError(
+            "`stream` makes its streamer itself. To have one of your own told the pieces: `generate(streamer=...)`."
+        )
     given: dict[str, Any] = {"budget": budget, "format": format, "max_answer_tokens": max_answer_tokens}
     return Stream(model, tokenizer, prompt, {**given, "chat_template_kwargs": chat_template_kwargs, **keywords})
 
@@ -74,12 +78,13 @@ class Stream(Iterator[tuple[str, PieceKind]]):
         self.completion: Completion | None = None
         self._pieces: SimpleQueue[tuple[str, PieceKind] | None] = SimpleQueue()  # None: nothing more will come
         self._error: BaseException | None = None
+        self._is_refused = False
         self._is_through = False
         self._feed = _Feed(lambda text, kind: self._pieces.put((text, kind)))
         self._thread = threading.Thread(target=self._run, args=(model, tokenizer, prompt, settings), daemon=True)
         self._thread.start()
         self._feed.has_begun.wait()  # all checks are behind us, or one has failed
-        if self._error is not None:
+        if self._is_refused:
             self.__next__()
 
     def _run(self, model: Any, tokenizer: Any, prompt: Any, settings: Mapping[str, Any]) -> None:
@@ -88,7 +93,7 @@ class Stream(Iterator[tuple[str, PieceKind]]):
         except _Left:
             pass
         except BaseException as error:  # it belongs to whoever iterates
-            self._error = error
+            self._error, self._is_refused = error, not self._feed.has_begun.is_set()
         finally:
             self._pieces.put(None)
             self._feed.has_begun.set()

@@ -33,6 +33,8 @@ class FunctionScorer:
     def __init__(self, function: Callable[[Candidate], float | Sequence[float]], name: str, *, of_steps: bool) -> None:
         if not name:
             raise ValueError("`name` has to tell this function from others, but is empty.")
+        if not callable(function):
+            raise TypeError(f"`function` has to be a function of a candidate, but is {function!r}.")
         self._function, self._name, self.of_steps = function, name, of_steps
 
     @property
@@ -59,8 +61,12 @@ class FunctionScorer:
 
     def _values(self, candidate: Candidate) -> tuple[float, ...]:
         found: Any = self._function(candidate)
-        values = tuple(float(value) for value in (found if isinstance(found, Sequence) else [found]))
         wanted = len(candidate.parts) if self.of_steps else 1
+        try:
+            values = tuple(map(float, found if isinstance(found, Sequence) else [found]))
+        except (TypeError, ValueError):  # no numbers
+            values = ()
         if len(values) != wanted or not all(map(math.isfinite, values)):
-            raise ValueError(f"{self._name!r} has to give {wanted} finite numbers for this, but gave {found!r}.")
+            numbers = "a finite number" if wanted == 1 else f"{wanted} finite numbers"
+            raise ValueError(f"{self._name!r} has to give {numbers} for this, but gave {found!r}.")
         return values

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
+from s1_hf.forcing.values import is_many, is_number, not_unicode, shown
+
 Question = str | Sequence[Mapping[str, Any]]
 Aggregation = Literal["last", "min", "product", "mean"]
 
@@ -23,7 +25,7 @@ class Candidate:
 
     Raises:
         TypeError: a field is of another type, such as one text in place of a list of steps.
-        ValueError: there is neither a step nor an answer.
+        ValueError: there is neither a step nor an answer, or a text is not Unicode.
     """
 
     question: Question
@@ -31,6 +33,11 @@ class Candidate:
     answer: str | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.question, str) and not _is_chat(self.question):
+            raise TypeError(
+                '`question` has to be a text or a chat, [{"role": "user", "content": "..."}], but is '
+                f"{shown(self.question)}."
+            )
         if isinstance(self.steps, str) or not all(isinstance(step, str) for step in self.steps):
             raise TypeError(f"`steps` has to be a list of texts, one per step, but is {self.steps!r}.")
         if self.answer is not None and not isinstance(self.answer, str):
@@ -38,6 +45,10 @@ class Candidate:
         object.__setattr__(self, "steps", tuple(self.steps))
         if not self.parts:
             raise ValueError("A candidate has to have at least one step or an answer, but has neither.")
+        contents = [self.question] if isinstance(self.question, str) else [one.get("content") for one in self.question]
+        for text in (*contents, *self.parts):
+            if isinstance(text, str) and (fault := not_unicode(text)):
+                raise ValueError(f"The texts of a candidate have to be Unicode, but in {shown(text)} {fault}.")
 
     @property
     def is_finished(self) -> bool:
@@ -121,7 +132,7 @@ def aggregate(values: Sequence[float], how: Aggregation = "last") -> float:
     (https://arxiv.org/abs/2305.20050).
 
     Raises:
-        ValueError: there are no values, or there is no such way.
+        ValueError: there are no values, one is not a finite number, or there is no such way.
 
     Example:
 
@@ -134,8 +145,10 @@ def aggregate(values: Sequence[float], how: Aggregation = "last") -> float:
     """
     if how not in get_args(Aggregation):
         raise ValueError(f"`how` has to be one of {', '.join(map(repr, get_args(Aggregation)))}, but is {how!r}.")
-    if not values:
+    if not len(values):
         raise ValueError("`values` has to hold at least one number, but is empty.")
+    if not all(is_number(value) and math.isfinite(value) for value in values):
+        raise ValueError(f"`values` has to hold finite numbers, but is {shown(values)}.")
     if how == "last":
         return values[-1]
     if how == "min":
@@ -143,6 +156,10 @@ def aggregate(values: Sequence[float], how: Aggregation = "last") -> float:
     if how == "product":
         return math.prod(values)
     return sum(values) / len(values)
+
+
+def _is_chat(value: object) -> bool:
+    return is_many(value) and len(value) > 0 and all(isinstance(one, Mapping) for one in value)  # type: ignore[arg-type, attr-defined]
 
 
 def check_finished(candidates: Sequence[Candidate], scorer: str) -> None:

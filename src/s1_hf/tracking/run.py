@@ -67,6 +67,7 @@ class Tracked:
         self._config = dict(without_secret_values(dict(config)))
         self._backend: Backend | None = None
         self._has_failed = False
+        self._logged: str | None = None
         self._told = 0.0
 
     def __enter__(self) -> Tracked:
@@ -82,6 +83,8 @@ class Tracked:
             return
         self._safely(lambda: backend.close(failed=kind is not None))
         if not self._has_failed:
+            if self._logged is not None:  # now that all of it is written: a tracker writes later than it is told
+                keep(self._folder, self._key, self._entry() | {"logged": self._logged})
             self._say(f"Tracked: {backend.where}")
 
     def progress(self, progress: Progress) -> None:
@@ -103,7 +106,7 @@ class Tracked:
 
         records = setting_records(rows)
         entry, logged = self._entry(), digest(records)
-        if entry["logged"] == logged:
+        if logged in (entry["logged"], self._logged):
             self._say(f"These results stand in {self._kind} already: run {entry['name']}.")
             return
         if self._backend is None and not self._has_failed:
@@ -113,8 +116,7 @@ class Tracked:
         columns = list(records[0])
         self._safely(lambda: self._running.table("settings", columns, [list(one.values()) for one in records]))
         self._draw(rows)
-        if not self._has_failed:
-            keep(self._folder, self._key, entry | {"logged": logged})
+        self._logged = None if self._has_failed else logged
 
     # -- the folder's memory --------------------------------------------------------------------------------------
 

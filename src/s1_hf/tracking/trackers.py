@@ -7,12 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from s1_hf._lazy import require
 from s1_hf.files import refuse_link
 
 PROJECT = "s1-hf"
+_ELSEWHERE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
 X = "thinking_tokens"
 """Over what a setting's accuracy is drawn."""
 
@@ -50,6 +52,8 @@ class Trackio(Backend):
 
     def __init__(self, folder: Path, number: str, name: str, config: Mapping[str, Any]) -> None:
         self._trackio = require("trackio", "track")
+        from trackio.utils import get_storage_mode
+
         self._run = self._trackio.init(
             project=_project("TRACKIO_PROJECT"),
             name=name,
@@ -59,19 +63,38 @@ class Trackio(Backend):
             auto_log_cpu=False,
             auto_log_gpu=False,
         )
+        self._name, self._points, self._before = name, 0, 0
+        # What it cannot write it drops with a warning, from a thread of its own: so it is looked up what is there.
+        self._is_read_back = not any(map(os.environ.get, _ELSEWHERE)) and get_storage_mode() == "sqlite"
+        if self._is_read_back:
+            self._trackio.TRACKIO_DIR.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=self._trackio.TRACKIO_DIR):
+                self._before = self._count()
         self.where = f"trackio show --project {_project('TRACKIO_PROJECT')}   (run {name})"
 
     def log(self, values: dict[str, Any]) -> None:
+        self._points += 1
         self._run.log(values)
 
     def table(self, name: str, columns: list[str], rows: list[list[Any]]) -> None:
-        self._run.log({name: self._trackio.Table(columns=columns, data=rows)})
+        self.log({name: self._trackio.Table(columns=columns, data=rows)})
 
     def images(self, files: Mapping[str, Path]) -> None:
-        self._run.log({f"figures/{name}": self._trackio.Image(str(file)) for name, file in files.items()})
+        self.log({f"figures/{name}": self._trackio.Image(str(file)) for name, file in files.items()})
 
     def close(self, failed: bool) -> None:
         self._trackio.finish()
+        if self._is_read_back and (found := self._count() - self._before) < self._points:
+            folder = self._trackio.TRACKIO_DIR
+            raise OSError(
+                f"of {self._points} points {found} have been written to {folder}. Can it be written, is it full?"
+            )
+
+    def _count(self) -> int:
+        """How many points of this run are in trackio's files."""
+        from trackio.sqlite_storage import SQLiteStorage
+
+        return int(SQLiteStorage.get_log_count(_project("TRACKIO_PROJECT"), self._name))
 
 
 class Wandb(Backend):
