@@ -38,7 +38,7 @@ def push(
     """Push a model, a data set, a pack or results to the Hub, with a card. Rerun the same command to resume.
 
     What the folder is follows from what is in it. A card is written where there is none; results also get report.html.
-    Locks, ledgers, states of training, hidden files, links and keys stay here. It is one commit: all of it, or nothing.
+    Locks, ledgers, states of optimizers, hidden files, links and keys stay here. It is one commit: all of it, or nothing.
     The token is that of `hf auth login`, or HF_TOKEN.
 
     Examples:
@@ -79,7 +79,7 @@ def _show(plan: Plan, visibility: str | None) -> None:
     place = f"the {kind} {plan.repo} on the Hub"
     if visibility is not None:
         place += f" ({visibility}, if it is new)"
-    console.print(Text(f"{plan.folder}, {plan.kind.name}, to {place}:"), soft_wrap=True)
+    console.print(Text(f"{plan.folder} ({plan.kind.name}) to {place}:"), soft_wrap=True)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("file", overflow="fold")
     table.add_column("bytes", justify="right", no_wrap=True)

@@ -107,8 +107,10 @@ def _settings(most_tokens: int, most_characters: int, context: int | None, quest
 
 def _lists(caps: str, ignores: str) -> list[Any]:
     with gr.Row():
-        one = gr.Textbox(caps, label="Maximums", info="with commas between them; none is no maximum", min_width=160)
-        two = gr.Textbox(ignores, label="Ignored ends", info="with commas between them", min_width=160)
+        one = gr.Textbox(
+            caps, label="Maximums", info="in place of the slider's, with commas; none is no maximum", min_width=160
+        )
+        two = gr.Textbox(ignores, label="Ignored ends", info="in place of the slider's, with commas", min_width=160)
     return [one, two]
 
 
