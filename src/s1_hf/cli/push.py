@@ -38,7 +38,8 @@ def push(
     """Push a model, a data set, a pack or results to the Hub, with a card. Rerun the same command to resume.
 
     What the folder is follows from what is in it. A card is written where there is none; results also get report.html.
-    Locks, ledgers, states of optimizers, hidden files, links and keys stay here. It is one commit: all of it, or nothing.
+    Locks, ledgers, states of optimizers, hidden files, links and keys stay here. It is one commit: all of it, or
+    nothing.
     The token is that of `hf auth login`, or HF_TOKEN.
 
     Examples:
