@@ -1,8 +1,14 @@
-"""Files of the package by their names: recipes and machines."""
+"""Files of the package by their names, recipes and machines; and the config of a model by its name."""
+
+from __future__ import annotations
 
 import difflib
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 PACKAGE = Path(str(files("s1_hf")))
 RECIPES = PACKAGE / "recipes"
@@ -23,6 +29,8 @@ def find(source: str | Path, folder: Path, what: str, pattern: str = "*") -> Pat
     is_ours = str(path.parent) == "." or path.parent.name == folder.name
     if name in names and is_ours:
         return folder / f"{name}.yaml"
+    if is_ours and (folder / f"{name}.yaml").is_file():
+        raise ValueError(f"{name!r} is a {what} of another command: this one takes {', '.join(names)}, or a file.")
     close = difflib.get_close_matches(name, names, 1)
     raise ValueError(
         f"There is no {what} {str(source)!r}: neither a file nor one of the package's, which are {', '.join(names)}."
@@ -45,3 +53,22 @@ def model_named(name: str) -> str:
     that name; else as it is."""
     ours = name in _MODELS and not Path(name).exists()
     return str(PACKAGE / "embedded" / _MODELS[name]) if ours else name
+
+
+def config_of_model(name: str | Path, **options: Any) -> PreTrainedConfig:
+    """The config of a folder or of the Hub, by transformers' `AutoConfig`, which is given `options`.
+
+    Raises:
+        ValueError: a value in config.json is of the wrong type, or contradicts another: transformers' own error for
+            that is of no kind that anybody catches.
+        OSError: there is none.
+    """
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(name, **options)
+    except StrictDataclassError as error:
+        raise ValueError(
+            f"The config.json of {name} cannot be used: {error.__cause__ or error}. Correct it, or take another model."
+        ) from error

@@ -11,4 +11,4 @@ def qwen_32b():
     from s1_hf import memory
     from s1_hf.memory import shape
 
-    return memory.decoder_shape(shape.AutoConfig.from_pretrained(shape.CONFIGS / NAME_32B))
+    return memory.decoder_shape(shape.config_of_model(shape.CONFIGS / NAME_32B))

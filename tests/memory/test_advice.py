@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from fine_tunes import H100, H200, ORIGINAL, P, parts
 from transformers import GptOssConfig
 
@@ -28,6 +29,15 @@ def test_the_longest_length_fits_and_a_longer_one_does_not(qwen_32b):
     lengths = (surely, surely + 128, perhaps, perhaps + 128)
     verdicts = [memory.plan(qwen_32b, Training(n), H100).verdict for n in lengths]
     assert verdicts == ["fits", "tight", "tight", "does not fit"]
+
+
+@pytest.mark.parametrize("sharding", ["fsdp", "zero3", "none"])
+@pytest.mark.parametrize("gpus", [3, 5, 6, 7, 9, 12, 18, 22])
+def test_any_number_of_gpus_has_suggestions(qwen_32b, gpus, sharding):
+    """More GPUs stand on nodes of one size, and rows are shared only by numbers that divide those that are there."""
+    machine = memory.machine_of(gpus, 24 * 2**30, sharding=sharding)
+    for suggestion in memory.suggestions(qwen_32b, Training(8192), machine):
+        assert suggestion.plan.gpu.capacity == 24 * 2**30
 
 
 def test_suggestions_are_plans_with_one_change(qwen_32b):

@@ -36,11 +36,23 @@ def test_an_unverified_architecture_is_refused():
         memory.decoder_shape(MambaConfig())
 
 
+@pytest.mark.parametrize("method", ["gptq", "bitsandbytes", "compressed-tensors"])
+def test_weights_that_are_quantised_are_refused(method):
+    config = config_of("qwen3", 2, quantization_config={"quant_method": method})
+    with pytest.raises(ValueError, match=f"quantised .{method}.*`load_in_4bit`"):
+        memory.decoder_shape(config)
+
+
+def test_a_model_that_cannot_be_built_is_refused():
+    with pytest.raises(ValueError, match="No model can be built from this config"):
+        memory.decoder_shape(Qwen2Config(hidden_size=0))
+
+
 def test_without_a_network_a_local_folder_is_asked_for(monkeypatch):
     def offline(*args, **kwargs):
         raise OSError("no way there")
 
-    monkeypatch.setattr(shape.AutoConfig, "from_pretrained", offline)
+    monkeypatch.setattr(shape, "config_of_model", offline)
     with pytest.raises(ValueError, match="No config of 'nobody/nothing'.*--model_name_or_path FOLDER"):
         memory.read_config("nobody/nothing")
 

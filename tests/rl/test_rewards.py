@@ -51,6 +51,17 @@ def test_a_length_needs_a_budget(name):
         REWARDS[name](**ROW, thinking_tokens=[1] * 4, max_thinking_tokens=[None, 5, 5, 5])
 
 
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_a_row_without_a_right_answer_is_not_a_wrong_one(missing):
+    with pytest.raises(ValueError, match=r"`solution` has to be the right answer in every row, but is (None|nan)"):
+        correct(**ROW | {"solution": ["51", missing, "51", "51"]})
+
+
+def test_data_without_right_answers_are_refused():
+    with pytest.raises(ValueError, match="in a column `solution`"):
+        L1Max()(**{**ROW, "solution": None}, thinking_tokens=[1] * 4, max_thinking_tokens=[5] * 4)
+
+
 @pytest.mark.parametrize(
     "build", [lambda: L1Exact(0), lambda: L1Max(-1), lambda: L1Max(delta=2), lambda: WithinBudget(0.0)]
 )

@@ -158,6 +158,16 @@ def test_a_trainer_in_which_budgets_could_not_act_is_refused(tmp_path, fields, c
         inputs_of(trainer)
 
 
+def test_a_prompt_without_tokens_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="A prompt has no tokens"):
+        inputs_of(trainer_of(BudgetRollout(Budget()), tmp_path, {"prompt": [""] * 4}))
+
+
+def test_what_does_not_fit_is_said_in_the_trainers_words(tmp_path):
+    with pytest.raises(ValueError, match="`max_completion_length` of TRL"):
+        inputs_of(trainer_of(BudgetRollout(Budget(min_thinking_tokens=99)), tmp_path, max_completion_length=30))
+
+
 def test_vllm_is_refused_with_the_reason(tmp_path):
     """It cannot be installed beside TRL here: the trainer is told afterwards."""
     trainer = trainer_of(BudgetRollout(Budget(max_thinking_tokens=4)), tmp_path)

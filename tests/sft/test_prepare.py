@@ -14,7 +14,7 @@ from trl import ModelConfig, SFTConfig
 
 from s1_hf import ThinkingFormat, embedded
 from s1_hf.sft.checking import check
-from s1_hf.sft.prepare import disk_needed
+from s1_hf.sft.prepare import disk_needed, quantised_faults
 from s1_hf.sft.recipe import DataArguments, read_recipe
 
 
@@ -24,6 +24,14 @@ def test_the_mask_is_shown_before_training(tmp_path, caplog):
         check(read_recipe(recipe, overrides))
     assert "1,000 rows of 103 to 413 tokens (median 142" in caplog.text
     assert "loss on 72 tokens: '<|im_start|>think" in caplog.text
+
+
+@pytest.mark.parametrize(("adapter", "faults"), [(False, 1), (True, 0)])
+def test_weights_that_are_quantised_are_trained_by_adapters_only(adapter, faults):
+    config = Qwen2Config(quantization_config={"quant_method": "gptq", "bits": 4})
+    found = quantised_faults(config, ModelConfig("x", use_peft=adapter))
+    assert len(found) == faults and all("quantised (gptq) and cannot be trained" in fault for fault in found)
+    assert quantised_faults(Qwen2Config(), ModelConfig("x")) == []
 
 
 def test_cut_rows_are_trained_on_if_requested(tmp_path):

@@ -187,6 +187,11 @@ def test_an_unknown_recipe_is_refused_with_the_existing_ones():
         read_recipe("sft_lara")
 
 
+def test_a_recipe_of_another_command_is_called_so():
+    with pytest.raises(ValueError, match="'grpo_embedded' is a recipe of another command: this one takes sft, sft_7b"):
+        read_recipe("grpo_embedded")
+
+
 def test_a_path_of_the_repository_finds_the_packages_recipe_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert read_recipe("recipes/sft.yaml").path == RECIPES / "sft.yaml"

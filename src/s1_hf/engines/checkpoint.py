@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from s1_hf._lazy import require
 from s1_hf.engines.fingerprint import weights_on_disk
 from s1_hf.engines.plain_config import ends_of
-from s1_hf.finding import model_named
+from s1_hf.finding import config_of_model, model_named
 from s1_hf.generation.context import context_of
 from s1_hf.records import TEXT, check, read_json
 
@@ -89,13 +89,13 @@ class Checkpoint:
         found = find_adapter_config_file(name, revision=revision)
         if found is None:
             options["revision"] = revision
-            config = AutoConfig.from_pretrained(name, **options)
+            config = config_of_model(name, **options)
             tokenizer = AutoTokenizer.from_pretrained(name, **options)
             return cls(name, None, revision, trust_remote_code, config, tokenizer)
         adapter = read_json(found, strict=False)
         check(adapter, {"base_model_name_or_path": TEXT}, str(found))
         base = adapter["base_model_name_or_path"]
-        config = AutoConfig.from_pretrained(base, **options)
+        config = config_of_model(base, **options)
         try:
             file = cached_file(name, "tokenizer_config.json", revision=revision)
         except OSError:

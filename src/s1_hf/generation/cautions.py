@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from s1_hf.forcing.budget import Budget
     from s1_hf.forcing.formats import ThinkingFormat
 
+_OTHER_NAMES = "`max_tokens` of vLLM and servers, `max_completion_length` of TRL"
 # Arguments of `generate` that can stop or bend thinking, and what to do about each.
 _REACHES_INTO_THINKING = {
     "stop_strings": "give them as `answer_stop_strings` to limit them to the answer",
@@ -67,7 +68,7 @@ def check_room(
         raise ValueError(
             f"`min_thinking_tokens` has to fit into what may be generated, but is "
             f"{int(least[row])}, and only {max(int(most[row]), 0)} thinking tokens fit into "
-            f"{room} new tokens. Raise `max_new_tokens` (`max_tokens` of vLLM and servers), or lower the minimum."
+            f"{room} new tokens. Raise `max_new_tokens` ({_OTHER_NAMES}), or lower the minimum."
         )
     capped = thinks & (limits.max_thinking_tokens < NO_LIMIT)
     full = capped & (limits.max_thinking_tokens + automaton.max_closing >= most)
@@ -78,8 +79,7 @@ def check_room(
         )
         warn(
             f"`max_thinking_tokens` leaves no room for an answer: thinking up to it and closing take "
-            f"{needed} of {room} new tokens. Raise `max_new_tokens` (`max_tokens` of vLLM and servers), or lower the "
-            "cap."
+            f"{needed} of {room} new tokens. Raise `max_new_tokens` ({_OTHER_NAMES}), or lower the cap."
         )
 
 

@@ -131,7 +131,7 @@ def _hardware(shape: DecoderShape, training: Training, machine: Machine) -> list
     sharding = machine.sharding if machine.sharding == "zero" else "full"
     while gpus <= _MOST_GPUS:
         accumulated = max(1, accumulated // 2)
-        larger = replace(machine, gpus=gpus, nodes=-(-gpus // _GPUS_PER_NODE), sharding=sharding)
+        larger = replace(machine, gpus=gpus, nodes=_nodes_for(gpus), sharding=sharding)
         spread = replace(training, accumulation_steps=accumulated)
         if plan(shape, spread, larger).verdict == "fits":
             rows = larger.data_ranks * training.per_device_batch_size * accumulated
@@ -149,13 +149,20 @@ def _hardware(shape: DecoderShape, training: Training, machine: Machine) -> list
     return options
 
 
+def _nodes_for(gpus: int) -> int:
+    """The fewest nodes that have as many GPUs each, and at most eight."""
+    return next(n for n in range(-(-gpus // _GPUS_PER_NODE), gpus + 1) if gpus % n == 0)
+
+
 def _shared_rows(shape: DecoderShape, training: Training, machine: Machine) -> list[_Change]:
     """Context parallelism over the fewest GPUs that fit."""
     context = 2
     while machine.fsdp and machine.context == 1 and context <= machine.data_ranks:
+        if machine.data_ranks % context:
+            return []
         shared = replace(machine, context=context)
         spread = replace(training, accumulation_steps=training.accumulation_steps * context)
-        if machine.data_ranks % context == 0 and plan(shape, spread, shared).verdict == "fits":
+        if plan(shape, spread, shared).verdict == "fits":
             change = f"parallelism_config: {{cp_size: {context}}} in the machine's config: {context} GPUs share a row"
             return [(change, spread, shared)]
         context *= 2

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
+from transformers import AutoModelForCausalLM, PreTrainedConfig
+
+from s1_hf.finding import config_of_model
 
 # Decoders whose layers keep exactly what `activations` predicts; tests/memory/test_activations.py measures each.
 CHECKED = ("llama", "mistral", "qwen2", "qwen3", "smollm3")
@@ -144,6 +146,17 @@ class DecoderShape:
         )
 
 
+def quantised(config: PreTrainedConfig) -> str | None:
+    """How published weights are quantised, where they stay so when they are loaded for training.
+
+    Those of mxfp4 and fp8 do not in general: transformers makes them bfloat16 where a kernel for them is lacking.
+    """
+    said = getattr(config, "quantization_config", None)
+    method = said.get("quant_method") if isinstance(said, dict) else getattr(said, "quant_method", None)
+    method = getattr(method, "value", method)
+    return None if method in (None, "mxfp4", "fp8") else str(method)
+
+
 def decoder_shape(config: PreTrainedConfig) -> DecoderShape:
     """The dimensions in a transformers config; parameters are counted in the model that it builds.
 
@@ -156,6 +169,11 @@ def decoder_shape(config: PreTrainedConfig) -> DecoderShape:
             f"Memory can be planned for models of type {', '.join((*CHECKED, *CLOSE))}, for which the formulas were "
             f"verified, but this one is {config.model_type!r}. Train it for one step on the longest row, with "
             "`--max_steps 1 --expected_steps none`, and read `torch.cuda.max_memory_allocated()`."
+        )
+    if method := quantised(config):
+        raise ValueError(
+            f"Memory can be planned for unquantised weights, but this model's are quantised ({method}): name the "
+            "repository or folder that these were made from; `load_in_4bit` quantises it for adapters."
         )
     text: Any = config.get_text_config()
     gemma = config.model_type.startswith("gemma")
@@ -199,8 +217,11 @@ def decoder_shape(config: PreTrainedConfig) -> DecoderShape:
 
 
 def _on_meta(config: PreTrainedConfig) -> Any:
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+    try:
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+    except (ArithmeticError, RuntimeError) as error:
+        raise ValueError(f"No model can be built from this config: {error}.") from error
         model.tie_weights()  # transformers 5.0 does not do it on this device
     return model
 
@@ -258,16 +279,16 @@ def read_config(source: str, revision: str = "main") -> tuple[PreTrainedConfig, 
         ValueError: none of these places has a config.
     """
     if Path(source).is_dir():
-        return AutoConfig.from_pretrained(source), f"folder {source}"
+        return config_of_model(source), f"folder {source}"
     try:
-        return AutoConfig.from_pretrained(source, revision=revision, local_files_only=True), "local cache of the hub"
+        return config_of_model(source, revision=revision, local_files_only=True), "local cache of the hub"
     except OSError:
         pass  # not in the cache
     shipped = CONFIGS / source
     if (shipped / "config.json").is_file():
-        return AutoConfig.from_pretrained(shipped), "config shipped with s1-hf"
+        return config_of_model(shipped), "config shipped with s1-hf"
     try:
-        return AutoConfig.from_pretrained(source, revision=revision), "hub"
+        return config_of_model(source, revision=revision), "hub"
     except OSError as error:
         raise ValueError(
             f"No config of {source!r} was found: it is neither a folder nor in the local cache, and the Hub does not "

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from s1_hf.engines.plain_config import ends_of, plain_config
 from s1_hf.engines.request import Request, Sampling
+from s1_hf.finding import config_of_model
 from s1_hf.forcing.budget import NO_LIMIT
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.generation.context import context_of
@@ -18,7 +19,7 @@ from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 from s1_hf.rl.fields import BudgetArguments, budgets_of, reward_names
 from s1_hf.rl.rollout import FIELDS, check_budget
 from s1_hf.sft import guards
-from s1_hf.sft.prepare import Prepared, disk_needed, set_padding
+from s1_hf.sft.prepare import Prepared, disk_needed, quantised_faults, set_padding
 from s1_hf.tasks.own import OwnColumns, task_of_file
 from s1_hf.visible import visible
 
@@ -47,7 +48,7 @@ def prepare(data: BudgetArguments, args: GRPOConfig, model_args: ModelConfig) ->
     if data.dataset_path is None:
         raise ValueError("Set `dataset_path` to a file of questions and right answers.")
     where = {"revision": model_args.model_revision, "trust_remote_code": args.trust_remote_code}
-    config = AutoConfig.from_pretrained(name, **where)
+    config = config_of_model(name, **where)
     tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left", truncation_side="left", **where)
     set_padding(tokenizer, data.padding_token)
     thinking_format = resolve_format(tokenizer, data.thinking_format)
@@ -65,6 +66,7 @@ def prepare(data: BudgetArguments, args: GRPOConfig, model_args: ModelConfig) ->
         )
     guards.refuse(
         faults
+        + quantised_faults(config, model_args)
         + guards.padding_faults(tokenizer)
         + guards.disk_faults(Path(args.output_dir), disk_needed(config, data, args, model_args))
     )

@@ -20,7 +20,7 @@ Reward = Callable[..., list[float]]
 
 def correct(
     *,
-    solution: Sequence[Any],
+    solution: Sequence[Any] | None = None,
     thinking: Sequence[str],
     final_answer: Sequence[str],
     ended: Sequence[EndedName],
@@ -35,6 +35,9 @@ def correct(
         solution: the data's right answers; `kind` (*optional*): `"math"`, or `"choice"`.
         thinking, final_answer, ended: as the rollout hands them on.
 
+    Raises:
+        ValueError: the data have no right answers, or not in every row.
+
     Example:
 
     ```python
@@ -44,9 +47,13 @@ def correct(
 
     ```
     """
+    if solution is None:
+        raise ValueError("Rewards need the right answers, in a column `solution` of the data, which has none.")
     kinds = kind if kind is not None else ["math"] * len(solution)
     rewards = []
     for gold, of_kind, thought, answer, how in zip(solution, kinds, thinking, final_answer, ended, strict=True):
+        if gold is None or gold != gold:  # NaN
+            raise ValueError(f"`solution` has to be the right answer in every row, but is {gold!r}: leave the row out.")
         completion = Completion(thought, answer, "", (), (), Report(0, how, 0, (), 0))
         rewards.append(float(grade(completion, gold, of_kind).correct))
     return rewards

@@ -128,6 +128,8 @@ class BudgetRollout:
         )
         requests = []
         for number, ids in enumerate(rows, first):
+            if not ids:
+                raise ValueError("A prompt has no tokens: leave the row out of the data.")
             where = f"{mode}, step {step}, rollout {call}"
             random = Random(seed_of(trainer.args.seed, where, f"prompt {number // copies}"))
             budget = self._budget_of(random)

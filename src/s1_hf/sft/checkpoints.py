@@ -89,7 +89,7 @@ def find_checkpoints(folder: Path, run: str | None) -> Checkpoints:
         said = "; ".join(f"{path.name}: {fault}" for path, fault in broken.items())
         raise ValueError(
             f"{folder} holds no checkpoint from which the run could resume: {said}. Restore what is missing; or, to "
-            "start again from the first step, move them out of it or choose another `--output_dir`."
+            "start again from the first step, move these checkpoints elsewhere or choose another `--output_dir`."
         )
     return Checkpoints(whole[max(whole)] if whole else None, broken)
 

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
-from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, GenerationConfig, PreTrainedConfig, PreTrainedTokenizerBase
 from trl import ModelConfig, SFTConfig, get_peft_config
 
 from s1_hf.data.conversation import LengthSummary, check_delimiters, check_rows, family_of
 from s1_hf.data.s1k import describe_source, load_s1k
+from s1_hf.finding import config_of_model
 from s1_hf.forcing.families import SIGN
 from s1_hf.forcing.formats import ThinkingFormat, format_of_settings
 from s1_hf.forcing.templates import template_of
 from s1_hf.generation.context import context_of
 from s1_hf.memory import checkpoint_bytes
+from s1_hf.memory.shape import quantised
 from s1_hf.sft import guards
 from s1_hf.sft.data import IGNORED, show_mask, training_rows
 from s1_hf.sft.recipe import ADD, SPLIT
@@ -75,7 +77,7 @@ def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Pr
     if (data.dataset is None) == (data.dataset_path is None):
         raise ValueError("Set either `dataset` (s1K, s1K-1.1, full59K) or `dataset_path` (local files), not both.")
     where = {"revision": model_args.model_revision, "trust_remote_code": args.trust_remote_code}
-    config = AutoConfig.from_pretrained(name, **where)
+    config = config_of_model(name, **where)
     tokenizer = AutoTokenizer.from_pretrained(name, **where)
     written = written_format(data)
     new = set_tokens(tokenizer, data, args, config)
@@ -101,7 +103,8 @@ def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Pr
         seen -= seen % (data.global_batch_size // args.gradient_accumulation_steps)
     steps = guards.total_steps(seen, data.global_batch_size, args.num_train_epochs, args.max_steps)
     guards.refuse(
-        guards.length_faults(summary, context_of(config), data.allow_truncation)
+        quantised_faults(config, model_args)
+        + guards.length_faults(summary, context_of(config), data.allow_truncation)
         + guards.padding_faults(tokenizer)
         + guards.step_faults(steps, data.expected_steps, len(rows))
         + vocabulary_faults(new, config, model_args, data.merge_adapter)
@@ -112,6 +115,17 @@ def prepare(data: DataArguments, args: SFTConfig, model_args: ModelConfig) -> Pr
         logger.info("Row 0:\n%s", visible(show_mask(rows[0], tokenizer)))
     about = _ABOUT.format(rows=len(rows))
     return Prepared(rows, tokenizer, thinking_format, asdict(describe_source(dataset)), steps, about, new)
+
+
+def quantised_faults(config: PreTrainedConfig, model_args: ModelConfig) -> list[str]:
+    """Whether weights are to be trained that are published quantised, as the trainer says once it has loaded them."""
+    method = quantised(config)
+    if method is None or model_args.use_peft:
+        return []
+    return [
+        f"The weights of {model_args.model_name_or_path} are quantised ({method}) and cannot be trained: name those "
+        "that they were made from, or train an adapter (`use_peft`)."
+    ]
 
 
 def _with_loss(rows: Dataset, max_length: int) -> Dataset:
