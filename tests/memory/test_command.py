@@ -86,3 +86,13 @@ def test_a_machine_is_described_once_and_wholly(s1_hf_command, arguments, said):
     result = s1_hf_command("sft", *arguments)
     assert result.exit_code == 2
     assert said in " ".join(result.output.split())
+
+
+def test_what_training_would_refuse_is_said_beside_the_plan(s1_hf_command):
+    arguments = ("sft_7b", "--gpus", 3, "--gpu-memory", 80, "--max-length", 40_000, "--json")
+    context, batch = json.loads(s1_hf_command(*arguments).stdout)["refusals"]
+    assert "more than the model's context of 32,768" in context and "3 processes" in batch
+    said = s1_hf_command("sft_7b", "--gpus", 3, "--gpu-memory", 80).stderr
+    assert "`s1-hf sft` would refuse this run: `global_batch_size` 16" in " ".join(said.split())
+    fine = json.loads(s1_hf_command("sft_7b", "--gpus", 4, "--gpu-memory", 80, "--json").stdout)
+    assert fine["refusals"] == []

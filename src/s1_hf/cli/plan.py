@@ -12,7 +12,7 @@ from rich.text import Text
 
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
-from s1_hf.cli.terminal import console, plain_errors, print_json, print_table
+from s1_hf.cli.terminal import console, messages, plain_errors, print_json, print_table
 
 if TYPE_CHECKING:
     from s1_hf.memory import Machine, MemoryPlan, Need, Suggestion, Training
@@ -34,6 +34,7 @@ class _Answer:
     longest: tuple[int, int]
     disk: int
     suggestions: list[Suggestion]
+    refusals: list[str]
 
 
 def plan(
@@ -146,7 +147,24 @@ def _answer(recipe: str, given: _Given, overrides: list[str]) -> _Answer:
             result.trained_parameters, optimizer=training.optimizer, model_only=bool(values.get("save_only_model"))
         ),
         suggestions=[] if result.verdict == "fits" else memory.suggestions(shape, training, machine),
+        refusals=_refusals(values, training, machine, config),
     )
+
+
+def _refusals(values: dict[str, Any], training: Training, machine: Machine, config: Any) -> list[str]:
+    """Why `s1-hf sft` would not start, whatever the memory."""
+    from s1_hf.generation.context import context_of
+    from s1_hf.sft.guards import accumulation_steps
+
+    found = []
+    context = context_of(config)
+    if context is not None and training.max_length > context:
+        found.append(f"`max_length` {training.max_length:,} is more than the model's context of {context:,} tokens.")
+    try:
+        accumulation_steps(values["global_batch_size"], training.per_device_batch_size, machine.data_ranks)
+    except ValueError as error:
+        found.append(str(error))
+    return found
 
 
 def _show(answer: _Answer) -> None:
@@ -169,6 +187,8 @@ def _show(answer: _Answer) -> None:
     console.print(verdict.append(said, style="default not bold"), soft_wrap=True)
     if answer.suggestions:
         print_table(_changes(answer))
+    for refusal in answer.refusals:
+        messages.print(f"`s1-hf sft` would refuse this run: {refusal}", soft_wrap=True)
 
 
 def _sharing(machine: Machine) -> str:
@@ -227,6 +247,7 @@ def _as_json(answer: _Answer) -> dict[str, Any]:
         "host": _need_as_json(result.host),
         "longest_length": {"fits": answer.longest[0], "may fit": answer.longest[1]},
         "checkpoint": answer.disk,
+        "refusals": answer.refusals,
         "suggestions": [
             {"change": s.change, "verdict": s.plan.verdict, "gpu": _sums(s.plan.gpu), "host": _sums(s.plan.host)}
             for s in answer.suggestions
