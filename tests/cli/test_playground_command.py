@@ -58,13 +58,13 @@ def test_without_gradio_the_extra_is_named(monkeypatch, capsys):
     assert "s1-hf[playground]" in capsys.readouterr().err
 
 
-def test_ctrl_c_is_one_word(monkeypatch, played, capsys):
+def test_ctrl_c_is_one_line(monkeypatch, played, capsys):
     def interrupted(model, **how):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(start, "play", interrupted)
     assert run(monkeypatch) == 130
-    assert capsys.readouterr().err.strip() == "Interrupted."
+    assert capsys.readouterr().err.strip() == "Interrupted. Rerun the same command to start again."
 
 
 def test_what_a_space_cannot_have_is_refused(monkeypatch, tmp_path, capsys):

@@ -67,7 +67,7 @@ JOBS = {
         ("search", *_TASK, "--scorer", "embedded-reward", "--widths", "1,2", "--steps", "4"), results=("rows.jsonl",)
     ),
     "serve": Job(("serve", "embedded", "--num-ignores", "1", "--show-command")),
-    "playground": Job(("playground", "embedded", "--space", OUT), results=("app.py", "requirements.txt", "README.md")),
+    "playground": Job(("playground", "embedded", "--space", OUT)),
     "export": Job(
         ("export", "embedded", OUT, "--num-ignores", "1", "--copy"),
         results=("*.json", "*.safetensors", "custom_generate/*.py"),

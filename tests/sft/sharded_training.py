@@ -82,6 +82,7 @@ def save_merged(rank: int, mesh, folder: Path) -> None:
 
     from s1_hf import embedded
     from s1_hf.sft import saving
+    from s1_hf.sft.recipe import SFT
     from s1_hf.sft.vocabulary import NewTokens
 
     base, tokenizer = embedded.load_base()
@@ -109,8 +110,9 @@ def save_merged(rank: int, mesh, folder: Path) -> None:
             rows=[1],
             thinking_format=SimpleNamespace(start_text="a", close_text="b"),
             new_tokens=NewTokens(),
+            about="fine-tuned",
         ),
-        recipe=SimpleNamespace(path=Path("x.yaml"), given={}),
+        recipe=SimpleNamespace(path=Path("x.yaml"), given={}, kind=SFT),
     )
     for place, name in ((saving, "_save_merged"), (saving, "_save_model"), (saving.AutoConfig, "from_pretrained")):
         kept = getattr(place, name)
