@@ -38,6 +38,7 @@ test-vllm: $(VLLM_VENV)/.vllm
 	@echo "==> Tests in vLLM"
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 VLLM_ENABLE_V1_MULTIPROCESSING=0 VLLM_USE_V2_MODEL_RUNNER=0 \
 	VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=nobind VLLM_NO_USAGE_STATS=1 VLLM_LOGGING_LEVEL=ERROR \
+	S1_HF_TESTS_NEED_VLLM=1 \
 	    $(VLLM_VENV)/bin/python -m pytest -W ignore --tb=short $(VLLM_TESTS)
 
 # Without ruff's cache: the order of imports follows from where our modules lie, which the cache does not watch.
