@@ -7,7 +7,7 @@ INPUTS := pyproject.toml constraints.txt
 PIP_INSTALL := $(BIN)/python -m pip install --constraint constraints.txt --editable
 
 VLLM_VENV ?= .venv-vllm
-VLLM_TESTS := tests/vllm tests/engines/test_vllm_engine.py tests/evaluation/test_vllm_command.py tests/serving/test_vllm_server.py
+VLLM_TESTS := tests/vllm tests/engines/test_vllm_engine.py tests/engines/test_streaming.py tests/evaluation/test_vllm_command.py tests/serving/test_vllm_server.py
 
 .PHONY: help demo test test-vllm docs lint format types bench clean
 
