@@ -82,6 +82,6 @@ def test_what_is_wrong_is_named_with_its_place(recipe, text, said):
         recipe(text)
 
 
-def test_an_unknown_name_lists_only_the_recipes_of_curation():
-    with pytest.raises(ValueError, match="which are curate, curate_embedded"):
+def test_a_recipe_of_another_command_is_answered_with_those_of_curation():
+    with pytest.raises(ValueError, match="of another command: this one takes curate, curate_embedded, or a file"):
         read_recipe("sft_embedded")

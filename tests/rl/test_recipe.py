@@ -39,7 +39,9 @@ def test_recipes_are_read_without_unknown_fields_and_build(name, tmp_path):
 
 
 def test_a_recipe_of_fine_tuning_is_none_of_reinforcement():
-    with pytest.raises(ValueError, match=r"There is no recipe 'sft_embedded'.*grpo_embedded"):
+    with pytest.raises(
+        ValueError, match="'sft_embedded' is a recipe of another command: this one takes .*grpo_embedded"
+    ):
         read_recipe("sft_embedded", (), RL)
 
 

@@ -63,13 +63,12 @@ class Asking:
         found = self.scorer.scores(asked)
         rewards = {}
         for one, values in zip(asked, found.values, strict=True):
-            reward = aggregate(values, self.aggregation)
-            if not math.isfinite(reward):
+            if not all(map(math.isfinite, values)):
                 raise FloatingPointError(
-                    f"Rewards have to be finite, but the scorer gives {reward} for an answer to problem "
+                    f"Rewards have to be finite, but the scorer gives {values} for an answer to problem "
                     f"{problem.id!r}. Load a reward model with another `dtype`."
                 )
-            rewards[_said(one)] = reward
+            rewards[_said(one)] = aggregate(values, self.aggregation)
         return Scored([rewards[_said(one)] for one in candidates], found.cost.uncached_tokens)
 
     def key(self, problem: Problem, completions: Sequence[Completion]) -> str:
