@@ -75,8 +75,8 @@ $(VENV)/.demo: $(INPUTS) | $(VENV)/.pip
 	@touch $@
 
 $(VENV)/.dev: $(INPUTS) | $(VENV)/.pip
-	@echo "==> Installing s1-hf with its extras cli, data, eval, lighteval, plot, serve, track, train and the development tools into $(VENV)"
-	$(PIP_INSTALL) ".[cli,data,eval,lighteval,plot,serve,track,train]" --group dev
+	@echo "==> Installing s1-hf with all its extras but inspect, and the development tools, into $(VENV)"
+	$(PIP_INSTALL) ".[cli,data,eval,lighteval,playground,plot,serve,track,train]" --group dev
 	@touch $@
 
 # Debian's python3 without python3-venv has no ensurepip; there pip installs pip. Dependency groups need pip >= 25.1.

@@ -19,6 +19,7 @@ NEEDS = {
     "s1_hf.evaluation.bench": ["math_verify"],
     "s1_hf.grading": ["math_verify"],
     "s1_hf.methods.parallel": ["math_verify"],
+    "s1_hf.playground": ["gradio"],
     "s1_hf.plots": ["matplotlib"],
     "s1_hf.data.s1k": ["datasets"],
     "s1_hf.sft": ["trl"],
