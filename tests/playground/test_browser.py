@@ -153,10 +153,10 @@ def test_a_visitor_types_moves_a_slider_runs_and_is_told_what_is_what(visit):
 
 def test_one_visitors_stop_is_its_own_and_who_closes_the_tab_stops_too(visit, handlers, engine):
     first, second, third = visit(), visit(), visit()
-    engine.pace_s = 0.03
+    engine.pace_s = 0.2
     for page in (first, second):
         page.get_by_role("button", name="Run").click()
-        page.get_by_role("group", name="Thinking").wait_for()
+        page.get_by_role("group", name="Thinking").get_by_text("A from 2 by 7").wait_for()
     third.get_by_role("button", name="Run").click()  # there is no room for it
     assert handlers.visits.running == 2
     first.get_by_role("button", name="Stop").click()

@@ -59,6 +59,11 @@ class Run(Generic[T]):
         """Whether its thread has ended."""
         return not self._thread.is_alive()
 
+    @property
+    def was_stopped(self) -> bool:
+        """Whether it has ended because nobody waited for the rest."""
+        return isinstance(self._error, Stopped)
+
     def stop(self) -> None:
         """Nobody waits for the rest: it ends at its next step."""
         self._wanted = False
@@ -113,7 +118,7 @@ class Visits:
             return run
 
     def stop(self, visitor: str, kind: str | None = None) -> Run[Any] | None:
-        """Stop a visitor's work of a kind, or all of it; returns what ran."""
+        """Stop a visitor's work of a kind, or all of it; returns what ran, or has just been stopped otherwise."""
         with self._lock:
             return self._stop(visitor, kind)
 
@@ -126,7 +131,7 @@ class Visits:
     def _stop(self, visitor: str, kind: str | None) -> Run[Any] | None:
         found = None
         for (whose, which), run in self._runs.items():
-            if whose == visitor and kind in (None, which) and not run.is_over:
+            if whose == visitor and kind in (None, which) and (run.was_stopped or not run.is_over):
                 run.stop()
                 found = run
         return found
