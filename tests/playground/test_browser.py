@@ -16,6 +16,8 @@ pytest.importorskip("gradio")
 pytest.importorskip("matplotlib")
 pytest.importorskip("playwright")
 
+from servers import free_port
+
 from hostile import HOSTILE
 from lamp_requests import lamp_engine
 from s1_hf import embedded
@@ -34,7 +36,7 @@ pytestmark = [
 ]
 
 QUESTION = embedded.Problem(2, 7, 3, 8).question
-WAIT_MS = 60_000
+WAIT_MS = 180_000
 
 
 class Told:
@@ -73,7 +75,7 @@ def handlers(engine):
 @pytest.fixture(scope="module")
 def address(handlers):
     page = build(handlers, "embedded", "transformers", QUESTION)
-    yield launched(page, host="127.0.0.1", port=None)
+    yield launched(page, host="127.0.0.1", port=free_port())  # looking for one itself, Gradio leaves sockets open
     page.close(verbose=False)
 
 
