@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from servers import free_port
 
 TASK = ["--tasks", "s1:embedded", "--max-new-tokens", "60", "--batch-size", "2"]
 
@@ -57,14 +58,6 @@ def start(tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
     for process in started:
         process.kill()
         process.communicate()
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def ledger_lines(folder: Path) -> list[str]:

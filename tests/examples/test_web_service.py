@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import json
-import socket
 import threading
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ pytest.importorskip("uvicorn")
 
 import httpx
 import uvicorn
+from servers import free_port
 
 from s1_hf import embedded, generate
 
@@ -32,9 +32,7 @@ def address(lamps):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(EXAMPLES))
         example = importlib.import_module("web_service")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = uvicorn.Server(uvicorn.Config(example.service(*lamps), port=port, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 import pytest
 
 pytest.importorskip("vllm.sampling_params", reason="vLLM is not installed: make test-vllm")
+
+from servers import free_port
 
 from lamp_requests import lamp_engine, lamp_requests, run_all
 from s1_hf import Budget, embedded
@@ -36,9 +37,7 @@ FIELDS = [
 @contextmanager
 def served(*options: str):
     """The address of `vllm serve` with the embedded model."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     line = [sys.executable, "-W", "ignore", "-m", "vllm.entrypoints.openai.api_server", "--port", str(port)]
     line += ["--model", str(embedded.MODEL_PATH), "--served-model-name", "lamps", "--dtype", "float32"]
     line += ["--enforce-eager", "--max-model-len", "1024", *options]

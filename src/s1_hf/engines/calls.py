@@ -49,7 +49,7 @@ def call_for(
     if any(request.give_up_after is not None for request in requests):
         criteria.append(give_up := GiveUp([request.give_up_after for request in requests]))
     if first.pause is not None:
-        new = [len(row.forced) - len(place_of(one)[1]) for one, row in zip(requests, rows, strict=True)]
+        new = [len(row.forced) - len(one.got) for one, row in zip(requests, rows, strict=True)]
         criteria.append(pausing := Pausing(first.pause, new))
     # 2. The call.
     draws = None
@@ -76,11 +76,6 @@ def call_for(
             thought = [_thought_before(request, call.processor.automaton) for request in requests]
         pausing.attach(call.processor, thought)
     return call
-
-
-def place_of(request: Request) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The prompt of a request, and what it goes on from."""
-    return request.prompt, () if request.begun is None else request.begun.ids
 
 
 def _thought_before(request: Request, automaton: Automaton) -> int:

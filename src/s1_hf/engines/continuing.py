@@ -38,7 +38,7 @@ class Continuing:
 
     def forget(self, requests: Sequence[Request]) -> None:
         """All that none of these requests goes on from."""
-        needed = {_begins_at(one) for one in requests}
+        needed = {one.place for one in requests}
         self._keys = {place: key for place, key in self._keys.items() if place in needed}
         self._entries = {key: self._entries[key] for key in self._keys.values()}
 
@@ -51,7 +51,7 @@ class Continuing:
 
     def shortened(self, request: Request, entry: Entry) -> Entry:
         """An entry without what it goes on from, if that is in the ledger."""
-        key = self._keys.get(_begins_at(request))
+        key = self._keys.get(request.place)
         if request.begun is None or key is None:
             return entry
         before = self._entries[key]
@@ -104,10 +104,6 @@ def _joined(before: Entry, part: Entry, where: str) -> Entry:
     except (KeyError, TypeError):
         raise ValueError(f"{where} goes on from an entry that is no completion.") from None
     return whole
-
-
-def _begins_at(request: Request) -> _Place:
-    return request.prompt, () if request.begun is None else request.begun.ids
 
 
 def _shared(one: str, other: str) -> int:

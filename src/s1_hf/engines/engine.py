@@ -190,8 +190,7 @@ class Recorded:
             others = [name for name in asked if entry.get(name) != asked[name]]
             if others or len(entry["token_ids"]) > request.max_new_tokens:
                 raise ValueError(f"{where} does not answer what it was asked for ({asked}).")
-            begins = () if request.begun is None else request.begun.ids
-            if tuple(entry["token_ids"][: len(begins)]) != begins:
+            if tuple(entry["token_ids"][: len(request.got)]) != request.got:
                 raise ValueError(f"{where} does not go on from what it was asked to.")
         except ValueError as error:
             raise ValueError(f"{error} {REMEDY}") from None

@@ -120,6 +120,16 @@ class Request:
         return digest(everything)[:32]
 
     @property
+    def got(self) -> tuple[int, ...]:
+        """The generated tokens that it goes on from."""
+        return () if self.begun is None else self.begun.ids
+
+    @property
+    def place(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Where it begins: its prompt, and what it goes on from."""
+        return self.prompt, self.got
+
+    @property
     def batch_key(self) -> Any:
         """What the rows of a batch have to have in common."""
         shared = self.budget

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from s1_hf.engines.batches import fewer_at_once, in_halves, plan_batches, stays_together
-from s1_hf.engines.calls import call_for, place_of
+from s1_hf.engines.calls import call_for
 from s1_hf.engines.engine import Finished, Step, SweptBatch, Write, finished_batch, under
 from s1_hf.engines.fingerprint import weights_in_memory
 from s1_hf.engines.plain_config import ends_of, own_settings_only, plain_config
@@ -183,7 +183,7 @@ class TransformersEngine:
         for batch in self.plan(requests):
             kinds.setdefault(batch[0].batch_key, []).extend(batch)
         before, self._held = self._held, {}
-        held = {place: before[place] for place in map(place_of, requests) if place in before}
+        held = {one.place: before[one.place] for one in requests if one.place in before}
         del before
         for kind in kinds.values():
             yield from fewer_at_once(partial(self._run, held=held, on_step=on_step), kind, self.batch_size)
@@ -231,14 +231,14 @@ class TransformersEngine:
         begun = {i: request.begun for i, request in enumerate(requests) if request.begun is not None}
         decoding = Decoding(
             self.model,
-            [[*request.prompt, *place_of(request)[1]] for request in requests],
+            [[*request.prompt, *request.got] for request in requests],
             [Row(i, one.budget, forced=begun[i].forced if i in begun else ()) for i, one in enumerate(requests)],
             make_call,
             at_once=at_once,
             thins=follows_rows(self.config) and not stays_together(first),
             refills=first.repetition_penalty == 1,  # which would count the padding of rows that have joined
             states={i: one.state for i, one in begun.items()},
-            held={i: held[place_of(requests[i])] for i in begun if place_of(requests[i]) in held},
+            held={i: held[requests[i].place] for i in begun if requests[i].place in held},
         )
         while ended := self._next(decoding):
             finished: list[Finished] = []

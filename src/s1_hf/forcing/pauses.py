@@ -62,11 +62,6 @@ class Begun:
         """How many of them, and of the prompt, are thinking."""
         return State(*self.state).thinking_tokens
 
-    @property
-    def ignores_used(self) -> int:
-        """How many ignores they have used up."""
-        return State(*self.state).ignores_used
-
 
 def check_begun(begun: Begun, automaton: Automaton) -> None:
     """Raises a `ValueError` if no row of this automaton can have paused so."""

@@ -70,7 +70,7 @@ def at_points(budget: Budget, points: Sequence[Budget]) -> list[Budget]:
 
 def new_tokens(request: Request, completion: Completion) -> int:
     """How many were generated for this request; the others are what it goes on from."""
-    return len(completion.token_ids) - (0 if request.begun is None else len(request.begun.ids))
+    return len(completion.token_ids) - len(request.got)
 
 
 class Bench(_Fields):

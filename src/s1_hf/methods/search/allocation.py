@@ -119,7 +119,8 @@ def softmax(values: Sequence[float], temperature: float) -> list[float]:
     """Weights that sum to 1 up to rounding."""
     top = max(values)
     weights = [math.exp((value - top) / temperature) for value in values]
-    return [weight / sum(weights) for weight in weights]
+    total = sum(weights)
+    return [weight / total for weight in weights]
 
 
 def _best_first(rewards: Sequence[float]) -> list[int]:
