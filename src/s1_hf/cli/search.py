@@ -1,33 +1,26 @@
 """`s1-hf search`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
+from s1_hf.cli.choosing import NAMES, WITH_SCORER, made_of
 from s1_hf.cli.engines import Engine
 from s1_hf.cli.hosts import say_what_is_replaced, settings_of, tasks_in
 from s1_hf.cli.progress import progress_bar
-from s1_hf.cli.sweep import numbers
 from s1_hf.cli.tables import show_summaries
 from s1_hf.cli.terminal import messages, plain_errors
 from s1_hf.engines.processes import launched
 from s1_hf.forcing.budget import PER_PROMPT, Budget
 from s1_hf.records import parse
 
-if TYPE_CHECKING:
-    from s1_hf.methods import Bench, Method
-    from s1_hf.scoring import Scorer
-
 _SEARCH = {"rich_help_panel": "Search"}
-
-NAMES = ("rebase", "beam", "particles", "best", "weighted", "majority", "steps", "forcing")
-WITH_SCORER = NAMES[:5]
 
 
 @takes_budget(without=[name for name in PER_PROMPT if name == "min_thinking_tokens"])
@@ -156,7 +149,7 @@ def search(
                 "chat_template_kwargs": dict(settings.chat_template_kwargs),
                 "format": settings.format,
             }
-            made = _methods(wanted, given, bench)
+            made = made_of(wanted, given, bench)
             facts = {**about, "seed": seed, "methods": [method.settings for method in made]}
             say_what_is_replaced(output_dir / "rows.jsonl", dict(parse(json.dumps(facts), "about.json")))
             rows = run_methods(made, bench, output_dir, about=about)
@@ -183,65 +176,3 @@ def _check(names: Sequence[str], scorer: str | None, temperature: float) -> None
         raise ValueError("`--temperature` has to be above 0: searches and votes sample. The paper's is 1.")
     if launched() > 1:
         raise ValueError(f"`s1-hf search` runs in one process, but this is one of {launched()}. Start it by itself.")
-
-
-def _methods(names: Sequence[str], given: Mapping[str, Any], bench: "Bench") -> list["Method"]:
-    from s1_hf.methods import (
-        BeamSearch,
-        BestOfN,
-        BudgetForcing,
-        Parallel,
-        ParticleFiltering,
-        Rebase,
-        StepConditional,
-    )
-
-    widths = _counts("--widths", given["widths"])
-    point = Budget(**{name: getattr(given["budget"], name) for name in PER_PROMPT})
-    choosing: dict[str, Any] = {}
-    if any(name in WITH_SCORER for name in names):
-        scorer = _scorer(given, bench)
-        choosing = {"scorer": scorer, "widths": widths, "aggregation": given["aggregation"], "point": point}
-        choosing["separator"] = _separator(given["separator"], scorer)
-    searching = {**choosing, **{name: given[name] for name in ("max_steps", "max_step_tokens")}}
-    made: list[Method] = []
-    for name in names:
-        if name == "rebase":
-            made.append(Rebase(**searching, temperature=given["balance"]))
-        elif name == "beam":
-            made.append(BeamSearch(**searching, expand=given["expand"]))
-        elif name == "particles":
-            made.append(ParticleFiltering(**searching))
-        elif name in ("best", "weighted"):
-            made.append(BestOfN(**choosing, election=name))  # type: ignore[arg-type]
-        elif name == "majority":
-            caps, counts = [point.max_thinking_tokens], [point.num_ignores]
-            made.append(
-                Parallel(samples=max(widths), votes=widths, max_thinking_tokens=caps, num_ignores=counts)  # type: ignore[arg-type]
-            )
-        elif name == "steps":
-            made.append(StepConditional(_counts("--steps", given["steps"]), forced=given["force_steps"]))
-        else:
-            made.append(BudgetForcing(num_ignores=_counts("--ignores", given["ignores"])))
-    return made
-
-
-def _counts(name: str, text: str) -> list[int]:
-    return [number for number in numbers(name, text) if number is not None]
-
-
-def _scorer(given: Mapping[str, Any], bench: "Bench") -> "Scorer":
-    from s1_hf.scoring import Oracle
-
-    if given["scorer"] == "oracle":
-        return Oracle(bench.problems)
-    from s1_hf.scoring import RewardModel
-
-    return RewardModel.load(given["scorer"], given["scorer_convention"], batch_size=given["batch_size"])
-
-
-def _separator(given: str | None, scorer: "Scorer") -> str:
-    if given is not None:
-        return given.replace("\\n", "\n")
-    convention = getattr(scorer, "convention", None)
-    return getattr(convention, "separator", "\n\n")

@@ -1,0 +1,136 @@
+"""The methods that `s1-hf search` compares, each made of the command's options."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from s1_hf.cli.sweep import numbers
+from s1_hf.forcing.budget import PER_PROMPT, Budget
+
+if TYPE_CHECKING:
+    from s1_hf.methods import Bench, Method
+    from s1_hf.scoring import Scorer
+
+
+class Options:
+    """The command's options, and what several methods make of them.
+
+    Args:
+        given (`Mapping`): the options, by name.
+        bench ([`Bench`]): what the methods are tried on.
+        with_scorer (`bool`): whether any of them has a scorer, which is then loaded.
+    """
+
+    def __init__(self, given: Mapping[str, Any], bench: "Bench", with_scorer: bool) -> None:
+        self.given = given
+        self.widths = counts("--widths", given["widths"])
+        self.point = Budget(**{name: getattr(given["budget"], name) for name in PER_PROMPT})
+        self.scored: dict[str, Any] = {}
+        if with_scorer:
+            scorer = _scorer(given, bench)
+            self.scored = {
+                "scorer": scorer, "widths": self.widths, "aggregation": given["aggregation"], "point": self.point,
+                "separator": _separator(given["separator"], scorer),
+            }  # fmt: skip
+        self.searching = {**self.scored, **{name: given[name] for name in ("max_steps", "max_step_tokens")}}
+
+
+def made_of(names: Sequence[str], given: Mapping[str, Any], bench: "Bench") -> list["Method"]:
+    """The methods of these names.
+
+    Args:
+        given (`Mapping`): the command's options, by name.
+
+    Raises:
+        ValueError: an option is out of its range.
+    """
+    options = Options(given, bench, with_scorer=any(name in WITH_SCORER for name in names))
+    return [_MAKERS[name](options) for name in names]
+
+
+def counts(name: str, text: str) -> list[int]:
+    """The numbers of an option."""
+    return [number for number in numbers(name, text) if number is not None]
+
+
+def _rebase(options: Options) -> "Method":
+    from s1_hf.methods import Rebase
+
+    return Rebase(**options.searching, temperature=options.given["balance"])
+
+
+def _beam(options: Options) -> "Method":
+    from s1_hf.methods import BeamSearch
+
+    return BeamSearch(**options.searching, expand=options.given["expand"])
+
+
+def _particles(options: Options) -> "Method":
+    from s1_hf.methods import ParticleFiltering
+
+    return ParticleFiltering(**options.searching)
+
+
+def _best(options: Options) -> "Method":
+    from s1_hf.methods import BestOfN
+
+    return BestOfN(**options.scored, election="best")
+
+
+def _weighted(options: Options) -> "Method":
+    from s1_hf.methods import BestOfN
+
+    return BestOfN(**options.scored, election="weighted")
+
+
+def _majority(options: Options) -> "Method":
+    from s1_hf.methods import Parallel
+
+    caps: Any = [options.point.max_thinking_tokens]
+    ignores: Any = [options.point.num_ignores]
+    return Parallel(
+        samples=max(options.widths), votes=options.widths, max_thinking_tokens=caps, num_ignores=ignores
+    )  # fmt: skip
+
+
+def _steps(options: Options) -> "Method":
+    from s1_hf.methods import StepConditional
+
+    return StepConditional(counts("--steps", options.given["steps"]), forced=options.given["force_steps"])
+
+
+def _forcing(options: Options) -> "Method":
+    from s1_hf.methods import BudgetForcing
+
+    return BudgetForcing(num_ignores=counts("--ignores", options.given["ignores"]))
+
+
+_MAKERS: dict[str, Callable[[Options], "Method"]] = {
+    "rebase": _rebase,
+    "beam": _beam,
+    "particles": _particles,
+    "best": _best,
+    "weighted": _weighted,
+    "majority": _majority,
+    "steps": _steps,
+    "forcing": _forcing,
+}
+
+NAMES = tuple(_MAKERS)
+WITH_SCORER = ("rebase", "beam", "particles", "best", "weighted")
+
+
+def _scorer(given: Mapping[str, Any], bench: "Bench") -> "Scorer":
+    from s1_hf.scoring import Oracle
+
+    if given["scorer"] == "oracle":
+        return Oracle(bench.problems)
+    from s1_hf.scoring import RewardModel
+
+    return RewardModel.load(given["scorer"], given["scorer_convention"], batch_size=given["batch_size"])
+
+
+def _separator(given: str | None, scorer: "Scorer") -> str:
+    if given is not None:
+        return given.replace("\\n", "\n")
+    convention = getattr(scorer, "convention", None)
+    return getattr(convention, "separator", "\n\n")
