@@ -204,7 +204,7 @@ def test_requests_of_others_are_not_lost(engine, other):
         ({"repetition_penalty": 1.1}, "`repetition_penalty` cannot be combined with budgets in vLLM"),
         ({"steering": Steers()}, "Steers steers rows by a processor of transformers, which vLLM cannot run"),
         ({"pause": Pause("\n"), "give_up_after": 9}, "A request that pauses can neither be given up nor be steered"),
-        ({"pause": Pause("-" * 65)}, "`separator` has to be at most 64 characters for vLLM, but has 65"),
+        ({"pause": Pause("-" * 65)}, "`separator` has to be at most 32 characters for vLLM, but has 65"),
         ({"pause": Pause("\n"), "budget": Budget(max_thinking_tokens="auto")}, 'cannot have the cap "auto"'),
         ({"begun": Begun((1,), (False,), (0,) * 7)}, "paused under another format"),
         ({"max_new_tokens": 1000}, "have to fit into the model's context of 1024"),

@@ -44,7 +44,7 @@ _NOT_WITH_A_BUDGET: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
 
 # Of `extra_args`, besides the fields of a budget: the name, what is right, and that in words.
 _MOST_IN_KEY = 200  # characters: keys are kept until their reports are fetched
-MOST_IN_SEPARATOR = 64
+MOST_IN_SEPARATOR = 32
 """Characters of a separator, each of which takes a number for every token of the vocabulary."""
 _OWN: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     (

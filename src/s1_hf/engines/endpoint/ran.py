@@ -25,7 +25,8 @@ class Spent:
         read (`int`): tokens of their prompts, those that it may have had in its cache included.
         cached (`int`): those of them that it says it had.
         written (`int`): tokens that it generated.
-        dropped (`int`): of these, tokens that came after thinking had to be stopped or continued, and were not used.
+        dropped (`int`): of these, tokens that came after thinking had to be stopped or continued, or had paused, and
+            were not used.
     """
 
     requests: int = 0
@@ -46,6 +47,7 @@ class Ran(NamedTuple):
     completion: Completion
     states: list[list[int]]  # in which its tokens were taken, if they were asked for
     spent: Spent
+    paused: tuple[int, ...] | None = None  # the state where it has paused
 
     @property
     def cached(self) -> int:
@@ -58,10 +60,16 @@ class Ran(NamedTuple):
 
 
 def ran_of(
-    setup: Setup, asked: Asked, ids: Sequence[int], report: Report, states: list[list[int]], spent: Spent
+    setup: Setup,
+    asked: Asked,
+    ids: Sequence[int],
+    report: Report,
+    states: list[list[int]],
+    spent: Spent,
+    paused: Sequence[int] | None = None,
 ) -> Ran:
     """The same, from the ids that were generated and their report."""
     automaton = setup.automaton(asked.budget, ())
     own = list(ids)[: len(report.forced)]
     completion = completion_of(setup.tokenizer, automaton, list(asked.prompt), own, report)
-    return Ran(completion, states, spent)
+    return Ran(completion, states, spent, None if paused is None else tuple(map(int, paused)))
