@@ -4,12 +4,14 @@
 - `forcing`: [`BudgetForcing`] and [`CueAblation`]; `conditional`: [`TokenConditional`], [`StepConditional`],
   [`ClassConditional`], with `steps`; `rejection`: [`RejectionSampling`]; `parallel`: [`Parallel`], which is majority
   voting and short-m@k, and the same as functions of rows, [`vote`] and [`shortest_of`].
+- `adaptive`: [`Adaptive`], votes among as many samples as it takes, and [`adaptive_vote`], the same of rows.
 - `search`: [`Rebase`], [`BeamSearch`], [`ParticleFiltering`] and [`BestOfN`], which choose by a scorer.
 - `run`: [`run_methods`], with what is finished kept on disk (`kept`). A single method, in memory: `method.run(bench)`.
 
 Every method gives [`s1_hf.results.rows.Row`]s, which `s1_hf.results.summaries` turns into the paper's table 3.
 """
 
+from s1_hf.methods.adaptive import Adaptive, adaptive_vote
 from s1_hf.methods.bench import Bench
 from s1_hf.methods.conditional import ClassConditional, StepConditional, TokenConditional, instructed
 from s1_hf.methods.forcing import BudgetForcing, CueAblation
@@ -22,6 +24,7 @@ from s1_hf.methods.steps import StepCountdown, count_steps, step_format
 from s1_hf.tasks.problems import problems_of
 
 __all__ = [
+    "Adaptive",
     "BeamSearch",
     "Bench",
     "BestOfN",
@@ -36,6 +39,7 @@ __all__ = [
     "StepConditional",
     "StepCountdown",
     "TokenConditional",
+    "adaptive_vote",
     "count_steps",
     "instructed",
     "problems_of",
