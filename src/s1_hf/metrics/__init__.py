@@ -2,7 +2,7 @@
 
 - `paper`: `accuracy` and equations 1-3: `control`, `scaling`, `performance`.
 - `efficiency`: `budget_error`, `accuracy_per_1000_tokens`, `area_under_curve`.
-- `intervals`: `bootstrap_interval`, `paired_bootstrap_interval`, `wilson_interval`.
+- `intervals`: `bootstrap_interval`, `paired_bootstrap_interval`, `wilson_interval`, `largest_share`.
 - `comparison`: `paired_test`, and what a set of problems can show: `resolution`, `smallest_difference`,
   `warn_if_too_small`.
 - `leading`: `beta_lead`, `dirichlet_lead`: how sure a vote is of its leader.
@@ -19,7 +19,7 @@ range, and arrays of the wrong length, raise a `ValueError`: nothing is dropped.
 
 from s1_hf.metrics.comparison import paired_test, resolution, smallest_difference, warn_if_too_small
 from s1_hf.metrics.efficiency import accuracy_per_1000_tokens, area_under_curve, budget_error
-from s1_hf.metrics.intervals import bootstrap_interval, paired_bootstrap_interval, wilson_interval
+from s1_hf.metrics.intervals import bootstrap_interval, largest_share, paired_bootstrap_interval, wilson_interval
 from s1_hf.metrics.leading import beta_lead, dirichlet_lead
 from s1_hf.metrics.paper import accuracy, control, performance, scaling
 from s1_hf.metrics.passing import pass_at_k
@@ -36,6 +36,7 @@ __all__ = [
     "budget_error",
     "control",
     "dirichlet_lead",
+    "largest_share",
     "paired_bootstrap_interval",
     "paired_test",
     "pass_at_k",
