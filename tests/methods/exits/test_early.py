@@ -11,6 +11,7 @@ from transformers import Qwen2ForCausalLM
 pytest.importorskip("math_verify")
 
 from benches import random_bench
+
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.loops import LoopGuard
 from s1_hf.methods import BudgetForcing, EarlyExit, Stable, early_exit, run_methods
@@ -141,7 +142,10 @@ def test_behind_a_forced_wait_nothing_is_tried():
 
 
 def test_killed_anywhere_it_goes_on_to_what_an_unbroken_run_gives(tmp_path):
-    bench, method = lamps_to_the_end(2, batch_size=2), EarlyExit(rules=[Stable(2)], every=16, point=Budget(num_ignores=1))
+    bench, method = (
+        lamps_to_the_end(2, batch_size=2),
+        EarlyExit(rules=[Stable(2)], every=16, point=Budget(num_ignores=1)),
+    )
     whole = run_methods([method], bench, tmp_path / "whole")
     lines = (tmp_path / "whole" / "finished.jsonl").read_bytes().splitlines(keepends=True)
     for kept in sorted({0, 1, 2, 3, len(lines) // 2, len(lines) - 1}):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.forcing.budget import NO_INTERVENTION, Budget, without_idle
+from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.values import is_count
 from s1_hf.methods.bench import at_points
 from s1_hf.methods.exits.rules import Rule, Stable, stop_at
@@ -18,7 +19,6 @@ from s1_hf.methods.rejection import CHUNK_BATCHES
 from s1_hf.results.rows import promising_nothing
 
 if TYPE_CHECKING:
-    from s1_hf.forcing.confidence import Confidence
     from s1_hf.engines.request import Request
     from s1_hf.grading.extraction import AnswerKind
     from s1_hf.methods.bench import Bench
@@ -116,10 +116,7 @@ class EarlyExit(Method):
     def _thinker(self, bench: Bench, problem: Problem, sample: int) -> Thinker:
         every = self.every
         caps = None if every is None else (lambda number: every * (number + 1))
-        confidence = None
-        if any(rule.needs_confidence for rule in self.rules):
-            from s1_hf.forcing.confidence import Confidence
-            confidence = Confidence(top=1)
+        confidence = Confidence(top=1) if any(rule.needs_confidence for rule in self.rules) else None
         request = whole_request(bench, problem, sample, self.grid(), confidence)
         return Thinker(problem, request, Points(caps, self.separator))
 
@@ -185,8 +182,8 @@ def whole_request(
 ) -> Request:
     """Of an answer under the first of `points`, which will be asked under the others too."""
     budget = without_idle(at_points(bench.budget, points))[0]
-    more = {} if confidence is None else {"confidence": confidence}
-    return bench.request(problem, budget=budget, sample=sample, sampled=bool(bench.samples), **more)
+    sampled = bool(bench.samples)
+    return bench.request(problem, budget=budget, sample=sample, sampled=sampled, confidence=confidence)
 
 
 def check_rules(rules: Any) -> None:
@@ -206,7 +203,9 @@ def check_trials(budget: Budget, point: Budget) -> None:
             "thinking before it, and not at it."
         )
     if point.column("min_thinking_tokens", 1)[0]:
-        raise ValueError("`point` has to leave out `min_thinking_tokens`. Try answers from there on, by a larger `every`.")
+        raise ValueError(
+            "`point` has to leave out `min_thinking_tokens`. Try answers from there on, by a larger `every`."
+        )
 
 
 def check_measured(found: Iterable[Sequence[Trial]], rules: Sequence[Rule]) -> None:
