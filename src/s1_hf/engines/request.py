@@ -134,8 +134,10 @@ class Request:
 
     @property
     def place(self) -> Place:
-        """Where it begins: its prompt, and what it goes on from. The same tokens may stand for a forced Wait and for one
-        that the model wrote, after which less is left."""
+        """Where it begins: its prompt, and what it goes on from.
+
+        Not the tokens alone: a Wait may have been forced, after which fewer ignores are left, or be the model's own.
+        """
         return self.prompt, self.begun
 
     @property

@@ -1,4 +1,4 @@
-"""Early exit on a bench: beside runs under caps, beside its replay from a sweep, and its tokens beside those counted."""
+"""Early exit on a bench: beside runs under caps and its replay from a sweep, and its tokens beside those counted."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ pytest.importorskip("math_verify")
 from benches import random_bench
 
 from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.loops import LoopGuard
-from s1_hf.methods import BudgetForcing, EarlyExit, Stable, early_exit, run_methods
+from s1_hf.methods import BudgetForcing, Confident, EarlyExit, Stable, Trial, early_exit, run_methods
 from searching import lamp_bench
 
 OPENING = 2  # tokens with which the embedded model opens its thinking
@@ -25,8 +26,10 @@ POINTS = {
     "a cap": Budget(max_thinking_tokens=40),
     "both": Budget(max_thinking_tokens=100, num_ignores=3),
 }
-SAME = ("problem", "sample", "extracted", "correct", "ended", "thinking_tokens", "answer_tokens", "total_tokens", "tries",
-        "ends_ignored", "digest")  # fmt: skip
+SAME = (
+    "problem", "sample", "extracted", "correct", "ended", "thinking_tokens", "answer_tokens", "total_tokens", "tries",
+    "ends_ignored", "digest",
+)  # fmt: skip
 
 
 def lamps_to_the_end(count: int = 4, **options):
@@ -131,6 +134,36 @@ def test_at_a_separator_the_trial_is_a_run_under_a_cap():
         (capped,) = BudgetForcing(max_thinking_tokens=[row.thinking_tokens]).run(alone)
         assert (capped.digest, capped.extracted) == (row.digest, row.extracted)
         assert row.transcript[0]["text"].endswith("\n") or "\n" in "".join(p["text"] for p in row.transcript)
+
+
+@pytest.mark.parametrize("samples", [None, 2], ids=["greedy", "sampled"])
+def test_thinking_stops_when_the_model_is_sure_and_the_replay_agrees(samples):
+    """Thresholds between the confidences that there are, so that each stops other rows."""
+    bench = lamps_to_the_end(4, samples=samples)
+    measuring = dataclasses.replace(bench, confidence=Confidence(top=1))
+    sweep = BudgetForcing(max_thinking_tokens=[*CAPS, None]).run(measuring)
+    seen = sorted(row.confidence for row in sweep if row.ended == "cut")
+    rules = [Confident(seen[len(seen) * part // 8]) for part in (1, 4, 7)]
+    rows = EarlyExit(rules=rules, every=16).run(bench)
+    replayed = early_exit(sweep, rules, opening_tokens=OPENING)
+    assert by_names(rows, (*SAME, "confidence")) == by_names(replayed, (*SAME, "confidence"))
+    tokens = [sum(row.thinking_tokens for row in rows if row.setting.startswith(rule.name)) for rule in rules]
+    assert tokens[0] < tokens[1] < tokens[2]
+    assert {row.method for row in rows} == {"early exit, confident"}
+
+
+def test_rows_without_confidence_are_refused_by_a_rule_that_needs_it():
+    with pytest.raises(ValueError, match="no row has one"):
+        early_exit(swept("plain", None), [Confident(0.9)])
+
+
+def test_a_confident_row_without_an_answer_goes_on():
+    (row,) = [row for row in swept("plain", None) if row.setting == "cap 16" and row.problem == "0"]
+    sure = dataclasses.replace(row, confidence=1.0)
+    assert Confident(0.9).stops([Trial(sure, 9, False)])
+    assert not Confident(0.9).stops([Trial(dataclasses.replace(sure, extracted=None), 9, False)])
+    assert not Confident(0.9).stops([Trial(dataclasses.replace(sure, confidence=None), 9, False)])
+    assert Confident(1.0).stops([Trial(sure, 9, False)])
 
 
 def test_behind_a_forced_wait_nothing_is_tried():

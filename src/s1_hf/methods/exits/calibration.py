@@ -80,13 +80,13 @@ def calibrated(
     share of problems that it loses, among all of the kind that these were drawn from. The chosen rule has r <= alpha
     with probability at least `1 - delta`, over the draw of the problems.
 
-    Rules are tested from the strictest on. Of n problems a rule with r > alpha loses k or fewer with a probability below
-    P(Bin(n, alpha) <= k); it passes if that is at most `delta`, which is the same as Clopper's and Pearson's upper bound
-    being at most alpha. The first that fails ends it, and the one before is chosen. Proof: let the first rule in the
-    order with r > alpha be number j, which does not depend on the problems drawn. To choose a rule with r > alpha, number
-    j has to pass, and that happens with a probability of at most `delta`. Nothing is asked of how risks grow from rule
-    to rule, and there is no price for testing many. To take the loosest rule whose *observed* share is at most alpha
-    has no such guarantee: about half of the time a rule at the border looks good.
+    Rules are tested from the strictest on. Of n problems a rule with r > alpha loses k or fewer with a probability
+    below P(Bin(n, alpha) <= k); it passes if that is at most `delta`, which is the same as Clopper's and Pearson's
+    upper bound being at most alpha. The first that fails ends it, and the one before is chosen. Proof: let the first
+    rule in the order with r > alpha be number j, which does not depend on the problems drawn. To choose a rule with
+    r > alpha, number j has to pass, and that happens with a probability of at most `delta`. Nothing is asked of how
+    risks grow from rule to rule, and there is no price for testing many. To take the loosest rule whose *observed*
+    share is at most alpha has no such guarantee: about half of the time a rule at the border looks good.
 
     Args:
         trials (`Sequence[Sequence[Trial]]`): of each problem, see [`trials_of`]; the last is of the whole thinking.
@@ -97,7 +97,8 @@ def calibrated(
         delta (`float`, defaults to 0.05): with which probability it may be more.
 
     Raises:
-        ValueError: a problem is there twice (several samples of one are not independent), or an argument is out of range.
+        ValueError: a problem is there twice (several samples of one are not independent), or an argument is out of
+            range.
 
     Example:
 

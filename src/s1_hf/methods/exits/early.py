@@ -40,10 +40,11 @@ class EarlyExit(Method):
     generated: the thinking up to where it stops, and every trial on the way. Nothing is promised.
 
     Args:
-        rules (`Sequence[Rule]`): [`Stable`] or [`Confident`], each of which is a setting. Rules of one kind are a method.
+        rules (`Sequence[Rule]`): [`Stable`] or [`Confident`], each of which is a setting. Rules of one kind are a
+            method.
         every (`int`, *optional*): an answer is tried whenever so many more tokens have been thought.
-        separator (`str`, *optional*): instead of that, behind this text, such as "\\n\\n" or a cue such as "Wait". Behind
-            a Wait that was forced nothing is tried.
+        separator (`str`, *optional*): instead of that, behind this text, such as "\\n\\n" or a cue such as "Wait".
+            Behind a Wait that was forced nothing is tried.
         point ([`Budget`]): caps and ignores.
 
     Raises:
@@ -131,8 +132,8 @@ def early_exit(
     """What [`EarlyExit`] gives at the caps of a sweep, replayed from its rows; nothing is generated.
 
     Args:
-        rows (`Iterable[Row]`), opening_tokens (`int`): see [`trials_of`]. The points are the caps; where the largest one
-            is none, thinking ends by itself.
+        rows (`Iterable[Row]`), opening_tokens (`int`): see [`trials_of`]. The points are the caps; where the largest
+            one is none, thinking ends by itself.
         rules (`Sequence[Rule]`): as in [`EarlyExit`].
         kind (`str`): of the answers.
 
@@ -174,7 +175,7 @@ def _exited(trials: Sequence[Trial], rule: Rule, kind: AnswerKind) -> Row:
     )
 
 
-# -- what methods with trials have in common ----------------------------------------------------------------------------
+# -- what methods with trials have in common --------------------------------------------------------------------------
 
 
 def whole_request(

@@ -36,9 +36,9 @@ class Points:
 class Thinker:
     """One answer to one problem, thought on from point to point.
 
-    At a cap the row runs under that cap, and pauses when it has come to it; its trial is the same run going on without a
-    pause. So every trial is, token for token, what a run under its cap gives. A row that has ended under a cap, and would
-    not have without it (see [`ended_for_room`]), goes on from the point before.
+    At a cap the row runs under that cap, and pauses when it has come to it; its trial is the same run going on without
+    a pause. So every trial is, token for token, what a run under its cap gives. A row that has ended under a cap, and
+    would not have without it (see [`ended_for_room`]), goes on from the point before.
 
     Args:
         request ([`Request`]): of the whole answer, under its own budget.
