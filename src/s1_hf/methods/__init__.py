@@ -8,6 +8,7 @@
 - `exits`: [`EarlyExit`], which stops thinking by the answers tried on the way, its rules [`Stable`] and [`Confident`],
   and [`early_exit`], [`trials_of`] and [`calibrated`], functions of the rows of a sweep.
 - `search`: [`Rebase`], [`BeamSearch`], [`ParticleFiltering`] and [`BestOfN`], which choose by a scorer.
+- `spending`: [`Spending`], one total of tokens for all problems, and [`spend_rows`], the same of rows.
 - `run`: [`run_methods`], with what is finished kept on disk (`kept`). A single method, in memory: `method.run(bench)`.
 
 Every method gives [`s1_hf.results.rows.Row`]s, which `s1_hf.results.summaries` turns into the paper's table 3.
@@ -23,6 +24,7 @@ from s1_hf.methods.parallel import Parallel, shortest_of, vote
 from s1_hf.methods.rejection import RejectionSampling
 from s1_hf.methods.run import run_methods
 from s1_hf.methods.search import BeamSearch, BestOfN, ParticleFiltering, Rebase
+from s1_hf.methods.spending import Spending, spend_rows
 from s1_hf.methods.steps import StepCountdown, count_steps, step_format
 from s1_hf.tasks.problems import problems_of
 
@@ -42,6 +44,7 @@ __all__ = [
     "ParticleFiltering",
     "Rebase",
     "RejectionSampling",
+    "Spending",
     "Stable",
     "StepConditional",
     "StepCountdown",
@@ -55,6 +58,7 @@ __all__ = [
     "problems_of",
     "run_methods",
     "shortest_of",
+    "spend_rows",
     "step_format",
     "trials_of",
     "vote",

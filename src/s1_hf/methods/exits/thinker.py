@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from s1_hf.forcing.pauses import Pause
 from s1_hf.methods.bench import new_tokens
@@ -12,10 +12,11 @@ from s1_hf.methods.exits.trials import Trial, ended_for_room
 from s1_hf.results.rows import row_of
 
 if TYPE_CHECKING:
+    from s1_hf.engines.engine import Engine
     from s1_hf.engines.request import Request
     from s1_hf.forcing.pauses import Begun
     from s1_hf.generation.chats import Completion
-    from s1_hf.methods.bench import Bench
+    from s1_hf.grading.extraction import AnswerKind
     from s1_hf.results.rows import Problem, Row
 
 
@@ -33,6 +34,17 @@ class Points:
     separator: str | None = None
 
 
+class Asking(Protocol):
+    """A [`Bench`], or what stands before one."""
+
+    @property
+    def runner(self) -> Engine:
+        """See [`Bench`]."""
+
+    def complete(self, requests: Sequence[Request]) -> dict[str, Completion]:
+        """See [`Bench`]."""
+
+
 class Thinker:
     """One answer to one problem, thought on from point to point.
 
@@ -46,21 +58,34 @@ class Thinker:
 
     Attributes:
         trials (`list[Trial]`): so far.
+        level (`int`): to how many points it has come.
+        spent (`int`): tokens that were generated so far.
     """
 
     def __init__(self, problem: Problem, request: Request, points: Points) -> None:
         self.problem, self.request = problem, request
         self.trials: list[Trial] = []
-        self._points, self._number = points, 0
+        self.level = self.spent = 0
+        self._points = points
         self._place: Begun | None = None  # where it thinks on
         self._asked: Request = request
         self._paused: Completion | None = None  # whose answer has not been tried
-        self._spent = 0  # since the last trial
+        self._counted = 0  # of what is spent, up to the last trial
 
     @property
     def is_over(self) -> bool:
         """Whether there is nothing to go on to."""
         return bool(self.trials) and self.trials[-1].is_last
+
+    @property
+    def awaits(self) -> bool:
+        """Whether it has paused, and its answer there has not been tried."""
+        return self._paused is not None
+
+    @property
+    def kind(self) -> AnswerKind:
+        """Of its answers."""
+        return self.problem.kind
 
     @property
     def thinking_tokens(self) -> int:
@@ -78,10 +103,11 @@ class Thinker:
             self._asked = replace(self._asked, budget=budget, pause=Pause(tokens=tokens))
         return self._asked
 
-    def went(self, done: Completion, bench: Bench) -> None:
+    def went(self, done: Completion, bench: Asking) -> None:
         """Take what [`onward`] has become."""
-        self._spent += new_tokens(self._asked, done)
-        self._number += 1
+        self.spent += new_tokens(self._asked, done)
+        self.level += 1
+        self._paused = None
         if done.begun is None:
             self._tried(self._asked, done, bench)
             return
@@ -97,35 +123,36 @@ class Thinker:
         self._asked = replace(self.request, begun=self._place, budget=budget)
         return self._asked
 
-    def answered(self, done: Completion, bench: Bench) -> None:
+    def answered(self, done: Completion, bench: Asking) -> None:
         """Take what [`trial`] has become."""
-        self._spent += new_tokens(self._asked, done)
+        answering = new_tokens(self._asked, done)
+        self.spent += answering
         self._paused = None
-        self._tried(self._asked, done, bench, paused=True)
+        self._tried(self._asked, done, bench, answering)
 
-    def _tried(self, request: Request, done: Completion, bench: Bench, paused: bool = False) -> None:
+    def _tried(self, request: Request, done: Completion, bench: Asking, answering: int = 0) -> None:
         row = _row(bench, self.problem, request, done)
         was_capped = request.budget != self.request.budget
-        is_last = not paused and not (was_capped and (row.ended == "cut" or ended_for_room(row)))
-        self.trials.append(Trial(row, self._spent, is_last))
-        self._spent = 0
+        is_last = not answering and not (was_capped and (row.ended == "cut" or ended_for_room(row)))
+        self.trials.append(Trial(row, self.spent - self._counted, is_last, answering))
+        self._counted = self.spent
 
     def _next_cap(self) -> int | None:
         """`None`: it goes to its end under its own budget."""
         assert self._points.caps is not None
-        cap, own = self._points.caps(self._number), self.request.budget.max_thinking_tokens
+        cap, own = self._points.caps(self.level), self.request.budget.max_thinking_tokens
         if cap is None or cap >= self.request.max_new_tokens or (isinstance(own, int) and cap >= own):
             return None
         return cap
 
 
-def go_on(bench: Bench, thinkers: Sequence[Thinker]) -> None:
+def go_on(bench: Asking, thinkers: Sequence[Thinker]) -> None:
     """Every one to its next point, with its answer there."""
     think_on(bench, thinkers)
     try_answers(bench, thinkers)
 
 
-def think_on(bench: Bench, thinkers: Sequence[Thinker]) -> None:
+def think_on(bench: Asking, thinkers: Sequence[Thinker]) -> None:
     """Every one to its next point; those that end have their answers."""
     asked = [thinker.onward() for thinker in thinkers]
     done = bench.complete(asked)
@@ -133,7 +160,7 @@ def think_on(bench: Bench, thinkers: Sequence[Thinker]) -> None:
         thinker.went(done[request.key], bench)
 
 
-def try_answers(bench: Bench, thinkers: Sequence[Thinker]) -> None:
+def try_answers(bench: Asking, thinkers: Sequence[Thinker]) -> None:
     """The answers of those that have paused."""
     asked = [(thinker, request) for thinker in thinkers if (request := thinker.trial()) is not None]
     done = bench.complete([request for _, request in asked])
@@ -141,5 +168,5 @@ def try_answers(bench: Bench, thinkers: Sequence[Thinker]) -> None:
         thinker.answered(done[request.key], bench)
 
 
-def _row(bench: Bench, problem: Problem, request: Request, done: Completion) -> Row:
+def _row(bench: Asking, problem: Problem, request: Request, done: Completion) -> Row:
     return row_of(done, problem, bench.runner.tokenizer, request=request, method="", setting=request.budget.name)

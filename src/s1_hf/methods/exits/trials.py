@@ -22,16 +22,14 @@ class Trial:
         spent (`int`): tokens that were generated for it since the trial before: those of the thinking in between, and
             of the answer with what closes the thinking.
         is_last (`bool`): there is nothing to go on to: the thinking has ended here by itself, or at its own limit.
+        answering (`int`, defaults to 0): how many of `spent` were for an answer beside a row that has paused to think
+            on; 0 if the row itself went on to its answer.
     """
 
     row: Row
     spent: int
     is_last: bool
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether the row thinks on from here, and not from the point before; see [`ended_for_room`]."""
-        return self.row.ended == "cut"
+    answering: int = 0
 
 
 def ended_for_room(row: Row) -> bool:
@@ -100,17 +98,19 @@ def _trials(rows: Sequence[Row], opening_tokens: int) -> list[Trial]:
     trials: list[Trial] = []
     length = 0  # of the row where it has paused
     for row in rows:
-        goes_on = row.ended == "cut" or ended_for_room(row)
-        trials.append(Trial(row, row.total_tokens - length, row is rows[-1] or not goes_on))
-        if trials[-1].is_last:
-            break
+        spent = row.total_tokens - length
+        if row is rows[-1] or not (row.ended == "cut" or ended_for_room(row)):
+            return [*trials, Trial(row, spent, True)]
+        answering = 0
         if row.ended == "cut":
             length = opening_tokens + row.thinking_tokens
-            if length > row.total_tokens:
+            answering = row.total_tokens - length
+            if answering < 0:
                 raise ValueError(
                     f"`opening_tokens` has to be less, but is {opening_tokens}: problem {row.problem!r} has "
                     f"{row.total_tokens} tokens under {row.setting!r}, {row.thinking_tokens} of them thinking."
                 )
+        trials.append(Trial(row, spent, False, answering))
     return trials
 
 
