@@ -34,6 +34,11 @@ def check_supported(request: Request, runner: str) -> None:
             f"A row that pauses while it thinks, and goes on from its cache, needs the transformers engine; {runner} "
             "cannot be asked for it yet. Searches by steps need that; votes and best-of-N do not."
         )
+    if request.confidence is not None:
+        raise ValueError(
+            f"How sure the model is of its tokens is measured by the transformers engine; {runner} cannot be asked for "
+            "it yet. Leave `confidence` out, or use the transformers engine."
+        )
 
 
 def check_fits(request: Request, context: int, whose: str) -> None:
