@@ -450,7 +450,7 @@ def test_the_smallest_context_counts(serve, engine_at, other):
     [
         ({"repetition_penalty": 1.1}, "`repetition_penalty` cannot be combined with budgets"),
         ({"steering": Steers()}, "Steers steers rows by a processor of transformers, which a server cannot run"),
-        ({"pause": Pause("\n")}, "needs the transformers engine; a server cannot be asked for it yet"),
+        ({"pause": Pause("\n")}, "needs the transformers engine or the vLLM engine"),
         ({"begun": Begun((1,), (False,), (0,) * 7)}, "Searches by steps need that"),
         ({"budget": Budget(wait_text="<|im_start|>answer", num_ignores=1)}, "`wait_text` has to be free of delimiters"),
         ({"budget": Budget(min_thinking_tokens=500)}, "`min_thinking_tokens` has to fit"),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from transformers import Qwen2ForCausalLM
 
-from lamp_requests import lamp_engine, lamp_requests, run_all
+from lamp_requests import in_steps, lamp_engine, lamp_requests, run_all
 from s1_hf.engines.engine import Recorded, completion_from, completion_to_dict
 from s1_hf.engines.ledger import Ledger
 from s1_hf.forcing.budget import Budget
@@ -38,23 +38,6 @@ def fed(monkeypatch) -> list[int]:
 
     monkeypatch.setattr(Qwen2ForCausalLM, "forward", forward)
     return passes
-
-
-def in_steps(engine, requests, pause):
-    """All completions, each of whose rows goes on from pause to pause; and how many pauses there were."""
-    done, pauses = {}, 0
-    asked = [replace(request, pause=pause) for request in requests]
-    while asked:
-        again = []
-        for batch in engine.run(asked, lambda rows: None):
-            for request, completion in batch:
-                if completion.begun is None:
-                    done[request.problem] = completion
-                else:
-                    again.append(replace(request, begun=completion.begun))
-        pauses += len(again)
-        asked = again
-    return [done[request.problem] for request in requests], pauses
 
 
 @pytest.mark.parametrize("settings", SETTINGS)

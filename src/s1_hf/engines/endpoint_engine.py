@@ -169,6 +169,7 @@ class EndpointEngine:
         check_effect([request.budget for request in requests])
         for request in requests:
             check_supported(request, "a server")
+            _check_goes_through(request)
             asked = asked_for(request)
             asked.check(self._setup)
             self._way.check(asked)
@@ -231,6 +232,14 @@ class EndpointEngine:
                     on_step(len(ran.completion.token_ids))
                     self.spent.add(ran.spent)
                 yield batch
+
+
+def _check_goes_through(request: Request) -> None:
+    if request.pause is not None or request.begun is not None:
+        raise ValueError(
+            "A row that pauses while it thinks, and goes on, needs the transformers engine or the vLLM engine; a "
+            "server cannot be asked for it yet. Searches by steps need that; votes and best-of-N do not."
+        )
 
 
 def _names_of(checkpoint: Checkpoint) -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
 
+from s1_hf.forcing.budget import NO_LIMIT
+from s1_hf.forcing.decisions import Field
 from s1_hf.forcing.report import Ended
 from s1_hf.forcing.spelling import Spelling, is_whole
 from s1_hf.forcing.tables import State
@@ -16,6 +19,7 @@ from s1_hf.forcing.vocabulary import encode
 
 if TYPE_CHECKING:
     from s1_hf.forcing.automaton import Automaton
+    from s1_hf.forcing.tables import Tables
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,64 @@ class StepTable:
     def step(self, state: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """The states after one more token in each row, all of shape `(batch_size,)`; behind an end a step begins."""
         return self.after[state % self.ended, tokens.clamp(max=self.after.shape[1] - 1)]
+
+
+@dataclass(frozen=True, eq=False)
+class Pauses:
+    """When the rows of a batch pause, whose steps end alike.
+
+    Args:
+        table ([`StepTable`], *optional*): of the separator that ends steps.
+        limits (`torch.LongTensor` of shape `(batch_size,)`): the number of thinking tokens with which a row pauses if
+            no step has ended before.
+    """
+
+    table: StepTable | None
+    limits: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, automaton: Automaton, separator: str | None, limits: Sequence[int | None], device: torch.device
+    ) -> Pauses:
+        """Those of rows, of which each has a limit or `None`."""
+        table = None if separator is None else step_table(automaton, separator, device)
+        most = [NO_LIMIT if limit is None else min(limit, NO_LIMIT) for limit in limits]
+        return cls(table, torch.tensor(most, device=device))
+
+    def follow(self, at: torch.Tensor, state: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """How far each row's step has come with one more token, `(batch_size,)`; see [`StepTable`].
+
+        What opens thinking is no part of a step.
+
+        Args:
+            at (`torch.LongTensor` of shape `(batch_size,)`): how far it had come before; 0 where a row begins.
+            state (`torch.LongTensor` of shape `(7, batch_size)`): after the token.
+        """
+        if self.table is None:
+            return at
+        return torch.where(state[Field.THINKING] > 0, self.table.step(at, tokens), 0)
+
+    def read(self, states: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """How far the step of the only row has come, `(1,)`, after `tokens` since it began.
+
+        Args:
+            states (`torch.LongTensor` of shape `(7, tokens)`): after each of them; on the CPU, as the table is.
+        """
+        if self.table is None:
+            return torch.zeros(1, dtype=torch.long)
+        after, at = self.table.after.numpy(), 0
+        last = after.shape[1] - 1
+        for token, thought in zip(tokens.tolist(), states[Field.THINKING].tolist(), strict=True):
+            at = int(after[at % len(after), min(token, last)]) if thought > 0 else 0
+        return torch.tensor([at])
+
+    def due(self, at: torch.Tensor, state: torch.Tensor, tables: Tables) -> torch.Tensor:
+        """Which rows pause behind their last token: bool, of shape `(batch_size,)`. See [`follow`] and [`Pause`]."""
+        due = state[Field.THINKING] - state[Field.PENDING] >= self.limits
+        if self.table is not None:
+            due = due | (at == self.table.ended)
+        is_free = (state[Field.ENDED] == Ended.UNFINISHED) & (state[Field.PENDING] == 0)
+        return due & is_free & tables.thinks[state[Field.CELL]]
 
 
 def step_table(automaton: Automaton, separator: str, device: torch.device) -> StepTable:

@@ -154,10 +154,12 @@ class Ran(NamedTuple):
     completion: Completion
     states: list[list[int]]  # in which its tokens were taken, if they were asked for
     cached: int  # tokens of its prompt that were not computed, because the cache held them
+    written: int  # tokens that the engine wrote, with an end of sequence that a pause or a limit made
+    paused: tuple[int, ...] | None  # the state where it has paused
 
     def computed(self, asked: Asked) -> int:
         """Tokens that went through the model, where it was `asked` for."""
-        return asked.computed(len(self.completion.token_ids)) - self.cached
+        return asked.computed(self.written) - self.cached
 
 
 def run(
@@ -213,18 +215,18 @@ def completed(
         automaton = setup.automaton(settings.budget, settings.stops)
         of_request = []
         for one in output.outputs:
-            report, states = next(told)
-            ids = list(one.token_ids)[: len(report.forced)]
-            completion = completion_of(setup.tokenizer, automaton, list(prompt), ids, report)
-            of_request.append(Ran(completion, states, output.num_cached_tokens or 0))
+            report, states, paused = next(told)
+            ids = list(one.token_ids)
+            completion = completion_of(setup.tokenizer, automaton, list(prompt), ids[: len(report.forced)], report)
+            of_request.append(Ran(completion, states, output.num_cached_tokens or 0, len(ids), paused))
         found.append(of_request)
     return found
 
 
 def _reports(
     llm: LLM, outputs: Sequence[RequestOutput], params: Sequence[SamplingParams], with_states: bool
-) -> list[tuple[Report, list[list[int]]]]:
-    """Of every output of every request, from the engine, with its states."""
+) -> list[tuple[Report, list[list[int]], tuple[int, ...] | None]]:
+    """Of every output of every request, from the engine, with its states and where it has paused."""
     wanted: list[tuple[str, list[int]]] = []
     for output, own in zip(outputs, params, strict=True):
         key = (own.extra_args or {})[KEY]
@@ -237,7 +239,8 @@ def _reports(
         for fields in answers:
             if "error" in fields:
                 raise RuntimeError(fields["error"])
-            positions, states = set(fields["forced"]), fields.pop("states", [])
+            positions, states, paused = set(fields["forced"]), fields.pop("states", []), fields.pop("paused", None)
             forced = tuple(i in positions for i in range(fields.pop("tokens")))
-            reports.append((Report(**{**fields, "forced": forced}), states))
+            report = Report(**{**fields, "forced": forced})
+            reports.append((report, states, None if paused is None else tuple(paused)))
     return reports

@@ -9,7 +9,7 @@ import torch
 
 from s1_hf.forcing.decisions import RAISED, Limits, advance, decide
 from s1_hf.vllm.drawing import Warping, draw
-from s1_hf.vllm.row import OwnLimits, traced
+from s1_hf.vllm.row import OwnLimits, pauses_of, traced
 
 if TYPE_CHECKING:
     from s1_hf.vllm.row import Row
@@ -36,9 +36,11 @@ class Group:
         self._limits = Limits(*(torch.cat(column) for column in columns)).acting().to(device)
         self._warping = Warping.of([row.settings for row in rows], device) if self._rule == "sample" else None
         self._own_limits = OwnLimits.of([row.settings for row in rows], device)
-        # (7, rows), (7, rows) and (rows, tail length); see `Row`.
+        self._pauses = pauses_of(rows, device)
+        # (7, rows), (7, rows), (rows,) and (rows, tail length); see `Row`.
         self._committed = torch.stack([row.committed for row in rows], dim=1)
         self._decided = torch.stack([row.committed if row.decided is None else row.decided for row in rows], dim=1)
+        self._step_at = torch.stack([row.step_at for row in rows])
         self._tail = torch.stack([row.tail for row in rows])
         self._taken = [row.taken for row in rows]
         self._is_new = [row.decided is None for row in rows]
@@ -65,7 +67,7 @@ class Group:
         """
         self._follow(taken, last)
         own = scores[self._slice] if self._slice else scores[self._at]
-        ends = None if self._own_limits is None else self._own_limits.reached(self._committed, self._automaton)
+        ends = self._ending()
         decision = decide(
             self._tables,
             self._limits,
@@ -90,7 +92,16 @@ class Group:
         self._flush()
         for r, row in enumerate(self._rows):
             row.committed, row.tail, row.taken = self._committed[:, r], self._tail[r], self._taken[r]
+            row.step_at = self._step_at[r]
             row.decided = None if self._is_new[r] else self._decided[:, r]
+
+    def _ending(self) -> torch.Tensor | None:
+        """Which rows pause, or have reached a limit of their own, bool, `(rows,)`: only an end may follow."""
+        ends = None if self._own_limits is None else self._own_limits.reached(self._committed, self._automaton)
+        if self._pauses is not None:
+            due = self._pauses.due(self._step_at, self._committed, self._tables)
+            ends = due if ends is None else ends | due
+        return ends
 
     def _follow(self, taken: list[int], last: torch.Tensor) -> None:
         """Find out which of the last decisions came true."""
@@ -98,6 +109,8 @@ class Group:
             self._states.append(self._decided)
             self._tokens.append(last)
             self._committed = advance(self._tables, self._decided, last)
+            if self._pauses is not None:
+                self._step_at = self._pauses.follow(self._step_at, self._committed, last)
             self._tail = last[:, None] if self._tail.shape[1] == 1 else _moved_on(self._tail, last)
             self._taken = taken
             if len(self._states) >= MOST_STEPS:
@@ -111,12 +124,15 @@ class Group:
                 raise RuntimeError(f"A row has {count} tokens, and {self._taken[r]} were seen.")
             if count < self._taken[r]:
                 row.take_back(count)
-                self._committed[:, r], self._tail[r] = row.committed, row.tail
+                self._committed[:, r], self._tail[r], self._step_at[r] = row.committed, row.tail, row.step_at
             if has_got:
                 row.add_to_trace(traced(self._decided[:, r, None], last[r, None]))
             got.append(has_got)
         moved = torch.tensor(got, device=last.device)
         self._committed = torch.where(moved, advance(self._tables, self._decided, last), self._committed)
+        if self._pauses is not None:
+            followed = self._pauses.follow(self._step_at, self._committed, last)
+            self._step_at = torch.where(moved, followed, self._step_at)
         self._tail = torch.where(moved[:, None], _moved_on(self._tail, last), self._tail)
         self._taken = list(taken)
 

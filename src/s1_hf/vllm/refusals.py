@@ -16,7 +16,9 @@ from s1_hf.vllm.settings import (
     KEY,
     OURS,
     SEED,
+    SEPARATOR,
     START,
+    STEP_TOKENS,
     STEPS,
     asks_for_budget,
     settings_of,
@@ -42,6 +44,8 @@ _NOT_WITH_A_BUDGET: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
 
 # Of `extra_args`, besides the fields of a budget: the name, what is right, and that in words.
 _MOST_IN_KEY = 200  # characters: keys are kept until their reports are fetched
+MOST_IN_SEPARATOR = 64
+"""Characters of a separator, each of which takes a number for every token of the vocabulary."""
 _OWN: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     (
         KEY,
@@ -51,6 +55,12 @@ _OWN: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     (SEED, lambda value: is_count(value) and -(2**63) <= value < 2**63, "an integer of 64 bits"),
     (ANSWER, lambda value: is_count(value) and value >= 1, "an integer of at least 1"),
     (GIVE_UP, lambda value: _is_below(2**63, value), "an integer from 0, of 64 bits"),
+    (
+        SEPARATOR,
+        lambda value: isinstance(value, str) and not not_unicode(value) and 0 < len(value) <= MOST_IN_SEPARATOR,
+        f"a Unicode text of 1 to {MOST_IN_SEPARATOR} characters",
+    ),
+    (STEP_TOKENS, lambda value: _is_below(2**63, value) and value >= 1, "an integer from 1, of 64 bits"),
     (STEPS, lambda value: _is_below(2**63, value), "an integer from 0, of 64 bits"),
     (
         START,
@@ -89,6 +99,8 @@ def check_request(params: Any) -> None:
         )
     settings = settings_of(params, {})
     least = settings.budget.column("min_thinking_tokens", 1)[0]
+    if settings.start is not None:  # it may have thought before
+        return
     if settings.max_tokens is not None and least > settings.max_tokens:
         raise ValueError(
             f"`min_thinking_tokens` has to fit into what may be generated, but is {least}, and `max_tokens` is "

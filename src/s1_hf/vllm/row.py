@@ -10,6 +10,7 @@ import torch
 from s1_hf.forcing.budget import NO_LIMIT
 from s1_hf.forcing.decisions import Field, Limits, Rule, advance, first_state
 from s1_hf.forcing.draws import RowNumbers
+from s1_hf.forcing.pauses import Pauses
 from s1_hf.forcing.prompts import start_of
 from s1_hf.forcing.report import Ended, Report
 from s1_hf.forcing.tables import State, after_effect
@@ -33,6 +34,7 @@ class Told(NamedTuple):
 
     report: Report
     states: list[State]  # in which each of its tokens was taken
+    paused: State | None = None  # where it stands, if it has paused
 
 
 class OwnLimits(NamedTuple):
@@ -107,9 +109,11 @@ class Row:
         self.limits: Limits = budgets.limits(start, len(self.prompt), [], is_quiet=True)  # on the CPU
         if settings.start is None:  # else it fits, as the request did whose part this is
             check_room(self.automaton, self.limits, start, setup.room(settings, len(self.prompt)), is_quiet=True)
+        self._pauses = pauses_of([self], device)
         self.numbers = RowNumbers(seed)
         self.committed = start[:, 0].to(device)  # (7,)
         self.decided: torch.Tensor | None = None  # (7,); None: nothing was decided yet
+        self.step_at = torch.zeros((), dtype=torch.long, device=device)  # how far its step has come, see [`Pauses`]
         self.taken = 0  # tokens that `committed` has seen
         self.tail = self._tail_of(()).to(device)
         self._trace: list[torch.Tensor] = []  # of (8, steps) int32 each, see `TOKEN`
@@ -135,9 +139,21 @@ class Row:
         return 1 if guard is None else guard.width
 
     @property
-    def group_key(self) -> tuple[int, Rule, LoopGuard | None]:
+    def separator(self) -> str | None:
+        """What ends a step, at whose end it pauses."""
+        pause = self.settings.pause
+        return None if pause is None else pause.separator
+
+    @property
+    def pause_limit(self) -> int | None:
+        """How many thinking tokens it has when it pauses."""
+        pause = self.settings.pause
+        return None if pause is None or pause.tokens is None else self._start.thinking_tokens + pause.tokens
+
+    @property
+    def group_key(self) -> tuple[int, Rule, LoopGuard | None, str | None]:
         """What rows have to have in common to be decided together."""
-        return id(self.automaton), self.rule, self.guard
+        return id(self.automaton), self.rule, self.guard, self.separator
 
     def settle(self) -> None:
         """See to the last token, if the engine has got it since the last decision."""
@@ -147,7 +163,10 @@ class Row:
         tokens = torch.tensor(last, device=self.decided.device)
         tables = self.automaton.tables_on(self.decided.device)
         self.add_to_trace(traced(self.decided[:, None], tokens))
-        self.committed = advance(tables, self.decided[:, None], tokens)[:, 0]
+        committed = advance(tables, self.decided[:, None], tokens)  # (7, 1)
+        if self._pauses is not None:
+            self.step_at = self._pauses.follow(self.step_at[None], committed, tokens)[0]
+        self.committed = committed[:, 0]
         self.tail = torch.cat([self.tail[1:], tokens])
         self.decided, self.taken = None, self.taken + 1
 
@@ -158,6 +177,7 @@ class Row:
         tokens = kept[TOKEN].tolist()
         self.committed = first_state([self._after(self._states(count), tokens)])[:, 0].to(device)
         self._trace = [kept.to(device)]
+        self.step_at = self._read(count)[0].to(device)
         self.tail = self._tail_of(tokens).to(device)
         self.decided, self.taken = None, count
 
@@ -200,12 +220,13 @@ class Row:
         if len(states) < len(ids):
             assert self.decided is not None
             states.append(State(*self.decided.tolist()))
-        # The last token may be there only because the row had reached a limit of its own.
-        if ids and self.ends_at(self._after(states, ids[:-1])):
+        # The last token may be there only because the row had paused, or reached a limit of its own.
+        is_paused = bool(ids) and ids[-1] in self.automaton.eos and self._pauses_after(states, ids[:-1])
+        if is_paused or (ids and self.ends_at(self._after(states, ids[:-1]))):
             ids, states = ids[:-1], states[:-1]
         final = self._after(states, ids)
         forced = tuple(self.automaton.cells[state.cell].forced >= 0 for state in states)
-        return Told(report_of([int(value) for value in final], forced), states)
+        return Told(report_of([int(value) for value in final], forced), states, final if is_paused else None)
 
     def _tail_of(self, tokens: Sequence[int]) -> torch.Tensor:
         """The last ids of the prompt and these tokens, `(tail_length,)`; -1 where there are none."""
@@ -223,10 +244,42 @@ class Row:
         last = states[len(ids) - 1]
         return after_effect(last, self.automaton.effect_of(ids[-1], last.cell))
 
+    def _pauses_after(self, states: Sequence[State], ids: Sequence[int]) -> bool:
+        """Whether it pauses behind `ids`, which were taken in `states`."""
+        state = self._after(states, ids)
+        if self.settings.pause is None or not ids or not self.automaton.cells[state.cell].thinking:
+            return False
+        pauses = pauses_of([self], torch.device("cpu"))
+        assert pauses is not None
+        return bool(pauses.due(self._read(len(ids)), first_state([state]), self.automaton.tables))
+
+    def _read(self, count: int) -> torch.Tensor:
+        """How far its step has come with its first `count` tokens, `(1,)`, on the CPU."""
+        pauses = pauses_of([self], torch.device("cpu"))
+        if pauses is None:
+            return torch.zeros(1, dtype=torch.long)
+        steps = self.trace()[:, :count].long()
+        return pauses.read(advance(self.automaton.tables, steps[:TOKEN], steps[TOKEN]), steps[TOKEN])
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it pauses where it stands now."""
+        if self._pauses is None:
+            return False
+        tables = self.automaton.tables_on(self.committed.device)
+        return bool(self._pauses.due(self.step_at[None], self.committed[:, None], tables))
+
     def ends_at(self, state: State) -> bool:
         """Whether a row in this state has reached a limit of its own, so that only an end of sequence may follow."""
         limits = OwnLimits.of([self.settings], self.committed.device)
         return limits is not None and bool(limits.reached(first_state([state]), self.automaton))
+
+
+def pauses_of(rows: Sequence[Row], device: torch.device) -> Pauses | None:
+    """When rows pause that are decided together, if any of them does."""
+    if all(row.settings.pause is None for row in rows):
+        return None
+    return Pauses.of(rows[0].automaton, rows[0].separator, [row.pause_limit for row in rows], device)
 
 
 def traced(states: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
