@@ -5,6 +5,7 @@
   [`ClassConditional`], with `steps`; `rejection`: [`RejectionSampling`]; `parallel`: [`Parallel`], which is majority
   voting and short-m@k, and the same as functions of rows, [`vote`] and [`shortest_of`].
 - `search`: [`Rebase`], [`BeamSearch`], [`ParticleFiltering`] and [`BestOfN`], which choose by a scorer.
+- `confidence`: [`DeepConf`], [`DeepConfOnline`] and [`SelfCertainty`], which choose by how sure the model was.
 - `run`: [`run_methods`], with what is finished kept on disk (`kept`). A single method, in memory: `method.run(bench)`.
 
 Every method gives [`s1_hf.results.rows.Row`]s, which `s1_hf.results.summaries` turns into the paper's table 3.
@@ -12,6 +13,7 @@ Every method gives [`s1_hf.results.rows.Row`]s, which `s1_hf.results.summaries` 
 
 from s1_hf.methods.bench import Bench
 from s1_hf.methods.conditional import ClassConditional, StepConditional, TokenConditional, instructed
+from s1_hf.methods.confidence import DeepConf, DeepConfOnline, SelfCertainty
 from s1_hf.methods.forcing import BudgetForcing, CueAblation
 from s1_hf.methods.method import Method
 from s1_hf.methods.parallel import Parallel, shortest_of, vote
@@ -28,11 +30,14 @@ __all__ = [
     "BudgetForcing",
     "ClassConditional",
     "CueAblation",
+    "DeepConf",
+    "DeepConfOnline",
     "Method",
     "Parallel",
     "ParticleFiltering",
     "Rebase",
     "RejectionSampling",
+    "SelfCertainty",
     "StepConditional",
     "StepCountdown",
     "TokenConditional",
