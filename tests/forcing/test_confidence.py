@@ -16,6 +16,7 @@ from s1_hf.forcing.confidence import (
     NO_LAW,
     SCALE,
     Confidence,
+    Runs,
     as_confidences,
     in_parts,
     losing_token,
@@ -112,14 +113,16 @@ def test_the_losing_token_is_that_of_the_first_low_window(seed):
     rng = random.Random(seed)
     confidence = Confidence(window=rng.randint(1, 5), below=rng.choice([0.5, 1.0, 1.5]))
     values = [rng.randrange(20_000) for _ in range(rng.randint(0, 20))]
-    runs, run = [], 0
+    lengths, run = [], 0
     for _ in values:
         run = run + 1 if rng.random() < 0.9 else 0
-        runs.append(run)
+        lengths.append(run)
+    runs = Runs(lengths, [rng.random() < 0.9 for _ in values])
     expected = None
     for i in range(len(values)):
         window = values[max(i + 1 - confidence.window, 0) : i + 1]
-        if runs[i] >= confidence.window and sum(window) / confidence.window / SCALE < confidence.below:
+        is_looked_at = lengths[i] >= confidence.window and runs.certain[i]
+        if is_looked_at and sum(window) / confidence.window / SCALE < confidence.below:
             expected = i
             break
     assert losing_token(confidence, values, runs) == expected
@@ -132,7 +135,7 @@ def test_runs_of_thinking():
     a = tokenizer.encode("a")[-1]
     ids = [*start, a, a, a, *close, a, a]
     runs = thinking_runs(automaton, [a], ids, 3)
-    assert runs == [0] * len(start) + [1, 2, 3] + [0] * (len(close) + 2)
+    assert runs.lengths == [0] * len(start) + [1, 2, 3] + [0] * (len(close) + 2)
     # The prompt's thinking was not measured; and what comes behind so many thinking tokens is none.
-    assert thinking_runs(automaton, [*start, a, a], [a, a, a], 4) == [1, 2, 0]
-    assert thinking_runs(automaton, [a], [a, a], 0) == [0, 0]
+    assert thinking_runs(automaton, [*start, a, a], [a, a, a], 4).lengths == [1, 2, 0]
+    assert thinking_runs(automaton, [a], [a, a], 0).lengths == [0, 0]

@@ -92,6 +92,27 @@ def _majority(options: Options) -> "Method":
     )  # fmt: skip
 
 
+def _deepconf(options: Options) -> "Method":
+    from s1_hf.methods import DeepConf
+
+    given = options.given
+    return DeepConf(widths=options.widths, eta=given["eta"], window=given["window"], point=options.point)
+
+
+def _deepconf_online(options: Options) -> "Method":
+    from s1_hf.methods import DeepConfOnline
+
+    names = ("eta", "window", "warmup", "consensus")
+    given = {name: options.given[name] for name in names}
+    return DeepConfOnline(widths=options.widths, point=options.point, **given)
+
+
+def _certainty(options: Options) -> "Method":
+    from s1_hf.methods import SelfCertainty
+
+    return SelfCertainty(widths=options.widths, power=options.given["power"], point=options.point)
+
+
 def _steps(options: Options) -> "Method":
     from s1_hf.methods import StepConditional
 
@@ -111,6 +132,9 @@ _MAKERS: dict[str, Callable[[Options], "Method"]] = {
     "best": _best,
     "weighted": _weighted,
     "majority": _majority,
+    "deepconf": _deepconf,
+    "deepconf-online": _deepconf_online,
+    "certainty": _certainty,
     "steps": _steps,
     "forcing": _forcing,
 }

@@ -59,6 +59,21 @@ def search(
     ] = "last",
     balance: Annotated[float, typer.Option(help="Temperature of REBASE's balance.", **_SEARCH)] = 0.2,
     expand: Annotated[int, typer.Option(help="How many times beam search continues a row.", min=1, **_SEARCH)] = 4,
+    eta: Annotated[
+        float, typer.Option(help="Of DeepConf: the percentage of samples that are sure enough to vote.", **_SEARCH)
+    ] = 10,
+    window: Annotated[
+        int, typer.Option(help="Of DeepConf: tokens over which it looks at how sure the model is.", min=1, **_SEARCH)
+    ] = 2048,
+    warmup: Annotated[
+        int, typer.Option(help="Of deepconf-online: samples before any is given up.", min=1, **_SEARCH)
+    ] = 16,
+    consensus: Annotated[
+        float, typer.Option(help="Of deepconf-online: it ends when so large a share votes for one answer.", **_SEARCH)
+    ] = 0.95,
+    power: Annotated[
+        float, typer.Option(help="Of certainty: by which power Borda votes fall with their ranks.", **_SEARCH)
+    ] = 0.5,
     steps: Annotated[
         str, typer.Option(help="Of the method steps: the numbers that prompts name.", **_SEARCH)
     ] = "16,32,64,128,256",

@@ -7,9 +7,9 @@ kept of it, whatever the machine.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -134,37 +134,59 @@ def in_parts(confidences: Sequence[float]) -> list[int]:
     return [round(confidence * SCALE) for confidence in confidences]
 
 
-def thinking_runs(automaton: Automaton, prompt: Sequence[int], ids: Sequence[int], thinking_tokens: int) -> list[int]:
-    """How many thinking tokens in a row end with each token; 0 where it is none, or may be a part of a delimiter.
+class Runs(NamedTuple):
+    """Where thinking stands among the generated tokens of a row.
 
-    Where it is at least `window`, `below` was looked at when the row was written.
+    Args:
+        lengths (`list[int]`): how many thinking tokens in a row end with each token; 0 where it is none.
+        certain (`list[bool]`): whether that was known at once; not in the midst of what may be a delimiter.
+    """
+
+    lengths: list[int]
+    certain: list[bool]
+
+
+def thinking_runs(automaton: Automaton, prompt: Sequence[int], ids: Sequence[int], thinking_tokens: int) -> Runs:
+    """Where thinking stands, as it was known while the row was written.
 
     Args:
         prompt, ids (`Sequence[int]`): what was asked, and all that was generated.
         thinking_tokens (`int`): of its report: what follows them, such as a newline before a cut, is no thinking.
     """
-    runs, run = [], 0
+    runs = Runs([], [])
+    run = 0
     state = start_of(automaton, prompt)
-    for token in ids:
+    for i, token in enumerate(ids):
         before, state = state, after_effect(state, automaton.effect_of(token, state.cell))
         thinks = before.thinking_tokens < state.thinking_tokens <= thinking_tokens
         run = run + 1 if thinks and state.ended == Ended.UNFINISHED else 0
-        runs.append(run if state.pending == 0 else 0)
+        if state.ended != Ended.UNFINISHED:  # what was pending has turned out to be the closing delimiter
+            for back in range(max(i - before.pending, 0), i):
+                runs.lengths[back] = 0
+        runs.lengths.append(run)
+        runs.certain.append(state.pending == 0)
     return runs
 
 
-def losing_token(confidence: Confidence, measured: Sequence[int], runs: Sequence[int]) -> int | None:
+def losing_token(confidence: Confidence, measured: Sequence[int], runs: Runs) -> int | None:
     """With which token a row is given up, by its index; `None`: with none.
 
     Args:
         measured (`Sequence[int]`): of each token, in ten-thousandths.
-        runs (`Sequence[int]`): of each token, see [`thinking_runs`].
+        runs ([`Runs`]): of all tokens.
     """
     window = confidence.window
     assert window is not None
+    for i, total in window_sums(measured, runs, window):
+        if total < confidence.least:
+            return i
+    return None
+
+
+def window_sums(measured: Sequence[int], runs: Runs, window: int) -> Iterator[tuple[int, int]]:
+    """Of every window that was looked at: its last token's index, and its sum in ten-thousandths."""
     total = 0
     for i, value in enumerate(measured):
         total += value - (measured[i - window] if i >= window else 0)
-        if runs[i] >= window and total < confidence.least:
-            return i
-    return None
+        if runs.lengths[i] >= window and runs.certain[i]:
+            yield i, total

@@ -9,6 +9,7 @@
   and [`early_exit`], [`trials_of`] and [`calibrated`], functions of the rows of a sweep.
 - `search`: [`Rebase`], [`BeamSearch`], [`ParticleFiltering`] and [`BestOfN`], which choose by a scorer.
 - `spending`: [`Spending`], one total of tokens for all problems, and [`spend_rows`], the same of rows.
+- `confidence`: [`DeepConf`], [`DeepConfOnline`] and [`SelfCertainty`], which choose by how sure the model was.
 - `run`: [`run_methods`], with what is finished kept on disk (`kept`). A single method, in memory: `method.run(bench)`.
 
 Every method gives [`s1_hf.results.rows.Row`]s, which `s1_hf.results.summaries` turns into the paper's table 3.
@@ -17,6 +18,7 @@ Every method gives [`s1_hf.results.rows.Row`]s, which `s1_hf.results.summaries` 
 from s1_hf.methods.adaptive import Adaptive, adaptive_vote
 from s1_hf.methods.bench import Bench
 from s1_hf.methods.conditional import ClassConditional, StepConditional, TokenConditional, instructed
+from s1_hf.methods.confidence import DeepConf, DeepConfOnline, SelfCertainty
 from s1_hf.methods.exits import Calibration, Confident, EarlyExit, Stable, Trial, calibrated, early_exit, trials_of
 from s1_hf.methods.forcing import BudgetForcing, CueAblation
 from s1_hf.methods.method import Method
@@ -38,12 +40,15 @@ __all__ = [
     "ClassConditional",
     "Confident",
     "CueAblation",
+    "DeepConf",
+    "DeepConfOnline",
     "EarlyExit",
     "Method",
     "Parallel",
     "ParticleFiltering",
     "Rebase",
     "RejectionSampling",
+    "SelfCertainty",
     "Spending",
     "Stable",
     "StepConditional",
