@@ -216,5 +216,5 @@ def check_measured(found: Iterable[Sequence[Trial]], rules: Sequence[Rule]) -> N
     if all(trial.row.confidence is None for trials in found for trial in trials):
         raise ValueError(
             "`rows` has to have the confidence of answers, but no row has one. Measure it: "
-            "`Bench(confidence=Confidence(top=1))`, or `s1-hf sweep --confidence 1`."
+            "`Bench(confidence=Confidence(top=1))`, or `s1-hf sweep --confidence`."
         )

@@ -135,7 +135,7 @@ def spend_rows(
                 if policy == "confidence" and all(row.confidence is None for row in of_group):
                     raise ValueError(
                         "`policies` has to leave out 'confidence', because no row has one. Measure it: "
-                        "`Bench(confidence=Confidence(top=1))`, or `s1-hf sweep --confidence 1`."
+                        "`Bench(confidence=Confidence(top=1))`, or `s1-hf sweep --confidence`."
                     )
                 most = reserve
                 if most is None:
