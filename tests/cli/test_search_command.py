@@ -88,3 +88,20 @@ def test_one_process_only(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     done = search(tmp_path, "--scorer", "embedded-reward")
     assert done.exit_code == 2 and "runs in one process, but this is one of 2" in " ".join(done.stderr.split())
+
+
+def test_methods_by_confidence(tmp_path):
+    options = ["--methods", "deepconf,deepconf-online,certainty", "--widths", "2,4", "--eta", "50", "--window", "8"]
+    done = search(tmp_path, *options, "--warmup", "2", "--consensus", "1", "--power", "2")
+    assert done.exit_code == 0, done.output
+    rows = load_rows(tmp_path)
+    assert {row.method for row in rows} == {
+        "DeepConf, top 50 % by bottom", "DeepConf online, top 50 %", "Borda voting, power 2"
+    }  # fmt: skip
+    assert {row.setting for row in rows} == {"width 2", "width 4"}
+    about = json.loads((tmp_path / "about.json").read_text())
+    online = about["methods"][1]
+    assert (online["eta"], online["window"], online["warmup"], online["consensus"]) == (50, 8, 2, 1)
+    for name, wrong in (("eta", "0"), ("consensus", "95"), ("power", "-1")):
+        refused = search(tmp_path / "other", *options, f"--{name}", wrong)
+        assert refused.exit_code == 2 and f"`{name}`" in refused.stderr and not (tmp_path / "other").exists()

@@ -6,10 +6,12 @@ import dataclasses
 import math
 
 import pytest
+import torch
 from benches import Recording, problems, random_bench, recording
 
 from s1_hf import Budget, LoopGuard
 from s1_hf.engines.request import seed_of
+from s1_hf.forcing.confidence import Confidence
 from s1_hf.methods import (
     Bench,
     BudgetForcing,
@@ -144,3 +146,30 @@ def test_an_engine_has_its_own_tokenizer_and_format():
         Bench(tokenizer=other.tokenizer, **options)
     with pytest.raises(ValueError, match="`format` has to be the engine's, 's1'"):
         Bench(format=dataclasses.replace(engine.format, name="other"), **options)
+
+
+def test_rows_have_the_confidence_of_their_answers():
+    """In sweeps and runs, as one pass over the whole text says; with another `top` they have none."""
+    grid = BudgetForcing([4, 8], num_ignores=[0, 1])
+    long = {"max_new_tokens": 80, "max_answer_tokens": 30}
+    bench = random_bench(3, confidence=Confidence(1), **long)
+    rows = {(row.problem, row.setting): row for row in grid.run(bench)}
+    assert len({row.confidence for row in rows.values()} - {None}) > 3
+    for point, problem, request, done in bench.answers(bench.problems, grid.grid()):
+        ids = torch.tensor([[*request.prompt, *done.token_ids]])
+        with torch.no_grad():
+            best = bench.model(ids).logits[0, len(request.prompt) - 1 : -1].float().log_softmax(-1).amax(-1).tolist()
+        end = len(best) - (done.token_ids[-1] == bench.tokenizer.eos_token_id)
+        own = [best[i] for i in range(end - done.report.answer_tokens, end) if not done.forced[i]]
+        expected = pytest.approx(math.exp(sum(own) / len(own)), abs=1e-3) if own else None
+        assert rows[problem.id, point.name].confidence == expected
+    plain = grid.run(random_bench(3, **long))
+    assert [dataclasses.replace(row, confidence=None, request=None) for row in rows.values()] == [
+        dataclasses.replace(row, request=None) for row in plain
+    ]
+    assert {row.confidence for row in grid.run(random_bench(3, confidence=Confidence(2), **long))} == {None}
+
+
+def test_what_is_no_confidence():
+    with pytest.raises(ValueError, match=r"`confidence` has to be a Confidence, .* but is 20"):
+        random_bench(1, confidence=20)

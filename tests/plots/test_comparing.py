@@ -32,3 +32,13 @@ def test_bars_of_methods_have_control_and_scaling_beside_them():
 def test_no_methods_are_refused(draw, nothing):
     with pytest.raises(ValueError, match="at least one"):
         draw(nothing, axes())
+
+
+def test_behind_several_methods_the_best_of_all_is_drawn_and_behind_one_nothing():
+    voting, forcing = Curve("voting", [(200, 40, 30, 50), (800, 60, 50, 70)]), Curve("forcing", [(100, 20, 10, 30)])
+    worse = Curve("worse", [(400, 35, 30, 50), (900, 60, 50, 70)])
+    ax = compare([voting, forcing, worse], axes())
+    (best,) = [line for line in ax.lines if line.get_drawstyle() == "steps-post"]
+    assert list(zip(*best.get_data(), strict=True))[:3] == [(100, 20), (200, 40), (800, 60)]
+    assert best.get_xdata()[-1] >= 900 and len(legend(ax)) == 3
+    assert not any(line.get_drawstyle() == "steps-post" for line in compare([voting], axes()).lines)

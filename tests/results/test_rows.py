@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,9 @@ from result_rows import a_row
 from s1_hf import Budget
 from s1_hf.engines.request import Request
 from s1_hf.forcing.columns import columns_of
+from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.report import Report
+from s1_hf.generation.chats import Completion
 from s1_hf.results.rows import (
     ENDED,
     Problem,
@@ -40,7 +43,7 @@ rows_strategy = st.lists(
         method=texts, setting=texts, task=texts, problem=texts, sample=st.integers(0, 9),
         thinking_tokens=st.integers(0, 10**6), answer_tokens=st.integers(0, 99), correct=st.booleans(),
         ended=st.sampled_from(["natural", "cut", "not_found"]), ends_ignored=st.integers(0, 9),
-        total_tokens=st.integers(0, 10**9), tries=st.integers(0, 999),
+        total_tokens=st.integers(0, 10**9), tries=st.integers(0, 999), confidence=st.none() | st.floats(0, 1),
         promised_max_tokens=st.none() | st.integers(0, 10**6), promised_min_tokens=st.none() | st.integers(0, 10**6),
         max_thinking_tokens=st.none() | st.integers(0, 10**6), min_thinking_tokens=st.none() | st.integers(0, 10**6),
         num_ignores=st.none() | st.integers(0, 9), wait_text=st.none() | texts, cut_text=st.none() | texts,
@@ -205,3 +208,44 @@ def test_a_missing_file_is_named(tmp_path):
 def test_what_a_run_was_is_written_next_to_its_rows(tmp_path):
     about = json.loads(write_about(tmp_path, model="m", seed=3).read_text())
     assert (about["model"], about["seed"]) == ("m", 3) and "python" in about["versions"] and about["command"]
+
+
+def measured(said: str, sure: list[float], top: int = 1, **fields) -> float | None:
+    """The confidence of an answer of `said` whose tokens were that sure, behind a thought and its end."""
+    tokenizer = toy_tokenizer("s1")
+    answer = tokenizer.encode(said)
+    ids = (*tokenizer.encode("a"), *answer, tokenizer.eos_token_id)
+    forced = (False, True) + (False,) * (len(ids) - 2)
+    report = Report(thinking_tokens=1, ended="natural", ends_ignored=0, forced=forced, answer_tokens=len(answer))
+    done = Completion("a", said, tokenizer.decode(ids[:-1]), ids, forced, report, confidences=tuple(sure))
+    done = dataclasses.replace(done, **fields)
+    request = Request(prompt=(1,), max_new_tokens=9, confidence=Confidence(top))
+    return row_of(done, Problem("0", "?", "7"), tokenizer, request=request, method="m", setting="s").confidence
+
+
+def test_the_confidence_of_an_answer():
+    """Of what the model chose of it: without thinking, forced tokens and the end of sequence."""
+    assert measured("xyz", [9.0, 9.0, 0.2, 0.4, 9.0]) == pytest.approx(math.exp(-0.3))
+    assert measured("xyz", [9.0, 9.0, 0.2, 0.4, 9.0], top=20) is None
+    assert measured("xyz", [0.0] * 5, confidences=None) is None
+    # Of a row that goes on from a pause only what came after it was measured for this request.
+    assert measured("xyz", [0.4, 9.0]) == pytest.approx(math.exp(-0.4))
+    # A row that was cut off, which ends with no end of sequence.
+    ids = tuple(toy_tokenizer("s1").encode("axyz"))
+    cut = {"token_ids": ids, "forced": (False, True, False, False), "text": "axyz"}
+    assert measured("xyz", [9.0, 9.0, 0.2, 0.4], **cut) == pytest.approx(math.exp(-0.3))
+    # Nothing of it was chosen; there is none.
+    assert measured("xyz", [0.0] * 5, forced=(True,) * 5) is None
+    unfinished = Report(thinking_tokens=4, ended="unfinished", ends_ignored=0, forced=(False,) * 5, answer_tokens=0)
+    assert measured("xyz", [0.0] * 5, report=unfinished) is None
+
+
+def test_files_without_confidences_are_read(tmp_path):
+    record = dataclasses.asdict(a_row())
+    del record["confidence"]
+    (tmp_path / "rows.jsonl").write_text(json.dumps(record) + "\n")
+    assert load_rows(tmp_path)[0].confidence is None
+    for wrong in ("high", 1.5, -0.1, True):
+        (tmp_path / "rows.jsonl").write_text(json.dumps(record | {"confidence": wrong}) + "\n")
+        with pytest.raises(ValueError, match="`confidence` has to be a number from 0 to 1"):
+            load_rows(tmp_path)

@@ -2,6 +2,7 @@
 
 import runpy
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -58,8 +59,9 @@ def trl_labels(rows, tokenizer) -> list[dict]:
         num_key_value_heads=1,
     )  # fmt: skip
     messages = datasets.Dataset.from_list([to_conversation(row) for row in rows])
-    args = SFTConfig("unused", use_cpu=True, bf16=False, max_length=None, report_to="none")
-    trainer = SFTTrainer(Qwen2ForCausalLM(config), args, train_dataset=messages, processing_class=tokenizer)
+    with TemporaryDirectory() as folder:
+        args = SFTConfig(folder, use_cpu=True, bf16=False, max_length=None, report_to="none")
+        trainer = SFTTrainer(Qwen2ForCausalLM(config), args, train_dataset=messages, processing_class=tokenizer)
     return [{"input_ids": row["input_ids"], "labels": row["labels"]} for row in trainer.train_dataset]
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from s1_hf.cli import options as o
+from s1_hf.cli import stopping as s
 from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.choosing import NAMES, WITH_SCORER, made_of
 from s1_hf.cli.engines import Engine
@@ -59,6 +60,21 @@ def search(
     ] = "last",
     balance: Annotated[float, typer.Option(help="Temperature of REBASE's balance.", **_SEARCH)] = 0.2,
     expand: Annotated[int, typer.Option(help="How many times beam search continues a row.", min=1, **_SEARCH)] = 4,
+    eta: Annotated[
+        float, typer.Option(help="Of DeepConf: the percentage of samples that are sure enough to vote.", **_SEARCH)
+    ] = 10,
+    window: Annotated[
+        int, typer.Option(help="Of DeepConf: tokens over which it looks at how sure the model is.", min=1, **_SEARCH)
+    ] = 2048,
+    warmup: Annotated[
+        int, typer.Option(help="Of deepconf-online: samples before any is given up.", min=1, **_SEARCH)
+    ] = 16,
+    consensus: Annotated[
+        float, typer.Option(help="Of deepconf-online: it ends when so large a share votes for one answer.", **_SEARCH)
+    ] = 0.95,
+    power: Annotated[
+        float, typer.Option(help="Of certainty: by which power Borda votes fall with their ranks.", **_SEARCH)
+    ] = 0.5,
     steps: Annotated[
         str, typer.Option(help="Of the method steps: the numbers that prompts name.", **_SEARCH)
     ] = "16,32,64,128,256",
@@ -71,6 +87,15 @@ def search(
     ignores: Annotated[
         str, typer.Option(help="Of the method forcing: how many ends of thinking are ignored.", **_SEARCH)
     ] = "0,1,2,4",
+    vote_rule: s.VoteRule = "beta",
+    vote_threshold: s.VoteThreshold = 0.95,
+    round_size: s.RoundSize = None,
+    first: s.First = 1,
+    every: s.Every = 256,
+    stable: s.Stable = "2,3",
+    confident: s.Confident = "none",
+    levels: s.Levels = 8,
+    totals: s.Totals = None,
     engine: Engine = "transformers",
     budget: Budget,
     max_answer_tokens: o.MaxAnswerTokens = None,

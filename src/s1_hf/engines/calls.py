@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.engines.giving_up import GiveUp
 from s1_hf.engines.plain_config import plain_config
 from s1_hf.forcing.collect import stacked
 from s1_hf.forcing.draws import SeededDraws
+from s1_hf.forcing.pauses import Begun
 from s1_hf.forcing.prompts import read_prompt
+from s1_hf.generation.chats import completion_of
+from s1_hf.generation.confidences import Measuring
 from s1_hf.generation.criteria import StepListener
 from s1_hf.generation.generate import forcing_arguments
 from s1_hf.generation.pausing import Pausing
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from s1_hf.engines.request import Request
     from s1_hf.forcing.automaton import Automaton
     from s1_hf.forcing.formats import ThinkingFormat
+    from s1_hf.generation.chats import Completion
+    from s1_hf.generation.running import Ended
 
 
 def call_for(
@@ -45,12 +51,15 @@ def call_for(
     first = requests[0]
     # 1. What stops rows.
     criteria: list[Any] = [StepListener(on_step)]
-    give_up = pausing = None
+    give_up = pausing = measuring = None
     if any(request.give_up_after is not None for request in requests):
         criteria.append(give_up := GiveUp([request.give_up_after for request in requests]))
     if first.pause is not None:
         new = [len(row.forced) - len(one.got) for one, row in zip(requests, rows, strict=True)]
         criteria.append(pausing := Pausing(first.pause, new))
+    if first.confidence is not None:
+        measuring = Measuring([one.confidence for one in requests if one.confidence is not None], rows)
+        criteria.append(measuring)
     # 2. The call.
     draws = None
     if first.sampling is not None:
@@ -66,16 +75,31 @@ def call_for(
         logits_processor=processors,
         stopping_criteria=criteria,
     )
-    call = Call(arguments, pausing)
+    call = Call(arguments, pausing, measuring)
     # 3. Where its rows stand, for what stops them.
     if give_up is not None:
         give_up.attach(call.processor)
+    if measuring is not None:
+        measuring.attach(call.processor)
     if first.pause is not None and pausing is not None:
         thought = [0] * len(requests)
         if first.pause.tokens is not None:
             thought = [_thought_before(request, call.processor.automaton) for request in requests]
         pausing.attach(call.processor, thought)
     return call
+
+
+def completion_for(
+    tokenizer: PreTrainedTokenizerBase, automaton: Automaton, request: Request, done: Ended
+) -> Completion:
+    """What a request has come to, with what it can go on from if it has paused."""
+    completion = completion_of(tokenizer, automaton, list(request.prompt), done.ids, done.report)
+    if done.state is not None:
+        completion = replace(completion, begun=Begun(completion.token_ids, completion.forced, done.state))
+    if request.confidence is not None:
+        new = len(done.ids) - len(request.got)
+        completion = replace(completion, confidences=done.row.measured.confidences(new))
+    return completion
 
 
 def _thought_before(request: Request, automaton: Automaton) -> int:

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from s1_hf.engines.continuing import Continuing
+from s1_hf.engines.continuing import Continuing, begun_of
 from s1_hf.engines.ledger import REMEDY
 from s1_hf.engines.request import Request, digest
-from s1_hf.forcing.pauses import Begun
 from s1_hf.forcing.report import ENDED_NAMES, Report
 from s1_hf.generation.chats import Completion
 from s1_hf.generation.streaming import PieceKind
-from s1_hf.records import COUNT, TEXT, Schema, check, counts_below, one_of
+from s1_hf.records import COUNT, TEXT, Kind, Schema, check, counts_below, one_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -192,6 +191,9 @@ class Recorded:
                 raise ValueError(f"{where} does not answer what it was asked for ({asked}).")
             if tuple(entry["token_ids"][: len(request.got)]) != request.got:
                 raise ValueError(f"{where} does not go on from what it was asked to.")
+            new = len(entry["token_ids"]) - len(request.got)
+            if request.confidence is not None and len(entry.get("confidences", ())) != new:
+                raise ValueError(f"{where} does not hold the confidences of its {new} tokens.")
         except ValueError as error:
             raise ValueError(f"{error} {REMEDY}") from None
         return entry
@@ -226,8 +228,12 @@ def under(request: Request, setting: Budget) -> Request:
 def completion_to_dict(completion: Completion) -> dict[str, Any]:
     """A completion as JSON types, for a ledger."""
     report = completion.report
-    state = {} if completion.begun is None else {"state": list(map(int, completion.begun.state))}
-    return state | {
+    more: dict[str, Any] = {}
+    if completion.begun is not None:
+        more["state"] = list(map(int, completion.begun.state))
+    if completion.confidences is not None:
+        more["confidences"] = list(completion.confidences)
+    return more | {
         "thinking": completion.thinking,
         "answer": completion.answer,
         "output": completion.text,
@@ -246,7 +252,8 @@ _COMPLETION: Schema = {
     "forced": counts_below(_TOKEN_IDS), "thinking_tokens": COUNT, "ended": one_of(ENDED_NAMES), "ends_ignored": COUNT,
     "answer_tokens": COUNT,
 }  # fmt: skip
-_PAUSED: Schema = {"state": counts_below(_TOKEN_IDS)}
+_NATS = Kind("a list of numbers of at least 0", lambda value: isinstance(value, list) and all(map(_is_nat, value)))
+_MORE: Schema = {"state": counts_below(_TOKEN_IDS), "confidences": _NATS}
 
 
 def check_completion(entry: Any, where: str) -> None:
@@ -255,7 +262,7 @@ def check_completion(entry: Any, where: str) -> None:
     Raises:
         ValueError: a field is missing, of another type, or does not go with the others.
     """
-    check(entry, _COMPLETION, where, optional=_PAUSED)
+    check(entry, _COMPLETION, where, optional=_MORE)
     length, forced = len(entry["token_ids"]), entry["forced"]
     if forced and (max(forced) >= length or len(set(forced)) < len(forced)):
         raise ValueError(f"{where}: `forced` has to hold different positions in `token_ids`, but does not.")
@@ -265,6 +272,7 @@ def check_completion(entry: Any, where: str) -> None:
 
 def completion_from(entry: dict[str, Any]) -> Completion:
     """The completion that [`completion_to_dict`] described, of an entry that [`check_completion`] has let through."""
+    begun = begun_of(entry) if "state" in entry else None
     positions = set(entry["forced"])
     forced = tuple(i in positions for i in range(len(entry["token_ids"])))
     report = Report(
@@ -275,5 +283,9 @@ def completion_from(entry: dict[str, Any]) -> Completion:
         answer_tokens=entry["answer_tokens"],
     )
     ids = tuple(entry["token_ids"])
-    begun = Begun(ids, forced, tuple(entry["state"])) if "state" in entry else None
-    return Completion(entry["thinking"], entry["answer"], entry["output"], ids, forced, report, begun)
+    confidences = tuple(map(float, entry["confidences"])) if "confidences" in entry else None
+    return Completion(entry["thinking"], entry["answer"], entry["output"], ids, forced, report, begun, confidences)
+
+
+def _is_nat(value: Any) -> bool:
+    return type(value) in (int, float) and value >= 0

@@ -42,6 +42,11 @@ def check_supported(request: Request, runner: str) -> None:
         raise ValueError(
             f"`separator` has to be at most {MOST_IN_SEPARATOR} characters for {runner}, but has {len(separator)}."
         )
+    if request.confidence is not None:
+        raise ValueError(
+            f"How sure the model is of its tokens is measured by the transformers engine; {runner} cannot be asked for "
+            "it yet. Leave `confidence` out, or use the transformers engine."
+        )
 
 
 def check_budget(request: Request, setup: Setup) -> None:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from s1_hf.forcing.budget import NO_INTERVENTION, Budget
+from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.values import is_count, is_number
 from s1_hf.records import COUNT, OBJECT, TEXT, Kind, Schema, check, or_null, parse
 
@@ -67,6 +68,10 @@ class Steering(Protocol):
         """The completion of the batch's `row`-th row, with what the processor did to it."""
 
 
+Place = tuple[tuple[int, ...], "Begun | None"]
+"""A prompt, and what a row has got."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """One answer that is wanted, and everything that decides about it except for the model.
@@ -84,6 +89,8 @@ class Request:
         pause ([`Pause`], *optional*): where the row pauses while it thinks; its completion then has a `begun`.
         begun ([`Begun`], *optional*): what it goes on from, of a completion to the same prompt that has paused. The
             completion then begins with that.
+        confidence ([`Confidence`], *optional*): how sure the model is of the row's tokens is measured; its completion
+            then has `confidences`, and with `below` the row may be given up.
         task, problem (`str`) and sample, attempt (`int`): what the answer is for.
     """
 
@@ -98,6 +105,7 @@ class Request:
     steering: Steering | None = None
     pause: Pause | None = None
     begun: Begun | None = None
+    confidence: Confidence | None = None
     task: str = ""
     problem: str = ""
     sample: int = 0
@@ -113,7 +121,7 @@ class Request:
         everything["seed"] = self.seed if self.sampling else None
         if self.steering is not None:
             everything["steering"] = [type(self.steering).__name__, asdict(self.steering)]  # type: ignore[call-overload]
-        for name in ("pause", "begun"):  # earlier versions had neither
+        for name in ("pause", "begun", "confidence"):  # earlier versions had none of them
             one = everything.pop(name)
             if one is not None:
                 everything[name] = asdict(one)
@@ -125,9 +133,12 @@ class Request:
         return () if self.begun is None else self.begun.ids
 
     @property
-    def place(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Where it begins: its prompt, and what it goes on from."""
-        return self.prompt, self.got
+    def place(self) -> Place:
+        """Where it begins: its prompt, and what it goes on from.
+
+        Not the tokens alone: a Wait may have been forced, after which fewer ignores are left, or be the model's own.
+        """
+        return self.prompt, self.begun
 
     @property
     def batch_key(self) -> Any:
@@ -136,7 +147,10 @@ class Request:
         if shared.max_thinking_tokens != "auto":
             shared = shared.shared()
         lengths = (self.max_new_tokens, self.max_answer_tokens)
-        return self.task, shared, lengths, self.sampling, self.repetition_penalty, self.steering, self.pause
+        measured = self.confidence and (self.confidence.top, self.confidence.window)
+        return (
+            self.task, shared, lengths, self.sampling, self.repetition_penalty, self.steering, self.pause, measured
+        )  # fmt: skip
 
 
 def check_pauses(request: Request) -> None:
@@ -145,6 +159,11 @@ def check_pauses(request: Request) -> None:
         return
     if request.give_up_after is not None or request.steering is not None:
         raise ValueError("A request that pauses can neither be given up nor be steered. Leave one of them out.")
+    if request.confidence is not None and request.confidence.below is not None:
+        raise ValueError(
+            "A request that pauses cannot be given up by its confidence, whose window would reach back before the "
+            "pause. Leave `below` and `window` out: it is measured all the same."
+        )
     if request.budget.max_thinking_tokens == "auto":
         raise ValueError('A request that pauses cannot have the cap "auto", which depends on the batch. Give a number.')
     if request.begun is not None and len(request.begun.ids) >= request.max_new_tokens:
@@ -178,15 +197,19 @@ _NUMBER = Kind("a number", is_number)
 _REQUEST: Schema = {"key": TEXT, "max_new_tokens": COUNT}
 _MORE: Schema = {
     "max_answer_tokens": or_null(COUNT), "give_up_after": or_null(COUNT), "seed": _SEED, "repetition_penalty": _NUMBER,
-    "sample": COUNT, "attempt": COUNT, "sampling": or_null(OBJECT),
+    "sample": COUNT, "attempt": COUNT, "sampling": or_null(OBJECT), "confidence": or_null(OBJECT),
 }  # fmt: skip
 _SAMPLING: Schema = {"temperature": _NUMBER, "top_p": _NUMBER, "top_k": COUNT, "min_p": or_null(_NUMBER)}
+_MEASURED: Schema = {"top": or_null(COUNT), "window": or_null(COUNT), "below": or_null(_NUMBER)}
 
 
 def request_as_text(request: Request) -> str:
     """What decides about an answer besides model, prompt and budget, in JSON, for a row of results; and the key."""
     told = {"key": request.key, **{name: getattr(request, name) for name in _KEPT}}
-    return json.dumps(told | {"sampling": request.sampling and asdict(request.sampling)})
+    told["sampling"] = request.sampling and asdict(request.sampling)
+    if request.confidence is not None:
+        told["confidence"] = asdict(request.confidence)
+    return json.dumps(told)
 
 
 def request_from_text(text: str, where: str, **more: Any) -> tuple[Request, str]:
@@ -199,7 +222,10 @@ def request_from_text(text: str, where: str, **more: Any) -> tuple[Request, str]
     """
     told = parse(text, where)
     check(told, _REQUEST, where, optional=_MORE, others=False)
-    key, drawn = told.pop("key"), told.pop("sampling", None)
+    key, drawn, measured = told.pop("key"), told.pop("sampling", None), told.pop("confidence", None)
     if drawn is not None:
         check(drawn, {}, where, optional=_SAMPLING, others=False)
+    if measured is not None:
+        check(measured, {}, where, optional=_MEASURED, others=False)
+        told["confidence"] = Confidence(**measured)
     return Request(**told, sampling=drawn and Sampling(**drawn), **more), key

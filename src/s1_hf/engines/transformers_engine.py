@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from s1_hf.engines.batches import fewer_at_once, in_halves, plan_batches, stays_together
-from s1_hf.engines.calls import call_for
+from s1_hf.engines.calls import call_for, completion_for
 from s1_hf.engines.engine import Finished, Step, SweptBatch, Write, finished_batch, under
 from s1_hf.engines.fingerprint import weights_in_memory
 from s1_hf.engines.plain_config import ends_of, own_settings_only, plain_config
@@ -18,9 +18,8 @@ from s1_hf.engines.request import Request, check_pauses
 from s1_hf.engines.streaming import streamed
 from s1_hf.forcing.budget import check_effect
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
-from s1_hf.forcing.pauses import Begun, check_begun
+from s1_hf.forcing.pauses import check_begun
 from s1_hf.generation.cache_rows import check_rows, follows_rows
-from s1_hf.generation.chats import Completion, completion_of
 from s1_hf.generation.context import check_fits, context_of
 from s1_hf.generation.criteria import StepListener
 from s1_hf.generation.decoding import Decoding
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from s1_hf.engines.checkpoint import Checkpoint
     from s1_hf.forcing.budget import Budget
+    from s1_hf.generation.chats import Completion
 
 
 class TransformersEngine:
@@ -43,7 +43,8 @@ class TransformersEngine:
     Requests are cut into batches of one kind, longest prompts first, so that little is padded and a batch too big shows
     at once. Rows that have ended leave their batch, and waiting ones take their places where the model's cache allows
     it. A batch that does not fit into the GPU's memory begins again with half as many rows.
-    Rows that pause are held, with their caches, until the next requests have been run, which then need not read them.
+    Rows that pause are held, with their caches, until the next requests have been run, which then need not read them;
+    and longer, as long as only answers are asked for from there, by requests that do not pause.
     Nothing is left to the model's own `generation_config` but its ends of sequence. When sampling, each row is drawn by
     its own seed, so that batches do not change what it becomes, up to the rounding of scores. It cannot do beam search.
 
@@ -182,14 +183,17 @@ class TransformersEngine:
         kinds: dict[Any, list[Request]] = {}
         for batch in self.plan(requests):
             kinds.setdefault(batch[0].batch_key, []).extend(batch)
-        before, self._held = self._held, {}
-        held = {one.place: before[one.place] for one in requests if one.place in before}
-        del before
+        held = {one.place: self._held[one.place] for one in requests if one.place in self._held}
+        # Rows of which only an answer is asked may have to go on after it.
+        pausing = {one.place for one in requests if one.pause is not None}
+        self._held = {place: standing for place, standing in held.items() if place not in pausing}
         for kind in kinds.values():
             yield from fewer_at_once(partial(self._run, held=held, on_step=on_step), kind, self.batch_size)
 
     def stream(self, request: Request, write: Write, on_step: Step) -> Completion:
         """See [`StreamingEngine`]."""
+        if request.confidence is not None:
+            raise ValueError("A row that is told while it is written is not measured. Leave `confidence` out.")
         call = self._call([request], [Row(0, request.budget)], [], on_step)
         with own_settings_only(self.model, self.ends):
             return streamed(self.model, self.tokenizer, list(request.prompt), call, write)
@@ -244,12 +248,9 @@ class TransformersEngine:
             finished: list[Finished] = []
             for done in ended:
                 request = requests[done.row.prompt]
-                prompt = list(request.prompt)
-                completion = completion_of(self.tokenizer, decoding.automaton, prompt, done.ids, done.report)
-                if done.state is not None:
-                    completion = replace(completion, begun=Begun(completion.token_ids, completion.forced, done.state))
+                completion = completion_for(self.tokenizer, decoding.automaton, request, done)
                 if done.standing is not None:
-                    self._held[request.prompt, completion.token_ids] = done.standing
+                    self._held[request.prompt, completion.begun] = done.standing
                 if steering is not None:
                     completion = steering.finished(processors[0], done.row.prompt, completion)
                 finished.append(Finished(request, completion))
@@ -278,9 +279,10 @@ class TransformersEngine:
         seeds = None
         if first.sampling is not None:
             seeds = [request.seed for request in batch]
+        confidences = [request.confidence for request in batch if request.confidence is not None] or None
         rows = [list(request.prompt) for request in batch]
         with own_settings_only(self.model, self.ends):
-            done, cost = sweep_batch(SweepCall(self.model, self.tokenizer, rows, options, seeds), settings)
+            done, cost = sweep_batch(SweepCall(self.model, self.tokenizer, rows, options, seeds, confidences), settings)
         of_settings = []
         for setting, completions in zip(settings, done, strict=True):
             requests = [under(request, setting) for request in batch]

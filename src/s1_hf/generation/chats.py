@@ -44,6 +44,8 @@ class Completion:
         forced (`tuple[bool, ...]`): for each of these, whether it was forced.
         report ([`Report`]): what budget forcing did.
         begun ([`Begun`], *optional*): of a row that has paused: what it can go on from.
+        confidences (`tuple[float, ...]`, *optional*): how sure the model was of each token that was generated for this
+            request, see [`Confidence`], in nats, to four decimals; those that it went on from are left out.
     """
 
     thinking: str
@@ -53,6 +55,7 @@ class Completion:
     forced: tuple[bool, ...]
     report: Report
     begun: Begun | None = None
+    confidences: tuple[float, ...] | None = None
 
 
 def completion_of(

@@ -216,6 +216,7 @@ class Decoding:
             logits = logits[batch.twins.places]
             batch.carried, _ = take_rows(model, batch.carried, batch.twins.places, len(batch.twins.read))
             batch.twins = None
+        batch.call.note_law(logits)
         scores = batch.processors(batch.ids, logits)  # type: ignore[arg-type]
         tokens = highest(scores)  # when sampling the processor has drawn, and left nothing else possible
         if config._pad_token_tensor is not None:
@@ -245,6 +246,7 @@ class Decoding:
         steps = batch.ids.shape[1] - batch.start + len(batch.rows[0].forced)  # of all rows, where there are riders
         # 1. The rows as they are.
         staying = batch.unfinished.nonzero()[:, 0].tolist()
+        batch.call.hand_over(batch.rows)
         for i, (row, report) in enumerate(zip(batch.rows, processor.reports(batch.ids), strict=True)):
             first = batch.start - len(row.forced)
             row.forced += report.forced
@@ -261,7 +263,7 @@ class Decoding:
             kept = [i for i in staying if batch.rows[i].branch is None]
             for i, branch in self._riders.leave(batch.rows, steps - 1, kept):
                 forced = (*batch.rows[i].forced[: steps - 1], True)
-                double = Row(branch.row, branch.budget, branch, forced)
+                double = Row(branch.row, branch.budget, branch, forced, batch.rows[i].measured.until(steps))
                 if steps < self._prepared.most:
                     doubles.append((i, double))
                 else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from s1_hf.generation.cache_rows import fit_slots, join_rows, take_rows
+from s1_hf.generation.confidences import NOTHING, Measured
 from s1_hf.generation.generate import processor_in
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from s1_hf.forcing.budget import Budget
     from s1_hf.forcing.report import Report
     from s1_hf.generation.branches import Branch
+    from s1_hf.generation.confidences import Measuring
     from s1_hf.generation.pausing import Pausing
     from s1_hf.generation.processor import BudgetForcingLogitsProcessor
 
@@ -30,12 +32,15 @@ class Row:
         budget ([`Budget`]): what holds for it from here on.
         branch ([`Branch`], *optional*): where it has left the row that it came from.
         forced (`tuple[bool, ...]`): which of its tokens were forced, as far as it has been reported.
+        measured ([`Measured`]): how sure the model was of them, if that is measured. Of a row that goes on from a pause
+            these are the tokens since then.
     """
 
     prompt: int
     budget: Budget
     branch: Branch | None = None
     forced: tuple[bool, ...] = ()
+    measured: Measured = NOTHING
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +67,12 @@ class Call:
     Args:
         arguments (`dict`): of [`budget_forcing`].
         pausing ([`Pausing`], *optional*): the criterion among them that says which rows pause.
+        measuring ([`Measuring`], *optional*): what measures the rows.
     """
 
     arguments: dict[str, Any]
     pausing: Pausing | None = None
+    measuring: Measuring | None = None
 
     @property
     def processor(self) -> BudgetForcingLogitsProcessor:
@@ -76,6 +83,17 @@ class Call:
     def criterion(self) -> Any:
         """The one among them, around all others."""
         return self.arguments["stopping_criteria"][-1]
+
+    def note_law(self, logits: torch.Tensor) -> None:
+        """The law of the next token, raw, of shape `(batch_size, vocab_size)`, if that is measured."""
+        if self.measuring is not None:
+            self.measuring.note(logits)
+
+    def hand_over(self, rows: Sequence[Row]) -> None:
+        """What was measured, to the rows of the batch: a value for every step, for ended rows some too many."""
+        if self.measuring is not None:
+            for row, found in zip(rows, self.measuring.read(rows), strict=True):
+                row.measured = found
 
 
 @dataclass(frozen=True, eq=False)

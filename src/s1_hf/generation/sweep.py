@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from transformers import GenerationConfig
@@ -24,6 +24,7 @@ from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.forcing.values import is_count, plain
 from s1_hf.generation.cache_rows import check_rows
 from s1_hf.generation.chats import Completion, Prompt, as_list, completion_of, prompt_ids
+from s1_hf.generation.confidences import Measuring
 from s1_hf.generation.decoding import Decoding
 from s1_hf.generation.generate import forcing_arguments, processor_in
 from s1_hf.generation.grids import chosen_settings, largest_setting, smallest_setting
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
     from typing_extensions import Unpack
 
+    from s1_hf.forcing.confidence import Confidence
     from s1_hf.generation.branches import Branch
     from s1_hf.generation.keywords import SweepKeywords
 
@@ -218,6 +220,7 @@ class SweepCall:
         rows (`Sequence[Sequence[int]]`): prompts as token ids.
         options (`dict`): for [`budget_forcing`], without budgets.
         seeds (`Sequence[int]`, *optional*): one per row, for sampling.
+        confidences (`Sequence[Confidence]`, *optional*): one per row, which differ in nothing but `below`.
     """
 
     model: PreTrainedModel
@@ -225,14 +228,21 @@ class SweepCall:
     rows: Sequence[list[int]]
     options: dict[str, Any]
     seeds: Sequence[int] | None = None
+    confidences: Sequence[Confidence] | None = None
 
     def make(self, rows: Sequence[Row]) -> Call:
         """The call for rows that go on behind what is reported of them."""
         draws = None
         if self.seeds is not None:
             draws = SeededDraws([self.seeds[row.prompt] for row in rows], [len(row.forced) for row in rows])
-        budget = stacked([row.budget for row in rows])
-        return Call(forcing_arguments(self.model, self.tokenizer, budget, draws=draws, **self.options))
+        budget, options = stacked([row.budget for row in rows]), self.options
+        if self.confidences is None:
+            return Call(forcing_arguments(self.model, self.tokenizer, budget, draws=draws, **options))
+        measuring = Measuring([self.confidences[row.prompt] for row in rows], rows)
+        options = {**options, "stopping_criteria": [*(options.get("stopping_criteria") or []), measuring]}
+        call = Call(forcing_arguments(self.model, self.tokenizer, budget, draws=draws, **options), measuring=measuring)
+        measuring.attach(call.processor)
+        return call
 
 
 def sweep_batch(call: SweepCall, settings: Sequence[Budget]) -> tuple[list[list[Completion]], Cost]:
@@ -249,6 +259,8 @@ def sweep_batch(call: SweepCall, settings: Sequence[Budget]) -> tuple[list[list[
     for done in decoding.all():
         prompt = call.rows[done.row.prompt]
         written = completion_of(call.tokenizer, decoding.automaton, prompt, done.ids, done.report)
+        if call.confidences is not None:
+            written = replace(written, confidences=done.row.measured.confidences(len(done.ids)))
         if done.row.branch is None:
             trace[done.row.prompt] = written
         else:

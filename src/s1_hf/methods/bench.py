@@ -14,6 +14,7 @@ from s1_hf.engines.transformers_engine import TransformersEngine
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.budget import NO_INTERVENTION, PER_PROMPT, Budget, without_idle
 from s1_hf.forcing.collect import collect_budget
+from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.forcing.values import bad_counts
 from s1_hf.generation.chats import Completion, Prompt, prompt_ids
@@ -59,6 +60,7 @@ class _Fields:
     batch_size: int = 8
     format: ThinkingFormat | str | None = None
     budget: Budget = NO_INTERVENTION
+    confidence: Confidence | None = None
     chat_template_kwargs: Mapping[str, Any] | None = None
     progress: Callable[[Progress], Any] | None = None
 
@@ -96,6 +98,8 @@ class Bench(_Fields):
         budget ([`Budget`], *optional*): what all methods share, such as `answer_prefix`, `loop_guard` and `wait_text`;
             or these as single keywords. Caps, minimums and ignores belong to the methods; what has no effect under a
             method's, such as `cut_text` without a cap, is left out there.
+        confidence ([`Confidence`], *optional*): measure how sure the model is of every token of every answer. With
+            `top=1` rows have a `confidence`, their answers'. Methods that need another have it measured in its place.
         chat_template_kwargs (`dict`, *optional*): as in [`generate`].
         progress (`Callable`, *optional*): told a [`Progress`], whose samples are problems under methods.
 
@@ -121,7 +125,8 @@ class Bench(_Fields):
     def __init__(self, *, budget: Budget | None = None, **options: Any) -> None:
         shared = collect_budget(budget, options)
         super().__init__(budget=shared, **options)
-        bad = [*self._bad_answerer(), *self._bad_budget(), *self._bad_numbers(), *self._bad_problems()]
+        bad = [*self._bad_answerer(), *self._bad_budget(), *self._bad_confidence(), *self._bad_numbers()]
+        bad += self._bad_problems()
         if bad:
             raise ValueError(" ".join(bad))
         self.check(self.problems)
@@ -161,6 +166,7 @@ class Bench(_Fields):
         """All settings of how prompts are answered, as JSON types."""
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _NO_OPTIONS}
         values["budget"] = self.budget.to_dict()
+        values["confidence"] = self.confidence and asdict(self.confidence)
         values["chat_template_kwargs"] = dict(self.chat_template_kwargs or {})
         values["format"] = asdict(self.thinking_format)
         return values
@@ -180,12 +186,14 @@ class Bench(_Fields):
         sampled: bool = False,
         give_up_after: int | None = None,
         steering: Steering | None = None,
+        confidence: Confidence | None = None,
     ) -> Request:
         """What the engine is asked for one answer to a problem.
 
         Args:
             prompt (*optional*): in place of the problem's own.
             budget ([`Budget`], *optional*): in place of the bench's.
+            confidence ([`Confidence`], *optional*): in place of the bench's.
             sampled (`bool`): draw tokens; by default decode greedily.
             sample, attempt, give_up_after, steering: see [`Request`].
         """
@@ -198,6 +206,7 @@ class Bench(_Fields):
             sampling=self.sampling if sampled else None,
             seed=seed_of(self.seed, problem.task, problem.id, sample, attempt),
             steering=steering,
+            confidence=self.confidence if confidence is None else confidence,
             task=problem.task,
             problem=problem.id,
             sample=sample,
@@ -212,12 +221,15 @@ class Bench(_Fields):
         budget: Budget | None = None,
         prompt: Callable[[Problem], Prompt] = lambda problem: problem.prompt,
         steering: Steering | None = None,
+        confidence: Confidence | None = None,
     ) -> None:
         """Raises the `ValueError` that [`answers`] would raise, before any compute; arguments as there."""
         settings = self._settings(points, budget)
         requests: list[Request] = []
         for problem in problems:
-            request = self.request(problem, prompt=prompt(problem), budget=settings[0], steering=steering)
+            request = self.request(
+                problem, prompt=prompt(problem), budget=settings[0], steering=steering, confidence=confidence
+            )
             requests += [under(request, setting) for setting in settings]
         self.runner.check(requests)
         if len(settings) > 1:
@@ -232,6 +244,7 @@ class Bench(_Fields):
         prompt: Callable[[Problem], Prompt] = lambda problem: problem.prompt,
         samples: int | None = None,
         steering: Steering | None = None,
+        confidence: Confidence | None = None,
     ) -> Iterator[Answer]:
         """Every problem, `samples` (else the bench's own number of) times, under every point: points outermost.
 
@@ -240,6 +253,7 @@ class Bench(_Fields):
             budget ([`Budget`], *optional*): what they share, in place of the bench's.
             prompt (`Callable`): what a problem is asked with.
             steering ([`Steering`], *optional*): see [`Request`].
+            confidence ([`Confidence`], *optional*): in place of the bench's.
         """
         # 1. What is asked.
         settings = self._settings(points, budget)
@@ -249,8 +263,9 @@ class Bench(_Fields):
             text = prompt(problem)
             for sample in range(count or 1):
                 request = self.request(
-                    problem, prompt=text, budget=settings[0], sample=sample, sampled=bool(count), steering=steering
-                )
+                    problem, prompt=text, budget=settings[0], sample=sample, sampled=bool(count), steering=steering,
+                    confidence=confidence,
+                )  # fmt: skip
                 asked.append((problem, request))
         # 2. The answers, which come in the engine's order.
         done = self.complete([request for _, request in asked], settings)
@@ -301,6 +316,11 @@ class Bench(_Fields):
         if self.format is not None and resolve_format(self.engine.tokenizer, self.format) != self.engine.format:
             bad.append(f"`format` has to be the engine's, {self.engine.format.name!r}, but is {self.format!r}.")
         return bad
+
+    def _bad_confidence(self) -> list[str]:
+        if self.confidence is None or isinstance(self.confidence, Confidence):
+            return []
+        return [f"`confidence` has to be a Confidence, such as `Confidence(1)`, or None, but is {self.confidence!r}."]
 
     def _bad_budget(self) -> list[str]:
         if self.budget == self.budget.shared():

@@ -1,7 +1,7 @@
 """Figures: numbers and axes in, axes out; nothing is shown or saved here. Needs the `plot` extra.
 
 - `scaling`: accuracy over thinking tokens; markers show what was done to the thinking (the paper's figure 1).
-- `compare`: accuracy over all tokens, one line per method (figures 4, 6 and 7).
+- `compare`: accuracy over all tokens, one line per method (figures 4, 6 and 7), and their `frontier`.
 - `performance`: the best accuracy of each method, with Control and Scaling (table 3).
 - `ended`, `lengths`: how thinking ended, and how long it was, one row per setting.
 - `kept`: how much of the accuracy each cap keeps, and the caps that efforts stand for.
@@ -13,7 +13,7 @@ literally, and long ones are shortened. Colours and labels can be given, `colors
 `colors=["red", ...]` in turn; otherwise colours are Okabe and Ito's, or those of matplotlib's cycle if you changed it.
 """
 
-from s1_hf.plots.comparing import Curve, compare, performance
+from s1_hf.plots.comparing import Curve, compare, frontier, performance
 from s1_hf.plots.keeping import kept
 from s1_hf.plots.scaling import ScalingPoint, scaling
 from s1_hf.plots.thinking import ended, lengths
@@ -25,6 +25,7 @@ __all__ = [
     "TrainedModel",
     "compare",
     "ended",
+    "frontier",
     "kept",
     "lengths",
     "performance",

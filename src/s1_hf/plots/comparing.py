@@ -44,7 +44,8 @@ def compare(
         colors, labels (*optional*): one per curve, in their order or by name.
 
     Returns:
-        `matplotlib.axes.Axes`: with a log2 axis of tokens.
+        `matplotlib.axes.Axes`: with a log2 axis of tokens. Behind several curves a pale line shows their
+            [`frontier`].
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed. ValueError: there are no curves, or one has no points.
@@ -66,13 +67,38 @@ def compare(
     texts = style.labels_of(names, labels, [_name(name) for name in names])
     style.accuracy_axis(ax, [low for *_, low, _ in every], [high for *_, high in every])
     style.token_axis(ax, [x for x, *_ in every])
+    if len(curves) > 1:
+        best = frontier([(max(x, 1.0), y) for x, y, *_ in every])
+        right = max([x for x, _ in best] + [ax.get_xlim()[1]])
+        steps = [*best, (right, best[-1][1])]
+        ax.plot(*zip(*steps, strict=True), drawstyle="steps-post", color=style.PALE, linewidth=4, alpha=0.5, zorder=0)
     for curve, text, look in zip(curves, texts, style.looks(style.colors_of(ax, names, colors)), strict=True):
         points = sorted((max(x, 1.0), *rest) for x, *rest in curve.points)
         x, y, low, high = zip(*points, strict=True)
+        look["crowded"] = len(every) > style.CROWD
         style.points_with_intervals(ax, x, y, low, high, linewidth=1, label=text, **look)
     style.finish(ax, x=f"mean {tokens} per answer (log scale)", y="accuracy (%)")
     style.legend_above(ax, is_ours)
     return ax
+
+
+def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Those of some points (tokens, accuracy) than which none has a higher accuracy at as few tokens, by their tokens.
+
+    Example:
+
+    ```python
+    >>> from s1_hf.plots import frontier
+    >>> frontier([(100, 30.0), (400, 50.0), (200, 50.0), (300, 40.0)])
+    [(100, 30.0), (200, 50.0)]
+
+    ```
+    """
+    best: list[tuple[float, float]] = []
+    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not best or y > best[-1][1]:
+            best.append((x, y))
+    return best
 
 
 def performance(

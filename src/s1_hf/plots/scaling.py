@@ -25,9 +25,6 @@ _KINDS: dict[PointKind, tuple[str, str, str]] = {
 }
 
 
-_CROWD = 15  # more points than this have pale intervals
-
-
 @dataclass(frozen=True)
 class ScalingPoint:
     """One setting: mean thinking tokens, accuracy with its interval in percent, what was done to it, and a label.
@@ -115,7 +112,7 @@ def scaling(
                 "color": color_of[kind],
                 "marker": marker,
                 "label": name_of[kind],
-                "crowded": len(points) > _CROWD,
+                "crowded": len(points) > style.CROWD,
             }
             style.points_with_intervals(ax, x, y, low, high, **look)
     style.finish(ax, x="mean thinking tokens (log scale)", y="accuracy (%)")

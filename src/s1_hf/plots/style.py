@@ -29,6 +29,9 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h")  # 7 colours 
 _LINES = ("-", "--", "-.", ":")
 _MOST = 100  # characters of a label that was chosen
 
+CROWD = 15
+"""More points than this have pale intervals."""
+
 Colors: TypeAlias = "Mapping[str, Any] | Sequence[Any] | None"
 Labels: TypeAlias = "Mapping[str, str] | Sequence[str] | None"
 

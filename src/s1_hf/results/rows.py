@@ -7,6 +7,7 @@ command, seeds, versions). Rows of several runs may be put together: a row says 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -83,6 +84,8 @@ class Row:
         total_tokens (`int`): all that was generated for this answer, thrown away tries included.
         tries (`int`): how many samples that were; of a search, how many of its rows have ended or were given up.
         scorer_tokens (`int`): all that a reward model had to read for this answer, beside `total_tokens`.
+        confidence (`float`, *optional*): of the answer, from 0 to 1: the geometric mean of the most likely tokens'
+            probabilities, over the tokens that the model chose, see [`answer_confidence`].
         promised_max_tokens, promised_min_tokens (`int`, *optional*): limits on thinking that the setting promises,
             which Control counts; none: it promises nothing. Budget forcing promises its caps and minimums; a prompt
             that names a limit promises it, and forces nothing.
@@ -111,6 +114,7 @@ class Row:
     total_tokens: int = 0
     tries: int = 1
     scorer_tokens: int = 0
+    confidence: float | None = None
     promised_max_tokens: int | None = None
     promised_min_tokens: int | None = None
     max_thinking_tokens: int | None = None
@@ -212,8 +216,26 @@ def row_of(
         **columns_of(request.budget),
         request=request_as_text(request),
         digest=digest([completion.token_ids, completion.forced])[:32],
+        confidence=answer_confidence(completion, request, tokenizer),
         **({"total_tokens": len(completion.token_ids)} | more),
     )
+
+
+def answer_confidence(completion: Completion, request: Request, tokenizer: PreTrainedTokenizerBase) -> float | None:
+    """How sure the model was of its answer, from 0 to 1 (DEER, https://arxiv.org/abs/2504.15895, equation 4).
+
+    `exp(-mean)` of the `top=1` confidences of those answer tokens that the model chose; forced ones and the end of
+    sequence are left out. `None` if they were not measured so, or there are none.
+    """
+    if request.confidence is None or request.confidence.top != 1 or completion.confidences is None:
+        return None
+    ids = completion.token_ids
+    end = len(ids)
+    if ids and str(tokenizer.decode(list(ids), skip_special_tokens=False)) != completion.text:
+        end -= 1  # the end of sequence
+    first, before = end - completion.report.answer_tokens, len(ids) - len(completion.confidences)
+    chosen = [completion.confidences[i - before] for i in range(max(first, before), end) if not completion.forced[i]]
+    return math.exp(-sum(chosen) / len(chosen)) if chosen else None
 
 
 def pieces(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int], forced: Sequence[bool]) -> list[Piece]:
@@ -338,13 +360,14 @@ _TRANSCRIPT = Kind(
     lambda value: isinstance(value, list) and all(map(_is_piece, value)),
 )
 _SHARE = Kind("a number above 0 and at most 1", lambda value: isinstance(value, float) and 0 < value <= 1)
+_PROBABILITY = Kind("a number from 0 to 1", lambda value: type(value) in (int, float) and 0 <= value <= 1)
 _NEEDED: Schema = {
     "method": TEXT, "setting": TEXT, "task": TEXT, "problem": TEXT, "sample": COUNT, "thinking_tokens": COUNT,
     "answer_tokens": COUNT, "correct": FLAG, "ended": one_of(ENDED),
 }  # fmt: skip
 _OPTIONAL: Schema = {
     "ends_ignored": COUNT, "total_tokens": COUNT, "tries": COUNT, "scorer_tokens": COUNT,
-    "promised_max_tokens": or_null(COUNT),
+    "confidence": or_null(_PROBABILITY), "promised_max_tokens": or_null(COUNT),
     "promised_min_tokens": or_null(COUNT), "max_thinking_tokens": or_null(COUNT), "min_thinking_tokens": or_null(COUNT),
     "num_ignores": or_null(COUNT), "wait_text": or_null(TEXT), "cut_text": or_null(TEXT), "cut_window": or_null(COUNT),
     "cut_at": or_null(TEXT), "answer_prefix": or_null(TEXT), "answer_reserve": or_null(COUNT),

@@ -1,0 +1,108 @@
+"""What was measured of one sample, and the numbers that DeepConf (https://arxiv.org/abs/2508.15260) makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from s1_hf.forcing.confidence import SCALE, Runs, in_parts, thinking_runs, window_sums
+
+if TYPE_CHECKING:
+    from s1_hf.forcing.automaton import Automaton
+    from s1_hf.generation.chats import Completion
+
+Measure = Literal["average", "lowest", "bottom", "tail"]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The confidences of a sample.
+
+    Args:
+        values (`tuple[int, ...]`): of every token that was generated, in ten-thousandths of a nat.
+        runs ([`Runs`]): where its thinking stands; of a sample that never thought, all of it.
+        thinks (`bool`): whether it thought.
+    """
+
+    values: tuple[int, ...]
+    runs: Runs
+    thinks: bool = True
+
+    @property
+    def thinking(self) -> list[int]:
+        """The values of the tokens that are thinking."""
+        return [value for value, length in zip(self.values, self.runs.lengths, strict=True) if length]
+
+    def until(self, token: int) -> Trace:
+        """The same as far as the token at this index, which is the last one."""
+        runs = Runs(self.runs.lengths[: token + 1], self.runs.certain[: token + 1])
+        return Trace(self.values[: token + 1], runs, self.thinks)
+
+
+def trace_of(completion: Completion, automaton: Automaton, prompt: Sequence[int]) -> Trace:
+    """The trace of a completion that was measured from its beginning."""
+    assert completion.confidences is not None
+    values = tuple(in_parts(completion.confidences))
+    runs = thinking_runs(automaton, prompt, completion.token_ids, completion.report.thinking_tokens)
+    thinks = any(runs.lengths)
+    if not thinks:
+        runs = Runs(list(range(1, len(values) + 1)), [True] * len(values))
+    return Trace(values, runs, thinks)
+
+
+def groups(trace: Trace, window: int) -> list[float]:
+    """Group confidences: the means of every `window` thinking tokens in a row, in nats.
+
+    A trace with fewer is one group, as in the paper's code. Where we differ: groups are looked at while the sample
+    thinks, and not in its answer, so that these are the groups by which [`Request`]s are given up.
+    """
+    found = [total / window / SCALE for _, total in window_sums(trace.values, trace.runs, window)]
+    return found or [average(trace)]
+
+
+def average(trace: Trace) -> float:
+    """The mean over all of its thinking, in nats; of a sample without a single token 0."""
+    return fmean(trace.thinking or [0]) / SCALE
+
+
+def measure(trace: Trace, name: Measure, window: int) -> float:
+    """How sure the model was of a sample, in nats.
+
+    Args:
+        name (`str`): `"average"` of all thinking; `"lowest"`: of its least sure group; `"bottom"`: the mean of the
+            least sure tenth of its groups, at least one; `"tail"`: of its last `window` thinking tokens.
+        window (`int`): tokens of a group.
+
+    Example:
+
+    ```python
+    >>> from s1_hf.forcing.confidence import Runs
+    >>> from s1_hf.methods.confidence.traces import Trace, measure
+    >>> trace = Trace((40_000, 20_000, 10_000, 30_000), Runs([1, 2, 3, 4], [True] * 4))
+    >>> [measure(trace, name, window=2) for name in ("average", "lowest", "bottom", "tail")]
+    [2.5, 1.5, 1.5, 2.0]
+
+    ```
+    """
+    if name == "average":
+        return average(trace)
+    if name == "tail":
+        return fmean(trace.thinking[-window:] or [0]) / SCALE
+    of_groups = sorted(groups(trace, window))
+    if name == "lowest":
+        return of_groups[0]
+    return fmean(of_groups[: max(len(of_groups) // 10, 1)])
+
+
+def threshold(values: Sequence[float], top: float) -> float:
+    """What the `top` percent of `values` reach: their `100 - top` percentile, between two of them if need be."""
+    return float(np.percentile(values, 100 - top))
+
+
+def reaches(value: float, least: float) -> bool:
+    """Whether it is not below, up to the rounding of a percentile."""
+    return value >= least - 1e-9
