@@ -251,6 +251,8 @@ class Handler(BaseHTTPRequestHandler):
                 told.append({"error": str(error)})
                 continue
             fields = asdict(found.report)
+            if found.measured is not None:
+                fields["measured"] = list(found.measured)
             if found.paused is not None:
                 fields["paused"] = [int(value) for value in found.paused]
             fields["forced"] = [i for i, forced in enumerate(found.report.forced) if forced]

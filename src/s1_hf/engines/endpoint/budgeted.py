@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from s1_hf.engines.endpoint.connection import RESUME, Missing
 from s1_hf.engines.endpoint.kept import broken_in
-from s1_hf.engines.endpoint.ran import Ran, Spent, ran_of
+from s1_hf.engines.endpoint.ran import Became, Ran, Spent, ran_of
 from s1_hf.engines.endpoint.replay import Mismatch, Replay
 from s1_hf.engines.endpoint.reports import report_in
 from s1_hf.engines.endpoint.server import Reply
@@ -38,14 +38,6 @@ HOW = (
     "Serve the model with s1-hf's plug-in (`s1-hf serve MODEL --engine vllm`, docs/endpoint.md), or have budgets "
     "forced from here, by `--rounds`, which asks again after every stop"
 )
-
-
-class Became(NamedTuple):
-    """What became of a request."""
-
-    report: Report
-    states: list[list[int]]  # in which its tokens were taken, if they were asked for
-    paused: list[int] | None  # the state where it has paused
 
 
 class NotKnown(Exception):
@@ -84,7 +76,8 @@ class Budgeted:
 
     def __init__(self, server: Server, served: Served, setup: Setup) -> None:
         self._server, self._served, self._setup = server, served, setup
-        self.has_reports, self._tells_wishes, self._pauses = True, False, False
+        self.has_reports, self._tells_wishes = True, False
+        self._known: set[str] = set()  # arguments that the server is known to know
 
     def prove(self, *, returns: bool = True) -> None:
         """Have the server close thinking at once, which one without the plug-in does not do.
@@ -134,9 +127,13 @@ class Budgeted:
 
     def check(self, asked: Asked) -> None:
         """Raises a `ValueError` for a request whose report could not be exact, or a server that cannot pause."""
-        if asked.pause is not None and not self._pauses:
-            self._see_that_it_pauses(asked)
-            self._pauses = True
+        if asked.confidence is not None and not self.has_reports:
+            raise ValueError(
+                f"{self._server.connection.shown} has no route for reports, which say how sure the model is of its "
+                "tokens. Serve the model with `s1-hf serve MODEL --engine vllm`, or leave `confidence` out."
+            )
+        if not self._known.issuperset(asked.extra_args):
+            self._see_that_it_is_known(asked)
         if self.has_reports or self._ids_suffice(asked):
             return
         if asked.sampling:
@@ -150,17 +147,19 @@ class Budgeted:
                 "budgets. Serve the model with `s1-hf serve MODEL --engine vllm`, or without `--logprobs-mode`."
             )
 
-    def _see_that_it_pauses(self, asked: Asked) -> None:
-        """Ask for one token, which a server that does not know pauses refuses."""
-        proof, _ = self._proof()
-        try:
-            self._server.complete(self._body(replace(proof, max_tokens=1, pause=asked.pause), uuid.uuid4().hex))
-        except ValueError as error:
-            raise ValueError(
-                f"{error} That was the question whether {self._server.connection.shown} pauses rows. Searches by steps "
-                "need that; votes and best-of-N do not. Serve the model with this version of s1-hf, `s1-hf serve MODEL "
-                "--engine vllm`."
-            ) from None
+    def _see_that_it_is_known(self, asked: Asked) -> None:
+        """Ask for one token, which an earlier version of the plug-in refuses that knows no pauses, or no confidence."""
+        if asked.pause is not None or asked.confidence is not None:
+            proof = replace(self._proof()[0], max_tokens=1, pause=asked.pause, confidence=asked.confidence)
+            try:
+                self._server.complete(self._body(proof, uuid.uuid4().hex))
+            except ValueError as error:
+                raise ValueError(
+                    f"{error} That was the question whether {self._server.connection.shown} pauses and measures rows. "
+                    "Searches by steps, and methods that go by confidence, need that; votes and best-of-N do not. "
+                    "Serve the model with this version of s1-hf, `s1-hf serve MODEL --engine vllm`."
+                ) from None
+        self._known.update(asked.extra_args)
 
     def run(self, asked: Asked, with_states: bool = False) -> Ran:
         """Have a request answered.
@@ -181,7 +180,7 @@ class Budgeted:
                 why = str(error)
                 continue
             spent = Spent(1, reply.read, reply.cached, len(reply.ids))
-            return ran_of(self._setup, asked, reply.ids, became.report, became.states, spent, became.paused)
+            return ran_of(self._setup, asked, reply.ids, became, spent)
         raise ConnectionError(f"{self._server.connection.shown} does not tell what became of requests: {why}. {RESUME}")
 
     def stream(self, asked: Asked, write: Write, on_step: Step) -> Ran:
@@ -211,7 +210,7 @@ class Budgeted:
                 f"{self._server.connection.shown} does not tell what became of it: {error}."
             ) from None
         spent = Spent(1, reply.read, 0, len(ids))
-        return ran_of(self._setup, asked, ids, became.report, became.states, spent, became.paused)
+        return ran_of(self._setup, asked, ids, became, spent)
 
     def _ids_suffice(self, asked: Asked) -> bool:
         """Whether what was written tells by itself what became of it: all ways to end thinking look alike."""
@@ -225,8 +224,12 @@ class Budgeted:
         positions = set(told["forced"])
         forced = tuple(i in positions for i in range(told["tokens"]))
         report = Report(**{name: told[name] for name in _COUNTED}, forced=forced)
-        became = Became(report, told.get("states", []), told.get("paused"))
+        became = Became(report, told.get("states", []), told.get("paused"), told.get("measured"))
         self._check_kept(asked, reply, became)
+        if (asked.confidence is None) != (became.measured is None):
+            raise ConnectionError(
+                f"{self._server.connection.shown} does not tell how sure the model was, as it was asked to. {RESUME}"
+            )
         return became
 
     def _body(self, asked: Asked, key: str) -> dict[str, Any]:

@@ -75,12 +75,12 @@ class Replay:
     @property
     def is_stopped(self) -> bool:
         """Whether it has paused, or reached a limit of its own, at which it ends without an end of sequence."""
-        return self._row.is_paused or self._row.ends_at(self._state)
+        return self._row.ends_here[1]
 
     @property
     def paused(self) -> State | None:
         """Where it stands, if it has paused: with tokens left."""
-        return self._state if self._row.is_paused and self.room > 0 else None
+        return self._state if self._row.ends_here[0] and self.room > 0 else None
 
     @property
     def separator(self) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.engines.endpoint.budgeted import body_of
-from s1_hf.engines.endpoint.ran import Ran, Spent, ran_of
+from s1_hf.engines.endpoint.ran import Became, Ran, Spent, ran_of
 from s1_hf.engines.endpoint.replay import Replay
 from s1_hf.engines.endpoint.server import NoIds
 from s1_hf.engines.endpoint.texts import INEXACT, TextServer
@@ -81,7 +81,13 @@ class Rounds:
         warn(INEXACT.format(shown=self._ids.connection.shown))
 
     def check(self, asked: Asked) -> None:
-        """Raises a `ValueError` for rows that pause where tokens are not known, so that none could go on from there."""
+        """Raises a `ValueError` for rows that are to be measured, which nobody does, and for those that pause where
+        tokens are not known, so that none could go on from there."""
+        if asked.confidence is not None:
+            raise ValueError(
+                "How sure the model is of its tokens is not told where budgets are forced by `rounds`. Serve the model "
+                "with `s1-hf serve MODEL --engine vllm`, or leave `confidence` out."
+            )
         if not self.is_exact and (asked.pause is not None or asked.start is not None):
             raise ValueError(
                 f"{self._ids.connection.shown} says in texts, and not in tokens, what it generates, so that a row "
@@ -120,7 +126,7 @@ class Rounds:
             on_round(replay)
         told = replay.told()
         states = [[int(value) for value in state] for state in told.states] if with_states else []
-        return ran_of(self._setup, asked, replay.ids, told.report, states, spent, replay.paused)
+        return ran_of(self._setup, asked, replay.ids, Became(told.report, states, replay.paused), spent)
 
     def _round(self, asked: Asked, replay: Replay, spent: Spent) -> None:
         """The row gets what the model wants, up to where the rules want something else."""
