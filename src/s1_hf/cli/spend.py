@@ -13,6 +13,8 @@ from s1_hf.cli import options as o
 from s1_hf.cli.sweep import numbers
 from s1_hf.cli.tables import show_summaries
 from s1_hf.cli.terminal import console, messages, plain_errors
+from s1_hf.engines.locking import exclusive
+from s1_hf.files import inside
 
 if TYPE_CHECKING:
     from s1_hf.results.rows import Row
@@ -68,9 +70,10 @@ def spend(
             rows, chosen, wanted, reserve=reserve, opening_tokens=opening_tokens, round_size=round_size,
             kind=answer_kind,
         )  # fmt: skip
-        figures = _draw(found, output_dir, [one.strip().lower() for one in formats.split(",")])
-        save_rows(found, output_dir / "rows.jsonl")
-        write_about(output_dir, results=str(results), totals=chosen, policies=list(wanted), num_ignores=num_ignores)
+        with exclusive(output_dir):
+            figures = _draw(found, output_dir, [one.strip().lower() for one in formats.split(",")])
+            save_rows(found, inside(output_dir, "rows.jsonl"))
+            write_about(output_dir, results=str(results), totals=chosen, policies=wanted, num_ignores=num_ignores)
     show_summaries(found, as_json, figures=[str(path) for path in figures])
     if not as_json:
         for path in figures:
