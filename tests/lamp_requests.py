@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from s1_hf import embedded
@@ -11,6 +11,7 @@ from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.engines.request import Request, Sampling, seed_of
 from s1_hf.engines.transformers_engine import TransformersEngine
 from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.pauses import Pause
 from s1_hf.generation.chats import prompt_ids
 
 
@@ -41,6 +42,23 @@ def run_all(engine: Any, requests: list[Request]) -> list[Any]:
     for batch in engine.run(requests, lambda rows: None):
         done.update({finished.request.key: finished.completion for finished in batch})
     return [done[request.key] for request in requests]
+
+
+def in_steps(engine: Any, requests: list[Request], pause: Pause) -> tuple[list[Any], int]:
+    """All completions, each of whose rows goes on from pause to pause; and how many pauses there were."""
+    done, pauses = {}, 0
+    asked = [replace(request, pause=pause) for request in requests]
+    while asked:
+        again = []
+        for batch in engine.run(asked, lambda rows: None):
+            for request, completion in batch:
+                if completion.begun is None:
+                    done[request.problem] = completion
+                else:
+                    again.append(replace(request, begun=completion.begun))
+        pauses += len(again)
+        asked = again
+    return [done[request.problem] for request in requests], pauses
 
 
 @dataclass(frozen=True)

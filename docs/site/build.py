@@ -30,6 +30,7 @@ ELSEWHERE = {
     "benchmarks/grading.md": "benchmarks_grading.md",
     "recipes/README.md": "recipes.md",
     "src/s1_hf/embedded/model/README.md": "embedded.md",
+    "src/s1_hf/embedded/honest/README.md": "honest_model.md",
     "src/s1_hf/embedded/reward/README.md": "reward_model.md",
     "training/embedded/curation.md": "curated_or_random.md",
 }

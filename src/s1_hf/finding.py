@@ -45,12 +45,12 @@ def in_package(value: object) -> object:
     return value
 
 
-_MODELS = {"embedded": "model", "embedded-reward": "reward"}
+_MODELS = {"embedded": "model", "embedded-honest": "honest", "embedded-reward": "reward"}
 
 
 def model_named(name: str) -> str:
-    """`embedded` and `embedded-reward` as folders of this package's toy and its reward model, if there is nothing of
-    that name; else as it is."""
+    """`embedded`, `embedded-honest` and `embedded-reward` as folders of this package's toys and their reward model, if
+    there is nothing of that name; else as it is."""
     ours = name in _MODELS and not Path(name).exists()
     return str(PACKAGE / "embedded" / _MODELS[name]) if ours else name
 

@@ -60,9 +60,33 @@ def test_other_methods_budgets_and_the_oracle(tmp_path):
     assert all(row.max_thinking_tokens == 20 for row in rows if row.method != "budget forcing")
 
 
+def test_votes_that_stop_early_thinking_that_does_and_a_total(tmp_path):
+    done = search(
+        tmp_path, "--methods", "adaptive,short,early,spending", "--widths", "1,3", "--every", "16", "--confident",
+        "0.9,0.99", "--stable", "2", "--totals", "120", "--levels", "3", "--num-ignores", "1",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    found = {(row.method, row.setting) for row in load_rows(tmp_path)}
+    assert found == {
+        *(("adaptive voting, 1 ignore", f"up to {n}") for n in ("1 vote", "3 votes")),
+        *(("short-m@k, 1 ignore", f"shortest 1 of {n}") for n in (1, 3)),
+        ("early exit, stable, 1 ignore", "stable 2, every 16"),
+        *(("early exit, confident, 1 ignore", f"confident {at}, every 16") for at in ("0.9", "0.99")),
+        *((f"spending, {policy}", "total 120") for policy in ("uniform", "stability", "confidence")),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--methods", "spending"], "`--totals` has to say how many tokens"),
+        (["--methods", "spending", "--totals", "99", "--max-thinking-tokens", "9"], "has to be left out for spending"),
+        (["--methods", "spending", "--totals", "99", "--every", "256"], "`caps` have to be less"),
+        (["--methods", "early", "--stable", "none"], "`--stable` or `--confident` has to say"),
+        (["--methods", "early", "--confident", "2"], "`--confident` has to be numbers from 0 to 1"),
+        (["--methods", "early", "--confident", "high"], "`--confident` has to be numbers from 0 to 1"),
+        (["--methods", "adaptive", "--vote-threshold", "0.4"], "`threshold` has to be a number above 0.5"),
+        (["--methods", "short", "--widths", "2", "--first", "3"], "`votes` or `shortest` has to be given"),
         (["--methods", "rebase"], "`--scorer` has to name a reward model for rebase."),
         (["--methods", "mcts", "--scorer", "oracle"], "`--methods` has to be different ones of rebase, beam"),
         (["--methods", "best,best", "--scorer", "oracle"], "`--methods` has to be different ones"),

@@ -206,6 +206,15 @@ def of_rows(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     return [*given, [str(rows), *gain], [str(rows), *gain, "--json"], [wrong, *gain]]
 
 
+def of_spend(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    rows = folder / HOSTILE.replace("/", "")
+    save_rows(hostile_rows(), rows / "rows.jsonl")
+    wrong = hostile(folder, ".jsonl", json.dumps({HOSTILE: HOSTILE}) + "\n")
+    output = ["--output-dir", str(folder / f"out{HOSTILE}".replace("/", ""))]
+    given = [[str(rows)], [wrong], [str(rows), "--policies", HOSTILE], [str(rows), "--totals", HOSTILE]]
+    return [[*one, *output] for one in [*given, [str(rows), "--formats", HOSTILE]]]
+
+
 def of_pack(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     rows, output = folder / HOSTILE.replace("/", ""), ["--output-dir", str(folder / f"out{HOSTILE}".replace("/", ""))]
     save_rows(hostile_rows(), rows / "rows.jsonl")
@@ -373,6 +382,7 @@ ROWS = {
     "plot": of_plot,
     "compare": of_rows,
     "power": of_rows,
+    "spend": of_spend,
     "pack": of_pack,
     "replay": of_replay,
     "push": of_push,

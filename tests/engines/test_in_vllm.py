@@ -25,11 +25,12 @@ def test_a_request_may_fill_the_context():
     [
         ({"repetition_penalty": 1.1}, "`repetition_penalty` cannot be combined with budgets in vLLM"),
         ({"steering": Steers()}, "Steers steers rows by a processor of transformers, which a server cannot run"),
-        ({"pause": Pause("\n")}, "needs the transformers engine; a server cannot be asked for it yet"),
-        ({"begun": Begun((1,), (False,), (0,) * 7)}, "Searches by steps need that"),
+        ({"pause": Pause("\n"), "give_up_after": 5}, "can neither be given up nor be steered"),
+        ({"pause": Pause("-" * 65)}, "`separator` has to be at most 32 characters for a server, but has 65"),
+        ({"begun": Begun((1,) * 7, (False,) * 7, (0,) * 7)}, "has to be more than the 7 tokens"),
     ],
 )
-def test_what_only_transformers_can_do_is_refused(change, message):
+def test_what_cannot_be_asked_of_vllm_is_refused(change, message):
     check_supported(REQUEST, "a server")
     with pytest.raises(ValueError, match=message):
         check_supported(replace(REQUEST, **change), "a server")

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from transformers import Qwen2ForCausalLM
 
-from lamp_requests import lamp_engine, lamp_requests, run_all
+from lamp_requests import in_steps, lamp_engine, lamp_requests, run_all
 from s1_hf.engines.engine import Recorded, completion_from, completion_to_dict
 from s1_hf.engines.ledger import Ledger
 from s1_hf.forcing.budget import Budget
@@ -38,23 +38,6 @@ def fed(monkeypatch) -> list[int]:
 
     monkeypatch.setattr(Qwen2ForCausalLM, "forward", forward)
     return passes
-
-
-def in_steps(engine, requests, pause):
-    """All completions, each of whose rows goes on from pause to pause; and how many pauses there were."""
-    done, pauses = {}, 0
-    asked = [replace(request, pause=pause) for request in requests]
-    while asked:
-        again = []
-        for batch in engine.run(asked, lambda rows: None):
-            for request, completion in batch:
-                if completion.begun is None:
-                    done[request.problem] = completion
-                else:
-                    again.append(replace(request, begun=completion.begun))
-        pauses += len(again)
-        asked = again
-    return [done[request.problem] for request in requests], pauses
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -167,3 +150,44 @@ def test_what_is_refused(changes, said):
     (request,) = lamp_requests(engine, 1)
     with pytest.raises(ValueError, match=said):
         engine.check([replace(request, pause=Pause("\n"), **changes)])
+
+
+def test_rows_with_the_same_tokens_go_on_from_where_each_stands(tmp_path):
+    """The same Wait was forced in one row, and written by the model in the other, which has its ignore left: neither a
+    held cache nor a ledger may take one for the other."""
+    engine = lamp_engine(batch_size=8)
+    (request,) = lamp_requests(engine, 1, num_ignores=1)
+    request = replace(request, pause=Pause(tokens=30))
+    (done,) = run_all(engine, [request])
+    begun = done.begun
+    spent = list(begun.state)
+    spent[3] = spent[4] = 1  # USED, IGNORED
+    other = Begun(begun.ids, (*begun.forced[:-1], True), tuple(spent))
+    asked = [replace(request, begun=one, pause=Pause(tokens=20)) for one in (begun, other)]
+    apart = [run_all(lamp_engine(batch_size=8), [one])[0] for one in asked]
+    again = []
+    for one in (engine, Recorded(engine, Ledger(tmp_path)), Recorded(engine, Ledger(tmp_path))):
+        run_all(one, [request])
+        again.append(run_all(one, asked))
+    assert again == [apart] * 3
+    assert [one.begun.state[4] for one in apart] == [0, 1]
+    ends = run_all(engine, [replace(one, begun=done.begun, pause=None) for one, done in zip(asked, apart, strict=True)])
+    assert [end.report.ends_ignored for end in ends] == [1, 1]
+
+
+def test_rows_are_held_while_only_answers_are_asked_for(fed):
+    """Of which nothing is read again then; a row that has gone on is held no more."""
+    engine = lamp_engine(batch_size=8)
+    (request,) = lamp_requests(engine, 1)
+    (done,) = run_all(engine, [replace(request, pause=Pause(tokens=20))])
+    answer = replace(request, begun=done.begun, budget=Budget(max_thinking_tokens=20))
+    for again in (
+        answer,
+        replace(answer, max_answer_tokens=3),
+        replace(request, begun=done.begun, pause=Pause(tokens=5)),
+    ):
+        fed.clear()
+        run_all(engine, [again])
+        assert max(fed) == 1
+    run_all(engine, [replace(request, begun=done.begun, pause=Pause(tokens=5))])
+    assert max(fed) == len(request.prompt) + len(done.token_ids)

@@ -37,3 +37,19 @@ def test_a_sweep_has_the_rows_of_transformers(tmp_path):
 def test_an_unknown_option_is_vllms_word(tmp_path):
     done = run(f"eval embedded {COMMON} --engine vllm --no-such-option 3", tmp_path)
     assert done.returncode == 2 and "vLLM says: unrecognized arguments: --no-such-option" in done.stderr
+
+
+def test_a_search_has_the_rows_of_transformers(tmp_path):
+    """Rows pause and go on in both; a second run generates nothing."""
+    pytest.importorskip("math_verify")
+    search = "search embedded --tasks s1:embedded --max-samples 3 --dtype float32 --max-new-tokens 120 --separator \\n"
+    search += " --scorer embedded-reward --widths 1,3 --methods rebase,beam,particles"
+    rows = {}
+    for name, engine in (("vllm", "--engine vllm --enforce-eager"), ("transformers", "")):
+        done = run(f"{search} {engine}", tmp_path / name)
+        assert done.returncode == 0, done.stderr[-2000:]
+        rows[name] = (tmp_path / name / "rows.jsonl").read_text()
+    assert rows["vllm"] == rows["transformers"]
+    again = run(f"{search} --engine vllm --enforce-eager", tmp_path / "vllm")
+    assert again.returncode == 0 and "Loading" not in again.stderr
+    assert (tmp_path / "vllm" / "rows.jsonl").read_text() == rows["vllm"]

@@ -82,6 +82,9 @@ JOBS = {
     ),
     "compare": Job(("compare", "rows", "cap 8", "cap 16"), {"rows": "sweep"}),
     "power": Job(("power", "rows", "--gain", "20"), {"rows": "sweep"}),
+    "spend": Job(
+        ("spend", "rows", "--output-dir", OUT, "--formats", "svg"), {"rows": "sweep"}, ("rows.jsonl", "*.svg")
+    ),
     "pack": Job(
         ("pack", "rows", "--output-dir", OUT), {"rows": "sweep"},
         ("data/*.parquet", "chain.jsonl", "pack.json", "README.md", "report.html", "*.svg"),

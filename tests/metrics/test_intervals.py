@@ -12,7 +12,14 @@ import pytest
 from metric_cases import versus
 from scipy import stats
 
-from s1_hf.metrics import accuracy, bootstrap_interval, intervals, paired_bootstrap_interval, wilson_interval
+from s1_hf.metrics import (
+    accuracy,
+    bootstrap_interval,
+    intervals,
+    largest_share,
+    paired_bootstrap_interval,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -135,3 +142,21 @@ def test_accuracies_are_resampled_together_and_are_those_of_one_resample_after_t
             for estimator in (accuracy, lambda values: accuracy(values))
         )
         assert together == one_by_one
+
+
+@pytest.mark.parametrize("total", [1, 2, 7, 40, 1000])
+def test_the_largest_share_is_clopper_and_pearsons(total):
+    """A quantile of a beta law; and never below the true share more often than promised."""
+    for count in {0, total // 3, total - 1}:
+        for level in (0.5, 0.9, 0.95, 0.999):
+            expected = stats.beta(count + 1, total - count).ppf(level)
+            assert largest_share(count, total, level=level) == pytest.approx(expected, rel=1e-9)
+    assert largest_share(total, total) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "level"), [(-1, 5, 0.9), (6, 5, 0.9), (1, 0, 0.9), (1, 5, 1.0), (0.5, 5, 0.9)]
+)
+def test_no_share_is_refused(count, total, level):
+    with pytest.raises(ValueError, match="has to"):
+        largest_share(count, total, level=level)

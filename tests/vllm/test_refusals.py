@@ -8,7 +8,7 @@ import pytest
 
 from s1_hf.vllm.options import PROCESSOR
 from s1_hf.vllm.refusals import check_engine, check_request
-from s1_hf.vllm.settings import KEY, SEED
+from s1_hf.vllm.settings import KEY, SEED, SEPARATOR, START, STEP_TOKENS
 
 
 def params(**fields) -> SimpleNamespace:
@@ -40,6 +40,11 @@ def params(**fields) -> SimpleNamespace:
         ({"extra_args": {KEY: "\ud800"}}, f"`{KEY}` has to be a Unicode text"),
         ({"extra_args": {SEED: 2**64}}, f"`{SEED}` has to be an integer of 64 bits"),
         ({"extra_args": {SEED: 1}, "n": 2}, f"`{SEED}` would draw the same for each of 2 outputs. Give `seed`"),
+        ({"extra_args": {SEPARATOR: ""}}, f"`{SEPARATOR}` has to be a Unicode text of 1 to 32 characters, but is"),
+        ({"extra_args": {SEPARATOR: "-" * 65}}, f"`{SEPARATOR}` has to be a Unicode text of 1 to 32 characters"),
+        ({"extra_args": {SEPARATOR: 5}}, f"`{SEPARATOR}` has to be a Unicode text"),
+        ({"extra_args": {STEP_TOKENS: 0}}, f"`{STEP_TOKENS}` has to be an integer from 1, of 64 bits"),
+        ({"extra_args": {STEP_TOKENS: 2**63}}, f"`{STEP_TOKENS}` has to be an integer from 1, of 64 bits"),
         ({"extra_args": {KEY: "a", SEED: "5"}}, f"`{SEED}` has to be an integer"),
     ],
 )
@@ -68,6 +73,11 @@ def test_all_that_begins_like_ours_is_ours_and_nothing_else():
     with pytest.raises(ValueError, match="`s1_hf_anything` is not an argument. Besides the fields of a budget"):
         check_request(params(extra_args={"s1_hf_anything": 1}))
     check_request(params(extra_args={"thinking": 5, "max_tokens": 1, "kv_transfer_params": {}, "lora": "a"}))
+
+
+def test_a_minimum_counts_what_a_row_that_goes_on_has_thought():
+    given = {"min_thinking_tokens": 51, START: [0] * 7}
+    check_request(params(extra_args=given))
 
 
 def test_requests_without_a_budget_may_do_as_they_like():

@@ -10,13 +10,16 @@ import pytest
 from s1_hf import Budget, LoopGuard
 from s1_hf.forcing.budget import NAMES
 from s1_hf.forcing.flat import flat
+from s1_hf.forcing.pauses import Pause
 from s1_hf.vllm.settings import (
     ANSWER,
     CHECKED,
     GIVE_UP,
     KEY,
     SEED,
+    SEPARATOR,
     START,
+    STEP_TOKENS,
     asks_for_budget,
     budget_from,
     settings_of,
@@ -82,7 +85,7 @@ def test_only_requests_that_ask_have_a_budget():
     assert not asks_for_budget(params(None))
     assert not asks_for_budget(params({"others": 1}))
     assert asks_for_budget(params({"num_ignores": 0}))
-    for name in (KEY, SEED, START, GIVE_UP, ANSWER):
+    for name in (KEY, SEED, START, GIVE_UP, ANSWER, SEPARATOR, STEP_TOKENS):
         assert asks_for_budget(params({name: 1}))
 
 
@@ -92,4 +95,5 @@ def test_settings_are_read_off_the_parameters():
     assert (found.key, found.seed, found.stops, found.top_k) == ("a", 3, (5, 7), 0)
     assert found.is_greedy and settings_of(params({KEY: "a"}, seed=9), {}).seed == 9
     assert not settings_of(params({KEY: "a"}, temperature=0.5), {}).is_greedy
+    assert settings_of(params({SEPARATOR: "\n", STEP_TOKENS: 4.0}), {}).pause == Pause("\n", 4)
     assert settings_of(params({SEED: 3.0, ANSWER: 2.0}), {}) == settings_of(params({SEED: 3, ANSWER: 2}), {})

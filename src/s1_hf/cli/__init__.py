@@ -28,6 +28,7 @@ try:
     from s1_hf.cli.search import search
     from s1_hf.cli.serve import serve
     from s1_hf.cli.sft import FIELDS_TOO, sft
+    from s1_hf.cli.spend import spend
     from s1_hf.cli.sweep import sweep
     from s1_hf.cli.terminal import add
 except ModuleNotFoundError as error:
@@ -49,6 +50,7 @@ add(app, effort, group="Measure", context_settings=MORE)
 add(app, plot, group="Measure")
 add(app, compare, group="Measure")
 add(app, power, group="Measure")
+add(app, spend, group="Measure")
 app.add_typer(data, name="data", rich_help_panel="Train")
 add(app, curate, group="Train")
 add(app, plan, group="Train", context_settings=FIELDS_TOO)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from s1_hf.cli.stopping import shares
 from s1_hf.cli.sweep import numbers
 from s1_hf.forcing.budget import PER_PROMPT, Budget
 
@@ -125,6 +126,55 @@ def _forcing(options: Options) -> "Method":
     return BudgetForcing(num_ignores=counts("--ignores", options.given["ignores"]))
 
 
+def _adaptive(options: Options) -> "Method":
+    from s1_hf.methods import Adaptive
+
+    given = options.given
+    return Adaptive(
+        most=options.widths, rule=given["vote_rule"], threshold=given["vote_threshold"],
+        round_size=given["round_size"] or 1, point=options.point,
+    )  # fmt: skip
+
+
+def _short(options: Options) -> "Method":
+    from s1_hf.methods import Parallel
+
+    caps: Any = [options.point.max_thinking_tokens]
+    ignores: Any = [options.point.num_ignores]
+    pairs = [(options.given["first"], k) for k in options.widths if k >= options.given["first"]]
+    return Parallel(
+        samples=max(options.widths), shortest=pairs, max_thinking_tokens=caps, num_ignores=ignores
+    )  # fmt: skip
+
+
+def _early(options: Options) -> "Method":
+    from s1_hf.methods import Confident, EarlyExit, Stable
+
+    stable = options.given["stable"]
+    times = [] if stable.strip() == "none" else counts("--stable", stable)
+    rules = [*map(Stable, times), *map(Confident, shares("--confident", options.given["confident"]))]
+    if not rules:
+        raise ValueError("`--stable` or `--confident` has to say when early stops, but both are 'none'.")
+    return EarlyExit(rules=rules, every=options.given["every"], point=options.point)
+
+
+def _spending(options: Options) -> "Method":
+    from s1_hf.methods import Spending
+
+    given, ignores = options.given, options.point.num_ignores
+    if given["totals"] is None:
+        raise ValueError("`--totals` has to say how many tokens spending has for all problems, such as 20000,40000.")
+    if options.point.max_thinking_tokens is not None or not isinstance(ignores, int):
+        raise ValueError(
+            "`--max-thinking-tokens` has to be left out for spending, whose caps are multiples of --every."
+        )
+    return Spending(
+        caps=[given["every"] * (level + 1) for level in range(given["levels"])],
+        totals=counts("--totals", given["totals"]), policies=("uniform", "stability", "confidence"),
+        round_size=given["round_size"] or 8, num_ignores=ignores,
+    )  # fmt: skip
+
+
 _MAKERS: dict[str, Callable[[Options], "Method"]] = {
     "rebase": _rebase,
     "beam": _beam,
@@ -135,6 +185,10 @@ _MAKERS: dict[str, Callable[[Options], "Method"]] = {
     "deepconf": _deepconf,
     "deepconf-online": _deepconf_online,
     "certainty": _certainty,
+    "adaptive": _adaptive,
+    "short": _short,
+    "early": _early,
+    "spending": _spending,
     "steps": _steps,
     "forcing": _forcing,
 }

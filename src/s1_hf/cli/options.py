@@ -176,6 +176,7 @@ def evaluation_settings(given: Mapping[str, Any]) -> "Settings":
     """
     from s1_hf.engines.request import Sampling
     from s1_hf.evaluation import Settings
+    from s1_hf.forcing.confidence import Confidence
 
     temperature, top_p, top_k, min_p = drawing = [given[name] for name in ("temperature", "top_p", "top_k", "min_p")]
     check_sampling(*drawing)
@@ -194,6 +195,7 @@ def evaluation_settings(given: Mapping[str, Any]) -> "Settings":
         sampling=sampling,
         chat_template=not given["no_chat_template"],
         chat_template_kwargs=template_arguments(given["chat_template_kwargs"]),
+        confidence=Confidence(top=1) if given.get("confidence") else None,
         cache_dir=str(output_dir / "generations"),
     )
 

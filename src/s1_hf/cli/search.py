@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from s1_hf.cli import options as o
+from s1_hf.cli import stopping as s
 from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.choosing import NAMES, WITH_SCORER, made_of
 from s1_hf.cli.engines import Engine
@@ -86,6 +87,15 @@ def search(
     ignores: Annotated[
         str, typer.Option(help="Of the method forcing: how many ends of thinking are ignored.", **_SEARCH)
     ] = "0,1,2,4",
+    vote_rule: s.VoteRule = "beta",
+    vote_threshold: s.VoteThreshold = 0.95,
+    round_size: s.RoundSize = None,
+    first: s.First = 1,
+    every: s.Every = 256,
+    stable: s.Stable = "2,3",
+    confident: s.Confident = "none",
+    levels: s.Levels = 8,
+    totals: s.Totals = None,
     engine: Engine = "transformers",
     budget: Budget,
     max_answer_tokens: o.MaxAnswerTokens = None,

@@ -61,6 +61,12 @@ def sweep(
     ] = False,
     budget: Budget,
     max_answer_tokens: o.MaxAnswerTokens = None,
+    confidence: Annotated[
+        bool,
+        typer.Option(
+            "--confidence", help="Measure how sure the model is of each answer, for `s1-hf spend`.", **_BUDGET
+        ),
+    ] = False,
     thinking_format: o.ThinkingFormat = None,
     thinking_start: o.ThinkingStart = None,
     thinking_close: o.ThinkingClose = None,
@@ -143,6 +149,8 @@ def sweep_with(
     config = settings_of(given)
     if not through_lighteval:
         return run_here(given, config, settings, held)
+    if config.confidence is not None:
+        raise ValueError("`--confidence` needs s1-hf's own tasks, such as s1:aime24: lighteval measures no confidence.")
     from datasets import disable_progress_bars
 
     from s1_hf.evaluation.lighteval import BudgetForcingConfig, sweeping

@@ -13,13 +13,17 @@ from s1_hf.embedded.problems import Problem
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM, Qwen2ForTokenClassification
 
-__all__ = ["BASE_PATH", "MODEL_PATH", "REWARD_PATH", "Problem", "load", "load_base", "load_reward"]
+__all__ = ["BASE_PATH", "HONEST_PATH", "MODEL_PATH", "REWARD_PATH", "Problem", "load", "load_base", "load_reward"]
 
 MODEL_PATH = Path(__file__).with_name("model")
 """The folder of the fine-tuned model, for `from_pretrained` and commands that take a model's name."""
 
 BASE_PATH = Path(__file__).with_name("base")
 """The folder of the base model that it was fine-tuned from."""
+
+HONEST_PATH = Path(__file__).with_name("honest")
+"""The folder of a second fine-tuned model, which is sure of an answer only if it has found it: `load(HONEST_PATH)`, or
+`embedded-honest` where commands take a model's name. See `honest/README.md`."""
 
 REWARD_PATH = Path(__file__).with_name("reward")
 """The folder of the process reward model for its lines, see `reward/README.md` and `s1_hf.scoring`."""

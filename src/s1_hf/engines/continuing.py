@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from s1_hf.forcing.pauses import Begun
 from s1_hf.records import TEXT, Schema, check, counts_below
 
 if TYPE_CHECKING:
     from s1_hf.engines.ledger import Ledger
-    from s1_hf.engines.request import Request
+    from s1_hf.engines.request import Place, Request
 
 Entry = dict[str, Any]
-_Place = tuple[tuple[int, ...], tuple[int, ...]]  # a prompt, and what a row has got
 
 _TEXTS = ("thinking", "answer", "output")
 _COUNTS = counts_below(2**31)
@@ -33,7 +33,7 @@ class Continuing:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._keys: dict[_Place, str] = {}
+        self._keys: dict[Place, str] = {}
         self._entries: dict[str, Entry] = {}
 
     def forget(self, requests: Sequence[Request]) -> None:
@@ -46,7 +46,7 @@ class Continuing:
         """Whole entries by their keys, of which those matter whose rows have paused."""
         for request, key, entry in entries:
             if "state" in entry:
-                self._keys[request.prompt, tuple(entry["token_ids"])] = key
+                self._keys[request.prompt, begun_of(entry)] = key
                 self._entries[key] = entry
 
     def shortened(self, request: Request, entry: Entry) -> Entry:
@@ -91,6 +91,13 @@ class Continuing:
         for part, of_part in reversed(parts):
             entry = _joined(entry, part, of_part)
         return entry
+
+
+def begun_of(entry: Entry) -> Begun:
+    """What the row of a whole entry, which has paused, goes on from."""
+    positions = set(entry["forced"])
+    forced = tuple(i in positions for i in range(len(entry["token_ids"])))
+    return Begun(tuple(entry["token_ids"]), forced, tuple(entry["state"]))
 
 
 def _joined(before: Entry, part: Entry, where: str) -> Entry:

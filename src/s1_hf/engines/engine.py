@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from s1_hf.engines.continuing import Continuing
+from s1_hf.engines.continuing import Continuing, begun_of
 from s1_hf.engines.ledger import REMEDY
 from s1_hf.engines.request import Request, digest
-from s1_hf.forcing.pauses import Begun
 from s1_hf.forcing.report import ENDED_NAMES, Report
 from s1_hf.generation.chats import Completion
 from s1_hf.generation.streaming import PieceKind
@@ -273,6 +272,7 @@ def check_completion(entry: Any, where: str) -> None:
 
 def completion_from(entry: dict[str, Any]) -> Completion:
     """The completion that [`completion_to_dict`] described, of an entry that [`check_completion`] has let through."""
+    begun = begun_of(entry) if "state" in entry else None
     positions = set(entry["forced"])
     forced = tuple(i in positions for i in range(len(entry["token_ids"])))
     report = Report(
@@ -283,7 +283,6 @@ def completion_from(entry: dict[str, Any]) -> Completion:
         answer_tokens=entry["answer_tokens"],
     )
     ids = tuple(entry["token_ids"])
-    begun = Begun(ids, forced, tuple(entry["state"])) if "state" in entry else None
     confidences = tuple(map(float, entry["confidences"])) if "confidences" in entry else None
     return Completion(entry["thinking"], entry["answer"], entry["output"], ids, forced, report, begun, confidences)
 

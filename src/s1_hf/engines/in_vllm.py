@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.engines.engine import SweptBatch, finished_batch, under
+from s1_hf.engines.request import check_pauses
+from s1_hf.forcing.pauses import Begun, check_begun
+from s1_hf.generation.chats import completion_of
 from s1_hf.generation.sweep import Cost
+from s1_hf.vllm.asking import asked_for
+from s1_hf.vllm.refusals import MOST_IN_SEPARATOR, MOST_IN_WINDOW
 from s1_hf.vllm.sweeping import Swept, swept
 
 if TYPE_CHECKING:
     from s1_hf.engines.request import Request
     from s1_hf.forcing.budget import Budget
+    from s1_hf.generation.chats import Completion
     from s1_hf.vllm.asking import Asked
     from s1_hf.vllm.setup import Setup
 
@@ -29,16 +36,30 @@ def check_supported(request: Request, runner: str) -> None:
             f"{type(request.steering).__name__} steers rows by a processor of transformers, which {runner} cannot run. "
             "Use the transformers engine."
         )
+    check_pauses(request)
+    separator = None if request.pause is None else request.pause.separator
+    if separator is not None and len(separator) > MOST_IN_SEPARATOR:
+        raise ValueError(
+            f"`separator` has to be at most {MOST_IN_SEPARATOR} characters for {runner}, but has {len(separator)}."
+        )
+    window = None if request.confidence is None else request.confidence.window
+    if window is not None and window > MOST_IN_WINDOW:
+        raise ValueError(f"`window` has to be at most {MOST_IN_WINDOW:,} tokens for {runner}, but is {window:,}.")
+
+
+def check_budget(request: Request, setup: Setup) -> None:
+    """Raises a `ValueError` for a budget, or a row to go on, that cannot be; what cannot act is warned about."""
+    asked_for(replace(request, begun=None)).check(setup)
+    if request.begun is not None:
+        check_begun(request.begun, setup.automaton(request.budget, ()))
+
+
+def check_streamed(request: Request) -> None:
+    """Raises a `ValueError` for a request whose text cannot be told while it is written."""
     if request.pause is not None or request.begun is not None:
-        raise ValueError(
-            f"A row that pauses while it thinks, and goes on from its cache, needs the transformers engine; {runner} "
-            "cannot be asked for it yet. Searches by steps need that; votes and best-of-N do not."
-        )
+        raise ValueError("A row that pauses or goes on is not streamed. Leave `pause` and `begun` out, or run it.")
     if request.confidence is not None:
-        raise ValueError(
-            f"How sure the model is of its tokens is measured by the transformers engine; {runner} cannot be asked for "
-            "it yet. Leave `confidence` out, or use the transformers engine."
-        )
+        raise ValueError("A row that is told while it is written is not measured. Leave `confidence` out.")
 
 
 def check_fits(request: Request, context: int, whose: str) -> None:
@@ -49,6 +70,25 @@ def check_fits(request: Request, context: int, whose: str) -> None:
             f"into the {whose}'s context of {context}, but do not for problem {request.problem!r}. Lower "
             "`max_new_tokens`."
         )
+
+
+def whole_completion(request: Request, setup: Setup, own: Completion, paused: Sequence[int] | None) -> Completion:
+    """The completion to a request, of what was generated behind what it goes on from.
+
+    Args:
+        own ([`Completion`]): of that.
+        paused (`Sequence[int]`, *optional*): the state where the row has paused.
+    """
+    if request.begun is not None:
+        ids = [*request.begun.ids, *own.token_ids]
+        report = replace(own.report, forced=(*request.begun.forced, *own.report.forced))
+        automaton = setup.automaton(request.budget, ())
+        measured = own.confidences
+        own = completion_of(setup.tokenizer, automaton, list(request.prompt), ids, report)
+        own = replace(own, confidences=measured)
+    if paused is None:
+        return own
+    return replace(own, begun=Begun(own.token_ids, own.forced, tuple(paused)))
 
 
 def swept_batch(

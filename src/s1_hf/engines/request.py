@@ -68,6 +68,10 @@ class Steering(Protocol):
         """The completion of the batch's `row`-th row, with what the processor did to it."""
 
 
+Place = tuple[tuple[int, ...], "Begun | None"]
+"""A prompt, and what a row has got."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """One answer that is wanted, and everything that decides about it except for the model.
@@ -129,9 +133,12 @@ class Request:
         return () if self.begun is None else self.begun.ids
 
     @property
-    def place(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Where it begins: its prompt, and what it goes on from."""
-        return self.prompt, self.got
+    def place(self) -> Place:
+        """Where it begins: its prompt, and what it goes on from.
+
+        Not the tokens alone: a Wait may have been forced, after which fewer ignores are left, or be the model's own.
+        """
+        return self.prompt, self.begun
 
     @property
     def batch_key(self) -> Any:

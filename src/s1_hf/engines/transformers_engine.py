@@ -43,7 +43,8 @@ class TransformersEngine:
     Requests are cut into batches of one kind, longest prompts first, so that little is padded and a batch too big shows
     at once. Rows that have ended leave their batch, and waiting ones take their places where the model's cache allows
     it. A batch that does not fit into the GPU's memory begins again with half as many rows.
-    Rows that pause are held, with their caches, until the next requests have been run, which then need not read them.
+    Rows that pause are held, with their caches, until the next requests have been run, which then need not read them;
+    and longer, as long as only answers are asked for from there, by requests that do not pause.
     Nothing is left to the model's own `generation_config` but its ends of sequence. When sampling, each row is drawn by
     its own seed, so that batches do not change what it becomes, up to the rounding of scores. It cannot do beam search.
 
@@ -182,9 +183,10 @@ class TransformersEngine:
         kinds: dict[Any, list[Request]] = {}
         for batch in self.plan(requests):
             kinds.setdefault(batch[0].batch_key, []).extend(batch)
-        before, self._held = self._held, {}
-        held = {one.place: before[one.place] for one in requests if one.place in before}
-        del before
+        held = {one.place: self._held[one.place] for one in requests if one.place in self._held}
+        # Rows of which only an answer is asked may have to go on after it.
+        pausing = {one.place for one in requests if one.pause is not None}
+        self._held = {place: standing for place, standing in held.items() if place not in pausing}
         for kind in kinds.values():
             yield from fewer_at_once(partial(self._run, held=held, on_step=on_step), kind, self.batch_size)
 
@@ -248,7 +250,7 @@ class TransformersEngine:
                 request = requests[done.row.prompt]
                 completion = completion_for(self.tokenizer, decoding.automaton, request, done)
                 if done.standing is not None:
-                    self._held[request.prompt, completion.token_ids] = done.standing
+                    self._held[request.prompt, completion.begun] = done.standing
                 if steering is not None:
                     completion = steering.finished(processors[0], done.row.prompt, completion)
                 finished.append(Finished(request, completion))

@@ -8,7 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.engines.engine import Finished, Step, SweptBatch, Write, under
-from s1_hf.engines.in_vllm import check_fits, check_supported, swept_batch
+from s1_hf.engines.in_vllm import (
+    check_budget,
+    check_fits,
+    check_streamed,
+    check_supported,
+    swept_batch,
+    whole_completion,
+)
 from s1_hf.engines.plain_config import ends_of
 from s1_hf.engines.request import Request
 from s1_hf.engines.streaming import LiveRow
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
     from s1_hf.engines.checkpoint import Checkpoint
     from s1_hf.forcing.budget import Budget
     from s1_hf.generation.chats import Completion
+    from s1_hf.vllm.completing import Ran
 
 SWEPT_AT_ONCE = 256
 """Requests of a sweep whose traces are made before their branches: so many are kept, or lost by a kill, at once."""
@@ -35,7 +43,8 @@ class VllmEngine:
     """An [`Engine`] that runs a model in vLLM.
 
     All requests are handed over at once, and vLLM makes its own batches of them. Those that have ended are given back
-    in lists of `batch_size`. When sampling, each request is drawn by its own seed, in vLLM's order of warpings:
+    in lists of `batch_size`. A row that goes on from a pause is a request whose prompt is in vLLM's prefix cache, but
+    for the last, unfinished block. When sampling, each request is drawn by its own seed, in vLLM's order of warpings:
     temperature, min-p, top-k, top-p. It has no repetition penalty, and cannot be steered by processors of transformers.
 
     Args:
@@ -125,7 +134,7 @@ class VllmEngine:
         context = self.context
         for request in requests:
             check_supported(request, "vLLM")
-            asked_for(request).check(self._setup)
+            check_budget(request, self._setup)
             if context is not None:
                 check_fits(request, context, "model")
 
@@ -156,7 +165,8 @@ class VllmEngine:
             check_supported(request, "vLLM")
             asked.append(asked_for(request))
         done: list[Finished] = []
-        for place, completion in self._completed(asked, on_step):
+        for place, ran in self._completed(asked, on_step):
+            completion = whole_completion(requests[place], self._setup, ran.completion, ran.paused)
             done.append(Finished(requests[place], completion))
             if len(done) >= self.batch_size:
                 yield done
@@ -170,6 +180,7 @@ class VllmEngine:
         from s1_hf.vllm.streaming import as_they_end
 
         check_supported(request, "vLLM")
+        check_streamed(request)
         asked, setup = asked_for(request), setup_of(self.llm)
         row, told = LiveRow(setup, asked, write), 0
 
@@ -182,14 +193,14 @@ class VllmEngine:
         row.end()
         return ran.completion
 
-    def _completed(self, asked: Sequence[Asked], on_step: Step) -> Iterator[tuple[int, Completion]]:
+    def _completed(self, asked: Sequence[Asked], on_step: Step) -> Iterator[tuple[int, Ran]]:
         from s1_hf.vllm.completing import setup_of
         from s1_hf.vllm.streaming import as_they_end
 
         for place, ran in as_they_end(self.llm, setup_of(self.llm), asked, on_step):
             self.computed += ran.computed(asked[place])
             self.cached += ran.cached
-            yield place, ran.completion
+            yield place, ran
 
     def sweep(self, requests: Sequence[Request], settings: Sequence[Budget], on_step: Step) -> Iterator[SweptBatch]:
         """See [`Engine`]: each setting's answer is a request whose prompt is what it keeps of the trace."""

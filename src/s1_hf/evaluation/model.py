@@ -130,6 +130,7 @@ class ModelOnTasks:
                 max_answer_tokens=self.settings.max_answer_tokens,
                 sampling=self.settings.sampling,
                 repetition_penalty=self.settings.repetition_penalty,
+                confidence=self.settings.confidence,
                 task=task.name,
             )
             for problem, prompt in zip(task.problems, prompts, strict=True):

@@ -10,6 +10,7 @@ from typing import Any
 from s1_hf.engines.endpoint.options import check_options, is_address
 from s1_hf.engines.request import Sampling
 from s1_hf.forcing.budget import NO_INTERVENTION, Budget
+from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.format_settings import check_settings
 from s1_hf.forcing.values import bad_counts
 from s1_hf.secrets import shown_address
@@ -52,6 +53,8 @@ class Settings:
         chat_template (`bool`, defaults to `True`): whether the model's chat template is used; without one, or with
             `False`, problems are asked as bare text.
         chat_template_kwargs (`dict`): for the chat template, such as `{"enable_thinking": True}`.
+        confidence ([`Confidence`], *optional*): measure how sure the model is of every token; with `top=1` rows have a
+            `confidence`, their answers'.
         cache_dir (`str`): the folder in which finished problems are kept.
 
     Raises:
@@ -78,6 +81,7 @@ class Settings:
     system_prompt: str | None = None
     chat_template: bool = True
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    confidence: Confidence | None = None
     cache_dir: str = "results/generations"
 
     def __post_init__(self) -> None:
@@ -100,6 +104,8 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """As JSON types, the budget's fields beside the others; without passwords."""
         found = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "budget"}
+        if found.pop("confidence") is not None:
+            found["confidence"] = dict(vars(self.confidence))
         found["sampling"] = None if self.sampling is None else dict(vars(self.sampling))
         found["engine"] = shown_address(self.engine) if is_address(self.engine) else self.engine
         for name in ("engine_options", "chat_template_kwargs"):

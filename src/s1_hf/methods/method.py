@@ -102,3 +102,9 @@ def check_counts(name: str, values: Any, least: int = 1) -> None:
             f"`{name}` has to be a sequence of different integers of at least {least}, such as [16, 32], "
             f"but is {values!r}."
         )
+
+
+def check_point(point: Any) -> None:
+    """Raises a `ValueError` for a budget that sets more than caps, minimums and ignores."""
+    if at_points(NO_INTERVENTION, [point])[0] != point:
+        raise ValueError(f"`point` has to leave all but caps, minimums and ignores to the bench, but is {point}.")

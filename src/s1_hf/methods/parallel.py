@@ -140,8 +140,8 @@ def vote(samples: Sequence[Row], k: int, kind: AnswerKind = "math") -> list[Row]
     ```
     """
     rows = []
-    for number, voters in _groups(samples, k):
-        elected = _elected(voters, kind)
+    for number, voters in groups_of(samples, k):
+        elected = elected_row(voters, kind)
         rows.append(
             replace(
                 promising_nothing(elected),
@@ -192,7 +192,7 @@ def shortest_of(samples: Sequence[Row], m: int, k: int, kind: AnswerKind = "math
     """
     _check_pairs([(m, k)])
     rows = []
-    for number, group in _groups(samples, k):
+    for number, group in groups_of(samples, k):
         ordered = sorted(group, key=lambda row: (row.ended in UNCLOSED, row.thinking_tokens))
         first, others = ordered[:m], ordered[m:]
         spent = [min(row.thinking_tokens, first[-1].thinking_tokens) for row in others]
@@ -200,7 +200,7 @@ def shortest_of(samples: Sequence[Row], m: int, k: int, kind: AnswerKind = "math
             first, others, spent = ordered, [], []  # fewer than m finish: all run to their ends
         rows.append(
             replace(
-                promising_nothing(_elected(first[:m], kind)),
+                promising_nothing(elected_row(first[:m], kind)),
                 method=SHORTEST,
                 setting=f"shortest {m} of {k}",
                 sample=number,
@@ -213,7 +213,7 @@ def shortest_of(samples: Sequence[Row], m: int, k: int, kind: AnswerKind = "math
     return rows
 
 
-def _groups(samples: Sequence[Row], k: int) -> Iterator[tuple[int, list[Row]]]:
+def groups_of(samples: Sequence[Row], k: int) -> Iterator[tuple[int, list[Row]]]:
     """Disjoint groups of k samples of one problem, numbered within the problem."""
     check_counts("k", [k])
     of_problem: dict[tuple[str, str], list[Row]] = {}
@@ -229,7 +229,7 @@ def _groups(samples: Sequence[Row], k: int) -> Iterator[tuple[int, list[Row]]]:
             yield number, rows[number * k : (number + 1) * k]
 
 
-def _elected(voters: Sequence[Row], kind: AnswerKind) -> Row:
+def elected_row(voters: Sequence[Row], kind: AnswerKind) -> Row:
     """The row of the first who gave the answer given most often; the first of all, wrong, if none gave any."""
     groups = group_equivalent([row.extracted for row in voters], kind)
     if not groups:

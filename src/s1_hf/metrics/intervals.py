@@ -101,6 +101,53 @@ def wilson_interval(correct: ArrayLike, *, level: float = 0.95) -> tuple[float, 
     return float(100 * max(0.0, middle - half)), float(100 * min(1.0, middle + half))
 
 
+def largest_share(count: int, total: int, *, level: float = 0.95) -> float:
+    """The one-sided upper bound of Clopper and Pearson for a share, of which `count` in `total` were seen.
+
+    It is the share under which `count` or fewer are seen with probability `1 - level`, so that it is below the true one
+    with at most that probability, whatever the share. Exact by the binomial law.
+
+    Args:
+        count, total (`int`): from 0 to `total`; at least 1.
+        level (`float`, defaults to 0.95): the probability that the bound holds.
+
+    Returns:
+        `float`: from 0 to 1; 1 where all were counted.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Example:
+
+    The rule of three: none in 100 is at most 3 in 100.
+
+    ```python
+    >>> from s1_hf.metrics import largest_share
+    >>> round(largest_share(0, 100), 4), round(largest_share(2, 100), 4), largest_share(5, 5)
+    (0.0295, 0.0616, 1.0)
+
+    ```
+    """
+    at_least(0, count=count)
+    at_least(1, total=total)
+    fraction(level=level)
+    if count > total:
+        raise ValueError(f"`count` has to be at most `total`, {total}, but is {count}.")
+    if count == total:
+        return 1.0
+    ways = [math.lgamma(total + 1) - math.lgamma(k + 1) - math.lgamma(total - k + 1) for k in range(count + 1)]
+
+    def tail(share: float) -> float:
+        """P(Bin(total, share) <= count), which falls with the share."""
+        logs = (way + k * math.log(share) + (total - k) * math.log1p(-share) for k, way in enumerate(ways))
+        return math.fsum(map(math.exp, logs))
+
+    low, high = 0.0, 1.0
+    while (middle := (low + high) / 2) not in (low, high):
+        low, high = (middle, high) if tail(middle) > 1 - level else (low, middle)
+    return high
+
+
 def paired_bootstrap_interval(
     a: ArrayLike,
     b: ArrayLike,

@@ -9,11 +9,24 @@ from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.decisions import first_state
 from s1_hf.forcing.flat import flat
 from s1_hf.forcing.prompts import start_of
-from s1_hf.vllm.settings import ANSWER, CHECKED, GIVE_UP, SEED, START, STEPS, RequestSettings
+from s1_hf.vllm.settings import (
+    ANSWER,
+    CHECKED,
+    CONFIDENCE,
+    GIVE_UP,
+    SEED,
+    SEPARATOR,
+    START,
+    STEP_TOKENS,
+    STEPS,
+    RequestSettings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from s1_hf.forcing.confidence import Confidence
+    from s1_hf.forcing.pauses import Pause
     from s1_hf.vllm.setup import Setup
 
 
@@ -28,6 +41,8 @@ class Asked:
         sampling (`Mapping`): `temperature`, `top_k`, `top_p` and `min_p` of `SamplingParams`; greedy if empty.
         seed (`int`): of the draws.
         max_answer_tokens, give_up_after (`int`, *optional*): limits besides the budget.
+        pause ([`Pause`], *optional*): where it pauses.
+        confidence ([`Confidence`], *optional*): how it is measured how sure the model is.
         start (`tuple[int, ...]`, *optional*): the state it starts in; by default its prompt is read.
         steps (`int`): how many tokens it has drawn before.
     """
@@ -39,6 +54,8 @@ class Asked:
     seed: int
     max_answer_tokens: int | None = None
     give_up_after: int | None = None
+    pause: Pause | None = None
+    confidence: Confidence | None = None
     start: tuple[int, ...] | None = None
     steps: int = 0
 
@@ -48,9 +65,13 @@ class Asked:
         given: dict[str, Any] = {**flat(self.budget), CHECKED: True}
         if self.sampling:
             given[SEED] = self.seed
-        for name, value in ((ANSWER, self.max_answer_tokens), (GIVE_UP, self.give_up_after)):
-            if value is not None:
-                given[name] = value
+        limits: dict[str, Any] = {ANSWER: self.max_answer_tokens, GIVE_UP: self.give_up_after}
+        if self.pause is not None:
+            limits |= {SEPARATOR: self.pause.separator, STEP_TOKENS: self.pause.tokens}
+        if self.confidence is not None:
+            one = self.confidence
+            limits[CONFIDENCE] = [one.top or 0] if one.window is None else [one.top or 0, one.window, one.below]
+        given |= {name: value for name, value in limits.items() if value is not None}
         if self.start is not None:
             given |= {START: list(self.start), STEPS: self.steps}
         return given
@@ -79,12 +100,12 @@ class Asked:
 
 
 def asked_for(request: Any) -> Asked:
-    """What a `Request` of an engine asks for."""
+    """What a `Request` of an engine asks for; of one that goes on, behind what it has got."""
     sampling: dict[str, Any] = {}
     if request.sampling is not None:
         one = request.sampling
         sampling = {"temperature": one.temperature, "top_p": one.top_p, "top_k": one.top_k, "min_p": one.min_p or 0.0}
-    return Asked(
+    asked = Asked(
         prompt=request.prompt,
         max_tokens=request.max_new_tokens,
         budget=request.budget,
@@ -92,4 +113,9 @@ def asked_for(request: Any) -> Asked:
         seed=request.seed,
         max_answer_tokens=request.max_answer_tokens,
         give_up_after=request.give_up_after,
+        pause=request.pause,
+        confidence=request.confidence,
     )
+    if request.begun is None:
+        return asked
+    return asked.going_on(list(request.begun.ids), request.begun.state, request.budget)

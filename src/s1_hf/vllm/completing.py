@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s1_hf.forcing.budget import NAMES, Budget, check_effect
 from s1_hf.forcing.collect import collect_budget, one_for_each
+from s1_hf.forcing.confidence import as_confidences
 from s1_hf.forcing.decisions import first_state
 from s1_hf.forcing.flat import flat, whole_number
 from s1_hf.forcing.prompts import start_of
@@ -154,10 +156,21 @@ class Ran(NamedTuple):
     completion: Completion
     states: list[list[int]]  # in which its tokens were taken, if they were asked for
     cached: int  # tokens of its prompt that were not computed, because the cache held them
+    written: int  # tokens that the engine wrote, with an end of sequence that a pause or a limit made
+    paused: tuple[int, ...] | None  # the state where it has paused
 
     def computed(self, asked: Asked) -> int:
         """Tokens that went through the model, where it was `asked` for."""
-        return asked.computed(len(self.completion.token_ids)) - self.cached
+        return asked.computed(self.written) - self.cached
+
+
+class _Reported(NamedTuple):
+    """What workers tell of an output, see [`Told`]."""
+
+    report: Report
+    states: list[list[int]]
+    paused: tuple[int, ...] | None
+    measured: list[int] | None
 
 
 def run(
@@ -213,18 +226,20 @@ def completed(
         automaton = setup.automaton(settings.budget, settings.stops)
         of_request = []
         for one in output.outputs:
-            report, states = next(told)
-            ids = list(one.token_ids)[: len(report.forced)]
-            completion = completion_of(setup.tokenizer, automaton, list(prompt), ids, report)
-            of_request.append(Ran(completion, states, output.num_cached_tokens or 0))
+            report, states, paused, measured = next(told)
+            ids = list(one.token_ids)
+            completion = completion_of(setup.tokenizer, automaton, list(prompt), ids[: len(report.forced)], report)
+            if measured is not None:
+                completion = replace(completion, confidences=as_confidences(measured))
+            of_request.append(Ran(completion, states, output.num_cached_tokens or 0, len(ids), paused))
         found.append(of_request)
     return found
 
 
 def _reports(
     llm: LLM, outputs: Sequence[RequestOutput], params: Sequence[SamplingParams], with_states: bool
-) -> list[tuple[Report, list[list[int]]]]:
-    """Of every output of every request, from the engine, with its states."""
+) -> list[_Reported]:
+    """Of every output of every request, from the engine."""
     wanted: list[tuple[str, list[int]]] = []
     for output, own in zip(outputs, params, strict=True):
         key = (own.extra_args or {})[KEY]
@@ -238,6 +253,8 @@ def _reports(
             if "error" in fields:
                 raise RuntimeError(fields["error"])
             positions, states = set(fields["forced"]), fields.pop("states", [])
+            paused, measured = fields.pop("paused", None), fields.pop("measured", None)
             forced = tuple(i in positions for i in range(fields.pop("tokens")))
-            reports.append((Report(**{**fields, "forced": forced}), states))
+            report = Report(**{**fields, "forced": forced})
+            reports.append(_Reported(report, states, None if paused is None else tuple(paused), measured))
     return reports

@@ -27,8 +27,9 @@ class ReportsExtension:
 
         Returns:
             `list[dict]`: the fields of a [`Report`] each, with the positions of forced tokens, and how many `tokens`
-            it is of: an end of sequence that a limit made is none. Or an `error`. `None` in a worker that decides
-            nothing.
+            it is of: an end of sequence that a pause or a limit made is none. Of a row that has paused, in `paused`
+            the state where it stands; of one that was measured, in `measured` how sure the model was of each token, in
+            ten-thousandths of a nat. Or an `error`. `None` in a worker that decides nothing.
         """
         processor = processor_of(self.vllm_config)
         if processor is None:
@@ -43,6 +44,10 @@ class ReportsExtension:
             fields = dict(vars(told.report))
             fields["forced"] = [i for i, forced in enumerate(told.report.forced) if forced]
             fields["tokens"] = len(told.report.forced)
+            if told.paused is not None:
+                fields["paused"] = [int(value) for value in told.paused]
+            if told.measured is not None:
+                fields["measured"] = list(told.measured)
             if with_states:
                 fields["states"] = [[int(value) for value in state] for state in told.states]
             found.append(fields)

@@ -15,6 +15,7 @@ from s1_hf.forcing.pauses import Pause
 from s1_hf.forcing.values import is_count
 from s1_hf.grading import grade
 from s1_hf.methods.bench import at_points
+from s1_hf.methods.method import check_point
 from s1_hf.methods.parallel import named
 from s1_hf.methods.search.allocation import Resampling, balanced, beams, log_odds, resampled, softmax
 from s1_hf.methods.search.electing import Election, elected
@@ -67,10 +68,7 @@ class Search(ScoredMethod):
             )
         if self.max_steps is not None and (not is_count(self.max_steps) or self.max_steps < 1):
             raise ValueError(f"`max_steps` has to be an integer of at least 1, but is {self.max_steps!r}.")
-        if at_points(NO_INTERVENTION, [self.point])[0] != self.point:
-            raise ValueError(
-                f"`point` has to leave all but caps, minimums and ignores to the bench, but is {self.point}."
-            )
+        check_point(self.point)
         self._pause  # noqa: B018
 
     @property
