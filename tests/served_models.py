@@ -99,12 +99,15 @@ class Lamps:
             tops.append({f"token_id:{int(told.argmax())}": float(told.max()), f"token_id:{token}": own[-1]})
             ids.append(token)
             given = torch.tensor([[token]])
+            if self.tells_ids and any(text in self.tokenizer.decode(ids) for text in body.get("stop") or ()):
+                finish = "stop"
+                break
             if token in stops:
                 finish = "stop"
                 break
         if row is not None:
             self.requests.leave(row, True)
-        shown = ids[:-1] if finish == "stop" else ids
+        shown = ids[:-1] if ids[-1] in stops else ids
         choice = {"index": 0, "text": self.tokenizer.decode(shown), "finish_reason": finish, "stop_reason": None}
         if body.get("return_token_ids") and self.tells_ids:
             choice["token_ids"] = list(ids)
@@ -248,6 +251,10 @@ class Handler(BaseHTTPRequestHandler):
                 told.append({"error": str(error)})
                 continue
             fields = asdict(found.report)
+            if found.measured is not None:
+                fields["measured"] = list(found.measured)
+            if found.paused is not None:
+                fields["paused"] = [int(value) for value in found.paused]
             fields["forced"] = [i for i, forced in enumerate(found.report.forced) if forced]
             fields["tokens"] = len(found.report.forced)
             if body.get("states"):

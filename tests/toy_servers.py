@@ -73,6 +73,7 @@ def plug_in_row(case: Case, asked: Asked, name: str = "row") -> tuple[list[int],
         key=name,
         max_answer_tokens=asked.max_answer_tokens,
         give_up_after=asked.give_up_after,
+        pause=asked.pause,
     )
     ids: list[int] = []
     picks: list[int] = []

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from lamp_requests import Steers, lamp_engine, lamp_requests, run_all
-from s1_hf import Budget, embedded
+from lamp_requests import Steers, in_steps, lamp_engine, lamp_requests, run_all
+from s1_hf import Budget, BudgetWarning, embedded
 from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.engines.endpoint import connection as connections
 from s1_hf.engines.endpoint_engine import EndpointEngine
@@ -130,6 +131,104 @@ def test_a_sweep_equals_that_of_transformers(serve, engine_at, other, way):
         assert {one.request.budget for one in of_setting} == {setting}
     through = engine.spent.read + engine.spent.written - engine.spent.requests
     assert ours.cost.trace_tokens + ours.cost.answer_tokens == through
+
+
+# -- rows that pause ------------------------------------------------------------------------------------------------
+
+
+def steps_of(engine, other, requests, pause) -> int:
+    """How many pauses there were; every completion on the way equals that of transformers."""
+    asked, pauses = [replace(one, pause=pause) for one in requests], 0
+    whole = dict(zip([one.problem for one in requests], run_all(other, requests), strict=True))
+    while asked:
+        engine.check(asked)
+        ours = run_all(engine, asked)
+        assert ours == run_all(other, asked)
+        for one, done in zip(asked, ours, strict=True):
+            assert done.begun is not None or done == whole[one.problem]
+        pairs = zip(asked, ours, strict=True)
+        asked = [replace(one, begun=done.begun) for one, done in pairs if done.begun is not None]
+        pauses += len(asked)
+    return pauses
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("pause", [Pause("\n"), Pause(" by ", tokens=9)], ids=str)
+@pytest.mark.parametrize("fields", [{"num_ignores": 1, "max_answer_tokens": 3}, {"max_thinking_tokens": 30}], ids=str)
+def test_rows_pause_and_go_on_as_in_transformers(serve, engine_at, other, way, pause, fields):
+    assert steps_of(engine_by(way, serve, engine_at), other, lamp_requests(other, 2, **fields), pause) > 3
+
+
+def test_sampled_ones_pause_alike_where_there_are_reports(serve, engine_at, other):
+    requests = lamp_requests(other, 3, temperature=1.0, num_ignores=1)
+    assert steps_of(engine_at(serve()), other, requests, Pause("\n")) > 12
+
+
+def test_rounds_count_what_comes_behind_a_pause(serve, engine_at, other):
+    """A server that knows `stop` writes nothing there; from one that does not it is dropped, and counted."""
+    (request,) = lamp_requests(other, 1)
+    spent = []
+    for knows in (True, False):
+        server = serve()
+        engine = engine_at(server, rounds=True)
+        if not knows:
+            complete = server.lamps.complete
+            server.lamps = SimpleNamespace(
+                context=1024, complete=lambda body, complete=complete: complete({**body, "stop": None})
+            )
+        (done,) = run_all(engine, [replace(request, pause=Pause("\n"))])
+        assert done.begun is not None
+        chosen = len(done.forced) - sum(done.forced)
+        assert engine.spent.written - engine.spent.dropped == chosen
+        spent.append(engine.spent)
+    assert spent[0].dropped == 0 < spent[1].dropped
+
+
+def test_sampled_rounds_pause_in_every_run_alike(serve, engine_at, other):
+    """By other numbers than rows that never paused: each round has a seed of its own."""
+    engine = engine_at(serve(), rounds=True)
+    requests = lamp_requests(other, 2, temperature=1.0, samples=2)
+    first = [in_steps(engine, requests[i::2], Pause("\n")) for i in range(2)]
+    assert first == [in_steps(engine, requests[i::2], Pause("\n")) for i in range(2)]
+    assert all(pauses > 4 for _, pauses in first)
+
+
+def test_a_server_that_only_tells_texts_cannot_pause(serve, engine_at, other):
+    (request,) = lamp_requests(other, 1)
+    with pytest.warns(BudgetWarning, match="says in texts"):
+        engine = engine_at(serve(lamps=Lamps(has_plugin=False, tells_ids=False)), rounds=True)
+    with pytest.raises(ValueError, match="cannot go on from exactly where it has paused. Searches by steps need"):
+        engine.check([replace(request, pause=Pause("\n"))])
+
+
+def test_a_server_that_does_not_know_pauses_is_refused_before_anything_is_generated(serve, engine_at, other):
+    """It is asked once."""
+    server = serve()
+    engine = engine_at(server)
+    asked = [replace(one, pause=Pause("\n")) for one in lamp_requests(other, 2)]
+    server.faults = [status(400)]
+    with pytest.raises(ValueError, match="so it is told.* That was the question whether .* pauses rows. Searches by"):
+        engine.check(asked)
+    before = len(server.asked)
+    engine.check(asked)
+    engine.check(asked)
+    assert len(server.asked) == before + 1
+
+
+def test_a_pause_that_was_not_asked_for_is_not_believed(serve, engine_at, other):
+    engine = engine_at(serve())
+    told = type(engine._way)._told
+
+    def paused(self, *args, **options):
+        fields = told(self, *args, **options)
+        tokens = fields["tokens"] - 1
+        forced = [i for i in fields["forced"] if i < tokens]
+        return {**fields, "ended": "unfinished", "paused": [0] * 7, "tokens": tokens, "forced": forced}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(engine._way), "_told", paused)
+        with pytest.raises(ConnectionError, match="thinking was left open after"):
+            run_all(engine, lamp_requests(other, 1))
 
 
 def test_what_is_asked_leaves_nothing_to_the_server(serve, engine_at, other):
@@ -450,8 +549,8 @@ def test_the_smallest_context_counts(serve, engine_at, other):
     [
         ({"repetition_penalty": 1.1}, "`repetition_penalty` cannot be combined with budgets"),
         ({"steering": Steers()}, "Steers steers rows by a processor of transformers, which a server cannot run"),
-        ({"pause": Pause("\n")}, "needs the transformers engine or the vLLM engine"),
-        ({"begun": Begun((1,), (False,), (0,) * 7)}, "Searches by steps need that"),
+        ({"pause": Pause("-" * 65)}, "`separator` has to be at most 32 characters for a server"),
+        ({"begun": Begun((1,), (False,), (0,) * 7)}, "paused under another format"),
         ({"budget": Budget(wait_text="<|im_start|>answer", num_ignores=1)}, "`wait_text` has to be free of delimiters"),
         ({"budget": Budget(min_thinking_tokens=500)}, "`min_thinking_tokens` has to fit"),
     ],

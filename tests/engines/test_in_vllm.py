@@ -26,7 +26,7 @@ def test_a_request_may_fill_the_context():
         ({"repetition_penalty": 1.1}, "`repetition_penalty` cannot be combined with budgets in vLLM"),
         ({"steering": Steers()}, "Steers steers rows by a processor of transformers, which a server cannot run"),
         ({"pause": Pause("\n"), "give_up_after": 5}, "can neither be given up nor be steered"),
-        ({"pause": Pause("-" * 65)}, "`separator` has to be at most 64 characters for a server, but has 65"),
+        ({"pause": Pause("-" * 65)}, "`separator` has to be at most 32 characters for a server, but has 65"),
         ({"begun": Begun((1,) * 7, (False,) * 7, (0,) * 7)}, "has to be more than the 7 tokens"),
     ],
 )

@@ -14,6 +14,7 @@ from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.engines.engine import Recorded
 from s1_hf.engines.ledger import Ledger
 from s1_hf.engines.vllm_engine import VllmEngine
+from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.loops import LoopGuard
 from s1_hf.forcing.pauses import Begun, Pause
 from s1_hf.generation.grids import grid
@@ -143,6 +144,59 @@ def test_a_row_that_pauses_is_not_streamed(engine, other):
         engine.stream(replace(request, pause=Pause("\n")), lambda text, kind: None, QUIET)
 
 
+MEASURED = [
+    {"confidence": Confidence(20), "num_ignores": 1},
+    {"confidence": Confidence(1), "temperature": 1.0, "max_answer_tokens": 3},
+    {"confidence": Confidence(None), "max_thinking_tokens": 40},
+    {"confidence": Confidence(20, window=8, below=12.0), "num_ignores": 2},
+    {"confidence": Confidence(1, window=12, below=0.001), "temperature": 1.5},
+]
+
+
+@pytest.mark.parametrize("fields", MEASURED, ids=str)
+def test_rows_are_measured_and_given_up_as_in_transformers(engine, other, fields):
+    """Up to the last digit, which rounding may change."""
+    requests = lamp_requests(other, 8, **fields)
+    engine.check(requests)
+    assert_alike(run_all(engine, requests), run_all(other, requests))
+
+
+def assert_alike(ours, theirs):
+    for one, wanted in zip(ours, theirs, strict=True):
+        assert replace(one, confidences=None) == replace(wanted, confidences=None)
+        assert one.confidences == pytest.approx(wanted.confidences, abs=3e-4)
+
+
+def test_rows_lose_confidence_in_the_test_above(engine, other):
+    whole = run_all(engine, lamp_requests(other, 8, num_ignores=2))
+    given_up = run_all(engine, lamp_requests(other, 8, **MEASURED[3]))
+    shorter = [
+        one for one, all_of_it in zip(given_up, whole, strict=True) if len(one.token_ids) < len(all_of_it.token_ids)
+    ]
+    assert len(shorter) > 2 and all(one.report.ended == "unfinished" for one in shorter)
+
+
+def test_rows_that_pause_are_measured_since_then(engine, other):
+    requests = lamp_requests(other, 2, num_ignores=1, confidence=Confidence(5))
+    asked = [replace(one, pause=Pause("\n")) for one in requests]
+    for _ in range(3):
+        ours = run_all(engine, asked)
+        assert_alike(ours, run_all(other, asked))
+        asked = [replace(one, begun=done.begun) for one, done in zip(asked, ours, strict=True)]
+
+
+def test_a_sweep_measures_too(engine, other):
+    settings = grid([None, 20, 60], [0, 1])
+    requests = lamp_requests(other, 4, confidence=Confidence(20))
+    (ours,) = engine.sweep(requests, settings, QUIET)
+    theirs: dict = {}
+    for batch in other.sweep(requests, settings, QUIET):
+        for of_setting in batch.of_settings:
+            theirs |= {one.request.key: one.completion for one in of_setting}
+    for of_setting in ours.of_settings:
+        assert_alike([one.completion for one in of_setting], [theirs[one.request.key] for one in of_setting])
+
+
 SEARCHES = [
     Rebase(scorer=LampsOracle(), widths=[1, 4], separator="\n"),
     BeamSearch(scorer=LampsOracle(), widths=[4], separator="\n", expand=2, max_step_tokens=20),
@@ -204,7 +258,7 @@ def test_requests_of_others_are_not_lost(engine, other):
         ({"repetition_penalty": 1.1}, "`repetition_penalty` cannot be combined with budgets in vLLM"),
         ({"steering": Steers()}, "Steers steers rows by a processor of transformers, which vLLM cannot run"),
         ({"pause": Pause("\n"), "give_up_after": 9}, "A request that pauses can neither be given up nor be steered"),
-        ({"pause": Pause("-" * 65)}, "`separator` has to be at most 64 characters for vLLM, but has 65"),
+        ({"pause": Pause("-" * 65)}, "`separator` has to be at most 32 characters for vLLM, but has 65"),
         ({"pause": Pause("\n"), "budget": Budget(max_thinking_tokens="auto")}, 'cannot have the cap "auto"'),
         ({"begun": Begun((1,), (False,), (0,) * 7)}, "paused under another format"),
         ({"max_new_tokens": 1000}, "have to fit into the model's context of 1024"),

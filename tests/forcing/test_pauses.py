@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from s1_hf.conformance.toys import toy_format, toy_tokenizer
+from s1_hf.forcing import pauses
 from s1_hf.forcing.automaton import Automaton
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.pauses import Begun, Pause, check_begun, step_table
 from s1_hf.forcing.prompts import read_prompt
+from s1_hf.forcing.spelling import Spelling
 
 CPU = torch.device("cpu")
 
@@ -48,6 +50,11 @@ def test_steps_end_where_their_texts_do(automaton, separator):
             if int(state) == table.ended:
                 ends.append(i)
         assert ends == ended_by_text([symbols[i] for i in ids], separator)
+
+
+def test_a_separator_that_no_token_has_ends_no_step():
+    table = pauses._kept(Spelling(["a", " ", None]), "qq", CPU)
+    assert table.after.T.tolist() == [[1, 1, 1], [0, 1, 1], [0, 1, 2], [0, 1, 2]]
 
 
 def test_ids_beyond_the_tokenizer_and_delimiters_are_no_text(automaton):

@@ -27,6 +27,7 @@ from s1_hf.generation.confidences import Measured, Measuring
 from s1_hf.generation.config import eos_ids
 from s1_hf.generation.running import Row
 from sweep_models import prompts_of
+from toys import toy_format
 
 common = {"deadline": None, "derandomize": True, "database": None}
 SETTINGS = [
@@ -36,6 +37,7 @@ SETTINGS = [
     {"loop_guard": LoopGuard(max_period=8, repeats=2, min_tokens=20), "num_ignores": 4, "max_new_tokens": 220},
 ]
 TOPS = (1, 20, None)
+FAMILIES = ("s1", "think", "opened", "plain", "harmony", "magistral", "interleaved", "tools", "gemma4", "kimi_k3")
 
 
 def by_one_pass(model, request: Request, completion) -> list[float]:
@@ -156,10 +158,12 @@ def test_each_row_has_a_threshold_of_its_own():
 def test_random_models_formats_budgets_and_batches(seed):
     """What is measured, and where rows are given up, is what a row by itself says."""
     rng = random.Random(seed)
-    model, tokenizer = random_model(rng.choice(["s1", "think", "opened", "harmony", "magistral"]), rng.randrange(4))
-    engine = TransformersEngine(model, tokenizer, batch_size=rng.randint(1, 4))
+    family = rng.choice(FAMILIES)
+    model, tokenizer = random_model(family, rng.randrange(4))
+    engine = TransformersEngine(model, tokenizer, format=toy_format(family), batch_size=rng.randint(1, 4))
+    most = 0 if family == "plain" else 3  # ignores
     budget = Budget(
-        max_thinking_tokens=rng.choice([None, 3, 10]), num_ignores=rng.choice([0, 0, 1, 3]),
+        max_thinking_tokens=rng.choice([None, 3, 10]), num_ignores=rng.choice([0, 0, most]),
         wait_text=rng.choice(["Wait", None, ["Wait", "Hm"]]),
     )  # fmt: skip
     confidence = Confidence(rng.choice([1, 4, None]))
@@ -180,7 +184,7 @@ def test_random_models_formats_budgets_and_batches(seed):
     for request, one, full in zip(again, run_all(engine, again), whole, strict=True):
         assert one.token_ids == cut_where_lost(engine, request, full)[0]
     # And in a sweep, whose rows ride on others.
-    points = [(cap, ignores) for cap in (4, 9) for ignores in (0, 2)]
+    points = [(cap, ignores) for cap in (4, 9) for ignores in {0, most}]
     grid = [Budget(max_thinking_tokens=cap, num_ignores=n, wait_text=budget.wait_text) for cap, n in points]
     for swept in engine.sweep(again, grid, lambda rows: None):
         for of_setting in swept.of_settings:

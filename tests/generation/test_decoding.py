@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 import shutil
@@ -13,12 +14,14 @@ from transformers import Qwen2ForCausalLM
 
 from lamp_requests import lamp_engine, lamp_requests, run_all
 from s1_hf import ThinkingFormat, embedded
+from s1_hf.engines.request import Request, Sampling
+from s1_hf.engines.transformers_engine import TransformersEngine
 from s1_hf.forcing.budget import Budget
 from s1_hf.generation import cache_rows, decoding, running
 from s1_hf.generation.decoding import Decoding
 from s1_hf.generation.running import Row
 from s1_hf.generation.sweep import SweepCall, sweep_batch
-from sweep_models import Pushed, prompts_of, pushed_call
+from sweep_models import Pushed, prompts_of, pushed_call, random_model
 from tiny_models import tiny_model
 from toys import toy_tokenizer
 
@@ -264,3 +267,19 @@ def test_nothing_is_computed_for_rows_that_have_ended(monkeypatch):
     """Where settings branch off, who has ended leaves."""
     _, sizes, _ = sizes_of(monkeypatch, ["ab", "c", "a longer one"])
     assert sizes[0] == 3 and sizes[-1] < 6
+
+
+def test_a_row_whose_last_token_is_padding_goes_on_as_it_is():
+    """A model may write the padding token; where the batch then changes, the row is not cut short by it."""
+    model, tokenizer, fmt = random_model("plain", 2)
+    model = copy.deepcopy(model)
+    model.lm_head.weight.data[[tokenizer.pad_token_id, *fmt.ends]] *= 4  # likely at some places
+    (prompt,) = prompts_of(tokenizer, ["ab"])
+    shared = {"prompt": tuple(prompt), "max_new_tokens": 40, "max_answer_tokens": 6}
+    requests = [Request(sampling=Sampling(temperature=2.0), seed=i, sample=i, **shared) for i in range(40)]
+    together, alone = (
+        run_all(TransformersEngine(model, tokenizer, format=fmt, batch_size=size), requests) for size in (3, 1)
+    )
+    ended = [i for i, one in enumerate(alone) if one.report.ended != "unfinished"]  # not in padding of their own
+    assert [together[i] for i in ended] == [alone[i] for i in ended]
+    assert sum(one.token_ids[:-1].count(tokenizer.pad_token_id) for one in together) > 100 and len(ended) > 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -22,7 +23,11 @@ from same_on_both import (
 )
 from servers import CHAT, KEY, MODEL, QUESTION, client_of, counted, running, streamed
 
+from lamp_requests import in_steps, lamp_engine, lamp_requests, run_all
 from s1_hf import embedded, generate
+from s1_hf.engines.checkpoint import Checkpoint
+from s1_hf.engines.endpoint_engine import EndpointEngine
+from s1_hf.forcing.pauses import Pause
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +258,17 @@ def test_the_server_outlives_nonsense(client):
         answer = httpx.post(f"{client.base_url}chat/completions", content=content, headers=headers)
         assert answer.status_code == 400 and "request" in answer.json()["error"]["message"], answer.text
     assert ask(client, {"max_thinking_tokens": 4}).choices[0].s1_hf["ended"] == "cut"
+
+
+def test_rows_pause_at_its_address_as_in_transformers(server):
+    """Sampled ones, whose reports come by the route; from pause to pause."""
+    engine, other = EndpointEngine(Checkpoint.find("embedded"), server, api_key=KEY), lamp_engine()
+    requests = lamp_requests(other, 3, temperature=1.0, max_new_tokens=200)
+    for pause in (Pause("\n"), Pause(tokens=12)):
+        engine.check([replace(one, pause=pause) for one in requests])
+        done, pauses = in_steps(engine, requests, pause)
+        assert done == run_all(other, requests) and pauses > 6
+    engine.forget_weights()
 
 
 def test_the_example_runs(server, monkeypatch, capsys):

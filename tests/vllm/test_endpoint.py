@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +20,7 @@ from lamp_requests import lamp_engine, lamp_requests, run_all
 from s1_hf import Budget, embedded
 from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.engines.endpoint_engine import EndpointEngine
+from s1_hf.forcing.pauses import Pause
 from s1_hf.generation.grids import grid
 from s1_hf.vllm.options import EXTENSION, PROCESSOR
 
@@ -129,6 +131,24 @@ def test_a_sweep_equals_that_of_transformers(plug_in, plain, engine_at, other, r
             theirs |= {one.request.key: one.completion for one in of_setting}
     for of_setting in ours.of_settings:
         assert [one.completion for one in of_setting] == [theirs[one.request.key] for one in of_setting]
+
+
+@pytest.mark.parametrize("rounds", [False, True])
+def test_rows_pause_and_go_on_as_in_transformers(plug_in, plain, engine_at, other, rounds):
+    """Of rounds none is longer than a step: the server knows `stop`."""
+    engine = engine_at(plain if rounds else plug_in, rounds=rounds)
+    requests = lamp_requests(other, 4, max_thinking_tokens=60)
+    asked = [replace(one, pause=Pause("\n")) for one in requests]
+    pauses = 0
+    while asked:
+        engine.check(asked)
+        ours = run_all(engine, asked)
+        assert ours == run_all(other, asked)
+        pairs = zip(asked, ours, strict=True)
+        asked = [replace(one, begun=done.begun) for one, done in pairs if done.begun is not None]
+        pauses += len(asked)
+    assert pauses > 8
+    assert engine.spent.dropped <= 4  # a wish to end, where thinking is continued or closed
 
 
 def test_a_server_without_the_plug_in_is_refused(plain, engine_at):

@@ -18,7 +18,14 @@ from s1_hf.engines.endpoint.rounds import Rounds
 from s1_hf.engines.endpoint.server import NoIds, Server
 from s1_hf.engines.endpoint.workers import as_they_end
 from s1_hf.engines.engine import Finished, Step, SweptBatch, Write, under
-from s1_hf.engines.in_vllm import check_fits, check_supported, swept_batch
+from s1_hf.engines.in_vllm import (
+    check_budget,
+    check_fits,
+    check_streamed,
+    check_supported,
+    swept_batch,
+    whole_completion,
+)
 from s1_hf.engines.plain_config import ends_of
 from s1_hf.engines.request import Request
 from s1_hf.forcing.budget import check_effect
@@ -169,11 +176,11 @@ class EndpointEngine:
         check_effect([request.budget for request in requests])
         for request in requests:
             check_supported(request, "a server")
-            _check_goes_through(request)
-            asked = asked_for(request)
-            asked.check(self._setup)
-            self._way.check(asked)
+            check_budget(request, self._setup)
             check_fits(request, self._setup.context, "server")
+        with self._connection.used():
+            for request in requests:
+                self._way.check(asked_for(request))
 
     def check_sweep(self, settings: Sequence[Budget]) -> None:
         """See [`Engine`]."""
@@ -190,16 +197,22 @@ class EndpointEngine:
     def run(self, requests: Sequence[Request], on_step: Step) -> Iterator[list[Finished]]:
         """See [`Engine`]: whatever is done by the time that it is asked for, in one list."""
         asked = []
-        for request in requests:
-            check_supported(request, "a server")
-            asked.append(asked_for(request))
-            self._way.check(asked[-1])
+        with self._connection.used():
+            for request in requests:
+                check_supported(request, "a server")
+                asked.append(asked_for(request))
+                self._way.check(asked[-1])
         for batch in self._completed(asked, False, on_step):
-            yield [Finished(requests[place], ran.completion) for place, ran in batch]
+            finished = []
+            for place, ran in batch:
+                completion = whole_completion(requests[place], self._setup, ran.completion, ran.paused)
+                finished.append(Finished(requests[place], completion))
+            yield finished
 
     def stream(self, request: Request, write: Write, on_step: Step) -> Completion:
         """See [`StreamingEngine`]: a step is whatever the server sends at a time, with `rounds` a round."""
         check_supported(request, "a server")
+        check_streamed(request)
         asked = asked_for(request)
         self._way.check(asked)
         with self._connection.used():
@@ -232,14 +245,6 @@ class EndpointEngine:
                     on_step(len(ran.completion.token_ids))
                     self.spent.add(ran.spent)
                 yield batch
-
-
-def _check_goes_through(request: Request) -> None:
-    if request.pause is not None or request.begun is not None:
-        raise ValueError(
-            "A row that pauses while it thinks, and goes on, needs the transformers engine or the vLLM engine; a "
-            "server cannot be asked for it yet. Searches by steps need that; votes and best-of-N do not."
-        )
 
 
 def _names_of(checkpoint: Checkpoint) -> list[str]:

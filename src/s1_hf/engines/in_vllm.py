@@ -13,7 +13,7 @@ from s1_hf.forcing.pauses import Begun, check_begun
 from s1_hf.generation.chats import completion_of
 from s1_hf.generation.sweep import Cost
 from s1_hf.vllm.asking import asked_for
-from s1_hf.vllm.refusals import MOST_IN_SEPARATOR
+from s1_hf.vllm.refusals import MOST_IN_SEPARATOR, MOST_IN_WINDOW
 from s1_hf.vllm.sweeping import Swept, swept
 
 if TYPE_CHECKING:
@@ -42,11 +42,9 @@ def check_supported(request: Request, runner: str) -> None:
         raise ValueError(
             f"`separator` has to be at most {MOST_IN_SEPARATOR} characters for {runner}, but has {len(separator)}."
         )
-    if request.confidence is not None:
-        raise ValueError(
-            f"How sure the model is of its tokens is measured by the transformers engine; {runner} cannot be asked for "
-            "it yet. Leave `confidence` out, or use the transformers engine."
-        )
+    window = None if request.confidence is None else request.confidence.window
+    if window is not None and window > MOST_IN_WINDOW:
+        raise ValueError(f"`window` has to be at most {MOST_IN_WINDOW:,} tokens for {runner}, but is {window:,}.")
 
 
 def check_budget(request: Request, setup: Setup) -> None:
@@ -60,6 +58,8 @@ def check_streamed(request: Request) -> None:
     """Raises a `ValueError` for a request whose text cannot be told while it is written."""
     if request.pause is not None or request.begun is not None:
         raise ValueError("A row that pauses or goes on is not streamed. Leave `pause` and `begun` out, or run it.")
+    if request.confidence is not None:
+        raise ValueError("A row that is told while it is written is not measured. Leave `confidence` out.")
 
 
 def check_fits(request: Request, context: int, whose: str) -> None:
@@ -83,7 +83,9 @@ def whole_completion(request: Request, setup: Setup, own: Completion, paused: Se
         ids = [*request.begun.ids, *own.token_ids]
         report = replace(own.report, forced=(*request.begun.forced, *own.report.forced))
         automaton = setup.automaton(request.budget, ())
+        measured = own.confidences
         own = completion_of(setup.tokenizer, automaton, list(request.prompt), ids, report)
+        own = replace(own, confidences=measured)
     if paused is None:
         return own
     return replace(own, begun=Begun(own.token_ids, own.forced, tuple(paused)))

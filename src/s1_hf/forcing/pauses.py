@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from s1_hf.forcing.budget import NO_LIMIT
@@ -85,7 +86,7 @@ class StepTable:
     the first of the separator; the last state: it has ended.
 
     Args:
-        after (`torch.LongTensor` of shape `(states, ids + 1)`): the state after each token, from each state but the
+        after (`torch.ShortTensor` of shape `(states, ids + 1)`): the state after each token, from each state but the
             last; the last column is for ids beyond the tokenizer.
     """
 
@@ -98,7 +99,7 @@ class StepTable:
 
     def step(self, state: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """The states after one more token in each row, all of shape `(batch_size,)`; behind an end a step begins."""
-        return self.after[state % self.ended, tokens.clamp(max=self.after.shape[1] - 1)]
+        return self.after[state % self.ended, tokens.clamp(max=self.after.shape[1] - 1)].long()
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,25 +167,44 @@ def step_table(automaton: Automaton, separator: str, device: torch.device) -> St
 
 @lru_cache(maxsize=8)
 def _kept(spelling: Spelling, separator: str, device: torch.device) -> StepTable:
-    length, letters = len(separator), set(separator)
-    silent = list(range(length + 1))
-    columns: list[list[int]] = []
-    for symbol in spelling.symbols:
-        if not symbol:  # no token, or a part of a character
-            columns.append(silent)
-        elif letters.isdisjoint(symbol):
+    silent = np.arange(len(separator) + 1)
+    after = np.tile(silent, (len(spelling.symbols) + 1, 1))  # (ids + 1, states); of no token, or a part of a character
+    # 1. Texts without a letter of the separator: most of them.
+    letters, others = set(separator), []
+    for i, symbol in enumerate(spelling.symbols):
+        if not symbol:
+            continue
+        if letters.isdisjoint(symbol):
             is_blank = is_whole(symbol[0]) or not symbol.strip()  # what opens thinking is no text of a step
-            columns.append([0 if is_blank else 1, *[1] * length])
+            after[i, 0], after[i, 1:] = 0 if is_blank else 1, 1
         else:
-            columns.append([_after(symbol, state, separator) for state in range(length + 1)])
-    return StepTable(torch.tensor([*columns, silent], device=device).T.contiguous())
+            others.append(i)
+    # 2. The others, letter by letter, all of them at a time; the longest come first.
+    others.sort(key=lambda i: -len(spelling.symbols[i] or ""))
+    texts = [spelling.symbols[i] or "" for i in others]
+    alphabet = {letter: k for k, letter in enumerate(sorted(set("".join(texts))))}
+    moves = np.array([_moves(letter, separator) for letter in alphabet]).reshape(-1, len(separator) + 2)
+    states = np.tile(silent, (len(others), 1))
+    longer = len(texts)
+    for place in range(len(texts[0]) if texts else 0):
+        while len(texts[longer - 1]) <= place:
+            longer -= 1
+        letter = np.array([alphabet[text[place]] for text in texts[:longer]])
+        states[:longer] = moves[letter[:, None], states[:longer]]
+    after[others] = states
+    return StepTable(torch.from_numpy(after.astype(np.int16)).T.contiguous().to(device))
 
 
-def _after(text: str, state: int, separator: str) -> int:
-    """The state after `text`."""
-    seen = separator[: state - 1] + text if state else text.lstrip()
-    if not seen:
-        return 0
-    if separator in seen:
-        return len(separator) + 1
-    return 1 + next(n for n in range(len(separator) - 1, -1, -1) if seen.endswith(separator[:n]))
+def _moves(letter: str, separator: str) -> list[int]:
+    """The state after a letter, from each state; from the last one, which does not end before the token does, too."""
+    ended = len(separator) + 1
+    matched = []
+    for begun in range(len(separator)):
+        seen = separator[:begun] + letter
+        matched.append(ended if seen == separator else 1 + _longest(seen, separator))
+    return [0 if letter.isspace() else matched[0], *matched, ended]
+
+
+def _longest(text: str, separator: str) -> int:
+    """With how many of its letters, but not all, the separator begins where the text ends."""
+    return next(n for n in range(len(separator) - 1, -1, -1) if text.endswith(separator[:n]))

@@ -246,6 +246,7 @@ class Decoding:
         steps = batch.ids.shape[1] - batch.start + len(batch.rows[0].forced)  # of all rows, where there are riders
         # 1. The rows as they are.
         staying = batch.unfinished.nonzero()[:, 0].tolist()
+        processor.note_sequences(batch.ids, batch.unfinished)  # as far as here, whatever their last tokens are
         batch.call.hand_over(batch.rows)
         for i, (row, report) in enumerate(zip(batch.rows, processor.reports(batch.ids), strict=True)):
             first = batch.start - len(row.forced)

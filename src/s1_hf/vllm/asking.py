@@ -12,6 +12,7 @@ from s1_hf.forcing.prompts import start_of
 from s1_hf.vllm.settings import (
     ANSWER,
     CHECKED,
+    CONFIDENCE,
     GIVE_UP,
     SEED,
     SEPARATOR,
@@ -24,6 +25,7 @@ from s1_hf.vllm.settings import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from s1_hf.forcing.confidence import Confidence
     from s1_hf.forcing.pauses import Pause
     from s1_hf.vllm.setup import Setup
 
@@ -40,6 +42,7 @@ class Asked:
         seed (`int`): of the draws.
         max_answer_tokens, give_up_after (`int`, *optional*): limits besides the budget.
         pause ([`Pause`], *optional*): where it pauses.
+        confidence ([`Confidence`], *optional*): how it is measured how sure the model is.
         start (`tuple[int, ...]`, *optional*): the state it starts in; by default its prompt is read.
         steps (`int`): how many tokens it has drawn before.
     """
@@ -52,6 +55,7 @@ class Asked:
     max_answer_tokens: int | None = None
     give_up_after: int | None = None
     pause: Pause | None = None
+    confidence: Confidence | None = None
     start: tuple[int, ...] | None = None
     steps: int = 0
 
@@ -64,6 +68,9 @@ class Asked:
         limits: dict[str, Any] = {ANSWER: self.max_answer_tokens, GIVE_UP: self.give_up_after}
         if self.pause is not None:
             limits |= {SEPARATOR: self.pause.separator, STEP_TOKENS: self.pause.tokens}
+        if self.confidence is not None:
+            one = self.confidence
+            limits[CONFIDENCE] = [one.top or 0] if one.window is None else [one.top or 0, one.window, one.below]
         given |= {name: value for name, value in limits.items() if value is not None}
         if self.start is not None:
             given |= {START: list(self.start), STEPS: self.steps}
@@ -107,6 +114,7 @@ def asked_for(request: Any) -> Asked:
         max_answer_tokens=request.max_answer_tokens,
         give_up_after=request.give_up_after,
         pause=request.pause,
+        confidence=request.confidence,
     )
     if request.begun is None:
         return asked

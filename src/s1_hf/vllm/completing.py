@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s1_hf.forcing.budget import NAMES, Budget, check_effect
 from s1_hf.forcing.collect import collect_budget, one_for_each
+from s1_hf.forcing.confidence import as_confidences
 from s1_hf.forcing.decisions import first_state
 from s1_hf.forcing.flat import flat, whole_number
 from s1_hf.forcing.prompts import start_of
@@ -162,6 +164,15 @@ class Ran(NamedTuple):
         return asked.computed(self.written) - self.cached
 
 
+class _Reported(NamedTuple):
+    """What workers tell of an output, see [`Told`]."""
+
+    report: Report
+    states: list[list[int]]
+    paused: tuple[int, ...] | None
+    measured: list[int] | None
+
+
 def run(
     llm: LLM, setup: Setup, rows: Sequence[list[int]], params: Sequence[SamplingParams], **options: Any
 ) -> list[list[Completion]]:
@@ -215,9 +226,11 @@ def completed(
         automaton = setup.automaton(settings.budget, settings.stops)
         of_request = []
         for one in output.outputs:
-            report, states, paused = next(told)
+            report, states, paused, measured = next(told)
             ids = list(one.token_ids)
             completion = completion_of(setup.tokenizer, automaton, list(prompt), ids[: len(report.forced)], report)
+            if measured is not None:
+                completion = replace(completion, confidences=as_confidences(measured))
             of_request.append(Ran(completion, states, output.num_cached_tokens or 0, len(ids), paused))
         found.append(of_request)
     return found
@@ -225,8 +238,8 @@ def completed(
 
 def _reports(
     llm: LLM, outputs: Sequence[RequestOutput], params: Sequence[SamplingParams], with_states: bool
-) -> list[tuple[Report, list[list[int]], tuple[int, ...] | None]]:
-    """Of every output of every request, from the engine, with its states and where it has paused."""
+) -> list[_Reported]:
+    """Of every output of every request, from the engine."""
     wanted: list[tuple[str, list[int]]] = []
     for output, own in zip(outputs, params, strict=True):
         key = (own.extra_args or {})[KEY]
@@ -239,8 +252,9 @@ def _reports(
         for fields in answers:
             if "error" in fields:
                 raise RuntimeError(fields["error"])
-            positions, states, paused = set(fields["forced"]), fields.pop("states", []), fields.pop("paused", None)
+            positions, states = set(fields["forced"]), fields.pop("states", [])
+            paused, measured = fields.pop("paused", None), fields.pop("measured", None)
             forced = tuple(i in positions for i in range(fields.pop("tokens")))
             report = Report(**{**fields, "forced": forced})
-            reports.append((report, states, None if paused is None else tuple(paused)))
+            reports.append(_Reported(report, states, None if paused is None else tuple(paused), measured))
     return reports

@@ -28,7 +28,8 @@ class ReportsExtension:
         Returns:
             `list[dict]`: the fields of a [`Report`] each, with the positions of forced tokens, and how many `tokens`
             it is of: an end of sequence that a pause or a limit made is none. Of a row that has paused, in `paused`
-            the state where it stands. Or an `error`. `None` in a worker that decides nothing.
+            the state where it stands; of one that was measured, in `measured` how sure the model was of each token, in
+            ten-thousandths of a nat. Or an `error`. `None` in a worker that decides nothing.
         """
         processor = processor_of(self.vllm_config)
         if processor is None:
@@ -45,6 +46,8 @@ class ReportsExtension:
             fields["tokens"] = len(told.report.forced)
             if told.paused is not None:
                 fields["paused"] = [int(value) for value in told.paused]
+            if told.measured is not None:
+                fields["measured"] = list(told.measured)
             if with_states:
                 fields["states"] = [[int(value) for value in state] for state in told.states]
             found.append(fields)

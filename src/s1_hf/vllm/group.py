@@ -9,7 +9,8 @@ import torch
 
 from s1_hf.forcing.decisions import RAISED, Limits, advance, decide
 from s1_hf.vllm.drawing import Warping, draw
-from s1_hf.vllm.row import OwnLimits, pauses_of, traced
+from s1_hf.vllm.row import traced
+from s1_hf.vllm.watch import Watch, Watched
 
 if TYPE_CHECKING:
     from s1_hf.vllm.row import Row
@@ -35,18 +36,19 @@ class Group:
         columns = zip(*(row.limits for row in rows), strict=True)
         self._limits = Limits(*(torch.cat(column) for column in columns)).acting().to(device)
         self._warping = Warping.of([row.settings for row in rows], device) if self._rule == "sample" else None
-        self._own_limits = OwnLimits.of([row.settings for row in rows], device)
-        self._pauses = pauses_of(rows, device)
+        self._watch = Watch(rows, device)
         # (7, rows), (7, rows), (rows,) and (rows, tail length); see `Row`.
         self._committed = torch.stack([row.committed for row in rows], dim=1)
         self._decided = torch.stack([row.committed if row.decided is None else row.decided for row in rows], dim=1)
-        self._step_at = torch.stack([row.step_at for row in rows])
+        self._law = torch.stack([row.law for row in rows])
+        self._watched = Watched.together([row.watched for row in rows])
         self._tail = torch.stack([row.tail for row in rows])
         self._taken = [row.taken for row in rows]
         self._is_new = [row.decided is None for row in rows]
-        # Of the steps that were confirmed: the decided states, and the tokens that were taken in them.
+        # Of the steps that were confirmed: the decided states, the tokens that were taken in them, and the laws.
         self._states: list[torch.Tensor] = []
         self._tokens: list[torch.Tensor] = []
+        self._laws: list[torch.Tensor] = []
         self._at = torch.tensor(self._places, device=device)
         end = self._places[0] + len(self._places)
         self._slice = slice(self._places[0], end) if self._places == list(range(self._places[0], end)) else None
@@ -67,7 +69,8 @@ class Group:
         """
         self._follow(taken, last)
         own = scores[self._slice] if self._slice else scores[self._at]
-        ends = self._ending()
+        ends = self._watch.ending(self._watched, self._committed)
+        self._law = self._watch.law(own)
         decision = decide(
             self._tables,
             self._limits,
@@ -92,25 +95,16 @@ class Group:
         self._flush()
         for r, row in enumerate(self._rows):
             row.committed, row.tail, row.taken = self._committed[:, r], self._tail[r], self._taken[r]
-            row.step_at = self._step_at[r]
+            row.watched, row.law = self._watched.row(r), self._law[r]
             row.decided = None if self._is_new[r] else self._decided[:, r]
-
-    def _ending(self) -> torch.Tensor | None:
-        """Which rows pause, or have reached a limit of their own, bool, `(rows,)`: only an end may follow."""
-        ends = None if self._own_limits is None else self._own_limits.reached(self._committed, self._automaton)
-        if self._pauses is not None:
-            due = self._pauses.due(self._step_at, self._committed, self._tables)
-            ends = due if ends is None else ends | due
-        return ends
 
     def _follow(self, taken: list[int], last: torch.Tensor) -> None:
         """Find out which of the last decisions came true."""
         if not any(self._is_new) and taken == [count + 1 for count in self._taken]:
             self._states.append(self._decided)
             self._tokens.append(last)
-            self._committed = advance(self._tables, self._decided, last)
-            if self._pauses is not None:
-                self._step_at = self._pauses.follow(self._step_at, self._committed, last)
+            self._laws.append(self._law)
+            self._committed, self._watched = self._moved(last)
             self._tail = last[:, None] if self._tail.shape[1] == 1 else _moved_on(self._tail, last)
             self._taken = taken
             if len(self._states) >= MOST_STEPS:
@@ -124,17 +118,22 @@ class Group:
                 raise RuntimeError(f"A row has {count} tokens, and {self._taken[r]} were seen.")
             if count < self._taken[r]:
                 row.take_back(count)
-                self._committed[:, r], self._tail[r], self._step_at[r] = row.committed, row.tail, row.step_at
+                self._committed[:, r], self._tail[r] = row.committed, row.tail
+                self._watched.put(r, row.watched)
             if has_got:
-                row.add_to_trace(traced(self._decided[:, r, None], last[r, None]))
+                row.add_to_trace(traced(self._decided[:, r, None], last[r, None], self._law[r, None]))
             got.append(has_got)
         moved = torch.tensor(got, device=last.device)
-        self._committed = torch.where(moved, advance(self._tables, self._decided, last), self._committed)
-        if self._pauses is not None:
-            followed = self._pauses.follow(self._step_at, self._committed, last)
-            self._step_at = torch.where(moved, followed, self._step_at)
+        committed, watched = self._moved(last)
+        self._committed = torch.where(moved, committed, self._committed)
+        self._watched = self._watched.but_where(moved, watched)
         self._tail = torch.where(moved[:, None], _moved_on(self._tail, last), self._tail)
         self._taken = list(taken)
+
+    def _moved(self, last: torch.Tensor) -> tuple[torch.Tensor, Watched]:
+        """Where rows stand if each has got its `last` token, `(rows,)`, as it was decided."""
+        after = advance(self._tables, self._decided, last)
+        return after, self._watch.follow(self._watched, self._decided, after, last, self._law)
 
     def _draw(self, scores: torch.Tensor, again: bool) -> torch.Tensor:
         assert self._warping is not None
@@ -146,10 +145,11 @@ class Group:
         """Hand the confirmed steps to the rows."""
         if not self._states:
             return
-        steps = traced(torch.stack(self._states, dim=2), torch.stack(self._tokens, dim=1))  # (8, rows, steps)
+        columns = (torch.stack(one, dim=-1) for one in (self._states, self._tokens, self._laws))
+        steps = traced(*columns)  # (9, rows, steps)
         for r, row in enumerate(self._rows):
             row.add_to_trace(steps[:, r])
-        self._states, self._tokens = [], []
+        self._states, self._tokens, self._laws = [], [], []
 
 
 def _moved_on(tail: torch.Tensor, last: torch.Tensor) -> torch.Tensor:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from s1_hf.forcing.collect import check_spelling, looks_like_budget
 from s1_hf.forcing.decisions import Field
 from s1_hf.forcing.flat import whole_number
-from s1_hf.forcing.values import is_count, not_unicode
+from s1_hf.forcing.values import is_count, is_number, not_unicode
 from s1_hf.records import as_json
 from s1_hf.vllm.settings import (
     ANSWER,
+    CONFIDENCE,
     GIVE_UP,
     KEY,
     OURS,
@@ -44,8 +46,10 @@ _NOT_WITH_A_BUDGET: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
 
 # Of `extra_args`, besides the fields of a budget: the name, what is right, and that in words.
 _MOST_IN_KEY = 200  # characters: keys are kept until their reports are fetched
-MOST_IN_SEPARATOR = 64
+MOST_IN_SEPARATOR = 32
 """Characters of a separator, each of which takes a number for every token of the vocabulary."""
+MOST_IN_WINDOW = 2**16
+"""Tokens of a window, all of which are kept for each row."""
 _OWN: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     (
         KEY,
@@ -61,6 +65,11 @@ _OWN: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         f"a Unicode text of 1 to {MOST_IN_SEPARATOR} characters",
     ),
     (STEP_TOKENS, lambda value: _is_below(2**63, value) and value >= 1, "an integer from 1, of 64 bits"),
+    (
+        CONFIDENCE,
+        lambda value: isinstance(value, (list, tuple)) and len(value) in (1, 3) and _is_confidence(*value),
+        f"a list of `top`, or of `top`, `window` (from 1 to {MOST_IN_WINDOW:,}) and `below`",
+    ),
     (STEPS, lambda value: _is_below(2**63, value), "an integer from 0, of 64 bits"),
     (
         START,
@@ -70,6 +79,12 @@ _OWN: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         f"a list of {len(Field)} integers from 0, of 32 bits each",
     ),
 )
+
+
+def _is_confidence(top: Any, window: Any = 1, below: Any = 0.0) -> bool:
+    window = whole_number(window)
+    is_window = is_count(window) and 1 <= window <= MOST_IN_WINDOW
+    return _is_below(2**31, whole_number(top)) and is_window and is_number(below) and math.isfinite(below)
 
 
 def _is_below(end: int, value: Any) -> bool:

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from s1_hf.forcing.budget import NO_LIMIT
 from s1_hf.forcing.decisions import Field, Limits, Rule, advance, first_state
 from s1_hf.forcing.draws import RowNumbers
-from s1_hf.forcing.pauses import Pauses
 from s1_hf.forcing.prompts import start_of
 from s1_hf.forcing.report import Ended, Report
 from s1_hf.forcing.tables import State, after_effect
 from s1_hf.generation.cautions import check_room
-from s1_hf.generation.criteria import is_long
 from s1_hf.generation.reports import report_of
 from s1_hf.vllm.settings import STEPS
+from s1_hf.vllm.watch import Watch, Watched
 
 if TYPE_CHECKING:
     from s1_hf.forcing.automaton import Automaton
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
 
 TOKEN = len(Field)
 """The row of a trace that holds the token that was taken; those before it are the state in which it was chosen."""
+LAW = TOKEN + 1
+"""The row that holds how sure the model was of it, see [`Watch.law`]."""
 
 
 class Told(NamedTuple):
@@ -34,31 +34,11 @@ class Told(NamedTuple):
 
     report: Report
     states: list[State]  # in which each of its tokens was taken
-    paused: State | None = None  # where it stands, if it has paused
+    paused: State | None  # where it stands, if it has paused
+    measured: tuple[int, ...] | None  # how sure the model was of each token, in ten-thousandths, if that was asked for
 
 
-class OwnLimits(NamedTuple):
-    """Limits of requests besides their budgets; a budget that is reached closes thinking, one of these ends the row."""
-
-    answer_tokens: torch.Tensor  # (rows,)
-    thinking_tokens: torch.Tensor  # (rows,)
-
-    @classmethod
-    def of(cls, rows: Sequence[RequestSettings], device: torch.device) -> OwnLimits | None:
-        """Those of some requests, if any of them has one."""
-        given = [(row.max_answer_tokens, row.give_up_after) for row in rows]
-        if not any(one is not None for pair in given for one in pair):
-            return None
-        columns = []
-        for column in zip(*given, strict=True):
-            limits = [NO_LIMIT if one is None else min(one, NO_LIMIT) for one in column]
-            columns.append(torch.tensor(limits, device=device))
-        return cls(*columns)
-
-    def reached(self, state: torch.Tensor, automaton: Automaton) -> torch.Tensor:
-        """Which rows in `state`, `(7, rows)`, have reached one; `bool` of shape `(rows,)`."""
-        thought = state[Field.THINKING] - state[Field.PENDING]
-        return is_long(state, automaton, self.answer_tokens) | (thought > self.thinking_tokens)
+_CPU = torch.device("cpu")
 
 
 def check_start(state: State, automaton: Automaton) -> None:
@@ -109,14 +89,15 @@ class Row:
         self.limits: Limits = budgets.limits(start, len(self.prompt), [], is_quiet=True)  # on the CPU
         if settings.start is None:  # else it fits, as the request did whose part this is
             check_room(self.automaton, self.limits, start, setup.room(settings, len(self.prompt)), is_quiet=True)
-        self._pauses = pauses_of([self], device)
+        self._watch = Watch([self], device)
         self.numbers = RowNumbers(seed)
         self.committed = start[:, 0].to(device)  # (7,)
         self.decided: torch.Tensor | None = None  # (7,); None: nothing was decided yet
-        self.step_at = torch.zeros((), dtype=torch.long, device=device)  # how far its step has come, see [`Pauses`]
+        self.law = torch.zeros((), dtype=torch.long, device=device)  # how sure the model was then
+        self.watched = self._watch.begun(device)
         self.taken = 0  # tokens that `committed` has seen
         self.tail = self._tail_of(()).to(device)
-        self._trace: list[torch.Tensor] = []  # of (8, steps) int32 each, see `TOKEN`
+        self._trace: list[torch.Tensor] = []  # of (9, steps) int32 each, see `TOKEN`
 
     def uniform(self, count: int, again: bool) -> float:
         """The number that its token after `count` is drawn with."""
@@ -151,9 +132,11 @@ class Row:
         return None if pause is None or pause.tokens is None else self._start.thinking_tokens + pause.tokens
 
     @property
-    def group_key(self) -> tuple[int, Rule, LoopGuard | None, str | None]:
+    def group_key(self) -> tuple[object, ...]:
         """What rows have to have in common to be decided together."""
-        return id(self.automaton), self.rule, self.guard, self.separator
+        confidence = self.settings.confidence
+        measured = None if confidence is None else (confidence.top, confidence.window)
+        return id(self.automaton), self.rule, self.guard, self.separator, measured
 
     def settle(self) -> None:
         """See to the last token, if the engine has got it since the last decision."""
@@ -162,11 +145,11 @@ class Row:
             return
         tokens = torch.tensor(last, device=self.decided.device)
         tables = self.automaton.tables_on(self.decided.device)
-        self.add_to_trace(traced(self.decided[:, None], tokens))
-        committed = advance(tables, self.decided[:, None], tokens)  # (7, 1)
-        if self._pauses is not None:
-            self.step_at = self._pauses.follow(self.step_at[None], committed, tokens)[0]
-        self.committed = committed[:, 0]
+        before, law = self.decided[:, None], self.law[None]
+        self.add_to_trace(traced(before, tokens, law))
+        after = advance(tables, before, tokens)  # (7, 1)
+        self.watched = self._watch.follow(self.watched, before, after, tokens, law)
+        self.committed = after[:, 0]
         self.tail = torch.cat([self.tail[1:], tokens])
         self.decided, self.taken = None, self.taken + 1
 
@@ -177,18 +160,18 @@ class Row:
         tokens = kept[TOKEN].tolist()
         self.committed = first_state([self._after(self._states(count), tokens)])[:, 0].to(device)
         self._trace = [kept.to(device)]
-        self.step_at = self._read(count)[0].to(device)
+        self.watched = self._read(Watch([self], _CPU), count).to(device)
         self.tail = self._tail_of(tokens).to(device)
         self.decided, self.taken = None, count
 
     def add_to_trace(self, steps: torch.Tensor) -> None:
-        """More tokens were taken: `steps` is of shape `(8, steps)`."""
+        """More tokens were taken: `steps` is of shape `(9, steps)`."""
         self._trace.append(steps)
 
     def trace(self) -> torch.Tensor:
-        """Every state in which a token was taken, with that token: `(8, taken)`, on the CPU."""
+        """Every state in which a token was taken, with that token, and its law: `(9, taken)`, on the CPU."""
         if not self._trace:
-            return torch.zeros(TOKEN + 1, 0, dtype=torch.int32)
+            return torch.zeros(LAW + 1, 0, dtype=torch.int32)
         whole = torch.cat(self._trace, dim=1)
         self._trace = [whole]
         return whole.cpu()
@@ -216,17 +199,20 @@ class Row:
         """
         if not self.has_written(ids):
             raise ValueError("These tokens are not what was generated.")
-        states = self._states(len(ids))
+        states, measured = self._states(len(ids)), self.trace()[LAW, : len(ids)].tolist()
         if len(states) < len(ids):
             assert self.decided is not None
             states.append(State(*self.decided.tolist()))
+            measured.append(int(self.law))
         # The last token may be there only because the row had paused, or reached a limit of its own.
-        is_paused = bool(ids) and ids[-1] in self.automaton.eos and self._pauses_after(states, ids[:-1])
-        if is_paused or (ids and self.ends_at(self._after(states, ids[:-1]))):
-            ids, states = ids[:-1], states[:-1]
+        is_paused, is_over = self._ends_after(states, ids[:-1]) if ids else (False, False)
+        if is_over:
+            ids, states, measured = ids[:-1], states[:-1], measured[:-1]
         final = self._after(states, ids)
         forced = tuple(self.automaton.cells[state.cell].forced >= 0 for state in states)
-        return Told(report_of([int(value) for value in final], forced), states, final if is_paused else None)
+        report = report_of([int(value) for value in final], forced)
+        was_asked = self.settings.confidence is not None
+        return Told(report, states, final if is_paused else None, tuple(measured) if was_asked else None)
 
     def _tail_of(self, tokens: Sequence[int]) -> torch.Tensor:
         """The last ids of the prompt and these tokens, `(tail_length,)`; -1 where there are none."""
@@ -244,44 +230,30 @@ class Row:
         last = states[len(ids) - 1]
         return after_effect(last, self.automaton.effect_of(ids[-1], last.cell))
 
-    def _pauses_after(self, states: Sequence[State], ids: Sequence[int]) -> bool:
-        """Whether it pauses behind `ids`, which were taken in `states`."""
-        state = self._after(states, ids)
-        if self.settings.pause is None or not ids or not self.automaton.cells[state.cell].thinking:
-            return False
-        pauses = pauses_of([self], torch.device("cpu"))
-        assert pauses is not None
-        return bool(pauses.due(self._read(len(ids)), first_state([state]), self.automaton.tables))
+    def _ends_after(self, states: Sequence[State], ids: Sequence[int]) -> tuple[bool, bool]:
+        """Whether it pauses behind `ids`, which were taken in `states`; and whether it ends there, for that or else."""
+        watch, state = Watch([self], _CPU), first_state([self._after(states, ids)])  # (7, 1)
+        return _looked(watch, self._read(watch, len(ids)), state)
 
-    def _read(self, count: int) -> torch.Tensor:
-        """How far its step has come with its first `count` tokens, `(1,)`, on the CPU."""
-        pauses = pauses_of([self], torch.device("cpu"))
-        if pauses is None:
-            return torch.zeros(1, dtype=torch.long)
+    def _read(self, watch: Watch, count: int) -> Watched:
+        """Where it stands beside its state after its first `count` tokens, on the CPU."""
+        if not watch.follows:
+            return watch.begun(_CPU)
         steps = self.trace()[:, :count].long()
-        return pauses.read(advance(self.automaton.tables, steps[:TOKEN], steps[TOKEN]), steps[TOKEN])
+        before, tokens = steps[:TOKEN], steps[TOKEN]
+        return watch.read(before, advance(self.automaton.tables, before, tokens), tokens, steps[LAW])
 
     @property
-    def is_paused(self) -> bool:
-        """Whether it pauses where it stands now."""
-        if self._pauses is None:
-            return False
-        tables = self.automaton.tables_on(self.committed.device)
-        return bool(self._pauses.due(self.step_at[None], self.committed[:, None], tables))
-
-    def ends_at(self, state: State) -> bool:
-        """Whether a row in this state has reached a limit of its own, so that only an end of sequence may follow."""
-        limits = OwnLimits.of([self.settings], self.committed.device)
-        return limits is not None and bool(limits.reached(first_state([state]), self.automaton))
+    def ends_here(self) -> tuple[bool, bool]:
+        """Whether it pauses where it stands now; and whether it ends there, for that or another limit of its own."""
+        return _looked(self._watch, self.watched, self.committed[:, None])
 
 
-def pauses_of(rows: Sequence[Row], device: torch.device) -> Pauses | None:
-    """When rows pause that are decided together, if any of them does."""
-    if all(row.settings.pause is None for row in rows):
-        return None
-    return Pauses.of(rows[0].automaton, rows[0].separator, [row.pause_limit for row in rows], device)
+def _looked(watch: Watch, watched: Watched, state: torch.Tensor) -> tuple[bool, bool]:
+    pausing, ending = watch.pausing(watched, state), watch.ending(watched, state)
+    return pausing is not None and bool(pausing), ending is not None and bool(ending)
 
 
-def traced(states: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """States, `(7, ...)`, and the tokens taken in them, `(...)`, as they are kept: `(8, ...)`."""
-    return torch.cat([states, tokens[None]]).to(torch.int32)
+def traced(states: torch.Tensor, tokens: torch.Tensor, law: torch.Tensor) -> torch.Tensor:
+    """States, `(7, ...)`, the tokens taken in them, `(...)`, and how sure of them, as they are kept: `(9, ...)`."""
+    return torch.cat([states, tokens[None], law[None]]).to(torch.int32)

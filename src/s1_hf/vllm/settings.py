@@ -5,11 +5,12 @@ A budget travels in `SamplingParams.extra_args` (over HTTP in `vllm_xargs`), fla
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from s1_hf.forcing.budget import NAMES, Budget, check_effect
+from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.flat import from_flat, whole_number, with_defaults
 from s1_hf.forcing.pauses import Pause
 
@@ -26,6 +27,9 @@ SEPARATOR = "s1_hf_pause_separator"
 """Of `extra_args`: the request pauses at the end of a step, see [`Pause`]; the engine ends it there."""
 STEP_TOKENS = "s1_hf_pause_tokens"
 """Of `extra_args`: it pauses after so many more thinking tokens."""
+CONFIDENCE = "s1_hf_confidence"
+"""Of `extra_args`: how sure the model is of its tokens is measured, see [`Confidence`]: `[top]`, 0 for all tokens, or
+`[top, window, below]`."""
 START = "s1_hf_start"
 """Of `extra_args`: the state, as its numbers, that a request starts in, whose prompt is then not read."""
 STEPS = "s1_hf_steps"
@@ -33,7 +37,7 @@ STEPS = "s1_hf_steps"
 CHECKED = "s1_hf_checked"
 """Of `extra_args`: who asks has seen to settings that cannot act, which other requests of the same run may use."""
 
-OURS = (*NAMES, ANSWER, KEY, SEED, GIVE_UP, SEPARATOR, STEP_TOKENS, START, STEPS, CHECKED)
+OURS = (*NAMES, ANSWER, KEY, SEED, GIVE_UP, SEPARATOR, STEP_TOKENS, CONFIDENCE, START, STEPS, CHECKED)
 """All of `extra_args` that is ours."""
 
 _GREEDY = 1e-5  # below this temperature vLLM decodes greedily
@@ -54,6 +58,7 @@ class RequestSettings:
         key (`str`, *optional*): the name of its report; without one none is kept.
         max_answer_tokens, give_up_after (`int`, *optional*): of answer, and of thinking, at which it ends.
         pause ([`Pause`], *optional*): where it pauses.
+        confidence ([`Confidence`], *optional*): how it is measured how sure the model is.
         start (`tuple[int, ...]`, *optional*): the state it starts in; by default its prompt is read.
         steps (`int`): how many tokens it has drawn before.
     """
@@ -71,6 +76,7 @@ class RequestSettings:
     max_answer_tokens: int | None = None
     give_up_after: int | None = None
     pause: Pause | None = None
+    confidence: Confidence | None = None
     start: tuple[int, ...] | None = None
     steps: int = 0
 
@@ -111,6 +117,7 @@ def settings_of(params: Any, defaults: Mapping[str, Any]) -> RequestSettings:
         max_answer_tokens=extra.get(ANSWER),
         give_up_after=extra.get(GIVE_UP),
         pause=_pause_from(extra.get(SEPARATOR), extra.get(STEP_TOKENS)),
+        confidence=_confidence_from(extra.get(CONFIDENCE)),
         start=None if start is None else tuple(start),
         steps=extra.get(STEPS, 0),
     )
@@ -118,6 +125,13 @@ def settings_of(params: Any, defaults: Mapping[str, Any]) -> RequestSettings:
 
 def _pause_from(separator: str | None, tokens: int | None) -> Pause | None:
     return None if separator is None and tokens is None else Pause(separator, tokens)
+
+
+def _confidence_from(given: Sequence[Any] | None) -> Confidence | None:
+    if given is None:
+        return None
+    top, *more = map(whole_number, given)
+    return Confidence(top or None, *more)
 
 
 def budget_from(given: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Budget:

@@ -102,15 +102,14 @@ def swept(run: Run, setup: Setup, asked: Sequence[Asked], settings: Sequence[Bud
     for place, branch in branches:
         trace = traces[place]
         if trace.asked.max_tokens == branch.step + 1:
-            answers[place, branch] = _joined(setup, trace, branch, (), report_of(branch.state, ()))
+            answers[place, branch] = _joined(setup, trace, branch, None, report_of(branch.state, ()))
             continue
         written = [*trace.completion.token_ids[: branch.step], branch.token]
         waiting.append((place, branch))
         going_on.append(trace.asked.going_on(written, branch.state, branch.budget))
     for i, ran in run(going_on, False) if going_on else ():
         place, branch = waiting[i]
-        own = ran.completion
-        answers[place, branch] = _joined(setup, traces[place], branch, own.token_ids, own.report)
+        answers[place, branch] = _joined(setup, traces[place], branch, ran.completion, ran.completion.report)
         _count(computed, "answer", going_on[i], ran)
     # 4. Each setting's rows: the trace's own where nothing differs.
     done = []
@@ -150,10 +149,14 @@ def _trace(setup: Setup, asked: Asked, ran: Ran) -> Trace:
     )
 
 
-def _joined(setup: Setup, trace: Trace, branch: Branch, answer: Sequence[int], report: Report) -> Completion:
-    """What the trace wrote up to the branch, the token there, and the answer."""
+def _joined(setup: Setup, trace: Trace, branch: Branch, answer: Completion | None, report: Report) -> Completion:
+    """What the trace wrote up to the branch, the token there, and the answer, if there is one."""
     own = trace.completion
-    ids = [*own.token_ids[: branch.step], branch.token, *answer]
+    ids = [*own.token_ids[: branch.step], branch.token, *(answer.token_ids if answer else ())]
     forced = (*own.forced[: branch.step], True, *report.forced)
     automaton, prompt = trace.automaton, list(trace.asked.prompt)
-    return completion_of(setup.tokenizer, automaton, prompt, ids, replace(report, forced=forced))
+    whole = completion_of(setup.tokenizer, automaton, prompt, ids, replace(report, forced=forced))
+    if own.confidences is None:
+        return whole
+    since = (answer.confidences or ()) if answer else ()
+    return replace(whole, confidences=(*own.confidences[: branch.step + 1], *since))

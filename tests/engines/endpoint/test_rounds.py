@@ -21,6 +21,7 @@ from s1_hf.engines.endpoint.server import Reply
 from s1_hf.engines.engine import Finished
 from s1_hf.engines.request import Request
 from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.pauses import Pause
 from s1_hf.forcing.vocabulary import Vocabulary
 from s1_hf.vllm.asking import asked_for
 from s1_hf.vllm.setup import Setup
@@ -57,6 +58,21 @@ def test_limits_besides_the_budget_are_those_of_the_plug_in(limit):
         assert list(ran.completion.token_ids) == ids[: len(told.report.forced)]
         assert ran.completion.report == told.report
         assert ran.states == [[int(value) for value in state] for state in told.states]
+
+
+def test_where_rows_pause_is_where_those_of_the_plug_in_do():
+    """In every family; by separators of several tokens, and after so many."""
+    paused = 0
+    for seed, case in enumerate(CASES):
+        pause = [Pause("\n"), Pause("b"), Pause("bx", tokens=3), Pause(tokens=1)][seed % 4]
+        asked = asked_of(case, 0, pause=pause)
+        ran = Rounds(ToyServer(case), SERVED, setup_of(case)).run(asked)
+        ids, _, told = plug_in_row(case, asked)
+        assert list(ran.completion.token_ids) == ids[: len(told.report.forced)]
+        assert ran.completion.report == told.report
+        assert ran.paused == (None if told.paused is None else tuple(map(int, told.paused)))
+        paused += ran.paused is not None
+    assert 15 < paused < len(CASES) - 15
 
 
 def test_what_it_costs_is_counted():

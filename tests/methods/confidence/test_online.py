@@ -19,6 +19,7 @@ from s1_hf.methods import DeepConf, DeepConfOnline, run_methods
 from s1_hf.methods.confidence.online import Draw
 from s1_hf.methods.confidence.samples import sample_of
 from searching import lamp_bench
+from toys import toy_format
 
 
 def whole_samples(method: DeepConfOnline, bench):
@@ -52,21 +53,21 @@ def test_a_replay_is_the_real_run(eta, more):
         assert {row.tries for row in real} == {3, 12}
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_a_replay_is_the_real_run_on_random_models_and_formats(seed):
-    rng = random.Random(seed)
-    family = ["s1", "think", "opened", "harmony", "magistral", "seed"][seed]
-    bench = random_bench(
-        3, family, seed % 3, batch_size=rng.choice([1, 3, 8]), samples=rng.choice([None, 2]), max_new_tokens=40
-    )
+@pytest.mark.parametrize(
+    "family", ["s1", "think", "opened", "plain", "harmony", "magistral", "interleaved", "tools", "gemma4", "kimi_k3"]
+)
+def test_a_replay_is_the_real_run_on_random_models_and_formats(family):
+    rng = random.Random(family)
+    more = {"batch_size": rng.choice([1, 3, 8]), "samples": rng.choice([None, 2]), "max_new_tokens": 40}
+    bench = random_bench(3, family, rng.randrange(3), format=toy_format(family), **more)
+    ignores = 0 if family == "plain" else rng.choice([0, 1])
     method = DeepConfOnline(
         widths=[2, 9], eta=rng.choice([20, 60]), window=rng.choice([1, 3, 6]), warmup=3, round=rng.choice([1, 2, 5]),
-        consensus=rng.choice([0.7, None]), top=rng.choice([1, 5]), point=Budget(num_ignores=rng.choice([0, 1])),
+        consensus=rng.choice([0.7, None]), top=rng.choice([1, 5]), point=Budget(num_ignores=ignores),
     )  # fmt: skip
-    rows = method.run(bench)
-    assert [counted(row) for row in rows] == [
-        counted(row) for row in method.replayed(bench, whole_samples(method, bench))
-    ]
+    real = method.run(bench)
+    replayed = method.replayed(bench, whole_samples(method, bench))
+    assert [counted(row) for row in replayed] == [counted(row) for row in real]
 
 
 def test_batches_do_not_matter():

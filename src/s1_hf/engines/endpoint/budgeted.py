@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from s1_hf.engines.endpoint.connection import RESUME, Missing
 from s1_hf.engines.endpoint.kept import broken_in
-from s1_hf.engines.endpoint.ran import Ran, Spent, ran_of
+from s1_hf.engines.endpoint.ran import Became, Ran, Spent, ran_of
 from s1_hf.engines.endpoint.replay import Mismatch, Replay
+from s1_hf.engines.endpoint.reports import report_in
 from s1_hf.engines.endpoint.server import Reply
 from s1_hf.engines.streaming import LiveRow
 from s1_hf.forcing.budget import Budget
-from s1_hf.forcing.decisions import Field
-from s1_hf.forcing.report import ENDED_NAMES, Report
+from s1_hf.forcing.report import Report
 from s1_hf.generation.chats import prompt_ids
-from s1_hf.records import COUNT, LIST, TEXT, Schema, check, counts_below, one_of
 from s1_hf.vllm.asking import Asked
 from s1_hf.vllm.settings import KEY
 
@@ -27,11 +26,6 @@ if TYPE_CHECKING:
 
 REPORTS = "s1_hf/reports"
 """The route, below the server's address, that tells what became of requests."""
-
-_REPORT: Schema = {
-    "thinking_tokens": COUNT, "ended": one_of(ENDED_NAMES), "ends_ignored": COUNT, "answer_tokens": COUNT,
-    "forced": counts_below(2**31), "tokens": COUNT,
-}  # fmt: skip
 
 _COUNTED = ("thinking_tokens", "ended", "ends_ignored", "answer_tokens")
 _REPORTS_LOST = 3  # times that a request is asked anew because its report got lost
@@ -83,6 +77,7 @@ class Budgeted:
     def __init__(self, server: Server, served: Served, setup: Setup) -> None:
         self._server, self._served, self._setup = server, served, setup
         self.has_reports, self._tells_wishes = True, False
+        self._known: set[str] = set()  # arguments that the server is known to know
 
     def prove(self, *, returns: bool = True) -> None:
         """Have the server close thinking at once, which one without the plug-in does not do.
@@ -131,7 +126,14 @@ class Budgeted:
         return reply
 
     def check(self, asked: Asked) -> None:
-        """Raises a `ValueError` for a request whose report could not be exact."""
+        """Raises a `ValueError` for a request whose report could not be exact, or a server that cannot pause."""
+        if asked.confidence is not None and not self.has_reports:
+            raise ValueError(
+                f"{self._server.connection.shown} has no route for reports, which say how sure the model is of its "
+                "tokens. Serve the model with `s1-hf serve MODEL --engine vllm`, or leave `confidence` out."
+            )
+        if not self._known.issuperset(asked.extra_args):
+            self._see_that_it_is_known(asked)
         if self.has_reports or self._ids_suffice(asked):
             return
         if asked.sampling:
@@ -144,6 +146,20 @@ class Budgeted:
                 f"{self._server.connection.shown} has no route for reports, and its log-probabilities are those after "
                 "budgets. Serve the model with `s1-hf serve MODEL --engine vllm`, or without `--logprobs-mode`."
             )
+
+    def _see_that_it_is_known(self, asked: Asked) -> None:
+        """Ask for one token, which an earlier version of the plug-in refuses that knows no pauses, or no confidence."""
+        if asked.pause is not None or asked.confidence is not None:
+            proof = replace(self._proof()[0], max_tokens=1, pause=asked.pause, confidence=asked.confidence)
+            try:
+                self._server.complete(self._body(proof, uuid.uuid4().hex))
+            except ValueError as error:
+                raise ValueError(
+                    f"{error} That was the question whether {self._server.connection.shown} pauses and measures rows. "
+                    "Searches by steps, and methods that go by confidence, need that; votes and best-of-N do not. "
+                    "Serve the model with this version of s1-hf, `s1-hf serve MODEL --engine vllm`."
+                ) from None
+        self._known.update(asked.extra_args)
 
     def run(self, asked: Asked, with_states: bool = False) -> Ran:
         """Have a request answered.
@@ -159,12 +175,12 @@ class Budgeted:
                 body |= _WISHES
             reply = self._server.complete(body)
             try:
-                report, states = self._became_of(asked, key, reply, with_states)
+                became = self._became_of(asked, key, reply, with_states)
             except (NotKnown, Missing) as error:  # it may have been started anew, after it had answered
                 why = str(error)
                 continue
             spent = Spent(1, reply.read, reply.cached, len(reply.ids))
-            return ran_of(self._setup, asked, reply.ids, report, states, spent)
+            return ran_of(self._setup, asked, reply.ids, became, spent)
         raise ConnectionError(f"{self._server.connection.shown} does not tell what became of requests: {why}. {RESUME}")
 
     def stream(self, asked: Asked, write: Write, on_step: Step) -> Ran:
@@ -188,27 +204,33 @@ class Budgeted:
         row.end()
         reply = Reply(ids, "", picks if len(picks) == len(ids) else None, len(asked.prompt), 0)
         try:
-            report, states = self._became_of(asked, key, reply, False)
+            became = self._became_of(asked, key, reply, False)
         except (NotKnown, Missing) as error:
             raise ConnectionError(
                 f"{self._server.connection.shown} does not tell what became of it: {error}."
             ) from None
-        return ran_of(self._setup, asked, ids, report, states, Spent(1, reply.read, 0, len(ids)))
+        spent = Spent(1, reply.read, 0, len(ids))
+        return ran_of(self._setup, asked, ids, became, spent)
 
     def _ids_suffice(self, asked: Asked) -> bool:
         """Whether what was written tells by itself what became of it: all ways to end thinking look alike."""
         return not asked.budget.ignores_ends and not self._setup.format.plain
 
-    def _became_of(self, asked: Asked, key: str, reply: Reply, with_states: bool) -> tuple[Report, list[list[int]]]:
-        """The report of a request, and the states in which its tokens were taken."""
+    def _became_of(self, asked: Asked, key: str, reply: Reply, with_states: bool) -> Became:
+        """What became of a request."""
         if not self.has_reports:
             return self._replayed(asked, reply)
         told = self._told(key, reply, with_states)
         positions = set(told["forced"])
         forced = tuple(i in positions for i in range(told["tokens"]))
         report = Report(**{name: told[name] for name in _COUNTED}, forced=forced)
-        self._check_kept(asked, reply, report)
-        return report, told.get("states", [])
+        became = Became(report, told.get("states", []), told.get("paused"), told.get("measured"))
+        self._check_kept(asked, reply, became)
+        if (asked.confidence is None) != (became.measured is None):
+            raise ConnectionError(
+                f"{self._server.connection.shown} does not tell how sure the model was, as it was asked to. {RESUME}"
+            )
+        return became
 
     def _body(self, asked: Asked, key: str) -> dict[str, Any]:
         return body_of(self._served, asked) | {"vllm_xargs": {**asked.extra_args, KEY: key}}
@@ -231,16 +253,17 @@ class Budgeted:
         """
         wanted = {"reports": [{"key": key, "token_ids": reply.ids}], "states": with_states}
         told: dict[str, Any] = self._server.connection.ask(
-            REPORTS, wanted, read=lambda said: _report_of(said, len(reply.ids), with_states), returns=returns
+            REPORTS, wanted, read=lambda said: report_in(said, len(reply.ids), with_states), returns=returns
         )
         if "error" in told:
             raise NotKnown(told["error"])
         return told
 
-    def _check_kept(self, asked: Asked, reply: Reply, report: Report) -> None:
+    def _check_kept(self, asked: Asked, reply: Reply, became: Became) -> None:
         """Raises a `ConnectionError` for what cannot be under the budget that was asked for."""
-        replay = Replay(self._setup, asked)
-        broken = broken_in(report, replay.terms)
+        replay, report = Replay(self._setup, asked), became.report
+        may_pause = asked.pause is not None and became.paused is not None
+        broken = broken_in(report, replay.terms._replace(has_paused=may_pause))
         foreign = [token for token, forced in zip(reply.ids, report.forced, strict=False) if forced]
         if broken is None and not replay.forceable.issuperset(foreign):
             broken = (
@@ -252,7 +275,7 @@ class Budgeted:
                 f"by its report {broken}. {HOW}. {RESUME}"
             )
 
-    def _replayed(self, asked: Asked, reply: Reply) -> tuple[Report, list[list[int]]]:
+    def _replayed(self, asked: Asked, reply: Reply) -> Became:
         replay = Replay(self._setup, asked)
         try:
             replay.follow(reply.ids, reply.picks)
@@ -261,26 +284,6 @@ class Budgeted:
             raise ConnectionError(
                 f"{self._server.connection.shown} does not keep to budgets: of {written!r:.500} {mismatch}. {HOW}."
             ) from None
-        told = replay.told()
-        return told.report, [[int(value) for value in state] for state in told.states]
-
-
-def _report_of(said: Any, written: int, with_states: bool) -> dict[str, Any]:
-    """The one report of a reply, or its `error`."""
-    check(said, {"reports": LIST}, "it")
-    if len(said["reports"]) != 1:
-        raise ValueError(f"it has to have one report, but has {len(said['reports'])}")
-    (told,) = said["reports"]
-    if isinstance(told, dict) and "error" in told:
-        check(told, {"error": TEXT}, "its report")
-        return told
-    check(told, _REPORT, "its report")
-    if not written - 1 <= told["tokens"] <= written or max(told["forced"], default=-1) >= told["tokens"]:
-        raise ValueError(f"its report is of other tokens than the {written} that were generated")
-    if with_states:
-        check(told, {"states": LIST}, "its report")
-        counts = counts_below(2**53)
-        of_states = [counts.fits(one) and len(one) == len(Field) for one in told["states"]]
-        if len(of_states) != told["tokens"] or not all(of_states):
-            raise ValueError("the states of its report are none")
-    return told
+        told, paused = replay.told(), replay.paused
+        states = [[int(value) for value in state] for state in told.states]
+        return Became(told.report, states, None if paused is None else list(paused))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from s1_hf.forcing.confidence import as_confidences
 from s1_hf.generation.chats import completion_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ class Spent:
         read (`int`): tokens of their prompts, those that it may have had in its cache included.
         cached (`int`): those of them that it says it had.
         written (`int`): tokens that it generated.
-        dropped (`int`): of these, tokens that came after thinking had to be stopped or continued, and were not used.
+        dropped (`int`): of these, tokens that came after thinking had to be stopped or continued, or had paused, and
+            were not used.
     """
 
     requests: int = 0
@@ -46,6 +48,7 @@ class Ran(NamedTuple):
     completion: Completion
     states: list[list[int]]  # in which its tokens were taken, if they were asked for
     spent: Spent
+    paused: tuple[int, ...] | None = None  # the state where it has paused
 
     @property
     def cached(self) -> int:
@@ -57,11 +60,21 @@ class Ran(NamedTuple):
         return self.spent.read - self.spent.cached + self.spent.written - self.spent.requests
 
 
-def ran_of(
-    setup: Setup, asked: Asked, ids: Sequence[int], report: Report, states: list[list[int]], spent: Spent
-) -> Ran:
-    """The same, from the ids that were generated and their report."""
-    automaton = setup.automaton(asked.budget, ())
+class Became(NamedTuple):
+    """What became of a request."""
+
+    report: Report
+    states: list[list[int]]  # in which its tokens were taken, if they were asked for
+    paused: Sequence[int] | None  # the state where it has paused
+    measured: Sequence[int] | None = None  # how sure the model was of each token, in ten-thousandths
+
+
+def ran_of(setup: Setup, asked: Asked, ids: Sequence[int], became: Became, spent: Spent) -> Ran:
+    """The same, from the ids that were generated and what became of them."""
+    automaton, report = setup.automaton(asked.budget, ()), became.report
     own = list(ids)[: len(report.forced)]
     completion = completion_of(setup.tokenizer, automaton, list(asked.prompt), own, report)
-    return Ran(completion, states, spent)
+    if became.measured is not None:
+        completion = replace(completion, confidences=as_confidences(became.measured))
+    paused = None if became.paused is None else tuple(map(int, became.paused))
+    return Ran(completion, became.states, spent, paused)

@@ -51,6 +51,7 @@ class Replay:
             max_tokens=asked.max_tokens,
             max_answer_tokens=asked.max_answer_tokens,
             give_up_after=asked.give_up_after,
+            pause=asked.pause,
             start=asked.start,
             steps=asked.steps,
         )
@@ -73,8 +74,19 @@ class Replay:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether it has reached a limit of its own, at which it ends without an end of sequence."""
-        return self._row.ends_at(self._state)
+        """Whether it has paused, or reached a limit of its own, at which it ends without an end of sequence."""
+        return self._row.ends_here[1]
+
+    @property
+    def paused(self) -> State | None:
+        """Where it stands, if it has paused: with tokens left."""
+        return self._state if self._row.ends_here[0] and self.room > 0 else None
+
+    @property
+    def separator(self) -> str | None:
+        """What ends a step of thinking that has begun, or may begin."""
+        may_think = self._state.ended in (Ended.NEVER_STARTED, Ended.UNFINISHED)
+        return self._row.separator if may_think else None
 
     @property
     def room(self) -> int:
@@ -103,9 +115,11 @@ class Replay:
 
     @property
     def thinking_left(self) -> int:
-        """How many more there may be before thinking is stopped, the stop message aside."""
+        """How many more there may be before thinking is stopped, the stop message aside, or pauses."""
         cap = int(self._row.limits.max_thinking_tokens) - len(self._automaton.message_ids)
-        return max(cap - self._state.thinking_tokens, 0)
+        left = max(cap - self._state.thinking_tokens, 0)
+        pause = self._row.pause_limit
+        return left if pause is None else min(left, max(pause - self.thought, 0))
 
     @property
     def answered(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.engines.endpoint.budgeted import body_of
-from s1_hf.engines.endpoint.ran import Ran, Spent, ran_of
+from s1_hf.engines.endpoint.ran import Became, Ran, Spent, ran_of
 from s1_hf.engines.endpoint.replay import Replay
 from s1_hf.engines.endpoint.server import NoIds
 from s1_hf.engines.endpoint.texts import INEXACT, TextServer
@@ -33,8 +33,8 @@ class Rounds:
     """A server to which budgets mean nothing.
 
     Each round asks it to continue the prompt and all that stands there by now, up to the next token by which thinking
-    could end; the rules are applied here, token by token, and what is forced is appended. Its law is that of the
-    contract, rule by rule; what it costs is counted in [`Spent`].
+    could end, or the next separator where rows pause; the rules are applied here, token by token, and what is forced is
+    appended. Its law is that of the contract, rule by rule; what it costs is counted in [`Spent`].
 
     Args:
         server ([`Server`]): to be asked.
@@ -81,7 +81,19 @@ class Rounds:
         warn(INEXACT.format(shown=self._ids.connection.shown))
 
     def check(self, asked: Asked) -> None:
-        """Every request can be met."""
+        """Raises a `ValueError` for rows that are to be measured, which nobody does, and for those that pause where
+        tokens are not known, so that none could go on from there."""
+        if asked.confidence is not None:
+            raise ValueError(
+                "How sure the model is of its tokens is not told where budgets are forced by `rounds`. Serve the model "
+                "with `s1-hf serve MODEL --engine vllm`, or leave `confidence` out."
+            )
+        if not self.is_exact and (asked.pause is not None or asked.start is not None):
+            raise ValueError(
+                f"{self._ids.connection.shown} says in texts, and not in tokens, what it generates, so that a row "
+                "cannot go on from exactly where it has paused. Searches by steps need a server that returns token "
+                "ids, as vLLM's does; votes and best-of-N do not."
+            )
 
     def stream(self, asked: Asked, write: Write, on_step: Step) -> Ran:
         """The same, told round by round; see [`StreamingEngine`]."""
@@ -114,7 +126,7 @@ class Rounds:
             on_round(replay)
         told = replay.told()
         states = [[int(value) for value in state] for state in told.states] if with_states else []
-        return ran_of(self._setup, asked, replay.ids, told.report, states, spent)
+        return ran_of(self._setup, asked, replay.ids, Became(told.report, states, replay.paused), spent)
 
     def _round(self, asked: Asked, replay: Replay, spent: Spent) -> None:
         """The row gets what the model wants, up to where the rules want something else."""
@@ -140,6 +152,8 @@ class Rounds:
         whole = replace(asked, prompt=(*asked.prompt, *replay.ids), max_tokens=most)
         body: dict[str, Any] = body_of(self._served, whole)
         body["stop_token_ids"] = replay.stops
+        if replay.separator is not None:  # whether a step has ended there is seen here; without it more is dropped
+            body |= {"stop": [replay.separator], "include_stop_str_in_output": True}
         if without:
             body["logit_bias"] = {str(token): _NEVER for token in sorted(without)}
         if asked.sampling:  # the same in every run; of the two draws of one step, which differ, the second knows it
