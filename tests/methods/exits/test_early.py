@@ -188,6 +188,25 @@ def test_killed_anywhere_it_goes_on_to_what_an_unbroken_run_gives(tmp_path):
         assert run_methods([method], bench, folder) == whole
 
 
+def test_two_problems_with_the_same_text_are_two():
+    """They have one prompt, and greedily the same tokens: neither takes what is held for the other."""
+    bench = lamps_to_the_end(1)
+    (problem,) = bench.problems
+    twins = dataclasses.replace(bench, problems=[problem, dataclasses.replace(problem, id="twin")])
+    for options in ({"every": 16}, {"separator": "\n"}):
+        method = EarlyExit(rules=[Stable(3)], point=Budget(num_ignores=2), **options)
+        (alone,) = method.run(bench)
+        first, second = method.run(twins)
+        assert first == alone and second == dataclasses.replace(alone, problem="twin")
+
+
+def test_a_model_that_wants_to_end_at_once_has_one_trial_or_none():
+    """A budget that ends before the first point: nothing is tried on the way."""
+    bench = lamps_to_the_end(2)
+    for row in EarlyExit(rules=[Stable(1)], every=64, point=Budget(max_thinking_tokens=10)).run(bench):
+        assert (row.tries, row.ended, row.thinking_tokens) == (1, "cut", 10)
+
+
 def test_a_loop_guard_may_end_thinking_before_a_rule_does():
     bench = lamps_to_the_end(4, loop_guard=LoopGuard(), temperature=1.0)
     assert len(EarlyExit(rules=[Stable(3)], every=16).run(bench)) == 4
