@@ -74,7 +74,8 @@ def measure(trace: Trace, name: Measure, window: int) -> float:
 
     Args:
         name (`str`): `"average"` of all thinking; `"lowest"`: of its least sure group; `"bottom"`: the mean of the
-            least sure tenth of its groups, at least one; `"tail"`: of its last `window` thinking tokens.
+            least sure tenth of its groups, at least one; `"tail"`: of its last `window` tokens, the answer
+            included, as in the paper.
         window (`int`): tokens of a group.
 
     Example:
@@ -91,7 +92,7 @@ def measure(trace: Trace, name: Measure, window: int) -> float:
     if name == "average":
         return average(trace)
     if name == "tail":
-        return fmean(trace.thinking[-window:] or [0]) / SCALE
+        return fmean(trace.values[-window:] or (0,)) / SCALE
     of_groups = sorted(groups(trace, window))
     if name == "lowest":
         return of_groups[0]
