@@ -14,6 +14,7 @@ from reporting import RESULTS, publish
 
 BENCHMARKS = (
     "step_cost",
+    "confidence_cost",
     "in_generate",
     "gpu",
     "ignores",

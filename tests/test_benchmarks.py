@@ -27,6 +27,14 @@ def test_step_cost_has_a_row_for_every_method_and_size(run, tmp_path):
     assert said <= result["machine"].keys()
 
 
+def test_confidence_cost_has_a_row_for_every_vocabulary_and_size(run, tmp_path):
+    run.main(["--only", "confidence_cost", "--quick", "--results", str(tmp_path)])
+    rows = json.loads((tmp_path / "confidence_cost.json").read_text())["rows"]
+    sizes = [(r["vocabulary"], r["B"]) for r in rows if r["device"] == "cpu"]
+    assert sizes == [(512, 1), (512, 2), (151_936, 1), (151_936, 2)]
+    assert all(row[way] > 0 for row in rows for way in ("argmax", "top 1", "top 20", "all tokens"))
+
+
 def test_in_generate_has_a_row_for_every_way_of_decoding(run, tmp_path):
     run.main(["--only", "in_generate", "--quick", "--results", str(tmp_path)])
     rows = json.loads((tmp_path / "in_generate.json").read_text())["rows"]

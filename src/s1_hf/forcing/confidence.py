@@ -108,8 +108,9 @@ def measured(logits: torch.Tensor, top: int | None) -> torch.Tensor:
     if top is not None and top < logits.shape[-1]:
         logits = logits.topk(top, dim=-1, sorted=False).values
     log_p = logits - total
-    possible = log_p >= IMPOSSIBLE
-    confidence = -(log_p.where(possible, 0.0).sum(-1) / possible.sum(-1))
+    impossible = log_p < IMPOSSIBLE
+    count = log_p.shape[-1] - impossible.sum(-1)
+    confidence = -(log_p.masked_fill_(impossible, 0.0).sum(-1) / count)
     found = (confidence * SCALE).round().clamp(min=0)
     return found.where(total[:, 0].isfinite(), NO_LAW).long()
 

@@ -139,7 +139,7 @@ def test_every_outcome_comes_as_often_as_its_law_says(batch_size):
         max_new_tokens=LENGTH, max_answer_tokens=1, batch_size=batch_size * 8,
     )  # fmt: skip
     rows = DeepConfOnline(
-        widths=[3], eta=ETA, window=WINDOW, warmup=2, consensus=CONSENSUS, round=1, top=1
+        widths=[3], eta=ETA, window=WINDOW, warmup=2, consensus=CONSENSUS, round_size=1, top=1
     ).run(bench)  # fmt: skip
     found = Counter((row.extracted, row.total_tokens, row.tries) for row in rows)
     assert set(found) <= set(law)

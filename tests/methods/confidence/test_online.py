@@ -39,10 +39,12 @@ def counted(row):
 
 
 @pytest.mark.parametrize("eta", [10, 50, 90])
-@pytest.mark.parametrize("more", [{}, {"consensus": None, "round": 3}, {"point": Budget(num_ignores=1), "window": 5}])
+@pytest.mark.parametrize(
+    "more", [{}, {"consensus": None, "round_size": 3}, {"point": Budget(num_ignores=1), "window": 5}]
+)
 def test_a_replay_is_the_real_run(eta, more):
     """The same votes, and the same tokens of rows that were given up; on the toy at a temperature that confuses it."""
-    method = DeepConfOnline(**{"widths": [3, 12], "eta": eta, "window": 10, "warmup": 4, "round": 4} | more)
+    method = DeepConfOnline(**{"widths": [3, 12], "eta": eta, "window": 10, "warmup": 4, "round_size": 4} | more)
     bench = lamp_bench(3, torch.float64)
     real = method.run(bench)
     replayed = method.replayed(bench, whole_samples(method, bench))
@@ -62,8 +64,9 @@ def test_a_replay_is_the_real_run_on_random_models_and_formats(family):
     bench = random_bench(3, family, rng.randrange(3), format=toy_format(family), **more)
     ignores = 0 if family == "plain" else rng.choice([0, 1])
     method = DeepConfOnline(
-        widths=[2, 9], eta=rng.choice([20, 60]), window=rng.choice([1, 3, 6]), warmup=3, round=rng.choice([1, 2, 5]),
-        consensus=rng.choice([0.7, None]), top=rng.choice([1, 5]), point=Budget(num_ignores=ignores),
+        widths=[2, 9], eta=rng.choice([20, 60]), window=rng.choice([1, 3, 6]), warmup=3,
+        round_size=rng.choice([1, 2, 5]), consensus=rng.choice([0.7, None]), top=rng.choice([1, 5]),
+        point=Budget(num_ignores=ignores),
     )  # fmt: skip
     real = method.run(bench)
     replayed = method.replayed(bench, whole_samples(method, bench))
@@ -72,7 +75,7 @@ def test_a_replay_is_the_real_run_on_random_models_and_formats(family):
 
 def test_batches_do_not_matter():
     """Nor which problems there are beside."""
-    method = DeepConfOnline(widths=[10], eta=30, window=8, warmup=4, round=3, consensus=0.8)
+    method = DeepConfOnline(widths=[10], eta=30, window=8, warmup=4, round_size=3, consensus=0.8)
     bench = lamp_bench(3, torch.float64)
     rows = method.run(bench)
     for size in (1, 5):
@@ -92,7 +95,7 @@ def test_every_token_counts_of_rows_that_are_given_up_too():
             yield batch
 
     engine.run = run
-    rows = DeepConfOnline(widths=[9], eta=10, window=6, warmup=3, round=3, consensus=None).run(bench)
+    rows = DeepConfOnline(widths=[9], eta=10, window=6, warmup=3, round_size=3, consensus=None).run(bench)
     assert sum(row.total_tokens for row in rows) == generated
     assert sum(map(len, engine.asked)) == 2 * 9
     later = [request.confidence for asked in engine.asked for request in asked if request.sample >= 3]
@@ -110,7 +113,7 @@ def drawn(method: DeepConfOnline, samples):
 def test_the_threshold_and_who_votes():
     samples = [made_up(answer, [sure] * 3) for answer, sure in [("8", 1.0), ("7", 2.0), ("8", 3.0), ("7", 4.0)]]
     later = [made_up("9", [0.5] * 3), made_up("7", [3.5] * 3)]
-    method = DeepConfOnline(widths=[6], eta=50, window=3, warmup=4, round=2, consensus=None)
+    method = DeepConfOnline(widths=[6], eta=50, window=3, warmup=4, round_size=2, consensus=None)
     draw = Draw(method, [one.request for one in samples + later])
     assert [request.confidence for request in draw.asked] == [None] * 4  # as they were made up
     draw.take(samples)
@@ -124,14 +127,14 @@ def test_a_clear_vote_ends_after_the_warm_up_or_a_round():
     agreed = [made_up("7", [2.0 + i]) for i in range(20)]
     assert len(drawn(DeepConfOnline(widths=[20], window=1, warmup=4), agreed).samples) == 4
     split = [made_up("8", [2.0]), *agreed[:19]]
-    method = DeepConfOnline(widths=[20], eta=100, window=1, warmup=2, round=3, consensus=0.9)
+    method = DeepConfOnline(widths=[20], eta=100, window=1, warmup=2, round_size=3, consensus=0.9)
     # 2 for 8; for 7 there are 2 after the warm-up, then 14, then 35, of which 14 / 16 is too little.
     for share, samples in ((0.5, 2), (0.9, 8), (0.99, 20), (None, 20)):
         assert len(drawn(dataclasses.replace(method, consensus=share), split).samples) == samples
 
 
 def test_without_answers_it_goes_on_and_is_wrong():
-    draw = drawn(DeepConfOnline(widths=[9], window=1, warmup=2, round=4), [made_up(None, [1.0])] * 9)
+    draw = drawn(DeepConfOnline(widths=[9], window=1, warmup=2, round_size=4), [made_up(None, [1.0])] * 9)
     assert len(draw.samples) == 9 and draw.elected == 0
     # Nobody who answered reaches the threshold: all that answered vote.
     unsure = [made_up(None, [9.0]), made_up("7", [1.0]), made_up("7", [1.0]), made_up("8", [1.5])]
@@ -150,7 +153,7 @@ def test_fewer_than_the_warm_up_are_a_filtered_vote():
 
 def test_it_resumes_from_its_folder(tmp_path):
     """After a kill within a problem; and an online vote and an offline one share their samples."""
-    method = DeepConfOnline(widths=[8], eta=30, window=8, warmup=4, round=2, consensus=None)
+    method = DeepConfOnline(widths=[8], eta=30, window=8, warmup=4, round_size=2, consensus=None)
     bench = lamp_bench(2, torch.float64)
     rows = run_methods([method], bench, tmp_path / "whole")
     ledger = (tmp_path / "whole" / "finished.jsonl").read_text().splitlines(keepends=True)
@@ -171,7 +174,7 @@ def test_it_resumes_from_its_folder(tmp_path):
         ({"eta": 0}, "`eta`"),
         ({"window": 0}, "`window`"),
         ({"warmup": 0}, "`warmup`"),
-        ({"round": 0}, "`round`"),
+        ({"round_size": 0}, "`round_size`"),
         ({"top": 0}, "`top`"),
         ({"consensus": 0}, "`consensus` has to be a share above 0 and at most 1, or None"),
         ({"consensus": 95}, "`consensus`"),

@@ -36,9 +36,9 @@ class DeepConfOnline(SamplingMethod):
        the share of the leading answer reaches `consensus`, or with N samples, those that were given up included.
 
     All tokens count, of samples that were given up, too. Where we differ from the paper: groups are of thinking tokens,
-    and a sample is not given up in its answer; samples are written in rounds of `round`, in the order of their numbers,
-    and all of a round vote, so that a result depends neither on batches nor on who finishes first; and where nobody who
-    gave an answer reaches the threshold, all that gave one vote. Nothing is promised.
+    and a sample is not given up in its answer; samples are written in rounds of `round_size`, in the order of their
+    numbers, and all of a round vote, so that a result depends neither on batches nor on who finishes first; and where
+    nobody who gave an answer reaches the threshold, all that gave one vote. Nothing is promised.
 
     Args:
         widths (`Sequence[int]`): N, each of which is a setting. The samples of a smaller N are the first of a larger.
@@ -46,7 +46,7 @@ class DeepConfOnline(SamplingMethod):
         window (`int`, defaults to 2048): tokens of a group.
         warmup (`int`, defaults to 16): samples of the warm-up; all N, if that is fewer.
         consensus (`float`, *optional*, defaults to 0.95): `None`: always N samples.
-        round (`int`, defaults to 8): samples between two looks at the vote.
+        round_size (`int`, defaults to 8): samples between two looks at the vote.
         top (`int`, defaults to 20): see [`Confidence`].
         point ([`Budget`]): caps, minimums and ignores.
 
@@ -72,13 +72,13 @@ class DeepConfOnline(SamplingMethod):
     window: int = 2048
     warmup: int = 16
     consensus: float | None = 0.95
-    round: int = 8
+    round_size: int = 8
     top: int = 20
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_percent("eta", self.eta)
-        for name in ("window", "warmup", "round", "top"):
+        for name in ("window", "warmup", "round_size", "top"):
             check_positive(name, getattr(self, name))
         share = self.consensus
         if share is not None and (not is_number(share) or not 0 < share <= 1):
@@ -95,7 +95,7 @@ class DeepConfOnline(SamplingMethod):
         return max(self.widths) * (bench.samples or 1)
 
     def chunk(self, bench: Bench) -> int:
-        return bench.batch_size // math.gcd(bench.batch_size, self.round)
+        return bench.batch_size // math.gcd(bench.batch_size, self.round_size)
 
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
         # 1. A draw for each width, problem and number.
@@ -179,7 +179,7 @@ class Draw:
             self._least = threshold(self._lowest, method.eta)
         self.asked = []
         if not self._is_decided():
-            waiting = self._requests[len(self.samples) :][: method.round]
+            waiting = self._requests[len(self.samples) :][: method.round_size]
             confidence = Confidence(method.top, window=method.window, below=self._least)
             self.asked = [replace(request, confidence=confidence) for request in waiting]
 
