@@ -23,9 +23,7 @@ def made_up_trace(values: list[int]) -> Trace:
     return Trace(tuple(values), Runs(list(range(1, len(values) + 1)), [True] * len(values)))
 
 
-@given(
-    st.lists(st.integers(0, 10**6), min_size=1, max_size=60), st.integers(1, 20), st.integers(0, 3), st.integers(0, 3)
-)
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=60), st.integers(1, 20))
 @settings(max_examples=200, **common)
 def test_measures_by_definition(values, window):
     trace = made_up_trace(values)
