@@ -206,6 +206,14 @@ def of_rows(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     return [*given, [str(rows), *gain], [str(rows), *gain, "--json"], [wrong, *gain]]
 
 
+def of_early(folder: Path, server: FakeEndpoint) -> list[list[str]]:
+    rows = folder / HOSTILE.replace("/", "")
+    save_rows(hostile_rows(), rows / "rows.jsonl")
+    wrong = hostile(folder, ".jsonl", json.dumps({HOSTILE: HOSTILE}) + "\n")
+    rule = ["--stable", "2"]
+    return [[str(rows), *rule], [str(rows), "--confident", HOSTILE], [str(rows), "--stable", HOSTILE], [wrong, *rule]]
+
+
 def of_spend(folder: Path, server: FakeEndpoint) -> list[list[str]]:
     rows = folder / HOSTILE.replace("/", "")
     save_rows(hostile_rows(), rows / "rows.jsonl")
@@ -382,6 +390,7 @@ ROWS = {
     "plot": of_plot,
     "compare": of_rows,
     "power": of_rows,
+    "early": of_early,
     "spend": of_spend,
     "pack": of_pack,
     "replay": of_replay,

@@ -10,7 +10,6 @@ import torch
 
 from lamp_requests import lamp_engine, lamp_requests, run_all
 from s1_hf.engines.engine import Recorded, check_completion, completion_from, completion_to_dict
-from s1_hf.engines.in_vllm import check_supported
 from s1_hf.engines.ledger import Ledger
 from s1_hf.engines.request import request_as_text, request_from_text
 from s1_hf.forcing.confidence import Confidence
@@ -127,9 +126,6 @@ def test_what_is_refused():
     engine.check([replace(request, pause=Pause("\n"), confidence=Confidence(1))])
     with pytest.raises(ValueError, match="told while it is written is not measured"):
         engine.stream(request, lambda text, kind: None, lambda rows: None)
-    for runner in ("vLLM", "a server"):
-        with pytest.raises(ValueError, match=f"{runner} cannot be asked for it yet. Leave `confidence` out"):
-            check_supported(request, runner)
 
 
 def test_logits_that_are_no_law_are_said(monkeypatch):

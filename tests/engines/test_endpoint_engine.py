@@ -16,6 +16,7 @@ from s1_hf.engines.endpoint import connection as connections
 from s1_hf.engines.endpoint_engine import EndpointEngine
 from s1_hf.engines.engine import Recorded
 from s1_hf.engines.ledger import Ledger
+from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.formats import ThinkingFormat
 from s1_hf.forcing.pauses import Begun, Pause
 from s1_hf.generation.grids import grid
@@ -207,12 +208,40 @@ def test_a_server_that_does_not_know_pauses_is_refused_before_anything_is_genera
     engine = engine_at(server)
     asked = [replace(one, pause=Pause("\n")) for one in lamp_requests(other, 2)]
     server.faults = [status(400)]
-    with pytest.raises(ValueError, match="so it is told.* That was the question whether .* pauses rows. Searches by"):
+    with pytest.raises(ValueError, match="so it is told.* That was the question whether .* pauses and measures"):
         engine.check(asked)
     before = len(server.asked)
     engine.check(asked)
     engine.check(asked)
     assert len(server.asked) == before + 1
+
+
+@pytest.mark.parametrize("confidence", [Confidence(20), Confidence(1), Confidence(20, window=8, below=12.0)], ids=str)
+def test_rows_are_measured_by_a_server_with_reports(serve, engine_at, other, confidence):
+    engine = engine_at(serve())
+    requests = lamp_requests(other, 3, confidence=confidence, num_ignores=1)
+    engine.check(requests)
+    for one, wanted in zip(run_all(engine, requests), run_all(other, requests), strict=True):
+        assert replace(one, confidences=None) == replace(wanted, confidences=None)
+        assert one.confidences == pytest.approx(wanted.confidences, abs=3e-4)
+
+
+@pytest.mark.parametrize(("way", "message"), [("no reports", "has no route for reports"), ("rounds", "not told where")])
+def test_where_nobody_measures_it_is_refused(serve, engine_at, other, way, message):
+    engine = engine_by(way, serve, engine_at)
+    with pytest.raises(ValueError, match=message):
+        engine.check(lamp_requests(other, 1, confidence=Confidence(1)))
+
+
+def test_a_server_that_does_not_say_what_it_measured_is_not_believed(serve, engine_at, other):
+    engine = engine_at(serve())
+    told = type(engine._way)._told
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            type(engine._way), "_told", lambda *args: {k: v for k, v in told(*args).items() if k != "measured"}
+        )
+        with pytest.raises(ConnectionError, match="does not tell how sure the model was"):
+            run_all(engine, lamp_requests(other, 1, confidence=Confidence(1)))
 
 
 def test_a_pause_that_was_not_asked_for_is_not_believed(serve, engine_at, other):

@@ -9,6 +9,7 @@ import pytest
 from lamp_requests import Steers
 from s1_hf.engines.in_vllm import check_fits, check_supported
 from s1_hf.engines.request import Request
+from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.pauses import Begun, Pause
 
 REQUEST = Request(prompt=(1, 2, 3), max_new_tokens=7, problem="p")
@@ -27,6 +28,10 @@ def test_a_request_may_fill_the_context():
         ({"steering": Steers()}, "Steers steers rows by a processor of transformers, which a server cannot run"),
         ({"pause": Pause("\n"), "give_up_after": 5}, "can neither be given up nor be steered"),
         ({"pause": Pause("-" * 65)}, "`separator` has to be at most 32 characters for a server, but has 65"),
+        (
+            {"confidence": Confidence(1, window=2**17, below=1.0)},
+            "`window` has to be at most 65,536 tokens",
+        ),
         ({"begun": Begun((1,) * 7, (False,) * 7, (0,) * 7)}, "has to be more than the 7 tokens"),
     ],
 )

@@ -82,6 +82,7 @@ JOBS = {
     ),
     "compare": Job(("compare", "rows", "cap 8", "cap 16"), {"rows": "sweep"}),
     "power": Job(("power", "rows", "--gain", "20"), {"rows": "sweep"}),
+    "early": Job(("early", "rows", "--stable", "2"), {"rows": "sweep"}),
     "spend": Job(
         ("spend", "rows", "--output-dir", OUT, "--formats", "svg"), {"rows": "sweep"}, ("rows.jsonl", "*.svg")
     ),

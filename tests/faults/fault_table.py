@@ -32,6 +32,7 @@ REASONS: dict[str, dict[str, str]] = {
     "plot": dict.fromkeys(("torn line", "foreign line"), f"{_NO_LINES}; what it reads: tests/results"),
     "compare": dict.fromkeys(_WRITING, WRITES_NOTHING),
     "power": dict.fromkeys(_WRITING, WRITES_NOTHING),
+    "early": dict.fromkeys(_WRITING, WRITES_NOTHING),
     "spend": dict.fromkeys(("torn line", "foreign line"), "rows are written anew; what it reads: tests/results"),
     "pack": {
         "torn line": "whatever it finds is written anew; what is changed later: tests/packs",

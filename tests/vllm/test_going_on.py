@@ -1,4 +1,4 @@
-"""Rows that pause and go on in the real vLLM, whose cache is so small that requests are preempted all the time."""
+"""Rows that pause, go on, and are measured in the real vLLM; its cache is so small that requests are preempted."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from toy_logits import WORD, events, tight
 from lamp_requests import in_steps, lamp_engine, lamp_requests, run_all
 from s1_hf.engines.checkpoint import Checkpoint
 from s1_hf.engines.vllm_engine import VllmEngine
+from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.pauses import Pause
 
 PAUSES = [Pause("\n"), Pause("\n", tokens=6), Pause(tokens=9), Pause(". "), None]
@@ -31,6 +32,12 @@ def test_rows_that_are_preempted_pause_as_in_transformers(more):
         ours = run_all(engine, asked)
         assert ours == run_all(other, asked)
         assert sum(one.begun is not None for one in ours) > 12
+        measured = [replace(one, confidence=Confidence(20, window=9, below=11.5)) for one in requests]
+        alike = list(zip(run_all(engine, measured), run_all(other, measured), strict=True))
+        for one, wanted in alike:
+            assert replace(one, confidences=None) == replace(wanted, confidences=None)
+            assert one.confidences == pytest.approx(wanted.confidences, abs=3e-4)
+        assert any(one.report.ended == "unfinished" for one, _ in alike)
         done, _ = in_steps(engine, requests[::2], Pause("\n", tokens=12))
         assert done == run_all(other, requests[::2])
     finally:

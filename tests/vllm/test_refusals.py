@@ -8,7 +8,7 @@ import pytest
 
 from s1_hf.vllm.options import PROCESSOR
 from s1_hf.vllm.refusals import check_engine, check_request
-from s1_hf.vllm.settings import KEY, SEED, SEPARATOR, START, STEP_TOKENS
+from s1_hf.vllm.settings import CONFIDENCE, KEY, SEED, SEPARATOR, START, STEP_TOKENS
 
 
 def params(**fields) -> SimpleNamespace:
@@ -45,6 +45,13 @@ def params(**fields) -> SimpleNamespace:
         ({"extra_args": {SEPARATOR: 5}}, f"`{SEPARATOR}` has to be a Unicode text"),
         ({"extra_args": {STEP_TOKENS: 0}}, f"`{STEP_TOKENS}` has to be an integer from 1, of 64 bits"),
         ({"extra_args": {STEP_TOKENS: 2**63}}, f"`{STEP_TOKENS}` has to be an integer from 1, of 64 bits"),
+        ({"extra_args": {CONFIDENCE: 5}}, f"`{CONFIDENCE}` has to be a list of `top`, or of `top`, `window`"),
+        ({"extra_args": {CONFIDENCE: []}}, f"`{CONFIDENCE}` has to be a list"),
+        ({"extra_args": {CONFIDENCE: [1, 2]}}, f"`{CONFIDENCE}` has to be a list"),
+        ({"extra_args": {CONFIDENCE: [-1]}}, f"`{CONFIDENCE}` has to be a list"),
+        ({"extra_args": {CONFIDENCE: [1, 2**16 + 1, 1.0]}}, f"`{CONFIDENCE}` has to be a list"),
+        ({"extra_args": {CONFIDENCE: [1, 5, float("inf")]}}, f"`{CONFIDENCE}` has to be a list"),
+        ({"extra_args": {CONFIDENCE: [1, 5, "x"]}}, f"`{CONFIDENCE}` has to be a list"),
         ({"extra_args": {KEY: "a", SEED: "5"}}, f"`{SEED}` has to be an integer"),
     ],
 )

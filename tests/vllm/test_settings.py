@@ -9,11 +9,13 @@ import pytest
 
 from s1_hf import Budget, LoopGuard
 from s1_hf.forcing.budget import NAMES
+from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.flat import flat
 from s1_hf.forcing.pauses import Pause
 from s1_hf.vllm.settings import (
     ANSWER,
     CHECKED,
+    CONFIDENCE,
     GIVE_UP,
     KEY,
     SEED,
@@ -85,7 +87,7 @@ def test_only_requests_that_ask_have_a_budget():
     assert not asks_for_budget(params(None))
     assert not asks_for_budget(params({"others": 1}))
     assert asks_for_budget(params({"num_ignores": 0}))
-    for name in (KEY, SEED, START, GIVE_UP, ANSWER, SEPARATOR, STEP_TOKENS):
+    for name in (KEY, SEED, START, GIVE_UP, ANSWER, SEPARATOR, STEP_TOKENS, CONFIDENCE):
         assert asks_for_budget(params({name: 1}))
 
 
@@ -96,4 +98,6 @@ def test_settings_are_read_off_the_parameters():
     assert found.is_greedy and settings_of(params({KEY: "a"}, seed=9), {}).seed == 9
     assert not settings_of(params({KEY: "a"}, temperature=0.5), {}).is_greedy
     assert settings_of(params({SEPARATOR: "\n", STEP_TOKENS: 4.0}), {}).pause == Pause("\n", 4)
+    assert settings_of(params({CONFIDENCE: [0]}), {}).confidence == Confidence(None)
+    assert settings_of(params({CONFIDENCE: [20.0, 64.0, 9.5]}), {}).confidence == Confidence(20, 64, 9.5)
     assert settings_of(params({SEED: 3.0, ANSWER: 2.0}), {}) == settings_of(params({SEED: 3, ANSWER: 2}), {})

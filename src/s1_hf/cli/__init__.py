@@ -11,6 +11,7 @@ try:
     from s1_hf.cli.curate import curate
     from s1_hf.cli.data import data
     from s1_hf.cli.demo import demo
+    from s1_hf.cli.early import early
     from s1_hf.cli.effort import effort
     from s1_hf.cli.engines import MORE
     from s1_hf.cli.eval import evaluate
@@ -50,6 +51,7 @@ add(app, effort, group="Measure", context_settings=MORE)
 add(app, plot, group="Measure")
 add(app, compare, group="Measure")
 add(app, power, group="Measure")
+add(app, early, group="Measure")
 add(app, spend, group="Measure")
 app.add_typer(data, name="data", rich_help_panel="Train")
 add(app, curate, group="Train")

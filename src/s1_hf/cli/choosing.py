@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.cli.stopping import shares
+from s1_hf.cli.stopping import rules_of
 from s1_hf.cli.sweep import numbers
 from s1_hf.forcing.budget import PER_PROMPT, Budget
 
@@ -148,13 +148,9 @@ def _short(options: Options) -> "Method":
 
 
 def _early(options: Options) -> "Method":
-    from s1_hf.methods import Confident, EarlyExit, Stable
+    from s1_hf.methods import EarlyExit
 
-    stable = options.given["stable"]
-    times = [] if stable.strip() == "none" else counts("--stable", stable)
-    rules = [*map(Stable, times), *map(Confident, shares("--confident", options.given["confident"]))]
-    if not rules:
-        raise ValueError("`--stable` or `--confident` has to say when early stops, but both are 'none'.")
+    rules = rules_of(options.given["stable"], options.given["confident"])
     return EarlyExit(rules=rules, every=options.given["every"], point=options.point)
 
 

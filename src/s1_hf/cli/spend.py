@@ -10,6 +10,7 @@ import typer
 
 from s1_hf._lazy import require
 from s1_hf.cli import options as o
+from s1_hf.cli.stopping import OpeningTokens, SweptIgnores, swept_rows
 from s1_hf.cli.sweep import numbers
 from s1_hf.cli.tables import show_summaries
 from s1_hf.cli.terminal import console, messages, plain_errors
@@ -30,16 +31,12 @@ def spend(
     policies: Annotated[
         str | None, typer.Option(help="Of uniform, stability, confidence, oracle; all that can be by default.")
     ] = None,
-    num_ignores: Annotated[
-        int | None, typer.Option(help="The sweep's rows with so many ignores; by default the only ones.", min=0)
-    ] = None,
+    num_ignores: SweptIgnores = None,
     reserve: Annotated[
         int | None,
         typer.Option(help="The most tokens of an answer with what closes thinking; by default the rows' own.", min=0),
     ] = None,
-    opening_tokens: Annotated[
-        int, typer.Option(help="Generated before thinking begins, if prompts do not open it; see docs.", min=0)
-    ] = 0,
+    opening_tokens: OpeningTokens = 0,
     round_size: Annotated[int, typer.Option(help="How many problems think on together.", min=1)] = 8,
     answer_kind: Annotated[Literal["math", "choice"], typer.Option(help="Of the answers.")] = "math",
     formats: Annotated[str, typer.Option(help="File formats of the figure, separated by commas.")] = "png,svg",
@@ -63,7 +60,7 @@ def spend(
         from s1_hf.methods import spend_rows
         from s1_hf.results.rows import load_rows, save_rows, write_about
 
-        rows = _swept(load_rows(results), num_ignores)
+        rows = swept_rows(load_rows(results), num_ignores)
         wanted = _policies(policies, rows)
         chosen = _totals(totals, rows)
         found = spend_rows(
@@ -78,23 +75,6 @@ def spend(
     if not as_json:
         for path in figures:
             console.print(str(path), highlight=False, soft_wrap=True)
-
-
-def _swept(rows: Sequence[Row], num_ignores: int | None) -> list[Row]:
-    """The rows under caps, with one number of ignores."""
-    capped = [row for row in rows if row.max_thinking_tokens is not None and row.method == "budget forcing"]
-    if not capped:
-        raise ValueError(
-            "There are no rows of a sweep over caps. Make them: `s1-hf sweep MODEL --tasks ... --max-thinking-tokens "
-            "500,1000,2000`."
-        )
-    seen = sorted({row.num_ignores or 0 for row in capped})
-    if num_ignores is None and len(seen) > 1:
-        raise ValueError(f"`--num-ignores` has to choose one of {', '.join(map(str, seen))}, which the sweep has.")
-    chosen = seen[0] if num_ignores is None else num_ignores
-    if chosen not in seen:
-        raise ValueError(f"`--num-ignores` has to be one of {', '.join(map(str, seen))}, but is {chosen}.")
-    return [row for row in capped if (row.num_ignores or 0) == chosen]
 
 
 def _policies(given: str | None, rows: Sequence[Row]) -> list[Any]:

@@ -10,13 +10,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from s1_hf.forcing.budget import NO_INTERVENTION, Budget
-from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.values import is_count, is_number
 from s1_hf.records import COUNT, OBJECT, TEXT, Kind, Schema, check, or_null, parse
 
 if TYPE_CHECKING:
     from transformers import LogitsProcessor, PreTrainedTokenizerBase
 
+    from s1_hf.forcing.confidence import Confidence
     from s1_hf.forcing.formats import ThinkingFormat
     from s1_hf.forcing.pauses import Begun, Pause
     from s1_hf.generation.chats import Completion
@@ -226,6 +226,8 @@ def request_from_text(text: str, where: str, **more: Any) -> tuple[Request, str]
     if drawn is not None:
         check(drawn, {}, where, optional=_SAMPLING, others=False)
     if measured is not None:
+        from s1_hf.forcing.confidence import Confidence  # with torch, which commands do without until they run
+
         check(measured, {}, where, optional=_MEASURED, others=False)
         told["confidence"] = Confidence(**measured)
     return Request(**told, sampling=drawn and Sampling(**drawn), **more), key

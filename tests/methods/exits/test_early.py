@@ -10,13 +10,15 @@ from transformers import Qwen2ForCausalLM
 
 pytest.importorskip("math_verify")
 
-from benches import random_bench
+from benches import problems, random_bench
 
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.loops import LoopGuard
-from s1_hf.methods import BudgetForcing, Confident, EarlyExit, Stable, Trial, early_exit, run_methods
+from s1_hf.methods import Bench, BudgetForcing, Confident, EarlyExit, Stable, Trial, early_exit, run_methods
 from searching import lamp_bench
+from tiny_models import tiny_model
+from toys import toy_tokenizer
 
 OPENING = 2  # tokens with which the embedded model opens its thinking
 CAPS = [16 * n for n in range(1, 13)]
@@ -92,6 +94,20 @@ def test_a_random_model_that_likes_to_end_is_replayed_too(family, every):
     rows = EarlyExit(rules=[Stable(1), Stable(2)], every=every, point=point).run(bench)
     replayed = early_exit(sweep, [Stable(1), Stable(2)], opening_tokens=opening_of(bench))
     assert by_names(rows) == by_names(replayed)
+
+
+@pytest.mark.parametrize("kind", ["gemma3_text", "mamba"])
+def test_sliding_windows_and_states_are_replayed_too(kind):
+    """Whose rows are joined in another way, or read again."""
+    tokenizer = toy_tokenizer("s1")
+    bench = Bench(
+        model=tiny_model(kind, len(tokenizer) + 3).double().eval(), tokenizer=tokenizer, problems=problems(3),
+        max_new_tokens=40, max_answer_tokens=5, batch_size=2,
+    )  # fmt: skip
+    sweep = BudgetForcing(max_thinking_tokens=[7, 14, 21, 28, 35, None], num_ignores=[1]).run(bench)
+    rows = EarlyExit(rules=[Stable(1), Stable(3)], every=7, point=Budget(num_ignores=1)).run(bench)
+    replayed = early_exit(sweep, [Stable(1), Stable(3)], opening_tokens=opening_of(bench))
+    assert by_names(rows) == by_names(replayed) and max(row.tries for row in rows) > 1
 
 
 @pytest.mark.parametrize("name", POINTS)
@@ -186,6 +202,25 @@ def test_killed_anywhere_it_goes_on_to_what_an_unbroken_run_gives(tmp_path):
         folder.mkdir()
         (folder / "finished.jsonl").write_bytes(b"".join(lines[:kept]) + lines[kept][:50])
         assert run_methods([method], bench, folder) == whole
+
+
+def test_two_problems_with_the_same_text_are_two():
+    """They have one prompt, and greedily the same tokens: neither takes what is held for the other."""
+    bench = lamps_to_the_end(1)
+    (problem,) = bench.problems
+    twins = dataclasses.replace(bench, problems=[problem, dataclasses.replace(problem, id="twin")])
+    for options in ({"every": 16}, {"separator": "\n"}):
+        method = EarlyExit(rules=[Stable(3)], point=Budget(num_ignores=2), **options)
+        (alone,) = method.run(bench)
+        first, second = method.run(twins)
+        assert first == alone and second == dataclasses.replace(alone, problem="twin")
+
+
+def test_a_model_that_wants_to_end_at_once_has_one_trial_or_none():
+    """A budget that ends before the first point: nothing is tried on the way."""
+    bench = lamps_to_the_end(2)
+    for row in EarlyExit(rules=[Stable(1)], every=64, point=Budget(max_thinking_tokens=10)).run(bench):
+        assert (row.tries, row.ended, row.thinking_tokens) == (1, "cut", 10)
 
 
 def test_a_loop_guard_may_end_thinking_before_a_rule_does():

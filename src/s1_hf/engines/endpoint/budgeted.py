@@ -262,8 +262,9 @@ class Budgeted:
     def _check_kept(self, asked: Asked, reply: Reply, became: Became) -> None:
         """Raises a `ConnectionError` for what cannot be under the budget that was asked for."""
         replay, report = Replay(self._setup, asked), became.report
-        may_pause = asked.pause is not None and became.paused is not None
-        broken = broken_in(report, replay.terms._replace(has_paused=may_pause))
+        has_paused = asked.pause is not None and became.paused is not None
+        terms = replay.terms._replace(has_stopped=has_paused or became.has_lost(asked.confidence))
+        broken = broken_in(report, terms)
         foreign = [token for token, forced in zip(reply.ids, report.forced, strict=False) if forced]
         if broken is None and not replay.forceable.issuperset(foreign):
             broken = (

@@ -29,7 +29,7 @@ class Terms(NamedTuple):
     max_answer_tokens: int | None
     plain: bool  # the closing delimiter is made of tokens that mean no end by themselves
     interleaved: bool
-    has_paused: bool = False  # where it was asked to
+    has_stopped: bool = False  # it has paused, or lost the model's confidence, where it was to
 
 
 def broken_in(report: Report, terms: Terms) -> str | None:
@@ -85,9 +85,9 @@ def _broken_cut(report: Report, terms: Terms, is_full: bool) -> str | None:
 
 
 def _broken_off(report: Report, terms: Terms, is_full: bool) -> str | None:
-    """Of thinking that is left open: only where it has paused, or nothing more may be written."""
+    """Of thinking that is left open: only where it was to stop, or nothing more may be written."""
     gave_up = terms.give_up_after is not None and report.thinking_tokens > terms.give_up_after
-    if is_full or gave_up or terms.has_paused:
+    if is_full or gave_up or terms.has_stopped:
         return None
     return f"thinking was left open after {len(report.forced)} tokens, where {terms.room} may be written"
 

@@ -11,6 +11,7 @@ from s1_hf.generation.chats import completion_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from s1_hf.forcing.confidence import Confidence
     from s1_hf.forcing.report import Report
     from s1_hf.generation.chats import Completion
     from s1_hf.vllm.asking import Asked
@@ -67,6 +68,12 @@ class Became(NamedTuple):
     states: list[list[int]]  # in which its tokens were taken, if they were asked for
     paused: Sequence[int] | None  # the state where it has paused
     measured: Sequence[int] | None = None  # how sure the model was of each token, in ten-thousandths
+
+    def has_lost(self, confidence: Confidence | None) -> bool:
+        """Whether it has lost the model's confidence with its last token."""
+        if confidence is None or confidence.window is None or self.measured is None:
+            return False
+        return len(self.measured) >= confidence.window and sum(self.measured[-confidence.window :]) < confidence.least
 
 
 def ran_of(setup: Setup, asked: Asked, ids: Sequence[int], became: Became, spent: Spent) -> Ran:

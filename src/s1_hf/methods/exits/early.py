@@ -153,7 +153,7 @@ def early_exit(
     ...               max_new_tokens=150, max_answer_tokens=12)
     >>> rows = BudgetForcing(max_thinking_tokens=[16, 32, 48, 64, 80, None]).run(bench)
     >>> [(row.setting, row.problem, row.tries) for row in early_exit(rows, [Stable(2)], opening_tokens=2)]
-    [('stable 2', '0', 2), ('stable 2', '1', 4)]
+    [('stable 2', '0', 3), ('stable 2', '1', 5)]
 
     ```
     """
