@@ -2,33 +2,35 @@
 
     OMP_WAIT_POLICY=passive PYTHONPATH=src python training/embedded/honest.py
 
-As for the embedded model: the same base, fine-tuned on traces of problems that training may use, at the same learning
-rate. What differs is what the traces answer. There the answer of a trace that stops too early is the last number seen,
-so the model is sure of wrong answers. Here it is the right answer, which cannot be known yet: the best that the model
-can do is to spread its probability over what is possible. So the probability that it gives to an answer says whether
-the answer is known. That has to hold wherever thinking is cut, too: further rows are traces up to any token of their
-thinking, closed as budget forcing closes them, with a loss on the answer alone.
+The recipe is that of the embedded model: the same base, then fine-tuning by `s1-hf sft sft_embedded`. What differs are
+the traces. There the answer of a trace that stops too early is the last number seen, so the model is sure of wrong
+answers. Here it is the right answer, which cannot be known yet: the best that the model can do is to spread its
+probability over what is possible. So the probability that it gives to an answer says whether the answer is known.
 
-`--measure` only measures the model in `--output`.
+`--measure` only measures. The work folder keeps what is finished; rerun the same command to resume.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from reward import collated
 from reward_measures import auc, with_interval
-from transformers import Qwen2ForCausalLM, Trainer, TrainingArguments
+from transformers import Qwen2ForCausalLM
 
 from s1_hf import Budget, embedded
 from s1_hf.embedded.problems import trainable, write_trace
+from s1_hf.files import write_text
 from s1_hf.forcing.confidence import Confidence
 from s1_hf.methods import Bench, BudgetForcing, problems_of
 from s1_hf.metrics import wilson_interval
@@ -36,8 +38,7 @@ from s1_hf.results.rows import Row
 
 OUTPUT = Path(embedded.__file__).with_name("honest")
 TRACES, TRACES_SEED = 4000, 2000
-CUTS = 2
-"""Of each trace; it is also there as often as a whole."""
+EPOCHS, STEPS = 2, 500
 SETTINGS = (
     *(Budget(max_thinking_tokens=cap, num_ignores=4) for cap in (16, 32, 64, 96, 128, 160)),
     *(Budget(num_ignores=count) for count in (0, 1, 2, 4)),
@@ -45,47 +46,26 @@ SETTINGS = (
 BINS = 5
 
 
-def examples(tokenizer: Any, seed: int) -> Iterator[dict[str, list[int]]]:
-    """Whole traces, and traces up to some token of their thinking, all with the right answer."""
-    rng = random.Random(seed)
-    for problem in rng.sample(trainable(), TRACES):
-        trace, answer = write_trace(problem, rng), f"Answer: {problem.answer}<|im_end|>"
-        chat = [{"role": "user", "content": problem.question}]
-        prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"]
-        opening, thinking, closing = (
-            tokenizer.encode(text) for text in ("<|im_start|>think\n", trace.thinking, "\n<|im_start|>answer\n")
-        )
-        whole = [*opening, *thinking, *closing, *tokenizer.encode(answer)]
-        for _ in range(CUTS):
-            yield {"input_ids": [*prompt, *whole], "labels": [-100] * len(prompt) + whole}
-            cut = [*prompt, *opening, *thinking[: rng.randrange(len(thinking))], *closing]
-            cut += tokenizer.encode("Final Answer:")
-            right = tokenizer.encode(answer.removeprefix("Answer:"))
-            yield {"input_ids": [*cut, *right], "labels": [-100] * len(cut) + right}
+def write_traces(path: Path) -> None:
+    """Traces of problems that training may use, which end in the right answer whether or not they have found it."""
+    rng = random.Random(TRACES_SEED)
+    traces = [write_trace(problem, rng) for problem in rng.sample(trainable(), TRACES)]
+    rows = [replace(trace, answer=trace.solution).row() for trace in traces]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def train(work: Path, output: Path, seed: int) -> None:
-    torch.manual_seed(seed)
-    _, tokenizer = embedded.load_base()
-    arguments = TrainingArguments(
-        output_dir=str(work),
-        num_train_epochs=1,
-        per_device_train_batch_size=32,
-        learning_rate=1e-3,
-        lr_scheduler_type="cosine",
-        warmup_steps=10,
-        logging_steps=50,
-        save_strategy="no",
-        report_to=[],
-        use_cpu=True,
-        seed=seed,
-        disable_tqdm=True,
-    )
-    model = Qwen2ForCausalLM.from_pretrained(embedded.BASE_PATH, dtype=torch.float32)
-    rows = list(examples(tokenizer, TRACES_SEED))
-    Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collated).train()
-    model.to(torch.bfloat16).save_pretrained(output)
-    for name in ("chat_template.jinja", "tokenizer.json", "tokenizer_config.json", "generation_config.json"):
+    write_traces(work / "traces.jsonl")
+    fields = {
+        "--dataset_path": work / "traces.jsonl", "--output_dir": work / "model", "--seed": seed,
+        "--num_train_epochs": EPOCHS, "--expected_steps": STEPS,
+    }  # fmt: skip
+    options = [str(part) for pair in fields.items() for part in pair]
+    subprocess.run([sys.executable, "-m", "s1_hf.sft", "sft_embedded", *options], check=True)
+    model = Qwen2ForCausalLM.from_pretrained(work / "model", dtype=torch.bfloat16)
+    model.save_pretrained(output)
+    for name in ("chat_template.jinja", "tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(embedded.MODEL_PATH / name, output / name)
 
 
