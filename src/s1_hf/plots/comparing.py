@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 _COLUMNS = (44, 77)  # right edges of Control and Scaling, in points to the right of the axes
+_FEW = 8  # curves, whose names have room above a narrow figure
 _HEAD = -0.6  # the upper end of the rows
 
 
@@ -38,7 +39,8 @@ def compare(
 
     Args:
         curves (`Sequence[Curve]`): one per method, with intervals; points are connected in order of tokens.
-        ax (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure.
+        ax (`matplotlib.axes.Axes`, *optional*): where to draw; by default a new figure, two columns wide for more than
+            eight curves.
         tokens (`str`, defaults to `"tokens generated"`): what the curves count, as a mean per answer; to compare
             methods that draw several samples, count everything they generate.
         colors, labels (*optional*): one per curve, in their order or by name.
@@ -62,9 +64,10 @@ def compare(
     if not curves or not all(curve.points for curve in curves):
         raise ValueError("`curves` has to contain at least one curve, each with at least one point.")
     every = [point for curve in curves for point in curve.points]
-    is_ours, ax = ax is None, style.axes_of(ax)
+    is_wide = len(curves) > _FEW
+    is_ours, ax = ax is None, style.axes_of(ax, width=style.WIDTH * (2 if is_wide else 1))
     names = [curve.name for curve in curves]
-    texts = style.labels_of(names, labels, [_name(name) for name in names])
+    texts = style.labels_of(names, labels, [_name(name, 36 if is_wide else 24) for name in names])
     style.accuracy_axis(ax, [low for *_, low, _ in every], [high for *_, high in every])
     style.token_axis(ax, [x for x, *_ in every])
     if len(curves) > 1:
@@ -124,7 +127,7 @@ def performance(
         raise ValueError("`methods` has to contain at least one method, but is empty.")
     ax = style.axes_of(ax, 1.0 + 0.24 * len(methods))
     rows, names = list(range(len(methods))), [method.method for method in methods]
-    texts = style.labels_of(names, labels, [_name(name) for name in names])
+    texts = style.labels_of(names, labels, [_name(name, 24) for name in names])
     ink = style.ink(ax)
     look = {"color": style.colors_of(ax, names, colors, [style.SKY]), "edgecolor": ink, "linewidth": 0.6}
     bars = ax.barh(rows, [m.performance for m in methods], height=0.6, **look)
@@ -145,10 +148,10 @@ def performance(
     return style.finish(ax, x="Performance: best accuracy (%)", y="", grid="none")
 
 
-def _name(method: str) -> str:
+def _name(method: str, most: int) -> str:
     """`"token-conditional control + budget forcing"` becomes `"token-conditional + BF"`, as in the paper's table 3."""
     short = method.replace("-conditional control", "-conditional").replace("+ budget forcing", "+ BF")
-    return style.label(short, 24)
+    return style.label(short, most)
 
 
 def _number(value: float | None, form: str) -> str:

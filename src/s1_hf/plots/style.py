@@ -129,9 +129,9 @@ def no_glyph_warnings() -> Iterator[None]:
         yield
 
 
-def axes_of(ax: Axes | None, height: float = HEIGHT) -> Axes:
+def axes_of(ax: Axes | None, height: float = HEIGHT, width: float = WIDTH) -> Axes:
     """`ax`, or the axes of a new figure."""
-    return new_figure(height).add_subplot() if ax is None else ax
+    return new_figure(height, width).add_subplot() if ax is None else ax
 
 
 def label(text: str, most: int = 32, size: float = SMALL) -> str:
