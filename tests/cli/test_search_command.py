@@ -86,7 +86,7 @@ def test_votes_that_stop_early_thinking_that_does_and_a_total(tmp_path):
     [
         (["--methods", "spending"], "`--totals` has to say how many tokens"),
         (["--methods", "spending", "--totals", "99", "--max-thinking-tokens", "9"], "has no effect on spending: it is"),
-        (["--methods", "spending", "--totals", "99", "--every", "256"], "`caps` have to be less"),
+        (["--methods", "spending", "--totals", "99", "--every", "256"], "`--levels` times `--every` has to be less"),
         (["--methods", "early", "--stable", "none"], "`--stable` or `--confident` has to say"),
         (["--methods", "early", "--confident", "2"], "`--confident` has to be numbers from 0 to 1"),
         (["--methods", "early", "--confident", "high"], "`--confident` has to be numbers from 0 to 1"),
@@ -216,7 +216,13 @@ def test_what_cannot_come_to_anything_is_said(tmp_path):
     assert "short leaves out `--widths` below `--first` 3: 2." in said
 
 
+def test_spending_needs_a_limit_of_answers(tmp_path):
+    arguments = ["--methods", "spending", "--totals", "99", "--every", "16", "--levels", "2", "--output-dir"]
+    done = CliRunner().invoke(app, ["search", "embedded", "--tasks", "s1:embedded", *arguments, str(tmp_path)])
+    assert done.exit_code == 2 and "`--max-answer-tokens` has to be given for spending" in " ".join(done.stderr.split())
+
+
 def test_a_refused_run_says_nothing_of_replacing(tmp_path):
     assert search(tmp_path, "--methods", "majority", "--widths", "1").exit_code == 0
-    refused = search(tmp_path, "--methods", "spending", "--totals", "99", "--every", "256")
-    assert refused.exit_code == 2 and "replaced" not in refused.stderr
+    refused = search(tmp_path, "--methods", "early", "--max-thinking-tokens", "20", "--cut-text", "So")
+    assert refused.exit_code == 2 and "`cut_text`" in refused.stderr and "replaced" not in refused.stderr

@@ -25,7 +25,7 @@ class Options:
     """
 
     def __init__(self, given: Mapping[str, Any], bench: "Bench", with_scorer: bool) -> None:
-        self.given = given
+        self.given, self.bench = given, bench
         self.widths = counts("--widths", given["widths"])
         self.point = Budget(**{name: getattr(given["budget"], name) for name in PER_PROMPT})
         self.scored: dict[str, Any] = {}
@@ -200,6 +200,12 @@ def _spending(options: Options) -> "Method":
         raise ValueError("`--totals` has to say how many tokens spending has for all problems, such as 20000,40000.")
     if given["max_answer_tokens"] is None:
         raise ValueError("`--max-answer-tokens` has to be given for spending, which sets aside what answers can take.")
+    largest = given["every"] * given["levels"]
+    if largest >= options.bench.max_new_tokens:
+        raise ValueError(
+            f"`--levels` times `--every` has to be less than the limit of {options.bench.max_new_tokens:,} new tokens, "
+            f"but is {largest:,}."
+        )
     return Spending(
         caps=[given["every"] * (level + 1) for level in range(given["levels"])],
         totals=counts("--totals", given["totals"]), policies=("uniform", "stability", "confidence"),
