@@ -40,10 +40,11 @@ def test_an_unknown_option_is_vllms_word(tmp_path):
 
 
 def test_a_search_has_the_rows_of_transformers(tmp_path):
-    """Rows pause and go on in both; a second run generates nothing."""
+    """Rows pause, go on and are measured in both; a second run generates nothing."""
     pytest.importorskip("math_verify")
     search = "search embedded --tasks s1:embedded --max-samples 3 --dtype float32 --max-new-tokens 120 --separator \\n"
-    search += " --scorer embedded-reward --widths 1,3 --methods rebase,beam,particles"
+    search += " --scorer embedded-reward --widths 1,3 --methods rebase,beam,particles,deepconf-online,early"
+    search += " --every 16 --window 16 --confident 0.9"
     rows = {}
     for name, engine in (("vllm", "--engine vllm --enforce-eager"), ("transformers", "")):
         done = run(f"{search} {engine}", tmp_path / name)

@@ -40,7 +40,7 @@ OUTPUT = Path(embedded.__file__).with_name("honest")
 TRACES, TRACES_SEED = 4000, 2000
 EPOCHS, STEPS = 2, 500
 SETTINGS = (
-    *(Budget(max_thinking_tokens=cap, num_ignores=4) for cap in (32, 64, 96, 128, 160)),
+    *(Budget(max_thinking_tokens=cap, num_ignores=4) for cap in (16, 32, 64, 96, 128, 160)),
     *(Budget(num_ignores=count) for count in (0, 1, 2, 4)),
 )
 BINS = 5

@@ -126,8 +126,8 @@ def _majority(options: Options) -> "Method":
 def _deepconf(options: Options) -> "Method":
     from s1_hf.methods import DeepConf
 
-    given = options.given
-    return DeepConf(widths=options.widths, eta=given["eta"], window=given["window"], point=options.point)
+    given = {name: options.given[name] for name in ("eta", "window", "measure")}
+    return DeepConf(widths=options.widths, point=options.point, **given)
 
 
 def _deepconf_online(options: Options) -> "Method":

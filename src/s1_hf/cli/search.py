@@ -66,6 +66,9 @@ def search(
     window: Annotated[
         int, typer.Option(help="Of DeepConf: tokens over which it looks at how sure the model is.", min=1, **_SEARCH)
     ] = 2048,
+    measure: Annotated[
+        str, typer.Option(help="Of deepconf: what makes a sample sure: average, lowest, bottom or tail.", **_SEARCH)
+    ] = "bottom",
     warmup: Annotated[
         int, typer.Option(help="Of deepconf-online: samples before any is given up.", min=1, **_SEARCH)
     ] = 16,

@@ -62,9 +62,8 @@ def texts() -> list[tuple[tuple[str, ...], float]]:
 
 
 def sure(text: tuple[str, ...]) -> list[float]:
-    """-log of the most likely token's probability, of each thinking token."""
-    thought = text.index(CLOSE) if CLOSE in text else len(text)
-    return [-math.log(max(LAWS[last].values())) for last in (START, *text)[:thought]]
+    """-log of the most likely token's probability, at each token."""
+    return [-math.log(max(LAWS[last].values())) for last in (START, *text)[: len(text)]]
 
 
 def means(text: tuple[str, ...]) -> list[float]:
@@ -73,11 +72,8 @@ def means(text: tuple[str, ...]) -> list[float]:
 
 
 def lowest(text: tuple[str, ...]) -> float:
-    """Of its groups; one that is too short is one group; one that never thought has its other tokens."""
-    if not sure(text):
-        pairs = zip((START, *text), text, strict=False)
-        return min(np.mean(pair) for pair in itertools.pairwise([-math.log(max(LAWS[a].values())) for a, _ in pairs]))
-    return min(means(text) or [float(np.mean(sure(text)))])
+    """Of its groups."""
+    return min(means(text))
 
 
 def answer(text: tuple[str, ...]) -> str | None:
@@ -86,7 +82,8 @@ def answer(text: tuple[str, ...]) -> str | None:
 
 def as_far(text: tuple[str, ...], least: float) -> tuple[str, ...]:
     """The text as far as it is written before it is given up."""
-    for i, mean in enumerate(means(text)):
+    thought = text.index(CLOSE) if CLOSE in text else len(text)
+    for i, mean in enumerate(means(text[:thought])):
         if mean < least - 1e-9:
             return text[: i + WINDOW]
     return text

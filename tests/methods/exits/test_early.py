@@ -10,13 +10,15 @@ from transformers import Qwen2ForCausalLM
 
 pytest.importorskip("math_verify")
 
-from benches import random_bench
+from benches import problems, random_bench
 
 from s1_hf.forcing.budget import Budget, BudgetWarning
 from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.loops import LoopGuard
-from s1_hf.methods import BudgetForcing, Confident, EarlyExit, Stable, Trial, early_exit, run_methods
+from s1_hf.methods import Bench, BudgetForcing, Confident, EarlyExit, Stable, Trial, early_exit, run_methods
 from searching import lamp_bench
+from tiny_models import tiny_model
+from toys import toy_tokenizer
 
 OPENING = 2  # tokens with which the embedded model opens its thinking
 CAPS = [16 * n for n in range(1, 13)]
@@ -92,6 +94,20 @@ def test_a_random_model_that_likes_to_end_is_replayed_too(family, every):
     rows = EarlyExit(rules=[Stable(1), Stable(2)], every=every, point=point).run(bench)
     replayed = early_exit(sweep, [Stable(1), Stable(2)], opening_tokens=opening_of(bench))
     assert by_names(rows) == by_names(replayed)
+
+
+@pytest.mark.parametrize("kind", ["gemma3_text", "mamba"])
+def test_sliding_windows_and_states_are_replayed_too(kind):
+    """Whose rows are joined in another way, or read again."""
+    tokenizer = toy_tokenizer("s1")
+    bench = Bench(
+        model=tiny_model(kind, len(tokenizer) + 3).double().eval(), tokenizer=tokenizer, problems=problems(3),
+        max_new_tokens=40, max_answer_tokens=5, batch_size=2,
+    )  # fmt: skip
+    sweep = BudgetForcing(max_thinking_tokens=[7, 14, 21, 28, 35, None], num_ignores=[1]).run(bench)
+    rows = EarlyExit(rules=[Stable(1), Stable(3)], every=7, point=Budget(num_ignores=1)).run(bench)
+    replayed = early_exit(sweep, [Stable(1), Stable(3)], opening_tokens=opening_of(bench))
+    assert by_names(rows) == by_names(replayed) and max(row.tries for row in rows) > 1
 
 
 @pytest.mark.parametrize("name", POINTS)

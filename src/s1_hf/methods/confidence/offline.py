@@ -90,9 +90,6 @@ class DeepConf(Offline):
     Of the samples that gave an answer those vote whose measure reaches the `100 - eta` percentile, which is looked up
     between two samples as in the paper's code; votes are weighted by the measure, see [`elected`]. Nothing is promised.
 
-    Where we differ from the paper: a trace is a sample's thinking, not its answer, see [`groups`]; of a sample that
-    never thought it is everything.
-
     Args:
         widths (`Sequence[int]`): N, each of which is a setting.
         eta (`float`, defaults to 10): the percentage of samples that vote; 90 keeps most, 100 all.

@@ -21,7 +21,7 @@ from s1_hf.methods.confidence.samples import (
     sample_of,
     warn_about_window,
 )
-from s1_hf.methods.confidence.traces import groups, reaches, threshold
+from s1_hf.methods.confidence.traces import measure, reaches, threshold
 from s1_hf.methods.parallel import named
 from s1_hf.methods.search.electing import elected
 
@@ -43,10 +43,11 @@ class DeepConfOnline(SamplingMethod):
     3. Those vote that reach the threshold, warm-up included, weighted by their lowest group confidences. It ends when
        the share of the leading answer reaches `consensus`, or with N samples, those that were given up included.
 
-    All tokens count, of samples that were given up, too. Where we differ from the paper: groups are of thinking tokens,
-    and a sample is not given up in its answer; samples are written in rounds of `round_size`, in the order of their
-    numbers, and all of a round vote, so that a result depends neither on batches nor on who finishes first; and where
-    nobody who gave an answer reaches the threshold, all that gave one vote. Nothing is promised.
+    All tokens count, of samples that were given up, too. Where we differ from the paper: a sample is not given up in
+    its answer, but whoever falls below the threshold there does not vote either; samples are written in rounds of
+    `round_size`, in the order of their numbers, and all of a round vote, so that a result depends neither on batches
+    nor on who finishes first; and where nobody who gave an answer reaches the threshold, all that gave one vote.
+    Nothing is promised.
 
     Args:
         widths (`Sequence[int]`): N, each of which is a setting. The samples of a smaller N are the first of a larger.
@@ -190,7 +191,7 @@ class Draw:
         """What was asked, in the same order."""
         method = self._method
         self.samples += samples
-        self._lowest += [min(groups(one.trace, method.window)) for one in samples]
+        self._lowest += [measure(one.trace, "lowest", method.window) for one in samples]
         if self._least is None:
             self._least = threshold(self._lowest, method.eta)
         self.asked = []
@@ -228,7 +229,7 @@ def _as_far(whole: Sample, request: Request) -> Sample:
     """A whole sample as far as it would have been written for this request."""
     confidence = request.confidence
     assert confidence is not None
-    if confidence.below is None or not whole.trace.thinks:
+    if confidence.below is None:
         return whole
     token = losing_token(confidence, whole.trace.values, whole.trace.runs)
     return whole if token is None else whole.given_up(token)

@@ -24,57 +24,43 @@ class Trace:
 
     Args:
         values (`tuple[int, ...]`): of every token that was generated, in ten-thousandths of a nat.
-        runs ([`Runs`]): where its thinking stands; of a sample that never thought, all of it.
-        thinks (`bool`): whether it thought.
+        runs ([`Runs`]): where its thinking stands.
     """
 
     values: tuple[int, ...]
     runs: Runs
-    thinks: bool = True
-
-    @property
-    def thinking(self) -> list[int]:
-        """The values of the tokens that are thinking."""
-        return [value for value, length in zip(self.values, self.runs.lengths, strict=True) if length]
 
     def until(self, token: int) -> Trace:
         """The same as far as the token at this index, which is the last one."""
         runs = Runs(self.runs.lengths[: token + 1], self.runs.certain[: token + 1])
-        return Trace(self.values[: token + 1], runs, self.thinks)
+        return Trace(self.values[: token + 1], runs)
 
 
 def trace_of(completion: Completion, automaton: Automaton, prompt: Sequence[int]) -> Trace:
     """The trace of a completion that was measured from its beginning."""
     assert completion.confidences is not None
     values = tuple(in_parts(completion.confidences))
-    runs = thinking_runs(automaton, prompt, completion.token_ids, completion.report.thinking_tokens)
-    thinks = any(runs.lengths)
-    if not thinks:
-        runs = Runs(list(range(1, len(values) + 1)), [True] * len(values))
-    return Trace(values, runs, thinks)
+    return Trace(values, thinking_runs(automaton, prompt, completion.token_ids, completion.report.thinking_tokens))
 
 
 def groups(trace: Trace, window: int) -> list[float]:
-    """Group confidences: the means of every `window` thinking tokens in a row, in nats.
-
-    A trace with fewer is one group, as in the paper's code. Where we differ: groups are looked at while the sample
-    thinks, and not in its answer, so that these are the groups by which [`Request`]s are given up.
-    """
-    found = [total / window / SCALE for _, total in window_sums(trace.values, trace.runs, window)]
+    """Group confidences: the means of every `window` tokens in a row, in nats; of a trace with fewer there is one."""
+    everything = Runs(list(range(1, len(trace.values) + 1)), [True] * len(trace.values))
+    found = [total / window / SCALE for _, total in window_sums(trace.values, everything, window)]
     return found or [average(trace)]
 
 
 def average(trace: Trace) -> float:
-    """The mean over all of its thinking, in nats; of a sample without a single token 0."""
-    return fmean(trace.thinking or [0]) / SCALE
+    """The mean over all of its tokens, in nats; without a single one 0."""
+    return fmean(trace.values or [0]) / SCALE
 
 
 def measure(trace: Trace, name: Measure, window: int) -> float:
     """How sure the model was of a sample, in nats.
 
     Args:
-        name (`str`): `"average"` of all thinking; `"lowest"`: of its least sure group; `"bottom"`: the mean of the
-            least sure tenth of its groups, at least one; `"tail"`: of its last `window` thinking tokens.
+        name (`str`): `"average"` of all tokens; `"lowest"`: of the least sure group; `"bottom"`: the mean of the least
+            sure tenth of the groups, at least one; `"tail"`: of the last `window` tokens.
         window (`int`): tokens of a group.
 
     Example:
@@ -91,7 +77,7 @@ def measure(trace: Trace, name: Measure, window: int) -> float:
     if name == "average":
         return average(trace)
     if name == "tail":
-        return fmean(trace.thinking[-window:] or [0]) / SCALE
+        return fmean(trace.values[-window:] or [0]) / SCALE
     of_groups = sorted(groups(trace, window))
     if name == "lowest":
         return of_groups[0]

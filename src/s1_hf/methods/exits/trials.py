@@ -44,6 +44,8 @@ def trials_of(rows: Iterable[Row], *, opening_tokens: int = 0) -> list[list[Tria
     A row that is cut at a cap pauses there instead, has its answer written beside, and thinks on. What that takes is
     known from the rows: the tokens of each but those with which the row had paused before.
 
+    Rows whose prompts hold thinking already cannot be replayed: they do not say how much of it was generated.
+
     Args:
         rows (`Iterable[Row]`): of one task or several, under the same caps, or none, and otherwise one budget.
         opening_tokens (`int`, defaults to 0): how many tokens the model generates before its thinking begins, such as
