@@ -81,6 +81,7 @@ def test_a_calibration_chooses_on_the_first_and_shows_the_others(rows):
         (["--confident", "1.5"], "`--confident` has to be numbers from 0 to 1"),
         (["--stable", "2", "--calibrate-on", "104"], "has to leave some of the 104 problems"),
         (["--stable", "2", "--calibrate-on", "50", "--alpha", "0"], "`alpha` has to lie between"),
+        (["--stable", "2", "--alpha", "0.1", "--delta", "0.1"], "`--alpha`, `--delta` needs `--calibrate-on`"),
         (["--stable", "2", "--num-ignores", "3"], "`--num-ignores` has to be one of 0"),
         (["--stable", "2", "--opening-tokens", "50"], "`opening_tokens` has to be less"),
     ],

@@ -55,6 +55,19 @@ def test_a_sweep_measures_confidence_and_a_total_is_spent_by_it(swept, tmp_path)
     assert (tmp_path / "spending.svg").exists() and len(said["settings"]) == 8
 
 
+def test_rows_of_other_commands_are_never_replaced(swept, tmp_path):
+    save_rows(load_rows(swept), tmp_path / "rows.jsonl")
+    for folder in (swept, tmp_path):
+        before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+        refused = spend(folder, folder, "--num-ignores", "1", "--totals", "150")
+        assert refused.exit_code == 2 and "`--output-dir` has to be another folder" in refused.stderr
+        assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+    for total in ("150", "300"):  # its own are
+        done = spend(swept, tmp_path / "out", "--num-ignores", "1", "--totals", total, "--formats", "svg")
+        assert done.exit_code == 0, done.output
+        assert {row.setting for row in load_rows(tmp_path / "out")} == {f"total {total}"}
+
+
 def test_without_confidence_that_policy_is_left_out_and_it_is_said(swept, tmp_path):
     save_rows([replace(row, confidence=None) for row in load_rows(swept) if row.num_ignores == 0], tmp_path / "r.jsonl")
     done = spend(tmp_path / "r.jsonl", tmp_path / "out", "--formats", "svg")

@@ -59,6 +59,17 @@ def test_rows_without_the_tokens_generated_are_not_compared_by_them(tmp_path):
     assert any("do not say how many tokens" in why for why in report.left_out)
 
 
+def test_a_setting_in_which_nothing_was_generated_leaves_the_others_compared(tmp_path):
+    nothing = a_row(method="spending", setting="total 1", total_tokens=0, thinking_tokens=0, ended="not_found")
+    spent = a_row(method="spending", setting="total 99", total_tokens=40)
+    report, _ = written([nothing, spent, a_row(method="other", total_tokens=50)], tmp_path, formats=["svg"])
+    assert "compare.svg" in [path.name for path in report.figures]
+    why = "settings from the figure 'compare' in which nothing was generated: spending: total 1."
+    assert f"t: {why}" in report.left_out
+    report, _ = written([nothing, replace(nothing, method="other")], tmp_path, formats=["svg"])
+    assert "t: no figure 'compare', because nothing was generated." in report.left_out
+
+
 def test_tasks_whose_names_differ_only_in_punctuation_have_their_own_files(tmp_path):
     rows = [row for task in ("../x", "/x") for row in a_curve([(True, False), (True, True)], task=task)]
     report, _ = written(rows, tmp_path, formats=["svg"])

@@ -130,7 +130,7 @@ def _with_effort(values: dict[str, Any], effort: str | None = None, table: Path 
         if table is not None:
             raise ValueError("`--effort-table` has no effect without `--effort`. Give that as well, or leave it out.")
         return Budget(**values)
-    given = {one.name: values[one.name] for one in fields(Budget) if values[one.name] != one.default}
+    given = {one.name: values[one.name] for one in fields(Budget) if values.get(one.name, one.default) != one.default}
     return (Effort() if table is None else Effort.read(table)).budget(effort, given)
 
 

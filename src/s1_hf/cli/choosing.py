@@ -1,10 +1,13 @@
 """The methods that `s1-hf search` compares, each made of the command's options."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from s1_hf.cli.engines import named
 from s1_hf.cli.stopping import rules_of
 from s1_hf.cli.sweep import numbers
+from s1_hf.cli.terminal import messages
 from s1_hf.forcing.budget import PER_PROMPT, Budget
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ class Options:
     """
 
     def __init__(self, given: Mapping[str, Any], bench: "Bench", with_scorer: bool) -> None:
-        self.given = given
+        self.given, self.bench = given, bench
         self.widths = counts("--widths", given["widths"])
         self.point = Budget(**{name: getattr(given["budget"], name) for name in PER_PROMPT})
         self.scored: dict[str, Any] = {}
@@ -48,14 +51,41 @@ def made_of(names: Sequence[str], given: Mapping[str, Any], bench: "Bench") -> l
     return [_MAKERS[name](options) for name in names]
 
 
-def counts(name: str, text: str) -> list[int]:
-    """The numbers of an option."""
-    return [number for number in numbers(name, text) if number is not None]
+def counts(name: str, text: str, least: int = 1) -> list[int]:
+    """The numbers of an option: different ones, of at least `least`."""
+    found = [number for number in numbers(name, text) if number is not None]
+    if min(found) < least or len(set(found)) < len(found):
+        raise ValueError(f"`{name}` has to be different numbers of at least {least}, but is {text!r}.")
+    return found
+
+
+def refuse_idle(names: Sequence[str], given: Sequence[str]) -> None:
+    """Nothing may be given in vain; an option that sounds as if it acted on all methods says on which it does not.
+
+    Args:
+        names (`Sequence[str]`): the methods.
+        given (`Sequence[str]`): the options, by name.
+
+    Raises:
+        ValueError: an option has no effect on any of the methods.
+    """
+    said = [name for name in given if name in ACT_ON]
+    idle = [name for name in said if not set(ACT_ON[name]) & set(names)]
+    if idle:
+        on = ", ".join(names)
+        words = [f"{named([name])} has no effect on {on}: it is for {', '.join(ACT_ON[name])}." for name in idle]
+        raise ValueError(" ".join(words))
+    for name in said:
+        others = ", ".join(one for one in names if one not in ACT_ON[name])
+        if name in _SOUNDS_GENERAL and others:
+            messages.print(f"{named([name])} has no effect on {others}{_SOUNDS_GENERAL[name]}.", soft_wrap=True)
 
 
 def _rebase(options: Options) -> "Method":
     from s1_hf.methods import Rebase
 
+    if not 0 < options.given["balance"] < math.inf:
+        raise ValueError(f"`--balance` has to be a number above 0, but is {options.given['balance']!r}.")
     return Rebase(**options.searching, temperature=options.given["balance"])
 
 
@@ -123,7 +153,8 @@ def _steps(options: Options) -> "Method":
 def _forcing(options: Options) -> "Method":
     from s1_hf.methods import BudgetForcing
 
-    return BudgetForcing(num_ignores=counts("--ignores", options.given["ignores"]))
+    caps: Any = [options.point.max_thinking_tokens]
+    return BudgetForcing(caps, counts("--ignores", options.given["ignores"], least=0))
 
 
 def _adaptive(options: Options) -> "Method":
@@ -141,7 +172,13 @@ def _short(options: Options) -> "Method":
 
     caps: Any = [options.point.max_thinking_tokens]
     ignores: Any = [options.point.num_ignores]
-    pairs = [(options.given["first"], k) for k in options.widths if k >= options.given["first"]]
+    first = options.given["first"]
+    pairs = [(first, k) for k in options.widths if k >= first]
+    fewer = [str(k) for k in options.widths if k < first]
+    if not pairs:
+        raise ValueError(f"`--first` has to be at most the largest of `--widths`, but is {first}.")
+    if fewer:
+        messages.print(f"short leaves out `--widths` below `--first` {first}: {', '.join(fewer)}.", soft_wrap=True)
     return Parallel(
         samples=max(options.widths), shortest=pairs, max_thinking_tokens=caps, num_ignores=ignores
     )  # fmt: skip
@@ -157,12 +194,17 @@ def _early(options: Options) -> "Method":
 def _spending(options: Options) -> "Method":
     from s1_hf.methods import Spending
 
-    given, ignores = options.given, options.point.num_ignores
+    given = options.given
+    ignores: Any = options.point.num_ignores
     if given["totals"] is None:
         raise ValueError("`--totals` has to say how many tokens spending has for all problems, such as 20000,40000.")
-    if options.point.max_thinking_tokens is not None or not isinstance(ignores, int):
+    if given["max_answer_tokens"] is None:
+        raise ValueError("`--max-answer-tokens` has to be given for spending, which sets aside what answers can take.")
+    largest = given["every"] * given["levels"]
+    if largest >= options.bench.max_new_tokens:
         raise ValueError(
-            "`--max-thinking-tokens` has to be left out for spending, whose caps are multiples of --every."
+            f"`--levels` times `--every` has to be less than the limit of {options.bench.max_new_tokens:,} new tokens, "
+            f"but is {largest:,}."
         )
     return Spending(
         caps=[given["every"] * (level + 1) for level in range(given["levels"])],
@@ -190,13 +232,49 @@ _MAKERS: dict[str, Callable[[Options], "Method"]] = {
 }
 
 NAMES = tuple(_MAKERS)
-WITH_SCORER = ("rebase", "beam", "particles", "best", "weighted")
+_SEARCHES = ("rebase", "beam", "particles")
+WITH_SCORER = (*_SEARCHES, "best", "weighted")
+_DEEPCONF = ("deepconf", "deepconf-online")
+_SAMPLED = (*WITH_SCORER, "majority", *_DEEPCONF, "certainty", "adaptive", "short")
+_CAPPED = (*_SAMPLED, "early", "forcing")
+
+ACT_ON: Mapping[str, Sequence[str]] = {
+    **dict.fromkeys(("scorer", "scorer_convention", "separator", "aggregation"), WITH_SCORER),
+    **dict.fromkeys(("max_steps", "max_step_tokens"), _SEARCHES),
+    **dict.fromkeys(("widths", "temperature", "top_p", "top_k", "min_p"), _SAMPLED),
+    **dict.fromkeys(("eta", "window"), _DEEPCONF),
+    **dict.fromkeys(("warmup", "consensus"), ("deepconf-online",)),
+    **dict.fromkeys(("vote_rule", "vote_threshold"), ("adaptive",)),
+    **dict.fromkeys(("stable", "confident"), ("early",)),
+    **dict.fromkeys(("levels", "totals"), ("spending",)),
+    **dict.fromkeys(("steps", "force_steps"), ("steps",)),
+    **dict.fromkeys(("max_thinking_tokens", "effort", "effort_table"), _CAPPED),
+    "balance": ("rebase",),
+    "expand": ("beam",),
+    "power": ("certainty",),
+    "round_size": ("adaptive", "spending"),
+    "first": ("short",),
+    "every": ("early", "spending"),
+    "ignores": ("forcing",),
+    "num_ignores": (*_SAMPLED, "early", "spending"),
+}
+"""On which methods an option acts; those that are not here act on all."""
+
+_SOUNDS_GENERAL = {
+    **dict.fromkeys(("temperature", "top_p", "top_k", "min_p"), ": greedy"),
+    **dict.fromkeys(("max_thinking_tokens", "effort"), ""),
+    "num_ignores": "",
+}
+"""Options that sound as if they acted on all methods; with why they do not."""
 
 
 def _scorer(given: Mapping[str, Any], bench: "Bench") -> "Scorer":
     from s1_hf.scoring import Oracle
 
     if given["scorer"] == "oracle":
+        idle = [name for name in ("scorer_convention", "separator", "aggregation") if name in given["said"]]
+        if idle:
+            raise ValueError(f"{named(idle)} has to be left out for the oracle, which looks at nothing but answers.")
         return Oracle(bench.problems)
     from s1_hf.scoring import RewardModel
 

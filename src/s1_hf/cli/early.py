@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from s1_hf.cli import options as o
+from s1_hf.cli.engines import given_in, named
 from s1_hf.cli.stopping import OpeningTokens, SweptIgnores, rules_of, swept_rows
 from s1_hf.cli.tables import table_of
 from s1_hf.cli.terminal import console, plain_errors, print_json, print_table
@@ -34,6 +35,7 @@ class Replayed:
 
 
 def early(
+    context: typer.Context,
     results: Annotated[Path, typer.Argument(help="Rows of a sweep over caps: a folder with rows, or such a file.")],
     *,
     stable: Annotated[
@@ -71,6 +73,9 @@ def early(
         from s1_hf.methods import calibrated, trials_of
         from s1_hf.results.rows import load_rows
 
+        idle = [name for name in ("alpha", "delta") if name in given_in(context)]
+        if idle and calibrate_on is None:
+            raise ValueError(f"{named(idle)} needs `--calibrate-on`, such as 300.")
         rules = rules_of(stable, confident)
         trials = trials_of(swept_rows(load_rows(results), num_ignores, uncapped=True), opening_tokens=opening_tokens)
         found: list[Calibration] = []

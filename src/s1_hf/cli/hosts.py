@@ -51,8 +51,8 @@ def needs_lighteval(given: Mapping[str, Any]) -> bool:
     from s1_hf.tasks.own import is_file
     from s1_hf.tasks.problems import is_ours, names_in
 
+    refuse_columns(given)
     files = [name for name in names_in(given["tasks"]) if is_file(name)]
-    _refuse_useless([] if files else o.OF_FILES, given, "needs a file of questions in `--tasks`, such as my.jsonl")
     host, others = given["host"], [name for name in names_in(given["tasks"]) if not is_ours(name)]
     if others and (host == "s1-hf" or (host == "auto" and find_spec("lighteval") is None)):
         need = "They need `--host lighteval`." if host == "s1-hf" else "They need: pip install 's1-hf[lighteval]'"
@@ -69,6 +69,15 @@ def needs_lighteval(given: Mapping[str, Any]) -> bool:
         return True
     _refuse_useless(_OF_LIGHTEVAL, given, "needs `--host lighteval`, whose option it is")
     return False
+
+
+def refuse_columns(given: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` for options of tasks in files, if there is none."""
+    from s1_hf.tasks.own import is_file
+    from s1_hf.tasks.problems import names_in
+
+    if not any(map(is_file, names_in(given["tasks"]))):
+        _refuse_useless(o.OF_FILES, given, "needs a file of questions in `--tasks`, such as my.jsonl")
 
 
 def _refuse_useless(names: Sequence[str], given: Mapping[str, Any], why: str) -> None:

@@ -11,9 +11,9 @@ import typer
 from s1_hf.cli import options as o
 from s1_hf.cli import stopping as s
 from s1_hf.cli.budgets import takes_budget
-from s1_hf.cli.choosing import NAMES, WITH_SCORER, made_of
-from s1_hf.cli.engines import Engine
-from s1_hf.cli.hosts import say_what_is_replaced, settings_of, tasks_in
+from s1_hf.cli.choosing import NAMES, WITH_SCORER, made_of, refuse_idle
+from s1_hf.cli.engines import Engine, given_in
+from s1_hf.cli.hosts import refuse_columns, say_what_is_replaced, settings_of, tasks_in
 from s1_hf.cli.progress import progress_bar
 from s1_hf.cli.tables import show_summaries
 from s1_hf.cli.terminal import messages, plain_errors
@@ -140,10 +140,12 @@ def search(
 
     s1-hf search my-model --tasks s1:aime24 --scorer Qwen/Qwen2.5-Math-PRM-7B --methods rebase,weighted,majority
     """
-    given = dict(locals())
+    given = {**locals(), "said": given_in(context)}
     with plain_errors(resumes=True):
         wanted = _listed(methods)
+        refuse_idle(wanted, given["said"])
         _check(wanted, scorer, temperature)
+        refuse_columns(given)
         if budget.max_thinking_tokens == "auto":
             raise ValueError(
                 '`--max-thinking-tokens` has to be a number here: "auto" depends on a batch, and rows of a search come '
@@ -154,6 +156,7 @@ def search(
         from s1_hf.evaluation.model import ModelOnTasks
         from s1_hf.generation.chats import behind_system
         from s1_hf.methods import Bench, run_methods
+        from s1_hf.methods.run import check_methods
 
         asked = ModelOnTasks(settings)
         limit = min(request.max_new_tokens for request in asked.requests(found))
@@ -179,6 +182,7 @@ def search(
             }
             made = made_of(wanted, given, bench)
             facts = {**about, "seed": seed, "methods": [method.settings for method in made]}
+            check_methods(made, bench)
             say_what_is_replaced(output_dir / "rows.jsonl", dict(parse(json.dumps(facts), "about.json")))
             rows = run_methods(made, bench, output_dir, about=about)
         show_summaries(rows, as_json)
@@ -198,8 +202,6 @@ def _check(names: Sequence[str], scorer: str | None, temperature: float) -> None
     need = [name for name in names if name in WITH_SCORER]
     if need and scorer is None:
         raise ValueError(f"`--scorer` has to name a reward model for {', '.join(need)}. Other methods need none.")
-    if scorer is not None and not need:
-        raise ValueError(f"`--scorer` has no effect on {', '.join(names)}. Leave it out, or add rebase to `--methods`.")
     if not temperature:
         raise ValueError("`--temperature` has to be above 0: searches and votes sample. The paper's is 1.")
     if launched() > 1:

@@ -16,6 +16,7 @@ from s1_hf.cli.tables import show_summaries
 from s1_hf.cli.terminal import console, messages, plain_errors
 from s1_hf.engines.locking import exclusive
 from s1_hf.files import inside
+from s1_hf.records import read_json
 
 if TYPE_CHECKING:
     from s1_hf.results.rows import Row
@@ -57,6 +58,7 @@ def spend(
     """
     with plain_errors():
         require("matplotlib", "plot")
+        _check_folder(output_dir)
         from s1_hf.methods import spend_rows
         from s1_hf.results.rows import load_rows, save_rows, write_about
 
@@ -67,14 +69,29 @@ def spend(
             rows, chosen, wanted, reserve=reserve, opening_tokens=opening_tokens, round_size=round_size,
             kind=answer_kind,
         )  # fmt: skip
+        facts = {
+            "results": str(results), "totals": chosen, "policies": wanted, "num_ignores": num_ignores,
+            "reserve": reserve, "opening_tokens": opening_tokens, "round_size": round_size, "answer_kind": answer_kind,
+        }  # fmt: skip
         with exclusive(output_dir):
             figures = _draw(found, output_dir, [one.strip().lower() for one in formats.split(",")])
             save_rows(found, inside(output_dir, "rows.jsonl"))
-            write_about(output_dir, results=str(results), totals=chosen, policies=wanted, num_ignores=num_ignores)
+            write_about(output_dir, **facts)
     show_summaries(found, as_json, figures=[str(path) for path in figures])
     if not as_json:
         for path in figures:
             console.print(str(path), highlight=False, soft_wrap=True)
+
+
+def _check_folder(folder: Path) -> None:
+    """Raises a `ValueError` if it holds rows that no replay brings back, such as those of the sweep itself."""
+    about = folder / "about.json"
+    ours = about.exists() and "policies" in read_json(about)
+    if not ours and any((folder / f"rows.{ending}").exists() for ending in ("jsonl", "parquet")):
+        raise ValueError(
+            f"`--output-dir` has to be another folder: {folder} holds the rows of another command, which would be "
+            "replaced."
+        )
 
 
 def _policies(given: str | None, rows: Sequence[Row]) -> list[Any]:

@@ -40,7 +40,7 @@ Levels = Annotated[
     int, typer.Option(help="Of spending: thinking goes up to so many times --every.", min=1, **_STOPPING)
 ]
 Totals = Annotated[
-    str | None, typer.Option(help="Of spending: tokens for all problems together, separated by commas.", **_STOPPING)
+    str | None, typer.Option(help="Of spending: tokens for all problems of a task, separated by commas.", **_STOPPING)
 ]
 
 SweptIgnores = Annotated[

@@ -63,7 +63,7 @@ def run_methods(
 
     ```
     """
-    _check(methods, bench, format)
+    check_methods(methods, bench, format)
     with exclusive(folder):
         rows = _collect(methods, bench, Ledger(Path(folder)))
         finished: list[Row] = []
@@ -90,7 +90,8 @@ def run_methods(
     return finished
 
 
-def _check(methods: Sequence[Method], bench: Bench, format: str) -> None:
+def check_methods(methods: Sequence[Method], bench: Bench, format: str = "jsonl") -> None:
+    """Raises what [`run_methods`] would raise, before any compute."""
     if isinstance(methods, Method) or not methods or not all(isinstance(method, Method) for method in methods):
         raise ValueError(f"`methods` has to be a sequence of methods with at least one, but is {methods!r}.")
     names = [name for method in methods for name in method.names]

@@ -178,12 +178,19 @@ def _methods(
     methods: Sequence[MethodSummary], curves: Sequence[Sequence[SettingSummary]], drawn: int
 ) -> Iterator[Wish | str]:
     settings = [s for own in curves for s in own]
-    if any(s.total_tokens <= 0 for s in settings):
+    spent = [s for s in settings if s.total_tokens > 0]
+    if any(s.total_tokens <= 0 < s.thinking_tokens for s in settings):
         yield "no figure 'compare', because the rows do not say how many tokens were generated (`total_tokens`)."
     elif len(methods) == 1 and drawn:
         yield "no figure 'compare', because there is only one method, and 'scaling' shows it."
+    elif not spent:
+        yield "no figure 'compare', because nothing was generated."
     else:
-        yield partial(_compare, settings, curves)
+        if idle := [s for s in settings if s not in spent]:
+            names = ", ".join(f"{shortened(s.method, _OF_NAME)}: {s.setting}" for s in idle)
+            yield f"settings from the figure 'compare' in which nothing was generated: {names}."
+        some = [[s for s in own if s in spent] for own in curves]
+        yield partial(_compare, spent, [own for own in some if own])
     if len(methods) > 1:
         yield partial(_performance, settings, methods)
     else:

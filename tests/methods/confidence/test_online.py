@@ -13,7 +13,7 @@ pytest.importorskip("math_verify")
 from benches import random_bench, recording
 from measured_samples import made_up
 
-from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.budget import Budget, BudgetWarning
 from s1_hf.forcing.confidence import Confidence
 from s1_hf.methods import DeepConf, DeepConfOnline, run_methods
 from s1_hf.methods.confidence.online import Draw
@@ -183,3 +183,26 @@ def test_it_resumes_from_its_folder(tmp_path):
 def test_what_is_refused(options, said):
     with pytest.raises(ValueError, match=said):
         DeepConfOnline(**{"widths": [4]} | options)
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        (
+            DeepConfOnline(widths=[4], window=25, warmup=2),
+            "`window` 25 is longer than any thinking here, of at most 24",
+        ),
+        (DeepConf(widths=[4], window=25), "`window` 25 is longer than any thinking here, of at most 24"),
+        (DeepConf(widths=[4], window=9, point=Budget(max_thinking_tokens=8)), "of at most 8 tokens"),
+        (DeepConfOnline(widths=[2, 4], window=4, warmup=4), "`warmup` 4 is no less than the largest of `widths`, 4"),
+    ],
+)
+def test_it_is_said_if_nobody_can_be_given_up(method, said):
+    with pytest.warns(BudgetWarning, match=said):
+        method.check(random_bench(1))
+
+
+def test_a_window_and_a_warm_up_that_can_act_are_no_reason_to_say_so(recwarn):
+    DeepConfOnline(widths=[4], window=24, warmup=3).check(random_bench(1))
+    DeepConf(widths=[4], window=99, measure="average").check(random_bench(1))
+    assert not recwarn.list

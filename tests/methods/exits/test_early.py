@@ -12,7 +12,7 @@ pytest.importorskip("math_verify")
 
 from benches import problems, random_bench
 
-from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.budget import Budget, BudgetWarning
 from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.loops import LoopGuard
 from s1_hf.methods import Bench, BudgetForcing, Confident, EarlyExit, Stable, Trial, early_exit, run_methods
@@ -266,3 +266,16 @@ def test_progress_counts_what_is_generated():
     told = []
     (row,) = EarlyExit(rules=[Stable(9)], every=16).run(lamps_to_the_end(1, progress=told.append))
     assert told[-1].tokens == row.total_tokens
+
+
+@pytest.mark.parametrize("where", [{"every": 199}, {"separator": "never"}], ids=["every", "separator"])
+def test_it_is_said_if_nothing_was_tried(where):
+    with pytest.warns(BudgetWarning, match="was never reached before the end of any thinking"):
+        rows = EarlyExit(rules=[Stable(1)], **where).run(lamps_to_the_end(1))
+    assert [row.tries for row in rows] == [1]
+
+
+@pytest.mark.parametrize("where", [{"every": 16}, {"separator": "\n"}], ids=["every", "separator"])
+def test_an_exit_at_the_first_trial_is_no_reason_to_say_so(where, recwarn):
+    rows = EarlyExit(rules=[Stable(1)], **where).run(lamps_to_the_end(1))
+    assert [row.tries for row in rows] == [1] and not recwarn.list

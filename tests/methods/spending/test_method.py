@@ -61,6 +61,21 @@ def test_a_run_is_its_replay_token_for_token_and_never_exceeds_its_total(ignores
     assert len({row.thinking_tokens for row in rows}) > 4
 
 
+def test_each_task_has_a_total_of_its_own_as_in_a_replay():
+    bench = lamps(confidence=Confidence(top=1))
+    halves = [dataclasses.replace(one, task=f"half {i % 2}") for i, one in enumerate(bench.problems)]
+    bench = dataclasses.replace(bench, problems=halves)
+    method = Spending(caps=CAPS, totals=[100, 250], policies=POLICIES, round_size=2)
+    rows, terms = method.run(bench), method.terms(bench)
+    swept = BudgetForcing(max_thinking_tokens=CAPS).run(bench)
+    replayed = spend_rows(
+        swept, [100, 250], POLICIES, reserve=terms.reserve, opening_tokens=2, opening_reserve=terms.opening,
+        round_size=2,
+    )  # fmt: skip
+    assert sorted(named(rows, ("task", *SAME))) == sorted(named(replayed, ("task", *SAME)))
+    assert {row.task for row in rows if row.thinking_tokens} == {"half 0", "half 1"}
+
+
 @pytest.mark.parametrize("family", ["s1", "think", "harmony"])
 def test_random_models_are_replayed_too(family):
     """Rows that end anywhere, never think, and Waits across the levels."""

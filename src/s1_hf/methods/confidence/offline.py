@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, get_args
 
 from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.values import is_count, is_number
-from s1_hf.methods.confidence.samples import SamplingMethod, check_percent, check_positive, row_among, sample_of
+from s1_hf.methods.confidence.samples import (
+    SamplingMethod,
+    check_percent,
+    check_positive,
+    row_among,
+    sample_of,
+    warn_about_window,
+)
 from s1_hf.methods.confidence.traces import Measure, measure, reaches, threshold
 from s1_hf.methods.parallel import named
 from s1_hf.methods.search.electing import elected
@@ -20,6 +27,9 @@ if TYPE_CHECKING:
     from s1_hf.methods.bench import Bench
     from s1_hf.methods.confidence.samples import Sample
     from s1_hf.results.rows import Problem, Row
+
+
+_LARGEST = 700  # e to this power is a float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +132,11 @@ class DeepConf(Offline):
             known = ", ".join(map(repr, get_args(Measure)))
             raise ValueError(f"`measure` has to be one of {known}, but is {self.measure!r}.")
 
+    def check(self, bench: Bench) -> None:
+        super().check(bench)
+        if self.measure != "average":
+            warn_about_window(self.window, bench, self.point)
+
     @property
     def names(self) -> list[str]:
         return [named(f"DeepConf, top {self.eta:g} % by {self.measure}", self.point)]
@@ -165,6 +180,9 @@ class SelfCertainty(Offline):
         power = self.power
         if power is not None and (not is_number(power) or not 0 <= power < math.inf):
             raise ValueError(f"`power` has to be a number of at least 0, or None, but is {power!r}.")
+        most = max(self.widths)
+        if power is not None and (power + 1) * math.log(most) > _LARGEST:
+            raise ValueError(f"`power` has to be smaller: {most} to the power of {power:g} votes are no number.")
 
     @property
     def names(self) -> list[str]:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from s1_hf.forcing.budget import without_idle
+from s1_hf.forcing.budget import BudgetWarning, without_idle
 from s1_hf.forcing.confidence import Confidence, losing_token
 from s1_hf.forcing.values import is_number
 from s1_hf.grading import group_equivalent
 from s1_hf.methods.bench import at_points
-from s1_hf.methods.confidence.samples import SamplingMethod, check_percent, check_positive, row_among, sample_of
+from s1_hf.methods.confidence.samples import (
+    SamplingMethod,
+    check_percent,
+    check_positive,
+    row_among,
+    sample_of,
+    warn_about_window,
+)
 from s1_hf.methods.confidence.traces import measure, reaches, threshold
 from s1_hf.methods.parallel import named
 from s1_hf.methods.search.electing import elected
@@ -91,6 +99,14 @@ class DeepConfOnline(SamplingMethod):
 
     def check(self, bench: Bench) -> None:
         bench.check(bench.problems, self.grid(), confidence=Confidence(self.top))
+        warn_about_window(self.window, bench, self.point)
+        if max(self.widths) <= self.warmup:
+            warnings.warn(
+                f"`warmup` {self.warmup} is no less than the largest of `widths`, {max(self.widths)}, so that no "
+                "sample is given up. Make it smaller, or add a larger width.",
+                BudgetWarning,
+                stacklevel=2,
+            )
 
     def answers(self, bench: Bench) -> int:
         return max(self.widths) * (bench.samples or 1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.forcing.budget import NO_INTERVENTION, Budget
+from s1_hf.forcing.budget import NO_INTERVENTION, Budget, BudgetWarning
 from s1_hf.forcing.values import is_count, is_number
 from s1_hf.grading import grade
 from s1_hf.methods.bench import at_points
@@ -114,6 +115,19 @@ class SamplingMethod(Method):
     def settings(self) -> dict[str, Any]:
         given = {one.name: getattr(self, one.name) for one in fields(self)}
         return {"method": type(self).__name__, **given, "point": self.point.to_dict()}
+
+
+def warn_about_window(window: int, bench: Bench, point: Budget) -> None:
+    """Warns if no thinking can be as long as a group."""
+    cap = point.max_thinking_tokens
+    longest = min(bench.max_new_tokens, cap) if isinstance(cap, int) else bench.max_new_tokens
+    if window > longest:
+        warnings.warn(
+            f"`window` {window:,} is longer than any thinking here, of at most {longest:,} tokens, so that every group "
+            "is a whole thinking, and none is given up. Make it smaller.",
+            BudgetWarning,
+            stacklevel=3,
+        )
 
 
 def check_percent(name: str, value: object) -> None:

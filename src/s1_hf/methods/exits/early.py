@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.forcing.budget import NO_INTERVENTION, Budget, without_idle
+from s1_hf.forcing.budget import NO_INTERVENTION, Budget, BudgetWarning, without_idle
 from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.values import is_count
 from s1_hf.methods.bench import at_points
@@ -102,6 +103,27 @@ class EarlyExit(Method):
                 row = _exited(thinker.trials, rule, thinker.problem.kind)
                 rows.append(replace(row, method=named(row.method, self.point), setting=setting))
         return rows
+
+    def finish(self, rows: list[Row]) -> list[Row]:
+        """Warns if nothing was tried on the way."""
+        if not any(map(self._tried, rows)):
+            where = f"`every` {self.every:,}" if self.separator is None else f"`separator` {self.separator!r}"
+            warnings.warn(
+                f"{where} was never reached before the end of any thinking, so that no answer was tried, and nothing "
+                "stopped early. Choose a smaller step, or what stands in the thinking of this model.",
+                BudgetWarning,
+                stacklevel=2,
+            )
+        return rows
+
+    def _tried(self, row: Row) -> bool:
+        """Whether an answer was tried before the end of its thinking."""
+        if row.tries > 1:
+            return True
+        if self.separator is not None:
+            return self.separator in "".join(piece["text"] for piece in row.transcript)
+        cap = self.point.max_thinking_tokens
+        return row.thinking_tokens >= (self.every or 0) and not (isinstance(cap, int) and row.thinking_tokens >= cap)
 
     @property
     def _where(self) -> str:

@@ -10,7 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING, get_args
 
 from s1_hf.engines.request import digest
-from s1_hf.forcing.budget import NO_INTERVENTION, Budget, without_idle
+from s1_hf.forcing.budget import NO_INTERVENTION, Budget, BudgetWarning, without_idle
 from s1_hf.forcing.pauses import Pause
 from s1_hf.forcing.values import is_count
 from s1_hf.grading import grade
@@ -118,7 +118,8 @@ class Search(ScoredMethod):
         if self.max_step_tokens is None and not any(self.separator in text for text in texts):
             warnings.warn(
                 f"`separator` {self.separator!r} never stood in any thinking, so that no row had steps, and the search "
-                "was a vote among samples. Name what ends the steps of this model, such as '\n'.",
+                "was a vote among samples. Name what ends the steps of this model, such as '\\n'.",
+                BudgetWarning,
                 stacklevel=2,
             )
         return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any, get_args
 
 from s1_hf.forcing.automaton import Automaton
@@ -36,12 +37,12 @@ class Spending(Method):
     A row that waits for others is read again when it thinks on: nothing is generated twice.
 
     It gives what [`spend_rows`] replays from a sweep, token for token, if that knows the same reserve, see
-    [`Spending.terms`]. The rows of a setting depend on each other: they are those of all problems of the bench. With
-    `samples` each of the samples has a total of its own.
+    [`Spending.terms`]. The rows of a setting depend on each other: they are those of all problems of the bench. Each
+    task has a total of its own, and with `samples` each of the samples.
 
     Args:
         caps (`Sequence[int]`): the levels.
-        totals (`Sequence[int]`): tokens for one answer to every problem; each is a setting.
+        totals (`Sequence[int]`): tokens for one answer to every problem of a task; each is a setting.
         policies (`Sequence[str]`): `"uniform"`, `"stability"` or `"confidence"`, each of which is a method.
         round_size (`int`, defaults to 8): how many problems think on together.
         num_ignores (`int`, defaults to 0): how many ends are ignored.
@@ -111,17 +112,19 @@ class Spending(Method):
 
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
         terms, kept = self.terms(bench), _Remembering(bench)
+        of_tasks: dict[str, list[Problem]] = {}
+        for problem in problems:
+            of_tasks.setdefault(problem.task, []).append(problem)
         rows = []
-        for policy in self.policies:
-            for total in self.totals:
-                for sample in range(bench.samples or 1):
-                    thinkers = [self._thinker(bench, problem, sample) for problem in problems]
-                    spend(
-                        thinkers, total, policy, terms,
-                        lambda some: think_on(kept, some), lambda some: try_answers(kept, some),
-                    )  # fmt: skip
-                    for thinker in thinkers:
-                        rows.append(spent_row(thinker, policy, total, self._unbegun(thinker)))
+        for policy, total, of_task in product(self.policies, self.totals, of_tasks.values()):
+            for sample in range(bench.samples or 1):
+                thinkers = [self._thinker(bench, problem, sample) for problem in of_task]
+                spend(
+                    thinkers, total, policy, terms,
+                    lambda some: think_on(kept, some), lambda some: try_answers(kept, some),
+                )  # fmt: skip
+                for thinker in thinkers:
+                    rows.append(spent_row(thinker, policy, total, self._unbegun(thinker)))
         return rows
 
     def _thinker(self, bench: Bench, problem: Problem, sample: int) -> Thinker:
