@@ -152,6 +152,14 @@ def test_what_is_refused(changes, said):
         engine.check([replace(request, pause=Pause("\n"), **changes)])
 
 
+def test_a_sweep_of_rows_that_pause_is_refused():
+    engine = lamp_engine()
+    (request,) = lamp_requests(engine, 1)
+    settings = [Budget(max_thinking_tokens=cap) for cap in (16, 32)]
+    with pytest.raises(ValueError, match="swept can neither pause"):
+        next(engine.sweep([replace(request, pause=Pause("\n"))], settings, lambda rows: None))
+
+
 def test_rows_with_the_same_tokens_go_on_from_where_each_stands(tmp_path):
     """The same Wait was forced in one row, and written by the model in the other, which has its ignore left: neither a
     held cache nor a ledger may take one for the other."""

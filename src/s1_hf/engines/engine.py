@@ -221,7 +221,13 @@ def finished_batch(requests: Sequence[Request], completions: Sequence[Completion
 
 
 def under(request: Request, setting: Budget) -> Request:
-    """The same request under one setting of a sweep."""
+    """The same request under one setting of a sweep.
+
+    Raises:
+        ValueError: it pauses, or goes on from a pause, which rows of a sweep cannot.
+    """
+    if request.pause is not None or request.begun is not None:
+        raise ValueError("A request that is swept can neither pause nor go on from a pause. Run it under each budget.")
     return replace(request, budget=setting)
 
 
