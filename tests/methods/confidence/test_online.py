@@ -192,8 +192,8 @@ def test_what_is_refused(options, said):
             DeepConfOnline(widths=[4], window=25, warmup=2),
             "`window` 25 is longer than any thinking here, of at most 24",
         ),
-        (DeepConf(widths=[4], window=25), "`window` 25 is longer than any thinking here, of at most 24"),
-        (DeepConf(widths=[4], window=9, point=Budget(max_thinking_tokens=8)), "of at most 8 tokens"),
+        (DeepConf(widths=[4], window=25), "`window` 25 is longer than any sample here, of at most 24"),
+        (DeepConfOnline(widths=[4], window=9, warmup=2, point=Budget(max_thinking_tokens=8)), "of at most 8 tokens"),
         (DeepConfOnline(widths=[2, 4], window=4, warmup=4), "`warmup` 4 is no less than the largest of `widths`, 4"),
     ],
 )

@@ -135,7 +135,7 @@ class DeepConf(Offline):
     def check(self, bench: Bench) -> None:
         super().check(bench)
         if self.measure != "average":
-            warn_about_window(self.window, bench, self.point)
+            warn_about_window(self.window, bench.max_new_tokens, "sample", "every group is a whole one")
 
     @property
     def names(self) -> list[str]:

@@ -99,7 +99,9 @@ class DeepConfOnline(SamplingMethod):
 
     def check(self, bench: Bench) -> None:
         bench.check(bench.problems, self.grid(), confidence=Confidence(self.top))
-        warn_about_window(self.window, bench, self.point)
+        cap = self.point.max_thinking_tokens
+        longest = min(bench.max_new_tokens, cap) if isinstance(cap, int) else bench.max_new_tokens
+        warn_about_window(self.window, longest, "thinking", "no sample is given up")
         if max(self.widths) <= self.warmup:
             warnings.warn(
                 f"`warmup` {self.warmup} is no less than the largest of `widths`, {max(self.widths)}, so that no "

@@ -117,14 +117,12 @@ class SamplingMethod(Method):
         return {"method": type(self).__name__, **given, "point": self.point.to_dict()}
 
 
-def warn_about_window(window: int, bench: Bench, point: Budget) -> None:
-    """Warns if no thinking can be as long as a group."""
-    cap = point.max_thinking_tokens
-    longest = min(bench.max_new_tokens, cap) if isinstance(cap, int) else bench.max_new_tokens
+def warn_about_window(window: int, longest: int, of: str, so: str) -> None:
+    """Warns if nothing that it looks at, of at most so many tokens, can be as long as a group."""
     if window > longest:
         warnings.warn(
-            f"`window` {window:,} is longer than any thinking here, of at most {longest:,} tokens, so that every group "
-            "is a whole thinking, and none is given up. Make it smaller.",
+            f"`window` {window:,} is longer than any {of} here, of at most {longest:,} tokens, so that {so}. Make it "
+            "smaller.",
             BudgetWarning,
             stacklevel=3,
         )
