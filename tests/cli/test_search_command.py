@@ -156,6 +156,7 @@ TWO_VALUES = {
     "warmup": (2, 3), "consensus": (0.5, 0.6), "vote_rule": ("beta", "dirichlet"), "vote_threshold": (0.8, 0.9),
     "stable": ("2", "3"), "confident": ("0.8", "0.9"), "levels": (2, 3), "totals": ("90", "80"), "steps": ("4", "8"),
     "force_steps": (False, True), "balance": (0.2, 0.3), "expand": (4, 5), "power": (0.5, 0.6), "round_size": (2, 3),
+    "measure": ("bottom", "tail"),
     "first": (1, 2), "every": (16, 17), "ignores": ("1", "2"), "max_thinking_tokens": (20, 30), "num_ignores": (0, 1),
 }  # fmt: skip
 """Of every option that is not in the settings of all methods or in the request."""

@@ -252,6 +252,7 @@ ACT_ON: Mapping[str, Sequence[str]] = {
     "balance": ("rebase",),
     "expand": ("beam",),
     "power": ("certainty",),
+    "measure": ("deepconf",),
     "round_size": ("adaptive", "spending"),
     "first": ("short",),
     "every": ("early", "spending"),
