@@ -90,7 +90,7 @@ def spend_rows(
 
     Returns:
         `list[Row]`: one for each policy, total, problem and sample; `total_tokens` is all that was spent on it, `tries`
-        how many answers were written. A problem that was not begun has no answer: `"not_found"`.
+        how many answers were written, at least 1. A problem that was not begun has no answer: `"not_found"`.
 
     Raises:
         ValueError: as [`trials_of`], an argument is out of range, or no row has a confidence for `"confidence"`.
