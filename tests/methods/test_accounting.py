@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-
 import pytest
-from transformers import Qwen2ForCausalLM
 
+from counted import tokens_fed
 from s1_hf.methods import (
     Adaptive,
     BestOfN,
@@ -28,16 +26,7 @@ from searching import lamp_bench, text_scorer
 @pytest.fixture
 def fed(monkeypatch) -> list[int]:
     """How many tokens go through the model, call by call."""
-    counted: list[int] = []
-    stock = Qwen2ForCausalLM.forward
-
-    @functools.wraps(stock)
-    def forward(self, *args, **kwargs):
-        counted.append(kwargs["input_ids"].numel())
-        return stock(self, *args, **kwargs)
-
-    monkeypatch.setattr(Qwen2ForCausalLM, "forward", forward)
-    return counted
+    return tokens_fed(monkeypatch)
 
 
 METHODS = [

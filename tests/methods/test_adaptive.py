@@ -10,10 +10,10 @@ from collections import Counter
 from fractions import Fraction
 
 import pytest
-from transformers import Qwen2ForCausalLM
 
 pytest.importorskip("math_verify")
 
+from counted import tokens_fed
 from s1_hf.forcing.budget import Budget
 from s1_hf.methods import Adaptive, Parallel, adaptive_vote, run_methods, shortest_of, vote
 from s1_hf.methods.adaptive import decided_at
@@ -160,14 +160,7 @@ def test_batches_and_other_problems_change_nothing():
 
 
 def test_every_token_is_counted_and_no_sample_is_generated_that_is_not(monkeypatch):
-    fed, stock = [], Qwen2ForCausalLM.forward
-
-    @functools.wraps(stock)
-    def forward(self, *args, **kwargs):
-        fed.append(kwargs["input_ids"].numel())
-        return stock(self, *args, **kwargs)
-
-    monkeypatch.setattr(Qwen2ForCausalLM, "forward", forward)
+    fed = tokens_fed(monkeypatch)
     bench = lamp_bench(1, temperature=1.0)
     (row,) = Adaptive(most=[8], threshold=0.8).run(bench)
     prompt = len(bench.encode(bench.problems[0].prompt))

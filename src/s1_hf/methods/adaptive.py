@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from s1_hf.forcing.budget import NO_INTERVENTION, Budget, without_idle
+from s1_hf.forcing.budget import NO_INTERVENTION, Budget
 from s1_hf.forcing.values import is_count, is_number
 from s1_hf.grading import group_equivalent
-from s1_hf.methods.bench import at_points
 from s1_hf.methods.method import Method, check_counts, check_point
 from s1_hf.methods.parallel import elected_row, groups_of, named
 from s1_hf.methods.rejection import CHUNK_BATCHES
@@ -117,7 +116,7 @@ class Adaptive(Method):
         return rows
 
     def _request(self, bench: Bench, problem: Problem, sample: int) -> Request:
-        (budget,) = without_idle(at_points(bench.budget, [self.point]))
+        (budget,) = bench.budgets([self.point])
         return bench.request(problem, budget=budget, sample=sample, sampled=True)
 
     def _is_open(self, ballot: _Ballot) -> bool:

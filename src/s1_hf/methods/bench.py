@@ -175,6 +175,10 @@ class Bench(_Fields):
         """A prompt's ids."""
         return prompt_ids(self.runner.tokenizer, self.thinking_format, prompt, self.chat_template_kwargs or {})
 
+    def budgets(self, points: Sequence[Budget], budget: Budget | None = None) -> list[Budget]:
+        """Each point with all else from `budget`, or the bench's, except for what has no effect under any of them."""
+        return without_idle(at_points(self.budget if budget is None else budget, points))
+
     def request(
         self,
         problem: Problem,
@@ -224,7 +228,7 @@ class Bench(_Fields):
         confidence: Confidence | None = None,
     ) -> None:
         """Raises the `ValueError` that [`answers`] would raise, before any compute; arguments as there."""
-        settings = self._settings(points, budget)
+        settings = self.budgets(points, budget)
         requests: list[Request] = []
         for problem in problems:
             request = self.request(
@@ -256,7 +260,7 @@ class Bench(_Fields):
             confidence ([`Confidence`], *optional*): in place of the bench's.
         """
         # 1. What is asked.
-        settings = self._settings(points, budget)
+        settings = self.budgets(points, budget)
         count = self.samples if samples is None else samples
         asked: list[tuple[Problem, Request]] = []
         for problem in problems:
@@ -300,10 +304,6 @@ class Bench(_Fields):
             self.watch.finish(0, sum(map(new_tokens, *zip(*batch, strict=True))) if steps else 0)
             steps = 0
         return done
-
-    def _settings(self, points: Sequence[Budget], budget: Budget | None) -> list[Budget]:
-        """Each point with all else from `budget`, or the bench's, except for what has no effect under any of them."""
-        return without_idle(at_points(self.budget if budget is None else budget, points))
 
     def _bad_answerer(self) -> list[str]:
         if (self.model is None) == (self.engine is None):

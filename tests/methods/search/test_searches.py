@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import Qwen2ForCausalLM
 
 pytest.importorskip("math_verify")
 
+from counted import tokens_fed
 from s1_hf.engines.request import digest
 from s1_hf.forcing.budget import Budget
 from s1_hf.grading import grade
@@ -283,14 +283,7 @@ def test_other_scorers_are_asked_anew(tmp_path):
 def test_every_token_is_counted_and_none_is_read_twice(search, monkeypatch):
     """All that goes through the model: the prompt once, and every generated token but those that end a row's last step;
     where rows branch off, the token before is read once for each."""
-    fed, stock = [], Qwen2ForCausalLM.forward
-
-    @functools.wraps(stock)
-    def forward(self, *args, **kwargs):
-        fed.append(kwargs["input_ids"].numel())
-        return stock(self, *args, **kwargs)
-
-    monkeypatch.setattr(Qwen2ForCausalLM, "forward", forward)
+    fed = tokens_fed(monkeypatch)
     bench = lamp_bench(1)
     (row,) = dataclasses.replace(search, max_steps=None).run(bench)  # the last rows would wait for each other
     prompt = len(bench.encode(bench.problems[0].prompt))

@@ -6,12 +6,12 @@ import dataclasses
 import functools
 
 import pytest
-from transformers import Qwen2ForCausalLM
 
 pytest.importorskip("math_verify")
 
 from benches import random_bench
 
+from counted import tokens_fed
 from s1_hf.forcing.budget import Budget
 from s1_hf.forcing.confidence import Confidence
 from s1_hf.methods import BudgetForcing, Spending, run_methods, spend_rows
@@ -96,14 +96,7 @@ def test_random_models_are_replayed_too(family):
 
 def test_every_token_is_counted(monkeypatch):
     """All that goes through the model but prompts and rows that are read again while they wait: of one problem none."""
-    fed, stock = [], Qwen2ForCausalLM.forward
-
-    @functools.wraps(stock)
-    def forward(self, *args, **kwargs):
-        fed.append(kwargs["input_ids"].numel())
-        return stock(self, *args, **kwargs)
-
-    monkeypatch.setattr(Qwen2ForCausalLM, "forward", forward)
+    fed = tokens_fed(monkeypatch)
     bench = lamps(1)
     prompt = len(bench.encode(bench.problems[0].prompt))
     for policy in ("uniform", "stability"):

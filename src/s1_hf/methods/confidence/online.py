@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from s1_hf.forcing.budget import BudgetWarning, without_idle
+from s1_hf.forcing.budget import BudgetWarning
 from s1_hf.forcing.confidence import Confidence, losing_token
 from s1_hf.forcing.values import is_number
 from s1_hf.grading import group_equivalent
-from s1_hf.methods.bench import at_points
 from s1_hf.methods.confidence.samples import (
     SamplingMethod,
     check_percent,
@@ -156,7 +155,7 @@ class DeepConfOnline(SamplingMethod):
         return rows
 
     def _requests(self, bench: Bench, problem: Problem, first: int, count: int) -> list[Request]:
-        (budget,) = without_idle(at_points(bench.budget, [self.point]))
+        (budget,) = bench.budgets([self.point])
         numbers = range(first, first + count)
         plain = Confidence(self.top)
         return [bench.request(problem, budget=budget, sample=i, sampled=True, confidence=plain) for i in numbers]

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from s1_hf.forcing.budget import NO_INTERVENTION, Budget, BudgetWarning
 from s1_hf.forcing.values import is_count, is_number
 from s1_hf.grading import grade
-from s1_hf.methods.bench import at_points
 from s1_hf.methods.confidence.traces import Trace, trace_of
-from s1_hf.methods.method import Method, check_counts
+from s1_hf.methods.method import Method, check_counts, check_point
 from s1_hf.results.rows import Row, promising_nothing, row_of
 
 if TYPE_CHECKING:
@@ -103,10 +102,7 @@ class SamplingMethod(Method):
 
     def __post_init__(self) -> None:
         check_counts("widths", self.widths)
-        if at_points(NO_INTERVENTION, [self.point])[0] != self.point:
-            raise ValueError(
-                f"`point` has to leave all but caps, minimums and ignores to the bench, but is {self.point}."
-            )
+        check_point(self.point)
 
     def grid(self) -> list[Budget]:
         return [self.point]

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from s1_hf.forcing.budget import NO_INTERVENTION, Budget, BudgetWarning, without_idle
+from s1_hf.forcing.budget import NO_INTERVENTION, Budget, BudgetWarning
 from s1_hf.forcing.confidence import Confidence
 from s1_hf.forcing.values import is_count
-from s1_hf.methods.bench import at_points
 from s1_hf.methods.exits.rules import Rule, Stable, stop_at
 from s1_hf.methods.exits.thinker import Points, Thinker, go_on
 from s1_hf.methods.exits.trials import Trial, trials_of
@@ -204,7 +203,7 @@ def whole_request(
     bench: Bench, problem: Problem, sample: int, points: Sequence[Budget], confidence: Confidence | None
 ) -> Request:
     """Of an answer under the first of `points`, which will be asked under the others too."""
-    budget = without_idle(at_points(bench.budget, points))[0]
+    budget = bench.budgets(points)[0]
     sampled = bool(bench.samples)
     return bench.request(problem, budget=budget, sample=sample, sampled=sampled, confidence=confidence)
 

@@ -10,11 +10,10 @@ from random import Random
 from typing import TYPE_CHECKING, get_args
 
 from s1_hf.engines.request import digest
-from s1_hf.forcing.budget import NO_INTERVENTION, Budget, BudgetWarning, without_idle
+from s1_hf.forcing.budget import NO_INTERVENTION, Budget, BudgetWarning
 from s1_hf.forcing.pauses import Pause
 from s1_hf.forcing.values import is_count
 from s1_hf.grading import grade
-from s1_hf.methods.bench import at_points
 from s1_hf.methods.method import check_point
 from s1_hf.methods.parallel import named
 from s1_hf.methods.search.allocation import Resampling, balanced, beams, log_odds, resampled, softmax
@@ -129,7 +128,7 @@ class Search(ScoredMethod):
         return Pause(self.separator, self.max_step_tokens)
 
     def _root(self, bench: Bench, problem: Problem, sample: int) -> Request:
-        (budget,) = without_idle(at_points(bench.budget, [self.point]))
+        (budget,) = bench.budgets([self.point])
         request = bench.request(problem, budget=budget, sample=sample, sampled=True)
         return replace(request, pause=self._pause)
 
