@@ -64,3 +64,14 @@ def in_steps(engine: Any, requests: list[Request], pause: Pause) -> tuple[list[A
 @dataclass(frozen=True)
 class Steers:
     """Stands for what steers a row by a processor of transformers."""
+
+
+class NeverAsked:
+    """An engine that must not be asked for anything."""
+
+    def __init__(self, engine) -> None:
+        self.identity = engine.identity
+
+    def run(self, requests, on_step):
+        assert not requests
+        return iter(())

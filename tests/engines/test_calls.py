@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lamp_requests import lamp_engine, lamp_requests, run_all
+from lamp_requests import NeverAsked, lamp_engine, lamp_requests, run_all
 from s1_hf.engines.engine import Recorded, check_completion, completion_from, completion_to_dict
 from s1_hf.engines.ledger import Ledger
 from s1_hf.engines.request import request_as_text, request_from_text
@@ -20,17 +20,6 @@ LOSING = Confidence(20, window=3, below=1e3)
 
 def measured_requests(engine, count, confidence=LOSING, **fields):
     return [replace(one, confidence=confidence) for one in lamp_requests(engine, count, **fields)]
-
-
-class NeverAsked:
-    """An engine that must not be asked for anything."""
-
-    def __init__(self, engine) -> None:
-        self.identity = engine.identity
-
-    def run(self, requests, on_step):
-        assert not requests
-        return iter(())
 
 
 @pytest.mark.parametrize("confidence", [Confidence(), LOSING])

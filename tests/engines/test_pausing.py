@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from transformers import Qwen2ForCausalLM
 
-from lamp_requests import in_steps, lamp_engine, lamp_requests, run_all
+from lamp_requests import NeverAsked, in_steps, lamp_engine, lamp_requests, run_all
 from s1_hf.engines.engine import Recorded, completion_from, completion_to_dict
 from s1_hf.engines.ledger import Ledger
 from s1_hf.forcing.budget import Budget
@@ -105,17 +105,6 @@ def test_from_a_ledger(tmp_path):
     assert again == kept == run_all(engine, requests)
 
 
-class NeverAsked:
-    """An engine that must not be asked for anything."""
-
-    def __init__(self, engine) -> None:
-        self.identity = engine.identity
-
-    def run(self, requests, on_step):
-        assert not requests
-        return iter(())
-
-
 def test_completions_as_entries():
     engine = lamp_engine()
     (request,) = lamp_requests(engine, 1)
@@ -158,6 +147,13 @@ def test_a_sweep_of_rows_that_pause_is_refused():
     settings = [Budget(max_thinking_tokens=cap) for cap in (16, 32)]
     with pytest.raises(ValueError, match="swept can neither pause"):
         next(engine.sweep([replace(request, pause=Pause("\n"))], settings, lambda rows: None))
+
+
+def test_a_row_that_pauses_is_not_streamed():
+    engine = lamp_engine()
+    (request,) = lamp_requests(engine, 1)
+    with pytest.raises(ValueError, match="is not streamed"):
+        engine.stream(replace(request, pause=Pause("\n")), lambda text, kind: None, lambda rows: None)
 
 
 def test_rows_with_the_same_tokens_go_on_from_where_each_stands(tmp_path):

@@ -28,6 +28,10 @@ class Options:
         self.given, self.bench = given, bench
         self.widths = counts("--widths", given["widths"])
         self.point = Budget(**{name: getattr(given["budget"], name) for name in PER_PROMPT})
+        self.voting: dict[str, Any] = {
+            "samples": max(self.widths), "max_thinking_tokens": [self.point.max_thinking_tokens],
+            "num_ignores": [self.point.num_ignores],
+        }  # fmt: skip
         self.scored: dict[str, Any] = {}
         if with_scorer:
             scorer = _scorer(given, bench)
@@ -116,11 +120,7 @@ def _weighted(options: Options) -> "Method":
 def _majority(options: Options) -> "Method":
     from s1_hf.methods import Parallel
 
-    caps: Any = [options.point.max_thinking_tokens]
-    ignores: Any = [options.point.num_ignores]
-    return Parallel(
-        samples=max(options.widths), votes=options.widths, max_thinking_tokens=caps, num_ignores=ignores
-    )  # fmt: skip
+    return Parallel(**options.voting, votes=options.widths)
 
 
 def _deepconf(options: Options) -> "Method":
@@ -170,8 +170,6 @@ def _adaptive(options: Options) -> "Method":
 def _short(options: Options) -> "Method":
     from s1_hf.methods import Parallel
 
-    caps: Any = [options.point.max_thinking_tokens]
-    ignores: Any = [options.point.num_ignores]
     first = options.given["first"]
     pairs = [(first, k) for k in options.widths if k >= first]
     fewer = [str(k) for k in options.widths if k < first]
@@ -179,9 +177,7 @@ def _short(options: Options) -> "Method":
         raise ValueError(f"`--first` has to be at most the largest of `--widths`, but is {first}.")
     if fewer:
         messages.print(f"short leaves out `--widths` below `--first` {first}: {', '.join(fewer)}.", soft_wrap=True)
-    return Parallel(
-        samples=max(options.widths), shortest=pairs, max_thinking_tokens=caps, num_ignores=ignores
-    )  # fmt: skip
+    return Parallel(**options.voting, shortest=pairs)
 
 
 def _early(options: Options) -> "Method":

@@ -98,26 +98,23 @@ def early(
 
 def _replayed(trials: Sequence[Sequence[Trial]], rules: Sequence[Rule], kind: AnswerKind) -> list[Replayed]:
     """The whole thinking without any trial first, then every rule."""
-    from s1_hf.methods.exits.early import check_measured
-    from s1_hf.methods.exits.rules import stop_at
+    from s1_hf.methods.exits.early import check_measured, exited
 
     check_measured(trials, rules)
     whole = [one[-1].row for one in trials]
     count = len(whole)
-    shown = [
-        Replayed(
-            "whole thinking", count, 100 * sum(row.correct for row in whole) / count, 0,
-            sum(row.thinking_tokens for row in whole) / count, sum(row.total_tokens for row in whole) / count, 1.0,
-        )
-    ]  # fmt: skip
-    for rule in rules:
-        ends = [stop_at(one, rule, kind) for one in trials]
-        rows = [one[end].row for one, end in zip(trials, ends, strict=True)]
-        spent = sum(trial.spent for one, end in zip(trials, ends, strict=True) for trial in one[: end + 1])
-        lost = sum(full.correct and not row.correct for full, row in zip(whole, rows, strict=True))
-        thinking = sum(row.thinking_tokens for row in rows) / count
-        right = 100 * sum(row.correct for row in rows) / count
-        shown.append(Replayed(rule.name, count, right, lost, thinking, spent / count, (sum(ends) + count) / count))
+    shown = []
+    for name, rows in [("whole thinking", whole), *((r.name, [exited(one, r, kind) for one in trials]) for r in rules)]:
+        shown.append(
+            Replayed(
+                name, count,
+                accuracy=100 * sum(row.correct for row in rows) / count,
+                lost=sum(full.correct and not row.correct for full, row in zip(whole, rows, strict=True)),
+                thinking_tokens=sum(row.thinking_tokens for row in rows) / count,
+                total_tokens=sum(row.total_tokens for row in rows) / count,
+                tries=sum(row.tries for row in rows) / count,
+            )
+        )  # fmt: skip
     return shown
 
 

@@ -17,6 +17,7 @@ from s1_hf.cli import options as o
 from s1_hf.cli.budgets import takes_budget
 from s1_hf.cli.terminal import STYLES, console, messages, plain_errors, print_json, quiet_loading
 from s1_hf.forcing.budget import Budget
+from s1_hf.forcing.report import forced_positions
 from s1_hf.records import TEXT, Kind, check, read_json
 from s1_hf.visible import visible
 
@@ -193,7 +194,7 @@ def _progress() -> Iterator[Callable[[str, PieceKind], None]]:
 
 
 def _as_json(prompt: Any, completion: Completion, settings: dict[str, Any], seconds: float) -> dict[str, Any]:
-    report = asdict(completion.report) | {"forced": [i for i, forced in enumerate(completion.forced) if forced]}
+    report = asdict(completion.report) | {"forced": forced_positions(completion.forced)}
     return {
         "thinking": completion.thinking,
         "answer": completion.answer,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from s1_hf.forcing.pauses import Begun
+from s1_hf.forcing.report import forced_at
 from s1_hf.records import TEXT, Schema, check, counts_below
 
 if TYPE_CHECKING:
@@ -95,9 +96,8 @@ class Continuing:
 
 def begun_of(entry: Entry) -> Begun:
     """What the row of a whole entry, which has paused, goes on from."""
-    positions = set(entry["forced"])
-    forced = tuple(i in positions for i in range(len(entry["token_ids"])))
-    return Begun(tuple(entry["token_ids"]), forced, tuple(entry["state"]))
+    ids = tuple(entry["token_ids"])
+    return Begun(ids, forced_at(entry["forced"], len(ids)), tuple(entry["state"]))
 
 
 def _joined(before: Entry, part: Entry, where: str) -> Entry:

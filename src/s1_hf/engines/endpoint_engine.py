@@ -18,16 +18,9 @@ from s1_hf.engines.endpoint.rounds import Rounds
 from s1_hf.engines.endpoint.server import NoIds, Server
 from s1_hf.engines.endpoint.workers import as_they_end
 from s1_hf.engines.engine import Finished, Step, SweptBatch, Write, under
-from s1_hf.engines.in_vllm import (
-    check_budget,
-    check_fits,
-    check_streamed,
-    check_supported,
-    swept_batch,
-    whole_completion,
-)
+from s1_hf.engines.in_vllm import check_budget, check_fits, check_supported, swept_batch, whole_completion
 from s1_hf.engines.plain_config import ends_of
-from s1_hf.engines.request import Request
+from s1_hf.engines.request import Request, check_streamed
 from s1_hf.forcing.budget import check_effect
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
 from s1_hf.forcing.values import is_count

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from s1_hf.engines.continuing import Continuing, begun_of
 from s1_hf.engines.ledger import REMEDY
 from s1_hf.engines.request import Request, digest
-from s1_hf.forcing.report import ENDED_NAMES, Report
+from s1_hf.forcing.report import ENDED_NAMES, Report, forced_at, forced_positions
 from s1_hf.generation.chats import Completion
 from s1_hf.generation.streaming import PieceKind
 from s1_hf.records import COUNT, TEXT, Kind, Schema, check, counts_below, one_of
@@ -244,7 +244,7 @@ def completion_to_dict(completion: Completion) -> dict[str, Any]:
         "answer": completion.answer,
         "output": completion.text,
         "token_ids": list(completion.token_ids),
-        "forced": [i for i, forced in enumerate(completion.forced) if forced],
+        "forced": forced_positions(completion.forced),
         "thinking_tokens": report.thinking_tokens,
         "ended": report.ended,
         "ends_ignored": report.ends_ignored,
@@ -279,8 +279,8 @@ def check_completion(entry: Any, where: str) -> None:
 def completion_from(entry: dict[str, Any]) -> Completion:
     """The completion that [`completion_to_dict`] described, of an entry that [`check_completion`] has let through."""
     begun = begun_of(entry) if "state" in entry else None
-    positions = set(entry["forced"])
-    forced = tuple(i in positions for i in range(len(entry["token_ids"])))
+    ids = tuple(entry["token_ids"])
+    forced = forced_at(entry["forced"], len(ids))
     report = Report(
         thinking_tokens=entry["thinking_tokens"],
         ended=entry["ended"],
@@ -288,7 +288,6 @@ def completion_from(entry: dict[str, Any]) -> Completion:
         forced=forced,
         answer_tokens=entry["answer_tokens"],
     )
-    ids = tuple(entry["token_ids"])
     confidences = tuple(map(float, entry["confidences"])) if "confidences" in entry else None
     return Completion(entry["thinking"], entry["answer"], entry["output"], ids, forced, report, begun, confidences)
 

@@ -54,14 +54,6 @@ def check_budget(request: Request, setup: Setup) -> None:
         check_begun(request.begun, setup.automaton(request.budget, ()))
 
 
-def check_streamed(request: Request) -> None:
-    """Raises a `ValueError` for a request whose text cannot be told while it is written."""
-    if request.pause is not None or request.begun is not None:
-        raise ValueError("A row that pauses or goes on is not streamed. Leave `pause` and `begun` out, or run it.")
-    if request.confidence is not None:
-        raise ValueError("A row that is told while it is written is not measured. Leave `confidence` out.")
-
-
 def check_fits(request: Request, context: int, whose: str) -> None:
     """Raises a `ValueError` for a request that is longer than the context of `whose` it is, in tokens."""
     if len(request.prompt) + request.max_new_tokens > context:

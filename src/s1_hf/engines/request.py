@@ -173,6 +173,14 @@ def check_pauses(request: Request) -> None:
         )
 
 
+def check_streamed(request: Request) -> None:
+    """Raises a `ValueError` for a request whose text cannot be told while it is written."""
+    if request.pause is not None or request.begun is not None:
+        raise ValueError("A row that pauses or goes on is not streamed. Leave `pause` and `begun` out, or run it.")
+    if request.confidence is not None:
+        raise ValueError("A row that is told while it is written is not measured. Leave `confidence` out.")
+
+
 def seed_of(seed: int, task: str, problem: str, sample: int = 0, attempt: int = 0) -> int:
     """The seed of one answer's draws under the `seed` of a run: 63 bits.
 

@@ -14,7 +14,7 @@ from s1_hf.engines.calls import call_for, completion_for
 from s1_hf.engines.engine import Finished, Step, SweptBatch, Write, finished_batch, under
 from s1_hf.engines.fingerprint import weights_in_memory
 from s1_hf.engines.plain_config import ends_of, own_settings_only, plain_config
-from s1_hf.engines.request import Request, check_pauses
+from s1_hf.engines.request import Request, check_pauses, check_streamed
 from s1_hf.engines.streaming import streamed
 from s1_hf.forcing.budget import check_effect
 from s1_hf.forcing.formats import ThinkingFormat, resolve_format
@@ -192,8 +192,7 @@ class TransformersEngine:
 
     def stream(self, request: Request, write: Write, on_step: Step) -> Completion:
         """See [`StreamingEngine`]."""
-        if request.confidence is not None:
-            raise ValueError("A row that is told while it is written is not measured. Leave `confidence` out.")
+        check_streamed(request)
         call = self._call([request], [Row(0, request.budget)], [], on_step)
         with own_settings_only(self.model, self.ends):
             return streamed(self.model, self.tokenizer, list(request.prompt), call, write)

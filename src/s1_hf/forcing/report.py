@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal, cast, get_args
@@ -52,3 +53,14 @@ class Report:
     ends_ignored: int
     forced: tuple[bool, ...] = field(repr=False)
     answer_tokens: int
+
+
+def forced_positions(forced: Sequence[bool]) -> list[int]:
+    """Which tokens were forced, by their positions: as a report is written down."""
+    return [i for i, one in enumerate(forced) if one]
+
+
+def forced_at(positions: Collection[int], tokens: int) -> tuple[bool, ...]:
+    """Of each of so many tokens, whether it was forced: as [`forced_positions`] were written down."""
+    forced = set(positions)
+    return tuple(i in forced for i in range(tokens))

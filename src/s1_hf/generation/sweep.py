@@ -235,13 +235,14 @@ class SweepCall:
         draws = None
         if self.seeds is not None:
             draws = SeededDraws([self.seeds[row.prompt] for row in rows], [len(row.forced) for row in rows])
-        budget, options = stacked([row.budget for row in rows]), self.options
-        if self.confidences is None:
-            return Call(forcing_arguments(self.model, self.tokenizer, budget, draws=draws, **options))
-        measuring = Measuring([self.confidences[row.prompt] for row in rows], rows)
-        options = {**options, "stopping_criteria": [*(options.get("stopping_criteria") or []), measuring]}
+        options, measuring = self.options, None
+        if self.confidences is not None:
+            measuring = Measuring([self.confidences[row.prompt] for row in rows], rows)
+            options = {**options, "stopping_criteria": [*(options.get("stopping_criteria") or []), measuring]}
+        budget = stacked([row.budget for row in rows])
         call = Call(forcing_arguments(self.model, self.tokenizer, budget, draws=draws, **options), measuring=measuring)
-        measuring.attach(call.processor)
+        if measuring is not None:
+            measuring.attach(call.processor)
         return call
 
 

@@ -10,7 +10,7 @@ from s1_hf.forcing.budget import NO_INTERVENTION, Budget
 from s1_hf.forcing.values import is_count, is_number
 from s1_hf.grading import group_equivalent
 from s1_hf.methods.method import Method, check_counts, check_point
-from s1_hf.methods.parallel import elected_row, groups_of, named
+from s1_hf.methods.parallel import elected_row, groups_of, named, together
 from s1_hf.methods.rejection import CHUNK_BATCHES
 from s1_hf.metrics import beta_lead, dirichlet_lead
 from s1_hf.results.rows import Row, promising_nothing, row_of
@@ -223,10 +223,7 @@ def _outcome(generated: Sequence[Row], most: int, kind: AnswerKind, rule: Decisi
         promising_nothing(elected_row(voters, kind)),
         method=_KINDS[rule],
         setting=f"up to {most} vote{'s' * (most > 1)}",
-        tries=len(generated),
-        thinking_tokens=sum(row.thinking_tokens for row in generated),
-        answer_tokens=sum(row.answer_tokens for row in generated),
-        total_tokens=sum(row.total_tokens for row in generated),
+        **together(generated),
     )
 
 

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from s1_hf.forcing.budget import NO_INTERVENTION, check_effect
 from s1_hf.forcing.values import is_count
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from s1_hf.forcing.budget import Budget
     from s1_hf.methods.bench import Bench
     from s1_hf.results.rows import Problem, Row
+
+T = TypeVar("T")
 
 
 class Method(ABC):
@@ -102,6 +104,19 @@ def check_counts(name: str, values: Any, least: int = 1) -> None:
             f"`{name}` has to be a sequence of different integers of at least {least}, such as [16, 32], "
             f"but is {values!r}."
         )
+
+
+def check_samples(samples: Any, widths: Sequence[int]) -> None:
+    """Raises a `ValueError` unless as many samples as the largest width are asked for, or none are said."""
+    most = max(widths)
+    if samples is not None and (not is_count(samples) or samples < most):
+        raise ValueError(f"`samples` has to be an integer of at least the largest width, {most}, but is {samples!r}.")
+
+
+def disjoint(samples: Sequence[T], k: int) -> Iterator[tuple[int, Sequence[T]]]:
+    """Disjoint groups of k, numbered, in their order; what is left over is in none."""
+    for number in range(len(samples) // k):
+        yield number, samples[number * k : (number + 1) * k]
 
 
 def check_point(point: Any) -> None:

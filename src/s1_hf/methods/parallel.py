@@ -12,12 +12,13 @@ from s1_hf.forcing.values import is_count
 from s1_hf.generation.grids import grid
 from s1_hf.grading import group_equivalent
 from s1_hf.methods.forcing import OF_THE_BENCH, Cue, with_cue
-from s1_hf.methods.method import Method, check_counts
+from s1_hf.methods.method import Method, check_counts, disjoint
 from s1_hf.results.rows import Row, promising_nothing, row_of
 
 if TYPE_CHECKING:
     from s1_hf.grading.extraction import AnswerKind
     from s1_hf.methods.bench import Bench
+    from s1_hf.methods.confidence.samples import Sample
     from s1_hf.results.rows import Problem
 
 VOTING, SHORTEST = "majority voting", "short-m@k"
@@ -148,10 +149,7 @@ def vote(samples: Sequence[Row], k: int, kind: AnswerKind = "math") -> list[Row]
                 method=VOTING,
                 setting=f"{k} vote{'s' * (k > 1)}",
                 sample=number,
-                tries=k,
-                thinking_tokens=sum(row.thinking_tokens for row in voters),
-                answer_tokens=sum(row.answer_tokens for row in voters),
-                total_tokens=sum(row.total_tokens for row in voters),
+                **together(voters),
             )
         )
     return rows
@@ -213,7 +211,17 @@ def shortest_of(samples: Sequence[Row], m: int, k: int, kind: AnswerKind = "math
     return rows
 
 
-def groups_of(samples: Sequence[Row], k: int) -> Iterator[tuple[int, list[Row]]]:
+def together(samples: Sequence[Row | Sample]) -> dict[str, Any]:
+    """The columns of a row that count its samples and their tokens, which are all of these."""
+    return {
+        "tries": len(samples),
+        "thinking_tokens": sum(one.thinking_tokens for one in samples),
+        "answer_tokens": sum(one.answer_tokens for one in samples),
+        "total_tokens": sum(one.total_tokens for one in samples),
+    }
+
+
+def groups_of(samples: Sequence[Row], k: int) -> Iterator[tuple[int, Sequence[Row]]]:
     """Disjoint groups of k samples of one problem, numbered within the problem."""
     check_counts("k", [k])
     of_problem: dict[tuple[str, str], list[Row]] = {}
@@ -225,8 +233,7 @@ def groups_of(samples: Sequence[Row], k: int) -> Iterator[tuple[int, list[Row]]]
                 f"`samples` has to hold at least k={k} of each problem, but has {len(rows)} of {problem!r}."
             )
         rows.sort(key=lambda row: row.sample)
-        for number in range(len(rows) // k):
-            yield number, rows[number * k : (number + 1) * k]
+        yield from disjoint(rows, k)
 
 
 def elected_row(voters: Sequence[Row], kind: AnswerKind) -> Row:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from s1_hf.forcing.report import forced_positions
 from s1_hf.records import parse
 from s1_hf.serving.asgi import Message, Send
 
@@ -87,7 +88,7 @@ class Edited:
 def as_fields(report: Any) -> dict[str, Any]:
     """A [`Report`] as JSON types: its fields, with the positions of forced tokens, and of how many tokens it is."""
     fields = dict(vars(report))
-    fields["forced"] = [i for i, forced in enumerate(report.forced) if forced]
+    fields["forced"] = forced_positions(report.forced)
     fields["tokens"] = len(report.forced)
     return fields
 

@@ -14,7 +14,7 @@ from s1_hf.forcing.confidence import as_confidences
 from s1_hf.forcing.decisions import first_state
 from s1_hf.forcing.flat import flat, whole_number
 from s1_hf.forcing.prompts import start_of
-from s1_hf.forcing.report import Report
+from s1_hf.forcing.report import Report, forced_at
 from s1_hf.forcing.values import is_count
 from s1_hf.generation.cautions import warn, warn_about_reports
 from s1_hf.generation.chats import Completion, Prompt, as_list, completion_of, prompt_ids
@@ -252,9 +252,12 @@ def _reports(
         for fields in answers:
             if "error" in fields:
                 raise RuntimeError(fields["error"])
-            positions, states = set(fields["forced"]), fields.pop("states", [])
-            paused, measured = fields.pop("paused", None), fields.pop("measured", None)
-            forced = tuple(i in positions for i in range(fields.pop("tokens")))
+            states, paused, measured = (
+                fields.pop("states", []),
+                fields.pop("paused", None),
+                fields.pop("measured", None),
+            )
+            forced = forced_at(fields["forced"], fields.pop("tokens"))
             report = Report(**{**fields, "forced": forced})
             reports.append(_Reported(report, states, None if paused is None else tuple(paused), measured))
     return reports

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from s1_hf.forcing.report import forced_positions
 from s1_hf.vllm.processor import processor_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class ReportsExtension:
                 found.append({"error": str(error)})
                 continue
             fields = dict(vars(told.report))
-            fields["forced"] = [i for i, forced in enumerate(told.report.forced) if forced]
+            fields["forced"] = forced_positions(told.report.forced)
             fields["tokens"] = len(told.report.forced)
             if told.paused is not None:
                 fields["paused"] = [int(value) for value in told.paused]

@@ -14,7 +14,7 @@ from s1_hf.engines.endpoint.reports import report_in
 from s1_hf.engines.endpoint.server import Reply
 from s1_hf.engines.streaming import LiveRow
 from s1_hf.forcing.budget import Budget
-from s1_hf.forcing.report import Report
+from s1_hf.forcing.report import Report, forced_at
 from s1_hf.generation.chats import prompt_ids
 from s1_hf.vllm.asking import Asked
 from s1_hf.vllm.settings import KEY
@@ -221,8 +221,7 @@ class Budgeted:
         if not self.has_reports:
             return self._replayed(asked, reply)
         told = self._told(key, reply, with_states)
-        positions = set(told["forced"])
-        forced = tuple(i in positions for i in range(told["tokens"]))
+        forced = forced_at(told["forced"], told["tokens"])
         report = Report(**{name: told[name] for name in _COUNTED}, forced=forced)
         became = Became(report, told.get("states", []), told.get("paused"), told.get("measured"))
         self._check_kept(asked, reply, became)

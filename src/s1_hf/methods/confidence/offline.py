@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, get_args
 
 from s1_hf.forcing.confidence import Confidence
-from s1_hf.forcing.values import is_count, is_number
+from s1_hf.forcing.values import is_number
 from s1_hf.methods.confidence.samples import (
     SamplingMethod,
     check_percent,
@@ -20,6 +20,7 @@ from s1_hf.methods.confidence.samples import (
     warn_about_window,
 )
 from s1_hf.methods.confidence.traces import Measure, measure, reaches, threshold
+from s1_hf.methods.method import check_samples, disjoint
 from s1_hf.methods.parallel import named
 from s1_hf.methods.search.electing import elected
 
@@ -40,11 +41,7 @@ class Offline(SamplingMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        most = max(self.widths)
-        if self.samples is not None and (not is_count(self.samples) or self.samples < most):
-            raise ValueError(
-                f"`samples` has to be an integer of at least the largest width, {most}, but is {self.samples!r}."
-            )
+        check_samples(self.samples, self.widths)
 
     @property
     @abstractmethod
@@ -72,8 +69,7 @@ class Offline(SamplingMethod):
         rows = []
         for width in self.widths:
             for samples in of_problems.values():
-                for number in range(len(samples) // width):
-                    group = samples[number * width : (number + 1) * width]
+                for number, group in disjoint(samples, width):
                     rows.append(
                         row_among(
                             bench, group, self.chosen(group), number=number, method=self.names[0],

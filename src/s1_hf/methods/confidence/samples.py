@@ -12,6 +12,7 @@ from s1_hf.forcing.values import is_count, is_number
 from s1_hf.grading import grade
 from s1_hf.methods.confidence.traces import Trace, trace_of
 from s1_hf.methods.method import Method, check_counts, check_point
+from s1_hf.methods.parallel import together
 from s1_hf.results.rows import Row, promising_nothing, row_of
 
 if TYPE_CHECKING:
@@ -82,15 +83,9 @@ def row_among(bench: Bench, samples: Sequence[Sample], index: int, *, number: in
     best = samples[index]
     row = row_of(
         best.completion, best.problem, bench.runner.tokenizer, request=best.request, method=method, setting=setting,
-        graded=(best.correct, best.extracted), tries=len(samples),
-        total_tokens=sum(one.total_tokens for one in samples),
+        graded=(best.correct, best.extracted),
     )  # fmt: skip
-    return replace(
-        promising_nothing(row),
-        sample=number,
-        thinking_tokens=sum(one.thinking_tokens for one in samples),
-        answer_tokens=sum(one.answer_tokens for one in samples),
-    )
+    return replace(promising_nothing(row), sample=number, **together(samples))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from s1_hf.methods.exits.early import check_measured, check_rules
-from s1_hf.methods.exits.rules import stop_at
+from s1_hf.methods.exits.early import check_measured, check_rules, exited
 from s1_hf.metrics.inputs import fraction
 from s1_hf.metrics.intervals import largest_share
 
@@ -122,16 +121,15 @@ def calibrated(
     fraction(delta=delta)
     _check_problems(trials)
     check_measured(trials, rules)
+    whole = [one[-1].row for one in trials]
+    most = sum(row.total_tokens for row in whole)
     chosen, tested = None, []
     for rule in rules:
-        exits = [stop_at(one, rule, kind) for one in trials]
-        lost = 0
-        for one, index in zip(trials, exits, strict=True):
-            lost += one[-1].row.correct and not one[index].row.correct
-        whole = sum(one[-1].row.total_tokens for one in trials)
-        spent = sum(trial.spent for one, index in zip(trials, exits, strict=True) for trial in one[: index + 1])
+        exits = [exited(one, rule, kind) for one in trials]
+        lost = sum(full.correct and not row.correct for full, row in zip(whole, exits, strict=True))
+        saved = 1 - sum(row.total_tokens for row in exits) / most if most else 0.0
         bound = largest_share(lost, len(trials), level=1 - delta)
-        tested.append(Tested(rule, lost, len(trials), bound, 1 - spent / whole if whole else 0.0))
+        tested.append(Tested(rule, lost, len(trials), bound, saved))
         if bound > alpha:
             break
         chosen = rule

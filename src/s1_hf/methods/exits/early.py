@@ -92,14 +92,16 @@ class EarlyExit(Method):
     def rows(self, bench: Bench, problems: Sequence[Problem]) -> list[Row]:
         # 1. On from point to point, until all rules have stopped.
         thinkers = [self._thinker(bench, one, sample) for one in problems for sample in range(bench.samples or 1)]
-        while waiting := [thinker for thinker in thinkers if self._goes_on(thinker)]:
-            go_on(bench, waiting)
+        waiting = [(thinker, list(self.rules)) for thinker in thinkers]  # with the rules that let it go on
+        while waiting:
+            go_on(bench, [thinker for thinker, _ in waiting])
+            waiting = [(thinker, left) for thinker, rules in waiting if (left := _letting_on(thinker, rules))]
         # 2. What each of them has.
         rows = []
         for rule in self.rules:
             setting = f"{rule.name}, {self._where}"
             for thinker in thinkers:
-                row = _exited(thinker.trials, rule, thinker.problem.kind)
+                row = exited(thinker.trials, rule, thinker.problem.kind)
                 rows.append(replace(row, method=named(row.method, self.point), setting=setting))
         return rows
 
@@ -127,13 +129,6 @@ class EarlyExit(Method):
     @property
     def _where(self) -> str:
         return f"every {self.every}" if self.separator is None else f"at {self.separator!r}"
-
-    def _goes_on(self, thinker: Thinker) -> bool:
-        if thinker.is_over:
-            return False
-        kind = thinker.problem.kind
-        ends = range(1, len(thinker.trials) + 1)
-        return not all(any(rule.stops(thinker.trials[:n], kind) for n in ends) for rule in self.rules)
 
     def _thinker(self, bench: Bench, problem: Problem, sample: int) -> Thinker:
         every = self.every
@@ -181,10 +176,19 @@ def early_exit(
     check_rules(rules)
     found = trials_of(rows, opening_tokens=opening_tokens)
     check_measured(found, rules)
-    return [_exited(trials, rule, kind) for rule in rules for trials in found]
+    return [exited(trials, rule, kind) for rule in rules for trials in found]
 
 
-def _exited(trials: Sequence[Trial], rule: Rule, kind: AnswerKind) -> Row:
+def _letting_on(thinker: Thinker, rules: Sequence[Rule]) -> list[Rule]:
+    """Those of the rules that do not stop it after its last trial, having let the others pass."""
+    if thinker.is_over:
+        return []
+    trials, kind = thinker.trials, thinker.problem.kind
+    return [rule for rule in rules if not (trials and rule.stops(trials, kind))]
+
+
+def exited(trials: Sequence[Trial], rule: Rule, kind: AnswerKind = "math") -> Row:
+    """The row of the trial with which a rule stops, with all tokens up to it."""
     index = stop_at(trials, rule, kind)
     return replace(
         promising_nothing(trials[index].row),

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from s1_hf.forcing.budget import NO_INTERVENTION, Budget
-from s1_hf.forcing.values import is_count, is_number
+from s1_hf.forcing.values import is_number
 from s1_hf.grading import grade
-from s1_hf.methods.method import Method, check_counts
+from s1_hf.methods.method import Method, check_counts, check_samples, disjoint
 from s1_hf.methods.parallel import named
 from s1_hf.methods.search.electing import Election, check_election, elected
 from s1_hf.methods.search.rewards import Asking, Rewards, rewards_of
@@ -82,11 +82,7 @@ class BestOfN(ScoredMethod):
         super().__post_init__()
         if self.election == "majority":
             raise ValueError("`election` has to be 'best' or 'weighted' here; for the majority there is `Parallel`.")
-        most = max(self.widths)
-        if self.samples is not None and (not is_count(self.samples) or self.samples < most):
-            raise ValueError(
-                f"`samples` has to be an integer of at least the largest width, {most}, but is {self.samples!r}."
-            )
+        check_samples(self.samples, self.widths)
 
     @property
     def names(self) -> list[str]:
@@ -109,8 +105,7 @@ class BestOfN(ScoredMethod):
         rows = []
         for width in self.widths:
             for answers in of_problems.values():
-                for number in range(len(answers) // width):
-                    group = answers[number * width : (number + 1) * width]
+                for number, group in disjoint(answers, width):
                     rows.append(replace(self._row(bench, group, rewards), sample=number))
         return rows
 
